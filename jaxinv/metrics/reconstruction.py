@@ -1,0 +1,93 @@
+"""Reference-based scores of 8-bit images, one number per image; means are left to the caller.
+
+They run on the host in float64: scores of finished pictures are not worth a compile, and published
+tables are computed on the rounded 8-bit files.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float64, UInt8
+from numpy.lib.stride_tricks import sliding_window_view
+
+Stack = UInt8[np.ndarray, "b h w 3"]
+Scores = Float64[np.ndarray, " b"]
+
+_PEAK = 255.0
+_WINDOW, _SIGMA = 11, 1.5
+_C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
+
+
+def psnr(a: Stack, b: Stack) -> Scores:
+    """Return the peak signal-to-noise ratio of each pair of images, in decibels, peak 255.
+
+    The mean squared error is taken over all pixels and channels of one image. Identical images have
+    no noise and score `inf`; since JSON has no such number, write it as `null` there.
+
+    Args:
+        a: uint8 [b, h, w, 3].
+        b: uint8, same shape; the score is symmetric.
+
+    Raises:
+        ValueError: the stacks are not uint8 [b, h, w, 3] of one shape.
+
+    Reference: Xia et al., "GAN Inversion: A Survey" (2022), equation 6.
+    """
+    x, y = _pair(a, b)
+    error = np.array([np.mean(np.square(p.astype(float) - q)) for p, q in zip(x, y, strict=True)])
+    with np.errstate(divide="ignore"):
+        return 10.0 * np.log10(_PEAK**2 / error)
+
+
+def ssim(a: Stack, b: Stack) -> Scores:
+    """Return the mean structural similarity of each pair of images, at most 1 (identical).
+
+    11 x 11 Gaussian window with sigma 1.5, population covariances, K1 = 0.01, K2 = 0.03, only
+    windows that lie inside the image, mean over positions and colours; no downsampling first.
+
+    Args:
+        a: uint8 [b, h, w, 3] with h, w >= 11.
+        b: uint8, same shape; the score is symmetric.
+
+    Raises:
+        ValueError: the stacks are not uint8 [b, h, w, 3] of one shape, or a side is
+            below 11 pixels.
+
+    Reference: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
+    Similarity" (2004), equations 13 and 17.
+    """
+    x, y = _pair(a, b)
+    if min(x.shape[1:3]) < _WINDOW:
+        raise ValueError(f"ssim: sides {x.shape[1:3]} are below the {_WINDOW} px window")
+    return np.array(
+        [_ssim_one(p.astype(float), q.astype(float)) for p, q in zip(x, y, strict=True)]
+    )
+
+
+def _ssim_one(x: np.ndarray, y: np.ndarray) -> float:
+    mean_x, mean_y = _blur(x), _blur(y)
+    var_x = _blur(x * x) - mean_x**2
+    var_y = _blur(y * y) - mean_y**2
+    covariance = _blur(x * y) - mean_x * mean_y
+    similarity = (2 * mean_x * mean_y + _C1) * (2 * covariance + _C2)
+    return float(np.mean(similarity / ((mean_x**2 + mean_y**2 + _C1) * (var_x + var_y + _C2))))
+
+
+def _blur(image: np.ndarray) -> np.ndarray:
+    """Gaussian-weighted local means of [h, w, c], where the whole window fits."""
+    offsets = np.arange(_WINDOW) - _WINDOW // 2
+    kernel = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
+    kernel /= kernel.sum()
+    image = sliding_window_view(image, _WINDOW, axis=0) @ kernel
+    return sliding_window_view(image, _WINDOW, axis=1) @ kernel
+
+
+def _pair(a: Stack, b: Stack) -> tuple[np.ndarray, np.ndarray]:
+    x, y = np.asarray(a), np.asarray(b)
+    for name, stack in (("a", x), ("b", y)):
+        if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3:
+            found = f"{stack.dtype}{list(stack.shape)}"
+            raise ValueError(f"{name}: expected uint8 [b, h, w, 3], found {found}")
+    if x.shape != y.shape:
+        raise ValueError(f"shapes differ: a is {list(x.shape)}, b is {list(y.shape)}")
+    return x, y

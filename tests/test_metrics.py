@@ -1,0 +1,121 @@
+"""Scores against closed forms and against scikit-image."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from skimage.metrics import structural_similarity
+
+from jaxinv.metrics import psnr, ssim
+
+METRICS = [psnr, ssim]
+
+
+def _stack(seed: int, b: int = 3, h: int = 24, w: int = 31) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (b, h, w, 3), dtype=np.uint8)
+
+
+def _noisy(stack: np.ndarray, amount: int) -> np.ndarray:
+    noise = np.random.default_rng(9).integers(-amount, amount + 1, stack.shape)
+    return np.clip(stack.astype(int) + noise, 0, 255).astype(np.uint8)
+
+
+def _flat(value: int) -> np.ndarray:
+    return np.full((1, 16, 16, 3), value, np.uint8)
+
+
+@pytest.mark.parametrize("difference", [1, 7, 255])
+def test_psnr_of_a_constant_difference(difference: int) -> None:
+    expected = 20 * np.log10(255 / difference)
+    np.testing.assert_allclose(psnr(_flat(0), _flat(difference)), [expected], atol=1e-12)
+
+
+def test_psnr_averages_the_error_over_pixels_and_channels_of_one_image() -> None:
+    a = np.zeros((2, 4, 5, 3), np.uint8)
+    b = a.copy()
+    b[0, 1, 2, 0] = 60
+    b[1] = 2
+    expected = [10 * np.log10(255**2 * 60 / 60**2), 10 * np.log10(255**2 / 4)]
+    np.testing.assert_allclose(psnr(a, b), expected, atol=1e-12)
+
+
+def test_psnr_has_no_eight_bit_overflow() -> None:
+    np.testing.assert_array_equal(psnr(_flat(255), _flat(0)), psnr(_flat(0), _flat(255)))
+
+
+def test_identical_images() -> None:
+    stack = _stack(0)
+    np.testing.assert_array_equal(psnr(stack, stack), [np.inf] * 3)
+    np.testing.assert_allclose(ssim(stack, stack), 1.0, atol=1e-12)
+
+
+def test_ssim_of_flat_images_is_the_luminance_term() -> None:
+    c1 = (0.01 * 255) ** 2
+    expected = (2 * 40 * 90 + c1) / (40**2 + 90**2 + c1)
+    np.testing.assert_allclose(ssim(_flat(40), _flat(90)), [expected], atol=1e-9)
+
+
+@pytest.mark.parametrize("amount", [0, 5, 60, 255])
+def test_ssim_agrees_with_scikit_image(amount: int) -> None:
+    a = _stack(1)
+    b = _noisy(a, amount)
+    reference = [
+        structural_similarity(
+            x,
+            y,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            data_range=255,
+            channel_axis=-1,
+        )
+        for x, y in zip(a, b, strict=True)
+    ]
+    np.testing.assert_allclose(ssim(a, b), reference, atol=1e-10)
+
+
+def test_ssim_of_the_smallest_image_is_one_window() -> None:
+    a, b = _stack(2, b=1, h=11, w=11), _stack(3, b=1, h=11, w=11)
+    assert ssim(a, b).shape == (1,)
+    assert -1 < ssim(a, b)[0] < 0.5
+
+
+@pytest.mark.parametrize(("h", "w"), [(10, 24), (24, 10)])
+def test_ssim_refuses_images_smaller_than_its_window(h: int, w: int) -> None:
+    with pytest.raises(ValueError, match=r"\(.*10.*\) are below the 11 px"):
+        ssim(_stack(0, h=h, w=w), _stack(1, h=h, w=w))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_scores_are_symmetric_and_independent_of_the_batch(metric) -> None:
+    a = _stack(4)
+    b = _noisy(a, 40)
+    together = metric(a, b)
+    assert together.shape == (3,)
+    np.testing.assert_array_equal(together, metric(b, a))
+    alone = np.concatenate([metric(a[i : i + 1], b[i : i + 1]) for i in range(3)])
+    np.testing.assert_array_equal(together, alone)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_more_noise_scores_lower(metric) -> None:
+    a = _stack(5)
+    assert np.all(metric(a, _noisy(a, 10)) > metric(a, _noisy(a, 40)))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (np.zeros((3, 24, 31, 3), np.float32), r"float32\[3, 24, 31, 3\]"),
+        (np.zeros((24, 31, 3), np.uint8), r"uint8\[24, 31, 3\]"),
+        (np.zeros((3, 24, 31, 1), np.uint8), r"uint8\[3, 24, 31, 1\]"),
+        (np.zeros((3, 24, 30, 3), np.uint8), r"shapes differ"),
+        (np.zeros((1, 24, 31, 3), np.uint8), r"shapes differ"),
+    ],
+)
+def test_other_inputs_are_refused(metric, bad: np.ndarray, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metric(_stack(6), bad)
+    with pytest.raises(ValueError, match=message):
+        metric(bad, _stack(6))
