@@ -1,0 +1,1 @@
+"""Frozen nets that see images: perceptual trunks today."""

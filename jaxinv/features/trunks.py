@@ -1,0 +1,84 @@
+"""AlexNet (Krizhevsky et al. 2012) and VGG-16 (Simonyan & Zisserman 2015) convolution trunks, by layer name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxinv.features.base import FeatureNet, normalise
+from jaxinv.nn.conv import FROZEN, Conv, freeze
+
+if TYPE_CHECKING:
+    from jaxinv.types import Array, Key, Params
+
+# Each row: layer suffix, channels, kernel, stride, padding, side of the max-pool in front (0: none).
+ALEXNET = (
+    ("1", 64, 11, 4, 2, 0),
+    ("2", 192, 5, 1, 2, 3),
+    ("3", 384, 3, 1, 1, 3),
+    ("4", 256, 3, 1, 1, 0),
+    ("5", 256, 3, 1, 1, 0),
+)
+VGG16 = tuple(
+    (f"{block}_{layer}", channels, 3, 1, 1, 2 if layer == 1 and block > 1 else 0)
+    for block, (channels, layers) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1)
+    for layer in range(1, layers + 1)
+)
+Rows = tuple[tuple[str, int, int, int, int, int], ...]
+
+
+def max_pool(x: Array, side: int) -> Array:
+    """Maximum over side x side windows at stride 2, no padding; [h, w, c] -> [h', w', c].
+
+    Written with slices: the window primitive's gradient is a slow scatter on CPU.
+    """
+    height, width = ((n - side) // 2 + 1 for n in x.shape[:2])
+    total = None
+    for row in range(side):
+        for column in range(side):
+            part = x[row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2]
+            total = part if total is None else jnp.maximum(total, part)
+    return total
+
+
+class Trunk(nn.Module):
+    """A chain of convolution + ReLU, every one of them a tap: "conv1_1" before and "relu1_1" after ReLU."""
+
+    rows: Rows
+
+    @nn.compact
+    def __call__(self, image: Array) -> dict[str, Array]:
+        """Image [h, w, 3] in [-1, 1] -> {tap: [h', w', c]}."""
+        x, taps = normalise(image), {}
+        for suffix, channels, size, stride, padding, pool in self.rows:
+            if pool:
+                x = max_pool(x, pool)
+            x = taps["conv" + suffix] = Conv(channels, size, stride, padding, name="conv" + suffix)(x)
+            x = taps["relu" + suffix] = nn.relu(x)
+        return taps
+
+
+def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
+    """The feature net of a table of layers."""
+    trunk = Trunk(rows)
+
+    def init(key: Key) -> Params:
+        params = trunk.init(key, jnp.zeros((64, 64, 3)))["params"]
+        heads = {f"lin{i}": jnp.ones(params[tap.replace("relu", "conv")]["bias"].shape) for i, tap in enumerate(lpips)}
+        return {**params, **heads, FROZEN: freeze(params)}
+
+    def taps(params: Params, image: Array) -> dict[str, Array]:
+        variables = {"params": params, FROZEN: params.get(FROZEN, {})}
+        return trunk.apply(variables, image)
+
+    layers = tuple(kind + row[0] for row in rows for kind in ("conv", "relu"))
+    return FeatureNet(name, lpips, layers, jax.jit(init), taps)
+
+
+NETS = {
+    "alexnet": build("alexnet", ALEXNET, tuple(f"relu{i}" for i in range(1, 6))),
+    "vgg16": build("vgg16", VGG16, ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
+}

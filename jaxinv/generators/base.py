@@ -1,0 +1,59 @@
+"""The one surface of every generator, and the chain of latent spaces z -> w -> w+ -> s."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Array, Key, Latents, Params
+
+CHAIN = ("z", "w", "w+", "s")
+
+
+class Generator(NamedTuple):
+    """Pure functions of ONE sample; `params` is the nested dict that the checkpoint stores.
+
+    init(key) -> params; map(params, z) -> w; affine(params, w+ [rows, w_dim]) -> s, a tuple of style
+    vectors; draw(params, s, noise, size) -> image [size, size, 3] in [-1, 1], area-reduced when `size`
+    is below the resolution. `noise` is a tuple of unit-variance maps [r, r], or None for the stored ones.
+    """
+
+    spec: GeneratorSpec
+    init: Callable[[Key], Params]
+    map: Callable[[Params, Array], Array]
+    affine: Callable[[Params, Array], tuple[Array, ...]]
+    draw: Callable[[Params, tuple[Array, ...], tuple[Array, ...] | None, int], Array]
+    stored_noise: Callable[[Params], tuple[Array, ...]]
+
+    def synthesize(self, params: Params, latents: Latents, size: int | None = None) -> Array:
+        """Image [size, size, 3] of one sample's latents, whichever space they are in (default: full size)."""
+        styles = convert(self, params, latents, "s")
+        return self.draw(params, styles, latents.get("noise"), size or self.spec.resolution)
+
+
+def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Array | tuple[Array, ...]:
+    """The code of `latents` carried forward to `space` along z -> w -> w+ -> s.
+
+    Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
+    """
+    wanted = CHAIN.index(space)
+    held = [name for name in reversed(CHAIN) if name in latents and CHAIN.index(name) <= wanted]
+    if not held:
+        raise ValueError(f"latents with {sorted(latents)} cannot give {space!r}; allowed: {CHAIN[:wanted + 1]}")
+    code = latents[held[0]]
+    for name in CHAIN[CHAIN.index(held[0]) : wanted]:
+        code = _forward(gen, params, name, code)
+    return code
+
+
+def _forward(gen: Generator, params: Params, space: str, code: Array) -> Array | tuple[Array, ...]:
+    if space == "z":
+        return gen.map(params, code)
+    if space == "w":
+        return jnp.broadcast_to(code, (gen.spec.rows, gen.spec.w_dim))
+    return gen.affine(params, code)

@@ -1,0 +1,40 @@
+"""Where a variable starts, in the codec's units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxinv.spaces import SPACES, project
+
+if TYPE_CHECKING:
+    from jaxinv.generators.base import Generator
+    from jaxinv.specs import Variable
+    from jaxinv.types import Array, Key, Latents, Params, Tree
+
+
+def start(
+    gen: Generator, params: Params, variable: Variable, previous: Latents, lane: tuple[Key, Array]
+) -> Tree:
+    """Initial code of one lane; `lane` is (key, index of the restart).
+
+    "mean" and "stored" give the space's centre, "prior" a random draw, "previous" the latents of the
+    stage before. Restart 0 of a deterministic start is exact, the others are spread around it.
+    """
+    key, restart = lane
+    draw, spread = jax.random.split(key)
+    space = SPACES[variable.space]
+    if variable.init.kind == "previous":
+        value = {**previous}
+    elif variable.init.kind == "prior":
+        value = {variable.space: space.sample(gen, params, draw)}
+    else:
+        value = {variable.space: space.mean(gen, params)}
+    code, unravel = ravel_pytree(project(gen, params, variable, value))
+    shake = jnp.where(restart > 0, variable.init.spread, 0.0)
+    if variable.init.kind == "prior":
+        shake = 0.0
+    return unravel(code + shake * jax.random.normal(spread, code.shape))

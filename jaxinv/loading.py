@@ -1,0 +1,123 @@
+"""Names or files -> generators and feature nets, ready to use. Nothing is downloaded here: see `jaxinv pull`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv import checkpoints
+from jaxinv.generators import mobilestylegan
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.spaces import STATISTICS
+from jaxinv.specs import NETS, GeneratorSpec, check_choice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.generators.base import Generator
+    from jaxinv.types import Params
+
+ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {"mobilestylegan": mobilestylegan.build}
+SAMPLES = 20_000
+BATCH = 2_000
+SEED = 0
+
+
+@lru_cache
+def build(spec: GeneratorSpec) -> Generator:
+    """The generator of `spec`; equal specs give the same object, so that compiled programs are shared."""
+    check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
+    return ARCHITECTURES[spec.architecture](spec)
+
+
+def weights_file(name: str) -> Path:
+    """Path of a converted checkpoint: `name` itself when it is a file, otherwise in the cache folder.
+
+    Raises `ValueError` saying what to pull when there is none.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors" or path.is_file():
+        if path.is_file():
+            return path
+        raise ValueError(f"no such weights file: {name}")
+    path = checkpoints.cache_dir() / f"{name}.safetensors"
+    if not path.is_file():
+        held = sorted(p.stem for p in checkpoints.cache_dir().glob("*.safetensors"))
+        raise ValueError(
+            f"weights {name!r} are not in {checkpoints.cache_dir()} (there: {', '.join(held) or 'none'}); "
+            f"`jaxinv zoo` lists what `jaxinv pull NAME` can fetch"
+        )
+    return path
+
+
+def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
+    """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
+    if metadata.get("kind") != "generator" or "spec" not in metadata:
+        raise ValueError(f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; allowed: 'generator'")
+    facts: dict[str, Any] = json.loads(metadata["spec"])
+    return GeneratorSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+
+
+def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
+    """The generator called `name` (or a converted .safetensors file) and its parameters.
+
+    The parameters gain "frozen" (backward kernels) and, for generators with a W space, "statistics" (see
+    `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
+    """
+    path = weights_file(name)
+    params, metadata = checkpoints.load(path)
+    gen = build(read_spec(metadata))
+    params = jax.tree.map(jnp.asarray, params)
+    params[FROZEN] = freeze(params)
+    if gen.spec.w_dim:
+        params[STATISTICS] = cached_statistics(gen, params)
+    return gen, params
+
+
+def load_features(names: tuple[str, ...]) -> dict[str, Params]:
+    """Parameters of the feature nets called `names` ("alexnet", "vgg16"), with backward kernels."""
+    nets: dict[str, Params] = {}
+    for name in names:
+        check_choice("feature net", name, NETS)
+        params = jax.tree.map(jnp.asarray, checkpoints.load(weights_file(name))[0])
+        nets[name] = {**params, FROZEN: freeze(params)}
+    return nets
+
+
+def w_statistics(gen: Generator, params: Params) -> Params:
+    """Mean [d], scalar std, principal axes [d, d] and standard deviations along them [d] of W.
+
+    From 20 000 mapped draws with a fixed seed. The scalar std is the root mean square distance from the
+    mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest deviation first.
+    """
+    draw = jax.jit(jax.vmap(lambda z: gen.map(params, z)))
+    keys = jax.random.split(jax.random.key(SEED), SAMPLES // BATCH)
+    parts = [np.asarray(draw(jax.random.normal(key, (BATCH, gen.spec.z_dim)))) for key in keys]
+    w = np.concatenate(parts).astype(np.float64)
+    mean = w.mean(0)
+    values, axes = np.linalg.eigh((w - mean).T @ (w - mean) / len(w))
+    axes = axes[:, ::-1] * np.sign(axes[:, ::-1].sum(0))
+    scales = np.sqrt(np.maximum(values[::-1], 1e-12))
+    found = {"mean": mean, "std": np.sqrt(np.sum(scales**2)), "axes": axes, "scales": scales}
+    return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+
+
+def cached_statistics(gen: Generator, params: Params) -> Params:
+    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(params["mapping"]):
+        digest.update(np.asarray(leaf).tobytes())
+    path = checkpoints.cache_dir() / "statistics" / f"{digest.hexdigest()[:20]}-{SAMPLES}-{SEED}.safetensors"
+    try:
+        return jax.tree.map(jnp.asarray, checkpoints.load(path)[0])
+    except (OSError, ValueError):
+        found = w_statistics(gen, params)
+        checkpoints.save(path, found, {"format": "jaxinv", "schema": "1", "kind": "statistics"})
+        return found

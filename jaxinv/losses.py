@@ -1,0 +1,156 @@
+"""Terms of the objective: what is seen of an image, and how far two sightings are apart.
+
+`observe` runs every view and every feature net once, whatever the number of terms; the target is
+observed once per image, the render once per evaluation. `evaluate` sums the weighted terms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv.features.trunks import NETS
+from jaxinv.nn.resample import area_reduce, resize
+from jaxinv.specs import IMAGE_TERMS
+
+if TYPE_CHECKING:
+    from jaxinv.specs import Term, View
+    from jaxinv.types import Array, Latents, Params
+
+Seen = dict[str, dict[str, "Array"]]
+PIXELS = "pixels"
+
+
+class Sample(NamedTuple):
+    """What the terms are told of one lane: the solver's codes, the latents they decode to, the render's sightings."""
+
+    codes: dict[str, Array]
+    latents: Latents
+    seen: Seen
+
+
+def sighting(term: Term) -> str:
+    """Name under which the image seen by `term` is filed: terms with one net and one view share it."""
+    return f"{term.net or PIXELS}|{term.view.size}|{term.view.crop}"
+
+
+def taps(term: Term) -> tuple[str, ...]:
+    """Layers of the net that `term` compares."""
+    if term.net is None:
+        return (PIXELS,)
+    return term.layers if term.name == "features" else NETS[term.net].lpips
+
+
+def look(image: Array, view: View) -> Array:
+    """The part of image [h, w, c] that a view shows, at the view's size (never enlarged)."""
+    height, width, _ = image.shape
+    if view.crop is not None:
+        top, left, tall, wide = view.crop
+        rows, columns = round(tall * height), round(wide * width)
+        image = lax.slice_in_dim(image, round(top * height), round(top * height) + rows, axis=0)
+        image = lax.slice_in_dim(image, round(left * width), round(left * width) + columns, axis=1)
+    if view.size is None or view.size >= min(image.shape[:2]):
+        return image
+    return area_reduce(image, view.size)
+
+
+def observe(terms: tuple[Term, ...], nets: dict[str, Params], image: Array) -> Seen:
+    """Every sighting of image [h, w, 3] that the image terms need; each feature net runs once per view."""
+    wanted: dict[str, tuple[Term, set[str]]] = {}
+    for term in terms:
+        if term.name in IMAGE_TERMS:
+            wanted.setdefault(sighting(term), (term, set()))[1].update(taps(term))
+    return {
+        name: {layer: _taps(term, nets, image)[layer] for layer in sorted(layers)}
+        for name, (term, layers) in wanted.items()
+    }
+
+
+def _taps(term: Term, nets: dict[str, Params], image: Array) -> dict[str, Array]:
+    seen = look(image, term.view)
+    return {PIXELS: seen} if term.net is None else NETS[term.net].taps(nets[term.net], seen)
+
+
+def unit(features: Array) -> Array:
+    """Features divided by their norm over channels; the small constant keeps the gradient at 0 finite."""
+    return features * lax.rsqrt(jnp.sum(features * features, axis=-1, keepdims=True) + 1e-20)
+
+
+def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
+    """Mean (or sum) over [h, w], weighted by the image's mask [h', w', 1] as seen through the same view."""
+    if mask is not None:
+        weights = resize(look(mask, view), values.shape[0])[..., 0]
+        mean = jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-6)
+    else:
+        mean = jnp.mean(values)
+    return mean * (values.size if reduction == "sum" else 1)
+
+
+def image_term(term: Term, nets: dict[str, Params], pair: tuple[Seen, Seen], mask: Array | None) -> Array:
+    """Distance between the render's and the target's sighting, a scalar.
+
+    "mse", "l1": mean over channels and pixels on [-1, 1]. "lpips": squared difference of unit-normalised taps,
+    weighted by the linear heads, averaged over space, summed over layers (Zhang et al. 2018, eq. 1).
+    "features": mean squared difference of each tap, summed over layers.
+    """
+    ours, theirs = pair[0][sighting(term)], pair[1][sighting(term)]
+    total = jnp.zeros(())
+    for index, layer in enumerate(taps(term)):
+        a, b = ours[layer], theirs[layer]
+        if term.name == "lpips":
+            head = nets[term.net or ""][f"lin{index}"]
+            values = jnp.square(unit(a) - unit(b)) @ head
+        elif term.name == "l1":
+            values = jnp.mean(jnp.abs(a - b), axis=-1)
+        else:
+            values = jnp.mean(jnp.square(a - b), axis=-1)
+        total = total + average(values, mask, term.view, term.reduction)
+    return total
+
+
+def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
+    """Squared mean product of every map with itself shifted by one pixel, at all 2x-averaged levels down to 8 px.
+
+    Karras et al. 2020 (StyleGAN2), appendix D, equation for L_ij; maps [r, r] with r a power of two.
+    """
+    total = jnp.zeros(())
+    for full in maps:
+        level = full
+        while True:
+            for axis in (0, 1):
+                total = total + jnp.square(jnp.mean(level * jnp.roll(level, 1, axis)))
+            if level.shape[0] <= 8:  # noqa: PLR2004
+                break
+            level = area_reduce(level[..., None], level.shape[0] // 2)[..., 0]
+    return total
+
+
+def variable_term(term: Term, sample: Sample) -> Array:
+    """A penalty on the unknowns themselves, a scalar; `ValueError` if the stage does not free them."""
+    if term.name == "noise_autocorrelation":
+        return noise_autocorrelation(sample.latents["noise"])
+    if term.variable not in sample.codes:
+        raise ValueError(f"term {term.label!r} needs a free {term.variable!r}; free: {sorted(sample.codes)}")
+    code = sample.codes[term.variable]
+    if term.rows is not None:
+        code = code[term.rows[0] : term.rows[1]]
+    if term.name == "row_spread":
+        code = code - jnp.mean(code, axis=0)
+    excess = jnp.maximum(jnp.abs(code) - term.margin, 0.0)
+    return jnp.mean(jnp.square(excess))
+
+
+def evaluate(
+    terms: tuple[Term, ...], nets: dict[str, Params], sample: Sample, target: Seen, mask: Array | None
+) -> tuple[Array, dict[str, Array]]:
+    """(weighted sum, value of each term before its weight, by label)."""
+    values = {
+        term.label: image_term(term, nets, (sample.seen, target), mask)
+        if term.name in IMAGE_TERMS
+        else variable_term(term, sample)
+        for term in terms
+    }
+    total = sum((term.weight * values[term.label] for term in terms), start=jnp.zeros(()))
+    return total, values

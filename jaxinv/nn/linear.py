@@ -1,0 +1,35 @@
+"""Fully connected layer and the activations that generators share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import lax
+
+if TYPE_CHECKING:
+    from jaxinv.types import Array
+
+
+class Linear(nn.Module):
+    """y = x @ kernel + bias with kernel [in, features]; scales are folded in at conversion."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., in] -> [..., features]."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return x @ kernel + bias
+
+
+def leaky_relu(x: Array, slope: float = 0.2) -> Array:
+    """max(x, slope * x)."""
+    return jnp.maximum(x, slope * x)
+
+
+def pixel_norm(x: Array, epsilon: float = 1e-8) -> Array:
+    """x divided by the root mean square over its last axis (Karras et al. 2018, PGGAN, 4.2)."""
+    return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + epsilon)

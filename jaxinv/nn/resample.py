@@ -1,0 +1,54 @@
+"""Change of resolution: inverse Haar wavelet, area reduction, enlargement. One sample [h, w, c]."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxinv.types import Array
+
+
+def inverse_haar(x: Array) -> Array:
+    """[h, w, 4c] with channels [LL | H0 | H1 | H2] -> [2h, 2w, c] (Belousov 2021, MobileStyleGAN, 3.1).
+
+    H0 is high along rows, H1 along columns, H2 along both; every output is half a signed sum.
+    """
+    height, width, channels = x.shape
+    low, vertical, horizontal, both = jnp.split(0.5 * x, 4, axis=-1)
+    rows = [
+        jnp.stack([low + a * vertical + b * (horizontal + a * both) for b in (1.0, -1.0)], axis=2)
+        for a in (1.0, -1.0)
+    ]
+    return jnp.stack(rows, axis=1).reshape(2 * height, 2 * width, channels // 4)
+
+
+def area_matrix(size: int, out: int) -> np.ndarray:
+    """[out, size] weights of area averaging along one axis: every output is the mean of the span it covers."""
+    edges = np.linspace(0.0, size, out + 1)
+    cells = np.arange(size)
+    overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)
+    return (np.clip(overlap, 0.0, None) * out / size).astype(np.float32)
+
+
+def area_reduce(x: Array, size: int) -> Array:
+    """Area-average x [h, h, c] down to [size, size, c]; `ValueError` if that would enlarge it."""
+    height, width, channels = x.shape
+    if size > min(height, width):
+        raise ValueError(f"cannot area-reduce {height}x{width} to {size}; allowed: at most {min(height, width)}")
+    if height == size and width == size:
+        return x
+    if height % size == 0 and width % size == 0:
+        return x.reshape(size, height // size, size, width // size, channels).mean((1, 3))
+    rows, columns = area_matrix(height, size), area_matrix(width, size)
+    return jnp.einsum("ah,hwc,bw->abc", rows, x, columns)
+
+
+def resize(x: Array, size: int) -> Array:
+    """Resize x [h, w, c] to [size, size, c]: area average downwards, bicubic (a = -0.5) upwards."""
+    if size <= min(x.shape[:2]):
+        return area_reduce(x, size)
+    return jax.image.resize(x, (size, size, x.shape[-1]), "cubic")

@@ -1,0 +1,1 @@
+"""Presets: data only, one file per family of papers."""

@@ -1,0 +1,46 @@
+"""The one interface of every solver, and the schedules that scale its steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.specs import Schedule
+    from jaxinv.types import Array, Key, Tree
+
+State: TypeAlias = Any
+
+
+class Eval(NamedTuple):
+    """The point that WAS evaluated, its loss and what the objective reported: best-so-far costs nothing."""
+
+    u: Tree
+    loss: Array
+    aux: Tree
+
+
+class Solver(NamedTuple):
+    """init(u) -> state; step(key, fn, state, progress) -> (state, Eval), exactly one value-and-gradient of `fn`.
+
+    `fn(u, key) -> (loss, aux)`; `progress` in [0, 1) is the fraction of the stage already done.
+    """
+
+    init: Callable[[Tree], State]
+    step: Callable[[Key, Callable[..., Any], State, Array], tuple[State, Eval]]
+
+
+def factor(schedule: Schedule, progress: Array) -> Array:
+    """Value in [0, 1] of `schedule` at `progress`."""
+    if schedule.kind == "nv_ramp":
+        rise = jnp.minimum(1.0, progress / schedule.rise)
+        fall = jnp.minimum(1.0, (1.0 - progress) / schedule.fall)
+        return rise * (0.5 - 0.5 * jnp.cos(jnp.pi * fall))
+    if schedule.kind == "cosine":
+        return 0.5 + 0.5 * jnp.cos(jnp.pi * progress)
+    if schedule.kind == "quadratic_decay":
+        return jnp.square(jnp.maximum(0.0, 1.0 - progress / schedule.until))
+    return jnp.ones(())

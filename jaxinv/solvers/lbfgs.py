@@ -1,0 +1,205 @@
+"""L-BFGS whose line search never makes another lane wait: one evaluation per tick, accepted or not.
+
+Each tick evaluates the trial point of ONE lane; a refused trial is shortened and retried at the next tick, so a
+batch of lanes spends exactly one evaluation per tick (Nocedal & Wright 2006, algorithms 3.1 and 7.4).
+With `warmup` > 0 the first ticks are Adam steps, and their second moment becomes the diagonal
+metric of the quasi-Newton phase, which starts at the best point seen.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.flatten_util import ravel_pytree
+
+from jaxinv.solvers.base import Eval, Solver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.types import Array, Key, Tree
+
+ADAM = optax.scale_by_adam()
+ADAM_DECAY = 0.999
+ARMIJO = 1e-4
+CURVATURE = 1e-10
+SHORTEST = 1e-6
+
+
+class Options(NamedTuple):
+    """history: pairs kept; warmup: Adam ticks before; rate: their step; first: step length of the first
+    quasi-Newton trial in units of the scaled gradient; longest: bound of any step, in units of the first."""
+
+    history: int = 10
+    warmup: int = 0
+    rate: float = 0.1
+    first: float = 0.05
+    longest: float = 10.0
+
+
+class State(NamedTuple):
+    """Everything of one lane; vectors [n], history [m, n]. `tick` counts evaluations."""
+
+    tick: Array
+    x: Array
+    loss: Array
+    gradient: Array
+    direction: Array
+    length: Array
+    metric: Array
+    bound: Array
+    steps: Array
+    changes: Array
+    rho: Array
+    trial: Array
+    adam: Any
+
+
+class Lane(NamedTuple):
+    """The vectors, and the next trial as the caller's own tree."""
+
+    inner: State
+    point: Tree
+
+
+def two_loop(state: State) -> Array:
+    """-H g from the history (algorithm 7.4) with H0 = scale x metric; empty slots have rho = 0."""
+    history = state.rho.shape[0]
+    q, alphas = state.gradient, [jnp.zeros(())] * history
+    for i in reversed(range(history)):
+        alphas[i] = state.rho[i] * jnp.vdot(state.steps[i], q)
+        q = q - alphas[i] * state.changes[i]
+    newest = state.changes[-1]
+    curvature = jnp.vdot(state.steps[-1], newest) / jnp.vdot(newest, state.metric * newest)
+    r = jnp.where(state.rho[-1] > 0, curvature, 1.0) * state.metric * q
+    for i in range(history):
+        beta = state.rho[i] * jnp.vdot(state.changes[i], r)
+        r = r + state.steps[i] * (alphas[i] - beta)
+    return -r
+
+
+def limited(direction: Array, state: State) -> Array:
+    """`direction` shortened to the longest allowed length, measured in the metric."""
+    length = jnp.sqrt(jnp.vdot(direction, direction / state.metric))
+    return direction * jnp.minimum(1.0, state.bound / jnp.maximum(length, 1e-30))
+
+
+def push(ring: Array, row: Array, keep: Array) -> Array:
+    """The ring [m, ...] with `row` as its newest entry, or unchanged where `keep` is false."""
+    return jnp.where(keep, jnp.concatenate([ring[1:], row[None]]), ring)
+
+
+def choose(condition: Array, yes: State, no: State) -> State:
+    """`yes` where the scalar `condition` holds, otherwise `no`."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def blank(x: Array, history: int) -> State:
+    """State before the first evaluation, at x [n]."""
+    ring = jnp.zeros((history, x.size))
+    return State(
+        tick=jnp.zeros((), jnp.int32),
+        x=x,
+        loss=jnp.full((), jnp.inf),
+        gradient=jnp.zeros_like(x),
+        direction=jnp.zeros_like(x),
+        length=jnp.ones(()),
+        metric=jnp.ones_like(x),
+        bound=jnp.full((), jnp.inf),
+        steps=ring,
+        changes=ring,
+        rho=jnp.zeros(history),
+        trial=x,
+        adam=ADAM.init(x),
+    )
+
+
+def aim(state: State, direction: Array) -> State:
+    """Set out from x along `direction` with a full step."""
+    direction = limited(direction, state)
+    return state._replace(direction=direction, length=jnp.ones(()), trial=state.x + direction)
+
+
+def depart(state: State, options: Options) -> State:
+    """Begin the quasi-Newton phase at the best point, in the metric of Adam's second moment."""
+    if not options.warmup:
+        return aim(state, -state.gradient / jnp.maximum(jnp.linalg.norm(state.gradient), 1e-30))
+    root = jnp.sqrt(state.adam.nu / (1 - ADAM_DECAY**options.warmup))
+    metric = 1.0 / (root + 1e-3 * jnp.sqrt(jnp.mean(root * root)) + 1e-30)
+    step = -options.first * metric * state.gradient
+    bound = options.longest * jnp.sqrt(jnp.vdot(step, step / metric))
+    return aim(state._replace(metric=metric, bound=bound), step)
+
+
+def warm(state: State, options: Options, loss: Array, gradient: Array) -> State:
+    """One Adam tick; remembers the best point, and at the last tick sets out from it."""
+    update, moments = ADAM.update(gradient, state.adam)
+    better = loss < state.loss
+    state = state._replace(
+        x=jnp.where(better, state.trial, state.x),
+        loss=jnp.where(better, loss, state.loss),
+        gradient=jnp.where(better, gradient, state.gradient),
+        trial=state.trial - options.rate * update,
+        adam=moments,
+    )
+    return choose(state.tick == max(options.warmup, 1) - 1, depart(state, options), state)
+
+
+def advance(state: State, loss: Array, gradient: Array) -> State:
+    """Accept the trial: store the pair where its curvature is positive, and aim anew."""
+    step, change = state.trial - state.x, gradient - state.gradient
+    product = jnp.vdot(step, change)
+    keep = product > CURVATURE * jnp.vdot(change, change)
+    inverse = 1 / jnp.where(keep, product, 1.0)
+    state = state._replace(
+        x=state.trial,
+        loss=loss,
+        gradient=gradient,
+        steps=push(state.steps, step, keep),
+        changes=push(state.changes, change, keep),
+        rho=push(state.rho, inverse, keep),
+    )
+    return aim(state, two_loop(state))
+
+
+def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
+    """Quadratic interpolation within [0.1, 0.5]; a hopeless direction clears the history instead."""
+    t = state.length
+    best = -slope * t * t / (2 * (loss - state.loss - slope * t))
+    length = jnp.clip(jnp.where(jnp.isfinite(best), best, 0.1 * t), 0.1 * t, 0.5 * t)
+    shorter = state._replace(length=length, trial=state.x + length * state.direction)
+    fresh = state._replace(rho=jnp.zeros_like(state.rho))
+    fresh = aim(fresh, -0.1 * options.first * state.metric * state.gradient)
+    return choose((length < SHORTEST) | (slope >= 0), fresh, shorter)
+
+
+def search(state: State, options: Options, loss: Array, gradient: Array) -> State:
+    """One line-search tick: Armijo's condition decides between a new direction and a shorter step."""
+    slope = jnp.vdot(state.direction, state.gradient)
+    accepted = loss <= state.loss + ARMIJO * state.length * slope
+    return choose(accepted, advance(state, loss, gradient), shorten(state, options, loss, slope))
+
+
+def lbfgs(options: Options = Options()) -> Solver:
+    """Solver with one evaluation per tick; see the module's text."""
+
+    def init(u: Tree) -> Lane:
+        return Lane(blank(ravel_pytree(u)[0], options.history), u)
+
+    def step(key: Key, fn: Callable[..., Any], lane: Lane, progress: Array) -> tuple[Lane, Eval]:
+        del progress
+        unravel = ravel_pytree(lane.point)[1]
+        (loss, aux), tree = jax.value_and_grad(fn, has_aux=True)(lane.point, key)
+        gradient, state = ravel_pytree(tree)[0], lane.inner
+        state = choose(
+            state.tick < max(options.warmup, 1),
+            warm(state, options, loss, gradient),
+            search(state, options, loss, gradient),
+        )
+        state = state._replace(tick=state.tick + 1)
+        return Lane(state, unravel(state.trial)), Eval(lane.point, loss, aux)
+
+    return Solver(init, step)

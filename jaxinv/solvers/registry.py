@@ -1,0 +1,36 @@
+"""Solver names to solvers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from jaxinv.solvers.first_order import TRANSFORMS, first_order
+from jaxinv.solvers.lbfgs import Options, lbfgs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.solvers.base import Solver
+    from jaxinv.specs import SolverSpec
+    from jaxinv.types import Tree
+
+
+def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solver:
+    """The solver that `spec` names; `ValueError` for an option it does not take, or a hook it cannot apply.
+
+    L-BFGS takes no hook: a projection after the step would break its history.
+    """
+    options = dict(spec.options)
+    if spec.name == "lbfgs":
+        unknown = set(options) - set(Options._fields)
+        if unknown:
+            raise ValueError(f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}")
+        if hook is not None:
+            raise ValueError("solver 'lbfgs' takes no hooks; allowed: " + ", ".join(TRANSFORMS))
+        counts = {name: int(options[name]) for name in ("history", "warmup") if name in options}
+        return lbfgs(Options(**{"rate": spec.learning_rate, **options, **counts}))
+    try:
+        transform = TRANSFORMS[spec.name](**options)
+    except TypeError as error:
+        raise ValueError(f"solver {spec.name!r}: {error}") from error
+    return first_order(transform, spec.learning_rate, spec.schedule, hook=hook or (lambda u: u))

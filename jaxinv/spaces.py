@@ -1,0 +1,98 @@
+"""Latent spaces and codecs: how the array that a solver moves becomes latents that the generator draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.generators.base import Generator, convert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.specs import Variable
+    from jaxinv.types import Array, Key, Latents, Params, Tree
+
+STATISTICS = "statistics"
+
+
+class Space(NamedTuple):
+    """One latent space: its mean, a random draw from its prior, and the code of given latents in it."""
+
+    mean: Callable[[Generator, Params], Tree]
+    sample: Callable[[Generator, Params, Key], Tree]
+    project: Callable[[Generator, Params, Latents], Tree]
+
+
+class Codec(NamedTuple):
+    """decode(statistics, u) -> value in the space; encode is its inverse."""
+
+    decode: Callable[[Params, Tree], Tree]
+    encode: Callable[[Params, Tree], Tree]
+
+
+def _draw_z(gen: Generator, key: Key) -> Array:
+    return jax.random.normal(key, (gen.spec.z_dim,))
+
+
+def _mean_latents(gen: Generator, params: Params) -> Latents:
+    if STATISTICS not in params:
+        return {"z": jnp.zeros((gen.spec.z_dim,))}
+    return {"w": params[STATISTICS]["mean"]}
+
+
+def _chain(space: str) -> Space:
+    return Space(
+        mean=lambda gen, params: convert(gen, params, _mean_latents(gen, params), space),
+        sample=lambda gen, params, key: convert(gen, params, {"z": _draw_z(gen, key)}, space),
+        project=lambda gen, params, latents: convert(gen, params, latents, space),
+    )
+
+
+def _draw_noise(gen: Generator, params: Params, key: Key) -> tuple[Array, ...]:
+    del params
+    keys = jax.random.split(key, len(gen.spec.noise))
+    return tuple(jax.random.normal(k, (side, side)) for k, side in zip(keys, gen.spec.noise, strict=True))
+
+
+def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array, ...]:
+    return latents["noise"] if "noise" in latents else gen.stored_noise(params)
+
+
+SPACES: dict[str, Space] = {
+    "z": Space(
+        mean=lambda gen, params: jnp.zeros((gen.spec.z_dim,)),
+        sample=lambda gen, params, key: _draw_z(gen, key),
+        project=lambda gen, params, latents: convert(gen, params, latents, "z"),
+    ),
+    "w": _chain("w"),
+    "w+": _chain("w+"),
+    "s": _chain("s"),
+    "noise": Space(
+        mean=lambda gen, params: gen.stored_noise(params), sample=_draw_noise, project=_held_noise
+    ),
+}
+
+CODECS: dict[str, Codec] = {
+    "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
+    "whiten": Codec(
+        decode=lambda st, u: st["mean"] + (u * st["scales"]) @ st["axes"].T,
+        encode=lambda st, value: ((value - st["mean"]) @ st["axes"]) / st["scales"],
+    ),
+}
+
+
+def lift(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The value in `variable.space` of a solver's code; frozen rows pass no gradient."""
+    if variable.freeze is not None:
+        first, last = variable.freeze
+        code = code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+    return CODECS[variable.codec].decode(params.get(STATISTICS, {}), code)
+
+
+def project(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
+    """The solver's code of given latents (the inverse of `lift`, after moving them into the space)."""
+    value = SPACES[variable.space].project(gen, params, latents)
+    return CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)

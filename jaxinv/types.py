@@ -1,0 +1,23 @@
+"""Array aliases and the three dictionaries that travel through every function.
+
+`Latents` holds ONE sample: its keys are latent spaces or variables ("z", "w", "w+", "s", "noise") and its
+values are arrays or tuples of arrays. Batches of samples are the same tree with leading axes.
+`Params` is the nested dict of arrays that a checkpoint stores. `Statistics` describes a latent space.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    import jax
+
+    Array: TypeAlias = jax.Array
+else:
+    Array = Any
+
+Key: TypeAlias = Array
+Params: TypeAlias = dict[str, Any]
+Latents: TypeAlias = dict[str, Any]
+Tree: TypeAlias = Any
+Metrics: TypeAlias = dict[str, Array]
