@@ -1,0 +1,222 @@
+"""Parameters on disk: safetensors files, their metadata, the cache folder and atomic writes.
+
+A checkpoint is a nested dict of arrays; the file joins the keys with "/". Reading one never
+executes anything and never trusts a size that the file states: whatever is wrong with a file
+surfaces as `CheckpointError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+MAX_HEADER_BYTES = 16 * 2**20
+MAX_DEPTH = 32
+
+_BLOCK = 2**20
+
+
+class CheckpointError(ValueError):
+    """A checkpoint file that is malformed, truncated or hostile; the message says why."""
+
+
+def cache_dir() -> Path:
+    r"""Folder for pulled weights: `$JAXINV_CACHE`, else `$XDG_CACHE_HOME/jaxinv`, else a default.
+
+    The last resort is `%LOCALAPPDATA%\jaxinv` on Windows and `~/.cache/jaxinv` elsewhere. The
+    folder is not created here. A relative `XDG_CACHE_HOME` is ignored, as the XDG Base Directory
+    specification asks.
+    """
+    if own := os.environ.get("JAXINV_CACHE"):
+        return Path(own).expanduser()
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    if xdg and Path(xdg).is_absolute():
+        return Path(xdg) / "jaxinv"
+    local = os.environ.get("LOCALAPPDATA", "")
+    if sys.platform == "win32" and local:
+        return Path(local) / "jaxinv"
+    return Path.home() / ".cache" / "jaxinv"
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file as 64 hex digits, read in blocks; `OSError` if it cannot be read."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def atomic_write(path: str | Path, writer: Callable[[BinaryIO], object]) -> Path:
+    """Let `writer(handle)` fill a temporary neighbour of `path`, then rename it to `path`.
+
+    `path` is never seen half-written. The file and its folder are flushed to the disk. If `writer`
+    (or the disk) fails, the temporary file is removed, an older `path` stays as it was, and the
+    error passes on. Returns `path`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as handle:
+            writer(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows can neither open nor sync a folder; there the rename itself is journalled.
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems refuse to sync a folder; the file's own bytes are safe by then.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def save(
+    path: str | Path, params: Mapping[str, Any], metadata: Mapping[str, str] | None = None
+) -> Path:
+    """Write a nested dict of arrays and string metadata as one safetensors file, atomically.
+
+    Returns `path`. Leaves are anything `numpy.asarray` turns into a number array. Raises
+    `ValueError` for a key that is not a non-empty string without "/", for an empty dict, and for
+    metadata that are not strings.
+    """
+    flat = dict(_flatten(params, ()))
+    notes = dict(metadata or {})
+    for key, value in notes.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ValueError(f"metadata must map str to str, got {key!r}: {value!r}")
+    header, arrays = _ordered(safetensors.numpy.save(flat, notes))
+    return atomic_write(path, lambda handle: (handle.write(header), handle.write(arrays)))
+
+
+def _ordered(data: bytes) -> tuple[bytes, memoryview]:
+    # The library writes metadata in random order; sorted, equal contents give equal files. Array
+    # offsets count from the end of the header, whose length must be a multiple of 8.
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end])
+    text = json.dumps(dict(sorted(header.items())), sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text, memoryview(data)[end:]
+
+
+def load(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Read a safetensors file: (nested dict of numpy arrays, metadata).
+
+    Raises `CheckpointError` for a malformed, truncated or hostile file, `OSError` if there is none.
+    """
+    _check_header_size(path)
+    with _one_error(path), safetensors.safe_open(os.fspath(path), framework="np") as handle:
+        flat = {name: handle.get_tensor(name) for name in sorted(handle.keys())}
+        return _nest(flat), dict(handle.metadata() or {})
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """Metadata strings of a safetensors file; no array is loaded. Errors as for `load`."""
+    _check_header_size(path)
+    with _one_error(path), safetensors.safe_open(os.fspath(path), framework="np") as handle:
+        return dict(handle.metadata() or {})
+
+
+def content_sha256(params: Mapping[str, Any]) -> str:
+    """SHA-256 over names, types, shapes and bytes of all arrays in name order, not of a file."""
+    digest = hashlib.sha256()
+    for name, array in sorted(_flatten(params, ())):
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _flatten(
+    params: Mapping[str, Any], parents: tuple[str, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
+    if not params:
+        raise ValueError(
+            f"empty dict at {'/'.join(parents) or 'the top'}; every branch needs an array"
+        )
+    for key, value in params.items():
+        if not isinstance(key, str) or not key or "/" in key:
+            raise ValueError(f"parameter key {key!r}; allowed: non-empty strings without '/'")
+        if isinstance(value, Mapping):
+            yield from _flatten(value, (*parents, key))
+        else:
+            array = np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise ValueError(
+                    f"{'/'.join((*parents, key))} has dtype {array.dtype}; "
+                    "allowed: booleans, integers and floats that numpy knows"
+                )
+            # Contiguous in C order: safetensors stores the buffer as it lies.
+            yield "/".join((*parents, key)), np.ascontiguousarray(array).reshape(array.shape)
+
+
+def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, array in flat.items():
+        *parents, leaf = name.split("/")
+        if not leaf or not all(parents) or len(parents) >= MAX_DEPTH:
+            raise CheckpointError(f"bad array name {name[:80]!r}")
+        branch = nested
+        for key in parents:
+            branch = branch.setdefault(key, {})
+            if not isinstance(branch, dict):
+                raise CheckpointError(f"array name {name[:80]!r} continues another array's name")
+        if leaf in branch:
+            raise CheckpointError(f"array name {name[:80]!r} is a branch of another name")
+        branch[leaf] = array
+    return nested
+
+
+def _check_header_size(path: str | Path) -> None:
+    # The first 8 bytes state the size of the JSON header, little-endian. Checked before anything is
+    # parsed.
+    with Path(path).open("rb") as handle:
+        prefix = handle.read(8)
+        available = os.fstat(handle.fileno()).st_size - 8
+    if len(prefix) < 8:
+        raise CheckpointError(f"{path}: {len(prefix)} bytes, too short for a safetensors file")
+    stated = int.from_bytes(prefix, "little")
+    if stated > min(available, MAX_HEADER_BYTES):
+        raise CheckpointError(
+            f"{path}: header of {stated} bytes; "
+            f"allowed: at most {MAX_HEADER_BYTES} and what the file holds ({available})"
+        )
+
+
+@contextlib.contextmanager
+def _one_error(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    except (
+        safetensors.SafetensorError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+    ) as error:
+        raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
