@@ -1,0 +1,133 @@
+"""Inert stand-ins for the names in a pickle of arrays; none is or calls the thing it stands for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weights_convert.errors import UnsafeFileError
+
+MAX_RANK = 16
+_NUMBERS = ("b1", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8")
+
+
+class Pending:
+    """A value under construction: `build` sets its state, `result` gives it or fails."""
+
+    def build(self, state: Any) -> None:
+        """Take the state that follows the construction; `UnsafeFileError` if it does not fit."""
+        raise UnsafeFileError("pickle sets a state where none belongs")
+
+    def result(self) -> Any:
+        """The finished value; `UnsafeFileError` if it is unfinished or has no plain form."""
+        raise UnsafeFileError(f"pickle leaves an unfinished {type(self).__name__}")
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """What a name may do: `call` maps a REDUCE's argument tuple to a value or a pending one."""
+
+    call: Callable[[tuple[Any, ...]], Any]
+
+
+@dataclass(frozen=True)
+class Name:
+    """A name on the stack: it can be called or passed to a stand-in, never be part of a result."""
+
+    stand_in: StandIn
+
+
+class PendingDtype(Pending):
+    """Stands for `numpy.dtype`: a number type whose byte order comes with the state."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        self.order = "<"
+
+    def build(self, state: Any) -> None:
+        """Take the byte order from (version, order, ...); fields and subarrays are refused."""
+        plain = type(state) is tuple and len(state) in (8, 9) and state[2:5] == (None, None, None)
+        if not plain or type(state[1]) is not str or state[1] not in ("<", ">", "|", "="):
+            raise UnsafeFileError(
+                "pickle holds an array type with fields or without byte order; allowed: numbers"
+            )
+        self.order = state[1]
+
+    def dtype(self) -> np.dtype[Any]:
+        """The numpy type."""
+        return np.dtype(f"{self.order}{self.code}")
+
+
+class PendingArray(Pending):
+    """Stands for `numpy.ndarray`: shape, type and bytes come with the state and must agree."""
+
+    def __init__(self) -> None:
+        self.array: np.ndarray | None = None
+
+    def build(self, state: Any) -> None:
+        """Take (version, shape, dtype, column-major?, bytes). The bytes are not copied."""
+        if type(state) is not tuple or len(state) != 5 or self.array is not None:
+            raise UnsafeFileError("pickle sets the state of an array twice or in another form")
+        _, shape, dtype, column_major, raw = state
+        if (
+            not isinstance(dtype, PendingDtype)
+            or type(raw) is not bytes
+            or type(column_major) is not bool
+        ):
+            raise UnsafeFileError("pickle holds an array without a number type or without bytes")
+        if (
+            type(shape) is not tuple
+            or len(shape) > MAX_RANK
+            or not all(type(n) is int and n >= 0 for n in shape)
+        ):
+            raise UnsafeFileError(
+                f"pickle holds an array of bad shape; allowed: up to {MAX_RANK} sizes >= 0"
+            )
+        kind = dtype.dtype()
+        if math.prod(shape) * kind.itemsize != len(raw):
+            raise UnsafeFileError(
+                f"pickle holds an array of {len(raw)} bytes that its shape and type do not need"
+            )
+        flat = np.frombuffer(raw, kind)
+        if kind.kind == "b" and raw.strip(b"\x00\x01"):
+            raise UnsafeFileError("pickle holds booleans other than 0 and 1")
+        native = flat.astype(kind.newbyteorder("="), copy=False)
+        self.array = native.reshape(shape, order="F" if column_major else "C")
+
+    def result(self) -> np.ndarray:
+        """The array."""
+        return super().result() if self.array is None else self.array
+
+
+def _call_dtype(arguments: tuple[Any, ...]) -> PendingDtype:
+    if not arguments or type(arguments[0]) is not str or arguments[0] not in _NUMBERS:
+        shown = arguments[0][:20] if arguments and type(arguments[0]) is str else "?"
+        raise UnsafeFileError(
+            f"pickle holds the array type {shown!r}; allowed: {', '.join(_NUMBERS)}"
+        )
+    return PendingDtype(arguments[0])
+
+
+def _call_ndarray(arguments: tuple[Any, ...]) -> Pending:
+    raise UnsafeFileError("pickle calls numpy.ndarray; it may only be named")
+
+
+def _call_reconstruct(arguments: tuple[Any, ...]) -> PendingArray:
+    if not arguments or not isinstance(arguments[0], Name) or arguments[0].stand_in is not _NDARRAY:
+        raise UnsafeFileError("pickle reconstructs something other than numpy.ndarray")
+    return PendingArray()
+
+
+_NDARRAY = StandIn(_call_ndarray)
+_RECONSTRUCT = StandIn(_call_reconstruct)
+
+NUMPY: Mapping[tuple[str, str], StandIn] = {
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): StandIn(_call_dtype),
+    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+}
