@@ -1,0 +1,69 @@
+"""Renaming by table: every source array is used and every target filled, or conversion fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weights_convert.errors import UnsafeFileError
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of a table: `target` ("a/b/c") is `transform(*sources)`, float32 `shape`."""
+
+    target: str
+    sources: tuple[str, ...]
+    transform: Callable[..., np.ndarray]
+    shape: tuple[int, ...]
+
+
+def apply_rules(
+    rules: Iterable[Rule],
+    weights: Mapping[str, np.ndarray],
+    constants: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, Any]:
+    """Build the nested dict that `rules` describe out of `weights`, all of which must be used.
+
+    `constants` may be used but need not be. Raises `UnsafeFileError` for a missing source, an
+    unused weight, a target filled twice, a wrong shape and values that are not finite.
+    """
+    known = {**(constants or {}), **weights}
+    nested: dict[str, Any] = {}
+    used: set[str] = set()
+    for rule in rules:
+        missing = [name for name in rule.sources if name not in known]
+        if missing:
+            raise UnsafeFileError(f"{rule.target}: the source has no {', '.join(missing)}")
+        used.update(rule.sources)
+        _put(nested, rule.target, _value(rule, known))
+    if left := sorted(set(weights) - used):
+        raise UnsafeFileError(
+            f"{len(left)} weights of the source are used by no rule: {', '.join(left)[:400]}"
+        )
+    return nested
+
+
+def _value(rule: Rule, known: Mapping[str, np.ndarray]) -> np.ndarray:
+    try:
+        array = np.asarray(rule.transform(*(known[name] for name in rule.sources)), np.float32)
+    except (ValueError, IndexError, TypeError) as error:
+        raise UnsafeFileError(f"{rule.target}: source of another shape ({error})") from error
+    if array.shape != rule.shape:
+        raise UnsafeFileError(f"{rule.target}: shape {array.shape}; allowed: {rule.shape}")
+    if not np.isfinite(array).all():
+        raise UnsafeFileError(f"{rule.target}: holds values that are not finite")
+    return np.ascontiguousarray(array)
+
+
+def _put(nested: dict[str, Any], target: str, array: np.ndarray) -> None:
+    *parents, leaf = target.split("/")
+    branch = nested
+    for key in parents:
+        branch = branch.setdefault(key, {})
+    if leaf in branch:
+        raise UnsafeFileError(f"two rules fill {target}")
+    branch[leaf] = array
