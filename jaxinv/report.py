@@ -244,7 +244,7 @@ class _Axes(NamedTuple):
         return _BOTTOM - (_BOTTOM - _TOP) * fraction
 
 
-_LEFT, _TOP, _RIGHT, _BOTTOM = 52, 14, 290, 252
+_LEFT, _TOP, _RIGHT, _BOTTOM = 64, 14, 290, 252
 _POINTS = 300  # drawn per curve at most
 
 
