@@ -103,6 +103,7 @@ ALLOWED = [
     (rules.layers, "jaxinv/inversion.py", "from jaxinv import spaces\nimport jaxinv.types"),
     (rules.layers, "jaxinv/nn/conv.py", "from jaxinv.nn.linear import Linear\nimport math"),
     (rules.layers, "jaxinv/__init__.py", "from jaxinv.cli import main"),
+    (rules.layers, "jaxinv/runs.py", "from jaxinv import __version__"),
     (rules.layers, "weights_convert/pull.py", "from jaxinv import checkpoints, zoo"),
     (rules.third_parties, "jaxinv/nn/conv.py", "import flax.linen as nn\nimport jax"),
     (rules.third_parties, "weights_convert/pickles.py", "import pickletools"),
