@@ -230,3 +230,8 @@ def locate(file: str) -> Path:
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; fetch it with `jaxinv pull {owners[file]}`")
     return path
+
+
+def is_present(name: str) -> bool:
+    """Whether all files of the entry `name` are in the cache folder; contents are not checked."""
+    return all((checkpoints.cache_dir() / output.file).is_file() for output in entry(name).outputs)

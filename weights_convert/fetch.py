@@ -81,10 +81,15 @@ def _sweep(folder: Path) -> None:
 
 def _fetch(archive: Archive, target: Path, settings: PipSettings) -> None:
     finder = _finder(settings)
+    session: Any = finder.session
+    with contextlib.closing(session):
+        _try_sources(finder, archive, target)
+
+
+def _try_sources(finder: PackageFinder, archive: Archive, target: Path) -> None:
     reasons: list[str] = []
     mismatch: UnsafeFileError | None = None
-    sources, finder.sources = finder.sources, []
-    for source in sources:
+    for source in tuple(finder.sources):
         finder.sources = [source]
         # One unreachable or hostile index must not hide the others; what counts is the pinned
         # digest.

@@ -98,7 +98,8 @@ def _scan(xml: bytes) -> _Scan:
     if len(xml) > MAX_XML_BYTES:
         raise UnsafeFileError(f"XML of {len(xml)} bytes; allowed: at most {MAX_XML_BYTES}")
     scan = _Scan()
-    parser = expat.ParserCreate()
+    # The encoding is fixed: a document must not choose which decoder gets loaded.
+    parser = expat.ParserCreate("utf-8")
     parser.StartElementHandler = scan.start
     parser.EndElementHandler = scan.end
     # Without a document type there is no entity to expand or to fetch.

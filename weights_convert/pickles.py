@@ -70,14 +70,13 @@ class _Machine:
         for _ in range(self.limits.opcodes):
             code = self.stream.read(1).decode("latin-1")
             opcode = _OPCODES.get(code)
-            # Decided before the argument is read: an opcode outside the table is not even parsed.
-            if opcode is None or opcode.name not in {*_HANDLERS, "STOP"}:
-                raise UnsafeFileError(
-                    f"pickle opcode {opcode.name if opcode else code!r} is not allowed"
-                )
-            if opcode.name == "STOP":
+            name = "end of the file" if not code else opcode.name if opcode else f"{ord(code):#x}"
+            if name == "STOP":
                 return self._stop()
-            _HANDLERS[opcode.name](self, self._argument(opcode))
+            # Decided before the argument is read: an opcode outside the table is not even parsed.
+            if opcode is None or name not in _HANDLERS:
+                raise UnsafeFileError(f"pickle opcode {name} is not allowed")
+            _HANDLERS[name](self, self._argument(opcode))
         raise UnsafeFileError(f"pickle of more than {self.limits.opcodes} opcodes")
 
     def _argument(self, opcode: pickletools.OpcodeInfo) -> Any:
