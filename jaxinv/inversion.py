@@ -19,15 +19,17 @@ import numpy as np
 from jaxinv.inits import start
 from jaxinv.loading import load_features
 from jaxinv.losses import Sample, Seen, evaluate, observe
+from jaxinv.presets import PRESETS
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, lift
+from jaxinv.specs import Preset, check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
-    from jaxinv.specs import Preset, Stage
+    from jaxinv.specs import Stage
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 CHUNK = 10
@@ -285,6 +287,14 @@ def default_batch() -> int:
     return 1 if jax.default_backend() == "cpu" else 8
 
 
+def find_preset(preset: Preset | str) -> Preset:
+    """The preset itself, or the one of that name; `ValueError` naming the known ones."""
+    if isinstance(preset, str):
+        check_choice("preset", preset, tuple(PRESETS))
+        return PRESETS[preset]
+    return preset
+
+
 def with_steps(preset: Preset, steps: int | None) -> Preset:
     """The preset with its evaluations scaled to `steps` in total, shared among stages in proportion."""
     if steps is None or steps == preset.steps:
@@ -312,7 +322,7 @@ def invert(
     params: Params,
     images: np.ndarray,
     *,
-    preset: Preset,
+    preset: Preset | str = "default",
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     seed: int = 0,
@@ -331,7 +341,7 @@ def invert(
     """
     images = np.asarray(images, np.float32)
     check_images(gen, images)
-    preset = with_steps(preset, steps)
+    preset = with_steps(find_preset(preset), steps)
     batch = batch or default_batch()
     weights = Weights(params, nets if nets is not None else load_features(preset.nets))
     parts = []

@@ -57,12 +57,28 @@ def weights_file(name: str) -> Path:
     return path
 
 
+def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
+    """Parameters and metadata of a converted checkpoint; `ValueError` if its contents are not what it says."""
+    params, metadata = checkpoints.load(path)
+    expected = metadata.get("content_sha256")
+    if expected is not None and checkpoints.content_sha256(params) != expected:
+        raise ValueError(f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; pull it again")
+    return jax.tree.map(jnp.asarray, params), metadata
+
+
 def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
     """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
     if metadata.get("kind") != "generator" or "spec" not in metadata:
         raise ValueError(f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; allowed: 'generator'")
     facts: dict[str, Any] = json.loads(metadata["spec"])
     return GeneratorSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+
+
+def use_compilation_cache() -> None:
+    """Keep compiled programs in the cache folder, unless the user has chosen a place (or none) already."""
+    if jax.config.jax_compilation_cache_dir is None and jax.config.jax_enable_compilation_cache:
+        jax.config.update("jax_compilation_cache_dir", str(checkpoints.cache_dir() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
@@ -72,9 +88,9 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
     """
     path = weights_file(name)
-    params, metadata = checkpoints.load(path)
+    use_compilation_cache()
+    params, metadata = read_weights(path)
     gen = build(read_spec(metadata))
-    params = jax.tree.map(jnp.asarray, params)
     params[FROZEN] = freeze(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
@@ -86,7 +102,7 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     nets: dict[str, Params] = {}
     for name in names:
         check_choice("feature net", name, NETS)
-        params = jax.tree.map(jnp.asarray, checkpoints.load(weights_file(name))[0])
+        params = read_weights(weights_file(name))[0]
         nets[name] = {**params, FROZEN: freeze(params)}
     return nets
 

@@ -62,15 +62,13 @@ def observe(terms: tuple[Term, ...], nets: dict[str, Params], image: Array) -> S
     for term in terms:
         if term.name in IMAGE_TERMS:
             wanted.setdefault(sighting(term), (term, set()))[1].update(taps(term))
-    return {
-        name: {layer: _taps(term, nets, image)[layer] for layer in sorted(layers)}
-        for name, (term, layers) in wanted.items()
-    }
+    return {name: _pick(term, layers, nets, image) for name, (term, layers) in wanted.items()}
 
 
-def _taps(term: Term, nets: dict[str, Params], image: Array) -> dict[str, Array]:
+def _pick(term: Term, layers: set[str], nets: dict[str, Params], image: Array) -> dict[str, Array]:
     seen = look(image, term.view)
-    return {PIXELS: seen} if term.net is None else NETS[term.net].taps(nets[term.net], seen)
+    found = {PIXELS: seen} if term.net is None else NETS[term.net].taps(nets[term.net], seen)
+    return {layer: found[layer] for layer in sorted(layers)}
 
 
 def unit(features: Array) -> Array:

@@ -12,3 +12,5 @@ FACE_TERMS = (
 PLBFGS = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 STAGE = Stage((Variable("w+", codec="whiten"),), FACE_TERMS, steps=100, solver=PLBFGS)
 DEFAULT = Preset("default", (STAGE,), "W+", "own")
+QUICK = DEFAULT
+FINE = DEFAULT

@@ -1,0 +1,77 @@
+"""`jaxinv doctor`: versions, devices, weights, and a tiny inversion whose answer is known."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+
+import jax
+import numpy as np
+
+from jaxinv import checkpoints
+from jaxinv.generators import mobilestylegan
+from jaxinv.inversion import invert
+from jaxinv.loading import w_statistics
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.rendering import render
+from jaxinv.spaces import STATISTICS
+from jaxinv.specs import GeneratorSpec, Preset, SolverSpec, Stage, Term, Variable
+from jaxinv.zoo import ZOO, is_present
+
+PACKAGES = ("jaxinv", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "safetensors", "dlib-bin", "unearth")
+TINY = GeneratorSpec(
+    name="tiny",
+    architecture="mobilestylegan",
+    resolution=32,
+    z_dim=16,
+    w_dim=16,
+    rows=8,
+    styles=(16, 16, 4, 16, 16, 4, 8, 8),
+    noise=(4, 8, 8, 16, 16),
+)
+CHECK = Preset(
+    name="check",
+    summary="recover a picture of a tiny random generator",
+    reference="own",
+    stages=(
+        Stage(
+            (Variable("w+", codec="whiten"),),
+            (Term("mse"),),
+            steps=60,
+            solver=SolverSpec("lbfgs", options=(("warmup", 10),)),
+        ),
+    ),
+)
+
+
+def version(package: str) -> str:
+    """Installed version of a package, or "not installed"."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def tiny_inversion() -> float:
+    """Part of a random tiny generator's picture that inversion fails to explain (0 is perfect)."""
+    gen = mobilestylegan.build(TINY)
+    params = gen.init(jax.random.key(0))
+    params[FROZEN] = freeze(params)
+    params[STATISTICS] = w_statistics(gen, params)
+    target = render(gen, params, {"z": jax.random.normal(jax.random.key(1), (1, TINY.z_dim))})
+    found = invert(gen, params, target, preset=CHECK, nets={})
+    again = render(gen, params, found.latents)
+    return float(np.mean(np.square(again - target)) / np.var(target))
+
+
+def examine() -> tuple[list[str], bool]:
+    """Lines to show, and whether all is well."""
+    lines = [f"python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    lines += [f"{package} {version(package)}" for package in PACKAGES]
+    lines += [f"device {device.platform} {device.device_kind}" for device in jax.devices()]
+    lines.append(f"cache folder {checkpoints.cache_dir()}")
+    lines += [f"weights {name}: {'here' if is_present(name) else 'not pulled'}" for name in ZOO]
+    missed = tiny_inversion()
+    healthy = missed < 1e-2  # noqa: PLR2004
+    lines.append(f"tiny inversion leaves {missed:.1e} of the picture unexplained: {'fine' if healthy else 'WRONG'}")
+    return lines, healthy

@@ -1,0 +1,142 @@
+"""One finished image: its scores, its files and its line in the results."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxinv import images
+from jaxinv.checkpoints import atomic_write
+from jaxinv.latents import save_latents, save_npz
+from jaxinv.metrics.perceptual import lpips
+from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.rendering import render
+from jaxinv.report import ReportItem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxinv.generators.base import Generator
+    from jaxinv.runs import Request
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Latents, Params
+
+REPORT_SIZE = 384
+DIFFERENCE_GAIN = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input file; the field names of `record` are those of results.jsonl."""
+
+    file: str
+    name: str
+    status: str
+    reason: str = ""
+    sha256: str = ""
+    warnings: tuple[str, ...] = ()
+    scores: dict[str, float] = field(default_factory=dict)
+    loss: float = math.nan
+    evaluations: int = 0
+    seconds: float = 0.0
+    transform: dict[str, Any] | None = None
+
+    def record(self, request: Request) -> dict[str, Any]:
+        """JSON-able line; numbers that JSON cannot hold (infinite, undefined) become null."""
+        scores = {name: None for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg")} | self.scores
+        line = {
+            "file": self.file,
+            "name": self.name,
+            "sha256": self.sha256 or None,
+            "status": self.status,
+            "reason": self.reason,
+            **scores,
+            "loss": self.loss,
+            "evaluations": self.evaluations,
+            "seconds": round(self.seconds, 3),
+            "seed": request.seed,
+            "preset": request.preset,
+            "generator": request.generator,
+            "warnings": list(self.warnings),
+        }
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
+
+
+def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
+    """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
+    batch = {k: tuple(a[None] for a in v) if isinstance(v, tuple) else v[None] for k, v in latents.items()}
+    return images.to_uint8(render(gen, params, batch)[0])
+
+
+def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Scores of the written 8-bit image, area-reduced to the target's size, against the 8-bit target."""
+    ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
+    theirs = images.to_uint8(target)[None]
+    return {
+        "psnr": float(psnr(ours, theirs)[0]),
+        "ssim": float(ssim(ours, theirs)[0]),
+        "lpips_alex": float(lpips("alexnet", nets["alexnet"], ours, theirs)[0]),
+        "lpips_vgg": float(lpips("vgg16", nets["vgg16"], ours, theirs)[0]),
+    }
+
+
+def save_outcome(
+    out: Path, outcome: Outcome, latents: Latents, full: np.ndarray, spec: GeneratorSpec, *, facts: dict[str, Any], export: tuple[str, ...]
+) -> None:
+    """Write images/NAME.png, latents/NAME.safetensors and, if asked for, npz/NAME/projected_w.npz."""
+    data = images.encode_png(full)
+    atomic_write(out / "images" / f"{outcome.name}.png", lambda file: file.write(data))
+    metadata = {
+        "generator": facts["request"]["generator"],
+        "generator_sha256": facts["generator_sha256"],
+        "space": ",".join(sorted(latents)),
+        "preset": facts["request"]["preset"],
+        "seed": str(facts["request"]["seed"]),
+        "source": outcome.file,
+        "source_sha256": outcome.sha256,
+        "status": outcome.status,
+        "transform": json.dumps(outcome.transform),
+        "versions": json.dumps(facts["versions"]),
+    }
+    save_latents(out / "latents" / f"{outcome.name}.safetensors", latents, metadata)
+    if "npz" in export:
+        rows = latents["w+"] if "w+" in latents else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
+        folder = out / "npz" / outcome.name
+        folder.mkdir(parents=True, exist_ok=True)
+        save_npz(folder / "projected_w.npz", spec, np.asarray(rows))
+
+
+def report_item(
+    outcome: Outcome,
+    full: np.ndarray | None = None,
+    target: np.ndarray | None = None,
+    losses: np.ndarray | None = None,
+) -> ReportItem:
+    """The outcome as the report shows it: target, reconstruction and their difference around mid-grey."""
+    numbers = outcome.scores | {"loss": outcome.loss, "evaluations": outcome.evaluations, "seconds": outcome.seconds}
+    item = ReportItem(outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers)
+    if full is None or target is None or losses is None:
+        return item
+    ours = images.resize(images.from_uint8(full), len(target))
+    difference = images.to_uint8(np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1))
+    return ReportItem(
+        outcome.file,
+        outcome.status,
+        outcome.reason,
+        outcome.warnings,
+        numbers,
+        target=_thumbnail(images.to_uint8(target)),
+        reconstruction=_thumbnail(images.to_uint8(ours)),
+        difference=_thumbnail(difference),
+        losses=losses.tolist(),
+    )
+
+
+def _thumbnail(u8: np.ndarray) -> bytes:
+    if len(u8) > REPORT_SIZE:
+        u8 = images.to_uint8(images.resize(images.from_uint8(u8), REPORT_SIZE))
+    return images.encode_jpeg(u8, 90)

@@ -1,0 +1,32 @@
+"""Latents -> images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxinv.generators.base import Generator
+    from jaxinv.types import Array, Latents, Params
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None) -> Array:
+    """Image [size, size, 3] of one sample."""
+    return gen.synthesize(params, latents, size)
+
+
+def render(gen: Generator, params: Params, latents: Latents, *, size: int | None = None) -> np.ndarray:
+    """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B (default: full size).
+
+    Samples go through the compiled program one at a time, so that an image's bytes do not depend on
+    what is drawn beside it. Raises `ValueError` for latents that cannot be drawn.
+    """
+    counts = {leaf.shape[0] for leaf in jax.tree.leaves(latents)}
+    if len(counts) != 1:
+        raise ValueError(f"latents need one common leading axis, got lengths {sorted(counts)}")
+    samples = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(counts.pop()))
+    return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
