@@ -39,7 +39,9 @@ __all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
-        raise AttributeError(f"module 'jaxinv' has no attribute {name!r}; it has {', '.join(__all__)}")
+        raise AttributeError(
+            f"module 'jaxinv' has no attribute {name!r}; it has {', '.join(__all__)}"
+        )
     return getattr(import_module(f"jaxinv.{_HOMES[name]}"), name)
 
 

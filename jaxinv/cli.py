@@ -74,7 +74,9 @@ def verb_presets(options: argparse.Namespace) -> int:
 
     for name, preset in PRESETS.items():
         spaces = "+".join(v.space for stage in preset.stages for v in stage.variables)
-        say(f"{name}\n  {preset.summary}\n  {preset.steps} evaluations, {spaces}; {preset.reference}")
+        say(
+            f"{name}\n  {preset.summary}\n  {preset.steps} evaluations, {spaces}; {preset.reference}"
+        )
         if preset.checked:
             say(f"  {preset.checked}")
     return DONE
@@ -148,7 +150,9 @@ def positive(text: str) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """All verbs and their options."""
-    top = argparse.ArgumentParser(prog="jaxinv", description="GAN inversion: find the latent code of a photograph.")
+    top = argparse.ArgumentParser(
+        prog="jaxinv", description="GAN inversion: find the latent code of a photograph."
+    )
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
     add_invert(verbs)
     render = verbs.add_parser("render", help="draw saved latents as images")
@@ -170,17 +174,54 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("invert", help="find the latents of photographs")
     verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
-    verb.add_argument("-g", "--generator", default="ffhq", metavar="NAME", help="zoo name or weights file (default ffhq)")
-    verb.add_argument("-p", "--preset", default="default", metavar="NAME", help="method, see `jaxinv presets` (default default)")
-    verb.add_argument("--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's")
-    verb.add_argument("--restarts", type=positive, metavar="R", help="starts per image, the best is kept")
+    verb.add_argument(
+        "-g",
+        "--generator",
+        default="ffhq",
+        metavar="NAME",
+        help="zoo name or weights file (default ffhq)",
+    )
+    verb.add_argument(
+        "-p",
+        "--preset",
+        default="default",
+        metavar="NAME",
+        help="method, see `jaxinv presets` (default default)",
+    )
+    verb.add_argument(
+        "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
+    )
+    verb.add_argument(
+        "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
+    )
     verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
     verb.add_argument("--seed", type=int, default=0, metavar="S")
-    verb.add_argument("--size", type=positive, metavar="PX", help="resolution at which images are compared (default: their own, at most the generator's)")
-    verb.add_argument("--align", default="auto", metavar="auto|none|LANDMARKS.json", help="cut faces as the generator's training images were cut")
-    verb.add_argument("--fit", choices=("crop", "pad", "stretch", "refuse"), default="crop", help="what to do with images that are not square")
+    verb.add_argument(
+        "--size",
+        type=positive,
+        metavar="PX",
+        help="resolution at which images are compared (default: their own, at most the generator's)",
+    )
+    verb.add_argument(
+        "--align",
+        default="auto",
+        metavar="auto|none|LANDMARKS.json",
+        help="cut faces as the generator's training images were cut",
+    )
+    verb.add_argument(
+        "--fit",
+        choices=("crop", "pad", "stretch", "refuse"),
+        default="crop",
+        help="what to do with images that are not square",
+    )
     verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
-    verb.add_argument("--export", action="append", default=[], choices=("npz",), help="also write latents in this layout")
+    verb.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=("npz",),
+        help="also write latents in this layout",
+    )
 
 
 VERBS = {

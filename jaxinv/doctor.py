@@ -18,7 +18,18 @@ from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec, Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.zoo import ZOO, is_present
 
-PACKAGES = ("jaxinv", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "safetensors", "dlib-bin", "unearth")
+PACKAGES = (
+    "jaxinv",
+    "jax",
+    "jaxlib",
+    "flax",
+    "optax",
+    "numpy",
+    "pillow",
+    "safetensors",
+    "dlib-bin",
+    "unearth",
+)
 TINY = GeneratorSpec(
     name="tiny",
     architecture="mobilestylegan",
@@ -73,5 +84,7 @@ def examine() -> tuple[list[str], bool]:
     lines += [f"weights {name}: {'here' if is_present(name) else 'not pulled'}" for name in ZOO]
     missed = tiny_inversion()
     healthy = missed < 1e-2  # noqa: PLR2004
-    lines.append(f"tiny inversion leaves {missed:.1e} of the picture unexplained: {'fine' if healthy else 'WRONG'}")
+    lines.append(
+        f"tiny inversion leaves {missed:.1e} of the picture unexplained: {'fine' if healthy else 'WRONG'}"
+    )
     return lines, healthy

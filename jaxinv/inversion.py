@@ -1,75 +1,27 @@
-"""The engine: `objective` for one evaluation, `solve` for one stage, `invert` for a whole preset.
-
-Everything is written for ONE lane (one image, one start) and lifted to many by `over_lanes`, the only
-map in the library. A lane's keys come from its image's content and its own step number,
-so that no lane depends on its neighbours, on the batch size or on the number of devices.
-"""
+"""`invert`: every stage of a preset, for many images and many starts of each, in batches."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inits import start
 from jaxinv.loading import load_features
-from jaxinv.losses import Sample, Seen, evaluate, observe
 from jaxinv.presets import PRESETS
-from jaxinv.solvers.base import factor
-from jaxinv.solvers.registry import build as build_solver
-from jaxinv.spaces import STATISTICS, lift
 from jaxinv.specs import Preset, check_choice
+from jaxinv.stages import Best, Lane, Problem, Weights, sight, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
-    from jaxinv.specs import Stage
-    from jaxinv.types import Array, Key, Latents, Params, Tree
+    from jaxinv.types import Array, Latents, Params
 
-CHUNK = 10
-OK, DIVERGED, STOPPED = 0, 1, 2
 STATUS = ("ok", "diverged", "ok")
-
-
-class Problem(NamedTuple):
-    """What a compiled program depends on: the generator, the stage, the loss resolution, lanes run at once."""
-
-    gen: Generator
-    stage: Stage
-    size: int
-    width: int
-
-
-class Weights(NamedTuple):
-    """Arrays that all lanes share, always arguments of the compiled functions."""
-
-    params: Params
-    nets: dict[str, Params]
-
-
-class Lane(NamedTuple):
-    """What one lane is given: target sightings, mask [h, w, 1] or None, key, restart index, earlier latents."""
-
-    target: Seen
-    mask: Array | None
-    key: Key
-    restart: Array
-    previous: Latents
-
-
-class Best(NamedTuple):
-    """What one lane has reached: codes, their loss, the number of evaluations made, and its status."""
-
-    codes: dict[str, Tree]
-    loss: Array
-    evaluations: Array
-    status: Array
 
 
 @dataclass(frozen=True)
@@ -101,176 +53,6 @@ class Inversion:
     preset: Preset
 
 
-def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
-    """Latents of one lane: the stage's own variables from their codes, the rest from earlier stages."""
-    latents = {k: v for k, v in previous.items() if k == "noise"}
-    for variable in problem.stage.variables:
-        latents[variable.space] = lift(params, variable, codes[variable.space])
-    if not any(variable.space != "noise" for variable in problem.stage.variables):
-        latents = {**previous, **latents}
-    return latents
-
-
-def jittered(problem: Problem, params: Params, latents: Latents, moment: tuple[Key, Array]) -> Latents:
-    """Latents with the stage's Gaussian jitter on w or w+ (Karras et al. 2020, appendix D)."""
-    jitter = problem.stage.jitter
-    if jitter is None:
-        return latents
-    key, progress = moment
-    scale = jitter.scale * params[STATISTICS]["std"] * factor(jitter.schedule, progress)
-    noisy = {
-        name: latents[name] + scale * jax.random.normal(key, latents[name].shape)
-        for name in ("w", "w+")
-        if name in latents
-    }
-    return {**latents, **noisy}
-
-
-def objective(problem: Problem, weights: Weights, lane: Lane, progress: Array) -> Callable[..., Any]:
-    """The function (codes, key) -> (loss, value of each term) that a solver lowers; one render per call."""
-
-    def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        latents = decode(problem, weights.params, codes, lane.previous)
-        shaken = jittered(problem, weights.params, latents, (key, progress))
-        image = problem.gen.synthesize(weights.params, shaken, problem.size)
-        seen = observe(problem.stage.terms, weights.nets, image)
-        sample = Sample(codes, latents, seen)
-        return evaluate(problem.stage.terms, weights.nets, sample, lane.target, lane.mask)
-
-    return fn
-
-
-def standardise_noise(codes: dict[str, Tree]) -> dict[str, Tree]:
-    """Every noise map shifted and scaled to mean 0 and variance 1 (StyleGAN2, appendix D)."""
-    maps = tuple((m - jnp.mean(m)) * jax.lax.rsqrt(jnp.var(m) + 1e-12) for m in codes["noise"])
-    return {**codes, "noise": maps}
-
-
-HOOKS: dict[str, Callable[[dict[str, Tree]], dict[str, Tree]]] = {"standardise_noise": standardise_noise}
-
-
-def solver_of(stage: Stage) -> Any:
-    """The stage's solver with its hooks."""
-    if not stage.hooks:
-        return build_solver(stage.solver)
-
-    def hook(codes: dict[str, Tree]) -> dict[str, Tree]:
-        for name in stage.hooks:
-            codes = HOOKS[name](codes)
-        return codes
-
-    return build_solver(stage.solver, hook)
-
-
-def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
-    """`fn` on every lane of a tree with leading axis L, `width` lanes at once (`width` divides L)."""
-    count = jax.tree.leaves(lanes)[0].shape[0]
-    if width >= count:
-        return jax.vmap(fn)(lanes)
-    if width == 1:
-        return jax.lax.map(fn, lanes)
-    return jax.lax.map(fn, lanes, batch_size=width)
-
-
-@partial(jax.jit, static_argnums=0)
-def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
-    """Solver state and best-so-far of every lane before its first evaluation."""
-
-    def one(lane: Lane) -> tuple[Any, Best]:
-        codes = {
-            v.space: start(problem.gen, weights.params, v, lane.previous, (jax.random.fold_in(lane.key, i), lane.restart))
-            for i, v in enumerate(problem.stage.variables)
-        }
-        best = Best(codes, jnp.full((), jnp.inf), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
-        return solver_of(problem.stage).init(codes), best
-
-    return over_lanes(one, problem.width, lanes)
-
-
-@partial(jax.jit, static_argnums=0, donate_argnums=3)
-def advance(
-    problem: Problem, weights: Weights, lanes: Lane, state: tuple[Any, Best], span: Array
-) -> tuple[tuple[Any, Best], Array]:
-    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the losses [L, CHUNK]."""
-    solver = solver_of(problem.stage)
-    first, last, steps = span
-
-    def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], Array]:
-        lane, (inner, best) = args
-
-        def body(step: Array, carry: Any) -> Any:
-            inner, best, losses = carry
-            progress = step / steps
-            fn = objective(problem, weights, lane, progress)
-            moved, seen = solver.step(jax.random.fold_in(lane.key, step), fn, inner, progress)
-            running = best.status == OK
-            inner = _where(running & jnp.isfinite(seen.loss), moved, inner)
-            return inner, update(problem.stage, best, seen), losses.at[step - first].set(jnp.where(running, seen.loss, jnp.nan))
-
-        carry = (inner, best, jnp.full(CHUNK, jnp.nan))
-        inner, best, losses = jax.lax.fori_loop(first, last, body, carry)
-        return (inner, best), losses
-
-    return over_lanes(one, problem.width, (lanes, state))
-
-
-def update(stage: Stage, best: Best, seen: Any) -> Best:
-    """Best-so-far after one evaluation; a lane that left the finite numbers or met its stop is frozen."""
-    running, finite = best.status == OK, jnp.isfinite(seen.loss)
-    better = running & finite & ((seen.loss < best.loss) | (stage.keep == "last"))
-    status = jnp.where(finite, OK, DIVERGED)
-    if stage.stop is not None:
-        met = finite & (seen.aux[stage.stop.term] < stage.stop.below)
-        status = jnp.where(met, STOPPED, status)
-    return Best(
-        codes=_where(better, seen.u, best.codes),
-        loss=jnp.where(better, seen.loss, best.loss),
-        evaluations=best.evaluations + running,
-        status=jnp.where(running, status, best.status),
-    )
-
-
-def _where(condition: Array, yes: Tree, no: Tree) -> Tree:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-@partial(jax.jit, static_argnums=0)
-def finish(problem: Problem, weights: Weights, lanes: Lane, codes: Tree) -> Latents:
-    """Latents of every lane."""
-    return over_lanes(lambda args: decode(problem, weights.params, args[1], args[0].previous), problem.width, (lanes, codes))
-
-
-@partial(jax.jit, static_argnums=0)
-def sight(problem: Problem, weights: Weights, images: Array) -> Seen:
-    """What the stage's terms see of every target [L, size, size, 3]."""
-    return over_lanes(partial(observe, problem.stage.terms, weights.nets), problem.width, images)
-
-
-def solve(
-    problem: Problem, weights: Weights, lanes: Lane, *, report: Callable[[int, np.ndarray], None] | None = None
-) -> tuple[Latents, Best, np.ndarray]:
-    """Run one stage on all lanes; returns latents, best-so-far and losses [L, steps].
-
-    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is called
-    and the stage ends early once no lane is running.
-    """
-    steps = problem.stage.steps
-    state, losses = begin(problem, weights, lanes), []
-    for first in range(0, steps, CHUNK):
-        last = min(first + CHUNK, steps)
-        state, part = advance(problem, weights, lanes, state, jnp.asarray([first, last, steps]))
-        losses.append(np.asarray(part)[:, : last - first])
-        if report is not None:
-            report(last, np.asarray(state[1].loss))
-        if not np.any(np.asarray(state[1].status) == OK):
-            break
-    best = state[1]
-    curve = np.full((len(best.loss), steps), np.nan, np.float32)
-    done = np.concatenate(losses, axis=1)
-    curve[:, : done.shape[1]] = done
-    return finish(problem, weights, lanes, best.codes), best, curve
-
-
 def image_key(image: np.ndarray, seed: int) -> Array:
     """Key of one image from its content and the seed, whatever its place in the batch."""
     digest = hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).digest()
@@ -300,8 +82,12 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
     if steps is None or steps == preset.steps:
         return preset
     if steps < len(preset.stages):
-        raise ValueError(f"steps must be at least {len(preset.stages)} (one per stage), got {steps}")
-    edges = np.rint(np.cumsum([0, *(s.steps for s in preset.stages)]) * steps / preset.steps).astype(int)
+        raise ValueError(
+            f"steps must be at least {len(preset.stages)} (one per stage), got {steps}"
+        )
+    edges = np.rint(
+        np.cumsum([0, *(s.steps for s in preset.stages)]) * steps / preset.steps
+    ).astype(int)
     spans = np.maximum(np.diff(edges), 1)
     stages = tuple(replace(s, steps=int(n)) for s, n in zip(preset.stages, spans, strict=True))
     return replace(preset, stages=stages)
@@ -312,7 +98,9 @@ def check_images(gen: Generator, images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:  # noqa: PLR2004
         raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
     if images.shape[1] > gen.spec.resolution:
-        raise ValueError(f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} ({gen.spec.name})")
+        raise ValueError(
+            f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} ({gen.spec.name})"
+        )
     if not len(images):
         raise ValueError("no images to invert")
 
@@ -349,7 +137,12 @@ def invert(
         part = slice(first, first + batch)
         count = len(images[part])
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
-        lanes = prepare(images[padded], None if masks is None else masks[padded], seed, restarts or preset.restarts)
+        lanes = prepare(
+            images[padded],
+            None if masks is None else masks[padded],
+            seed,
+            restarts or preset.restarts,
+        )
         found = run_stages(gen, weights, preset, lanes, width=width, report=report)
         parts.append(jax.tree.map(lambda a, n=count: a[:n], found))
     return gather(preset, parts)
@@ -367,10 +160,14 @@ class Batch(NamedTuple):
 
 def prepare(images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int) -> Batch:
     """Lanes of a batch: every image `restarts` times, with a key of its own per (image, restart)."""
-    keys = [jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)]
+    keys = [
+        jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
+    ]
     return Batch(
         images=np.repeat(images, restarts, axis=0),
-        masks=None if masks is None else np.repeat(np.asarray(masks, np.float32)[..., None], restarts, axis=0),
+        masks=None
+        if masks is None
+        else np.repeat(np.asarray(masks, np.float32)[..., None], restarts, axis=0),
         keys=jnp.stack(keys),
         restarts=np.tile(np.arange(restarts), len(images)),
         per_image=restarts,
@@ -394,7 +191,9 @@ def run_stages(
     for index, stage in enumerate(preset.stages):
         problem = Problem(gen, stage, lanes.images.shape[1], width)
         keys = jax.vmap(lambda key, i=index: jax.random.fold_in(key, i))(lanes.keys)
-        given = Lane(sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous)
+        given = Lane(
+            sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
+        )
 
         def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
             if report is not None:
@@ -403,7 +202,9 @@ def run_stages(
         previous, best, curve = solve(problem, weights, given, report=tell)
         curves.append(curve)
         evaluations += np.asarray(best.evaluations)
-    return choose_restarts(previous, best, np.concatenate(curves, axis=1), evaluations, lanes.per_image)
+    return choose_restarts(
+        previous, best, np.concatenate(curves, axis=1), evaluations, lanes.per_image
+    )
 
 
 def choose_restarts(

@@ -36,7 +36,9 @@ def load_latents(path: Path) -> tuple[Latents, dict[str, str]]:
         return {"w+": _read_npz(path)}, {}
     flat, metadata = checkpoints.load(path)
     if metadata.get("kind") != "latents":
-        raise ValueError(f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'")
+        raise ValueError(
+            f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'"
+        )
     for name in ("noise", "s"):
         if name in flat:
             flat[name] = tuple(flat[name][key] for key in sorted(flat[name]))

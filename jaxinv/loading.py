@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
     from jaxinv.types import Params
 
-ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {"mobilestylegan": mobilestylegan.build}
+ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "mobilestylegan": mobilestylegan.build
+}
 SAMPLES = 20_000
 BATCH = 2_000
 SEED = 0
@@ -62,14 +64,18 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
     params, metadata = checkpoints.load(path)
     expected = metadata.get("content_sha256")
     if expected is not None and checkpoints.content_sha256(params) != expected:
-        raise ValueError(f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; pull it again")
+        raise ValueError(
+            f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; pull it again"
+        )
     return jax.tree.map(jnp.asarray, params), metadata
 
 
 def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
     """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
     if metadata.get("kind") != "generator" or "spec" not in metadata:
-        raise ValueError(f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; allowed: 'generator'")
+        raise ValueError(
+            f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; allowed: 'generator'"
+        )
     facts: dict[str, Any] = json.loads(metadata["spec"])
     return GeneratorSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
 
@@ -130,7 +136,11 @@ def cached_statistics(gen: Generator, params: Params) -> Params:
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params["mapping"]):
         digest.update(np.asarray(leaf).tobytes())
-    path = checkpoints.cache_dir() / "statistics" / f"{digest.hexdigest()[:20]}-{SAMPLES}-{SEED}.safetensors"
+    path = (
+        checkpoints.cache_dir()
+        / "statistics"
+        / f"{digest.hexdigest()[:20]}-{SAMPLES}-{SEED}.safetensors"
+    )
     try:
         return jax.tree.map(jnp.asarray, checkpoints.load(path)[0])
     except (OSError, ValueError):

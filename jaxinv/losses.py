@@ -86,7 +86,9 @@ def average(values: Array, mask: Array | None, view: View, reduction: str) -> Ar
     return mean * (values.size if reduction == "sum" else 1)
 
 
-def image_term(term: Term, nets: dict[str, Params], pair: tuple[Seen, Seen], mask: Array | None) -> Array:
+def image_term(
+    term: Term, nets: dict[str, Params], pair: tuple[Seen, Seen], mask: Array | None
+) -> Array:
     """Distance between the render's and the target's sighting, a scalar.
 
     "mse", "l1": mean over channels and pixels on [-1, 1]. "lpips": squared difference of unit-normalised taps,
@@ -130,7 +132,9 @@ def variable_term(term: Term, sample: Sample) -> Array:
     if term.name == "noise_autocorrelation":
         return noise_autocorrelation(sample.latents["noise"])
     if term.variable not in sample.codes:
-        raise ValueError(f"term {term.label!r} needs a free {term.variable!r}; free: {sorted(sample.codes)}")
+        raise ValueError(
+            f"term {term.label!r} needs a free {term.variable!r}; free: {sorted(sample.codes)}"
+        )
     code = sample.codes[term.variable]
     if term.rows is not None:
         code = code[term.rows[0] : term.rows[1]]
@@ -141,7 +145,11 @@ def variable_term(term: Term, sample: Sample) -> Array:
 
 
 def evaluate(
-    terms: tuple[Term, ...], nets: dict[str, Params], sample: Sample, target: Seen, mask: Array | None
+    terms: tuple[Term, ...],
+    nets: dict[str, Params],
+    sample: Sample,
+    target: Seen,
+    mask: Array | None,
 ) -> tuple[Array, dict[str, Array]]:
     """(weighted sum, value of each term before its weight, by label)."""
     values = {

@@ -63,12 +63,17 @@ class Outcome:
             "generator": request.generator,
             "warnings": list(self.warnings),
         }
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()}
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
+        }
 
 
 def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
     """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
-    batch = {k: tuple(a[None] for a in v) if isinstance(v, tuple) else v[None] for k, v in latents.items()}
+    batch = {
+        k: tuple(a[None] for a in v) if isinstance(v, tuple) else v[None]
+        for k, v in latents.items()
+    }
     return images.to_uint8(render(gen, params, batch)[0])
 
 
@@ -85,7 +90,14 @@ def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict
 
 
 def save_outcome(
-    out: Path, outcome: Outcome, latents: Latents, full: np.ndarray, spec: GeneratorSpec, *, facts: dict[str, Any], export: tuple[str, ...]
+    out: Path,
+    outcome: Outcome,
+    latents: Latents,
+    full: np.ndarray,
+    spec: GeneratorSpec,
+    *,
+    facts: dict[str, Any],
+    export: tuple[str, ...],
 ) -> None:
     """Write images/NAME.png, latents/NAME.safetensors and, if asked for, npz/NAME/projected_w.npz."""
     data = images.encode_png(full)
@@ -104,7 +116,11 @@ def save_outcome(
     }
     save_latents(out / "latents" / f"{outcome.name}.safetensors", latents, metadata)
     if "npz" in export:
-        rows = latents["w+"] if "w+" in latents else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
+        rows = (
+            latents["w+"]
+            if "w+" in latents
+            else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
+        )
         folder = out / "npz" / outcome.name
         folder.mkdir(parents=True, exist_ok=True)
         save_npz(folder / "projected_w.npz", spec, np.asarray(rows))
@@ -117,7 +133,11 @@ def report_item(
     losses: np.ndarray | None = None,
 ) -> ReportItem:
     """The outcome as the report shows it: target, reconstruction and their difference around mid-grey."""
-    numbers = outcome.scores | {"loss": outcome.loss, "evaluations": outcome.evaluations, "seconds": outcome.seconds}
+    numbers = outcome.scores | {
+        "loss": outcome.loss,
+        "evaluations": outcome.evaluations,
+        "seconds": outcome.seconds,
+    }
     item = ReportItem(outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers)
     if full is None or target is None or losses is None:
         return item

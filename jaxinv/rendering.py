@@ -19,7 +19,9 @@ def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None)
     return gen.synthesize(params, latents, size)
 
 
-def render(gen: Generator, params: Params, latents: Latents, *, size: int | None = None) -> np.ndarray:
+def render(
+    gen: Generator, params: Params, latents: Latents, *, size: int | None = None
+) -> np.ndarray:
     """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B (default: full size).
 
     Samples go through the compiled program one at a time, so that an image's bytes do not depend on

@@ -83,7 +83,10 @@ def unique_names(files: list[Path]) -> list[str]:
     taken: dict[str, int] = {}
     names = []
     for file in files:
-        name = stem = "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem) or "_"
+        name = stem = (
+            "".join(c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem)
+            or "_"
+        )
         while name.lower() in taken:
             taken[stem.lower()] += 1
             name = f"{stem}-{taken[stem.lower()]}"
@@ -108,7 +111,11 @@ def read_inputs(request: Request, files: list[Path], resolution: int) -> Iterato
         except images.ImageError as error:
             yield Input(shown, name, reason=error.reason)
             continue
-        yield Input(shown, name, photo=at_size(photo, loss_size(len(photo.pixels), request.size, resolution)))
+        yield Input(
+            shown,
+            name,
+            photo=at_size(photo, loss_size(len(photo.pixels), request.size, resolution)),
+        )
 
 
 def at_size(photo: images.Photo, size: int) -> images.Photo:
@@ -146,14 +153,19 @@ def run(request: Request, preset: Preset) -> tuple[int, int]:
     lines = (job.out / "results.jsonl").open("w", encoding="utf-8")
     try:
         with lines, Display(len(files), job.preset.steps) as display:
-            for group in batches(read_inputs(request, files, job.gen.spec.resolution), request.batch or default_batch()):
+            for group in batches(
+                read_inputs(request, files, job.gen.spec.resolution),
+                request.batch or default_batch(),
+            ):
                 for record, item in finish_batch(job, group, display):
                     lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
                     items.append(item)
                 lines.flush()
                 os.fsync(lines.fileno())
     finally:
-        write_report(job.out / "report.html", headline(job), sorted(items, key=lambda item: item.name))
+        write_report(
+            job.out / "report.html", headline(job), sorted(items, key=lambda item: item.name)
+        )
     failed = sum(item.status != "ok" for item in items)
     return len(items) - failed, failed
 
@@ -184,7 +196,11 @@ def prepare_job(request: Request, preset: Preset) -> Job:
 def headline(job: Job) -> dict[str, object]:
     """The run in a few words, for the report."""
     request = job.request
-    chosen = {k: v for k, v in asdict(request).items() if v not in (None, ()) and k not in ("paths", "out")}
+    chosen = {
+        k: v
+        for k, v in asdict(request).items()
+        if v not in (None, ()) and k not in ("paths", "out")
+    }
     words = {k: v for k, v in chosen.items() if k not in ("generator", "preset")}
     return {
         "generator": request.generator,
@@ -197,7 +213,9 @@ def headline(job: Job) -> dict[str, object]:
     }
 
 
-def finish_batch(job: Job, group: list[Input], display: Display) -> Iterator[tuple[dict[str, Any], ReportItem]]:
+def finish_batch(
+    job: Job, group: list[Input], display: Display
+) -> Iterator[tuple[dict[str, Any], ReportItem]]:
     """Invert one batch and give a record and a report item for each of its inputs."""
     for item in group:
         for warning in item.photo.warnings if item.photo else (item.reason,):
@@ -234,7 +252,9 @@ def skipped(job: Job, item: Input) -> tuple[dict[str, Any], ReportItem]:
     return outcome.record(job.request), report_item(outcome)
 
 
-def conclude(job: Job, item: Input, found: Inversion, index: int, seconds: float) -> tuple[dict[str, Any], ReportItem]:
+def conclude(
+    job: Job, item: Input, found: Inversion, index: int, seconds: float
+) -> tuple[dict[str, Any], ReportItem]:
     """Draw, score and save one result."""
     latents = jax.tree.map(lambda a: a[index], found.latents)
     photo = item.photo
@@ -245,7 +265,9 @@ def conclude(job: Job, item: Input, found: Inversion, index: int, seconds: float
         file=item.file,
         name=item.name,
         status=found.status[index],
-        reason="" if found.status[index] == "ok" else "the loss left the finite numbers; the best point before is kept",
+        reason=""
+        if found.status[index] == "ok"
+        else "the loss left the finite numbers; the best point before is kept",
         sha256=photo.sha256,
         warnings=photo.warnings,
         scores=judge(job.nets, full, photo.pixels),
@@ -254,8 +276,12 @@ def conclude(job: Job, item: Input, found: Inversion, index: int, seconds: float
         seconds=seconds,
         transform=photo.transform,
     )
-    save_outcome(job.out, outcome, latents, full, job.gen.spec, facts=job.facts, export=job.request.export)
-    return outcome.record(job.request), report_item(outcome, full, photo.pixels, found.losses[index])
+    save_outcome(
+        job.out, outcome, latents, full, job.gen.spec, facts=job.facts, export=job.request.export
+    )
+    return outcome.record(job.request), report_item(
+        outcome, full, photo.pixels, found.losses[index]
+    )
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv.generators.base import Generator, convert
 
@@ -54,7 +55,9 @@ def _chain(space: str) -> Space:
 def _draw_noise(gen: Generator, params: Params, key: Key) -> tuple[Array, ...]:
     del params
     keys = jax.random.split(key, len(gen.spec.noise))
-    return tuple(jax.random.normal(k, (side, side)) for k, side in zip(keys, gen.spec.noise, strict=True))
+    return tuple(
+        jax.random.normal(k, (side, side)) for k, side in zip(keys, gen.spec.noise, strict=True)
+    )
 
 
 def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array, ...]:
@@ -89,10 +92,16 @@ def lift(params: Params, variable: Variable, code: Tree) -> Tree:
     if variable.freeze is not None:
         first, last = variable.freeze
         code = code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+    if variable.tie:
+        code = code[jnp.asarray(variable.tie)]
     return CODECS[variable.codec].decode(params.get(STATISTICS, {}), code)
 
 
 def project(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
     """The solver's code of given latents (the inverse of `lift`, after moving them into the space)."""
     value = SPACES[variable.space].project(gen, params, latents)
-    return CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)
+    code = CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)
+    if variable.tie:
+        members = np.eye(max(variable.tie) + 1, dtype=np.float32)[list(variable.tie)]
+        code = (members / members.sum(0)).T @ code
+    return code

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 SPACES = ("z", "w", "w+", "s", "noise")
-CODECS = ("identity", "whiten", "unit")
+CODECS = ("identity", "whiten")
 INITS = ("mean", "prior", "stored", "previous")
 TERMS = ("mse", "l1", "lpips", "features", "noise_autocorrelation", "gaussian", "row_spread")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")
@@ -149,13 +149,14 @@ class Variable:
     """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
 
     "whiten" expresses w in the principal axes of W, in standard deviations (`methods`: P_N of W
-    itself); "unit" expresses noise maps in units of their stored strength. `tie` lists groups of W+ rows
-    [first, last) that share one code; `freeze` keeps rows [first, last) at their initial value.
+    itself). `tie` gives, for every row of W+, the index of the code that it uses, so that rows with the
+    same index move together; `freeze` keeps codes [first, last) at their initial value.
     """
 
     space: str
     codec: str = "identity"
     init: InitSpec = InitSpec()
+    tie: tuple[int, ...] = ()
     freeze: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:

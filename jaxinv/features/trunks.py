@@ -24,7 +24,9 @@ ALEXNET = (
 )
 VGG16 = tuple(
     (f"{block}_{layer}", channels, 3, 1, 1, 2 if layer == 1 and block > 1 else 0)
-    for block, (channels, layers) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1)
+    for block, (channels, layers) in enumerate(
+        ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1
+    )
     for layer in range(1, layers + 1)
 )
 Rows = tuple[tuple[str, int, int, int, int, int], ...]
@@ -56,7 +58,9 @@ class Trunk(nn.Module):
         for suffix, channels, size, stride, padding, pool in self.rows:
             if pool:
                 x = max_pool(x, pool)
-            x = taps["conv" + suffix] = Conv(channels, size, stride, padding, name="conv" + suffix)(x)
+            x = taps["conv" + suffix] = Conv(channels, size, stride, padding, name="conv" + suffix)(
+                x
+            )
             x = taps["relu" + suffix] = nn.relu(x)
         return taps
 
@@ -67,7 +71,10 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
 
     def init(key: Key) -> Params:
         params = trunk.init(key, jnp.zeros((64, 64, 3)))["params"]
-        heads = {f"lin{i}": jnp.ones(params[tap.replace("relu", "conv")]["bias"].shape) for i, tap in enumerate(lpips)}
+        heads = {
+            f"lin{i}": jnp.ones(params[tap.replace("relu", "conv")]["bias"].shape)
+            for i, tap in enumerate(lpips)
+        }
         return {**params, **heads, FROZEN: freeze(params)}
 
     def taps(params: Params, image: Array) -> dict[str, Array]:

@@ -36,7 +36,9 @@ class Generator(NamedTuple):
         return self.draw(params, styles, latents.get("noise"), size or self.spec.resolution)
 
 
-def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Array | tuple[Array, ...]:
+def convert(
+    gen: Generator, params: Params, latents: Latents, space: str
+) -> Array | tuple[Array, ...]:
     """The code of `latents` carried forward to `space` along z -> w -> w+ -> s.
 
     Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
@@ -44,7 +46,9 @@ def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Arr
     wanted = CHAIN.index(space)
     held = [name for name in reversed(CHAIN) if name in latents and CHAIN.index(name) <= wanted]
     if not held:
-        raise ValueError(f"latents with {sorted(latents)} cannot give {space!r}; allowed: {CHAIN[:wanted + 1]}")
+        raise ValueError(
+            f"latents with {sorted(latents)} cannot give {space!r}; allowed: {CHAIN[: wanted + 1]}"
+        )
     code = latents[held[0]]
     for name in CHAIN[CHAIN.index(held[0]) : wanted]:
         code = _forward(gen, params, name, code)

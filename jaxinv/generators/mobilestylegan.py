@@ -100,7 +100,9 @@ class Block(nn.Module):
         self.conv1 = Separable((inside // 4, outside), self.side)
         self.conv2 = Separable((outside, outside), self.side)
 
-    def __call__(self, x: Array, styles: tuple[Array, ...], noise: tuple[Array | None, ...]) -> Array:
+    def __call__(
+        self, x: Array, styles: tuple[Array, ...], noise: tuple[Array | None, ...]
+    ) -> Array:
         """[side/2, side/2, in] -> [side, side, out]."""
         x = inverse_haar(x * styles[0])
         return self.conv2(self.conv1(x, styles[1], noise[0]), styles[2], noise[1])
@@ -135,7 +137,9 @@ class Synthesis(nn.Module):
         self.first = First(self.widths[0])
         self.blocks = [
             Block((inside, outside), 8 * 2**index, name=f"block{index}")
-            for index, (inside, outside) in enumerate(zip(self.widths, self.widths[1:], strict=False))
+            for index, (inside, outside) in enumerate(
+                zip(self.widths, self.widths[1:], strict=False)
+            )
         ]
         self.head = Head(self.widths[-1])
 
@@ -185,7 +189,10 @@ def build(spec: GeneratorSpec) -> Generator:
         }
 
     def run(params: Params, *args: object, method: str | None = None) -> Array:
-        variables = {"params": params["synthesis"], FROZEN: params.get(FROZEN, {}).get("synthesis", {})}
+        variables = {
+            "params": params["synthesis"],
+            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+        }
         return synthesis.apply(variables, *args, method=method)
 
     def stored_noise(params: Params) -> tuple[Array, ...]:

@@ -26,7 +26,9 @@ def _distance(net: str, params: Params, a: Array, b: Array, size: int) -> Array:
     return image_term(term, nets, (seen[0], seen[1]), None)
 
 
-def lpips(net: str, params: Params, a: np.ndarray, b: np.ndarray, *, size: int | None = SIZE) -> np.ndarray:
+def lpips(
+    net: str, params: Params, a: np.ndarray, b: np.ndarray, *, size: int | None = SIZE
+) -> np.ndarray:
     """LPIPS v0.1 of each pair of uint8 images [B, h, w, 3], float [B]; 0 is identical.
 
     net: "alexnet" or "vgg16", with its parameters. Images are compared at `size` px (None: as they are).

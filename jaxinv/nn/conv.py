@@ -65,7 +65,9 @@ def _backward(
 ) -> tuple[Array, Array, Array]:
     empty, kernel, backward = kept
     pads = tuple(
-        _transposed_padding(empty.shape[1 + axis], g.shape[axis], kernel.shape[axis], (stride, padding))
+        _transposed_padding(
+            empty.shape[1 + axis], g.shape[axis], kernel.shape[axis], (stride, padding)
+        )
         for axis in (0, 1)
     )
     dx = lax.conv_general_dilated(
@@ -85,7 +87,9 @@ def _transposed_padding(
 frozen_conv.defvjp(_forward, _backward)
 
 
-def conv(x: Array, kernel: Array, backward: Array | None, *, stride: int = 1, padding: int = 1) -> Array:
+def conv(
+    x: Array, kernel: Array, backward: Array | None, *, stride: int = 1, padding: int = 1
+) -> Array:
     """Cross-correlation with the frozen backward kernel if there is one, otherwise with automatic gradients."""
     if backward is None:
         return plain_conv(x, kernel, stride, padding)

@@ -22,7 +22,9 @@ def _shifted_sum(x: Array, kernel: Array) -> Array:
     total = jnp.zeros_like(x)
     for row in range(3):
         for column in range(3):
-            total = total + kernel[row, column] * padded[row : row + height, column : column + width]
+            total = (
+                total + kernel[row, column] * padded[row : row + height, column : column + width]
+            )
     return total
 
 
@@ -43,7 +45,9 @@ def _backward(kept: tuple[Array, Array], g: Array) -> tuple[Array, Array]:
     # Unused when the kernel is frozen: XLA then drops it as dead code.
     dkernel = jnp.stack(
         [
-            jnp.stack([jnp.sum(padded[r : r + height, c : c + width] * g, (0, 1)) for c in range(3)])
+            jnp.stack(
+                [jnp.sum(padded[r : r + height, c : c + width] * g, (0, 1)) for c in range(3)]
+            )
             for r in range(3)
         ]
     )

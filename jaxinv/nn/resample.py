@@ -38,7 +38,9 @@ def area_reduce(x: Array, size: int) -> Array:
     """Area-average x [h, h, c] down to [size, size, c]; `ValueError` if that would enlarge it."""
     height, width, channels = x.shape
     if size > min(height, width):
-        raise ValueError(f"cannot area-reduce {height}x{width} to {size}; allowed: at most {min(height, width)}")
+        raise ValueError(
+            f"cannot area-reduce {height}x{width} to {size}; allowed: at most {min(height, width)}"
+        )
     if height == size and width == size:
         return x
     if height % size == 0 and width % size == 0:

@@ -24,7 +24,9 @@ def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solve
     if spec.name == "lbfgs":
         unknown = set(options) - set(Options._fields)
         if unknown:
-            raise ValueError(f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}")
+            raise ValueError(
+                f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
+            )
         if hook is not None:
             raise ValueError("solver 'lbfgs' takes no hooks; allowed: " + ", ".join(TRANSFORMS))
         counts = {name: int(options[name]) for name in ("history", "warmup") if name in options}
