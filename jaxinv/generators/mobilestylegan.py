@@ -75,7 +75,8 @@ class Separable(nn.Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[side, side, in] -> [side, side, out]."""
-        y = depthwise3x3(x * style, self.depthwise) @ self.pointwise
+        # The style commutes with the depthwise kernel; applied after it, one pass over memory is saved.
+        y = (depthwise3x3(x, self.depthwise) * style) @ self.pointwise
         return leaky_relu(y + scaled_noise(self.noise, noise) + self.bias)
 
 
