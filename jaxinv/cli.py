@@ -1,53 +1,107 @@
-"""The command line: `jaxinv VERB ...`. Verbs import what they need when they run, so that help is instant."""
+"""The command line: `jaxinv VERB ...`. Verbs import what they need, so that help is instant."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jaxinv import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jaxinv.specs import GeneratorSpec
+
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
 
+class Unfinished(Exception):
+    """The work could not be done, through no fault of the command; the message is one line."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Wrong usage is a `ValueError` of one line that ends in the allowed options."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `ValueError` instead of printing and leaving."""
+        raise ValueError(f"{message}; {' '.join(self.format_usage().split())}")
+
+
 def say(text: str) -> None:
-    """Write one line to standard output."""
-    sys.stdout.write(text + "\n")
+    """Write one line to standard output, whatever it can encode."""
+    coding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding) + "\n")
 
 
 def verb_invert(options: argparse.Namespace) -> int:
     """Find latents for photographs."""
-    from jaxinv.inversion import find_preset
+    from jaxinv.align import check_mode
+    from jaxinv.inversion import find_preset, with_steps
     from jaxinv.runs import Request, run
 
+    # Whatever can be wrong with the command comes before any download.
     preset = find_preset(options.preset)
-    fields = vars(options) | {"paths": tuple(options.paths), "export": tuple(options.export)}
+    with_steps(preset, options.steps)
+    check_mode(options.align)
+    fields: dict[str, Any] = vars(options) | {
+        "paths": tuple(options.paths),
+        "export": tuple(options.export),
+    }
     request = Request(**{name: fields[name] for name in Request.__dataclass_fields__})
-    ensure(options.generator, "lpips", *(["landmarks"] if options.align == "auto" else []))
+    spec = ready_generator(options.generator)
+    aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
+    ensure("lpips", *(["landmarks"] if aligned else []))
     done, failed = run(request, preset)
     say(f"{done} images inverted, {failed} failed; see {Path(options.out) / 'report.html'}")
     return SOME_FAILED if failed else DONE
+
+
+def ready_generator(name: str) -> GeneratorSpec:
+    """The spec of a generator whose weights are in place, pulled if need be.
+
+    Raises `ValueError` for a name that is neither a file nor in the zoo.
+    """
+    from jaxinv.checkpoints import cache_dir, read_metadata
+    from jaxinv.loading import read_spec, weights_file
+    from jaxinv.zoo import ZOO
+
+    known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]
+    own = cache_dir() / f"{name}.safetensors"
+    if name not in known and not Path(name).is_file() and not own.is_file():
+        raise ValueError(
+            f"unknown generator {name!r}; allowed: {', '.join(known)}, or a .safetensors file"
+        )
+    ensure(name)
+    return read_spec(read_metadata(weights_file(name)))
 
 
 def ensure(*names: str) -> None:
     """Pull whatever of `names` is in the zoo and not in the cache yet."""
     from jaxinv.zoo import ZOO, is_present
 
-    for name in dict.fromkeys(names):
+    for name in names:
         if name in ZOO and not is_present(name):
             pull(name)
 
 
 def pull(name: str) -> None:
-    """Fetch and convert one zoo entry, showing what it does and under which licence."""
-    from weights_convert import pull as fetch
+    """Fetch and convert one zoo entry, showing what it does and under which licence.
 
-    for path in fetch(name, report=say):
-        say(f"{name}: {path}")
+    Raises `ValueError` for an unknown name, `Unfinished` when the files cannot be had.
+    """
+    from weights_convert import UnsafeFileError
+    from weights_convert import pull as fetch
+    from weights_convert.fetch import FetchError
+
+    try:
+        for path in fetch(name, report=say):
+            say(f"{name}: {path}")
+    except (FetchError, UnsafeFileError) as error:
+        raise Unfinished(str(error)) from error
 
 
 def verb_pull(options: argparse.Namespace) -> int:
@@ -74,9 +128,8 @@ def verb_presets(options: argparse.Namespace) -> int:
 
     for name, preset in PRESETS.items():
         spaces = "+".join(v.space for stage in preset.stages for v in stage.variables)
-        say(
-            f"{name}\n  {preset.summary}\n  {preset.steps} evaluations, {spaces}; {preset.reference}"
-        )
+        say(f"{name}\n  {preset.summary}")
+        say(f"  {preset.steps} evaluations, {spaces}; {preset.reference}")
         if preset.checked:
             say(f"  {preset.checked}")
     return DONE
@@ -86,22 +139,25 @@ def verb_render(options: argparse.Namespace) -> int:
     """Draw saved latents."""
     from jaxinv import images
     from jaxinv.checkpoints import atomic_write
-    from jaxinv.latents import load_latents
+    from jaxinv.latents import fit_latents, load_latents
     from jaxinv.loading import load_generator
     from jaxinv.outcome import picture
+    from jaxinv.runs import unique_names
 
     loaded = {}
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    for file in map(Path, options.latents):
+    files = [Path(file) for file in options.latents]
+    for file, stem in zip(files, unique_names(files), strict=True):
         latents, metadata = load_latents(file)
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
-            ensure(name)
+            ready_generator(name)
             loaded[name] = load_generator(name)
-        data = images.encode_png(picture(*loaded[name], latents))
-        atomic_write(out / f"{file.stem}.png", lambda target, data=data: target.write(data))
-        say(str(out / f"{file.stem}.png"))
+        gen, params = loaded[name]
+        data = images.encode_png(picture(gen, params, fit_latents(gen.spec, latents)))
+        atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
+        say(str(out / f"{stem}.png"))
     return DONE
 
 
@@ -148,12 +204,11 @@ def positive(text: str) -> int:
     return value
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """All verbs and their options."""
-    top = argparse.ArgumentParser(
-        prog="jaxinv", description="GAN inversion: find the latent code of a photograph."
-    )
-    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+    top = Parser(prog="jaxinv", description="GAN inversion: find the latent code of a photograph.")
+    top.add_argument("--version", action="version", version=f"jaxinv {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, title="verbs")
     add_invert(verbs)
     render = verbs.add_parser("render", help="draw saved latents as images")
     render.add_argument("latents", nargs="+", metavar="LATENT")
@@ -166,6 +221,8 @@ def parser() -> argparse.ArgumentParser:
     inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
     inspect.add_argument("file", metavar="FILE")
     verbs.add_parser("doctor", help="check the installation")
+    for verb in verbs.choices.values():
+        verb.set_defaults(own=verb)
     return top
 
 
@@ -179,14 +236,14 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
         "--generator",
         default="ffhq",
         metavar="NAME",
-        help="zoo name or weights file (default ffhq)",
+        help="zoo name or weights file (default: ffhq)",
     )
     verb.add_argument(
         "-p",
         "--preset",
         default="default",
         metavar="NAME",
-        help="method, see `jaxinv presets` (default default)",
+        help="method, see `jaxinv presets` (default: default)",
     )
     verb.add_argument(
         "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
@@ -200,7 +257,7 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
         "--size",
         type=positive,
         metavar="PX",
-        help="resolution at which images are compared (default: their own, at most the generator's)",
+        help="side at which images are compared (default: their own, at most the generator's)",
     )
     verb.add_argument(
         "--align",
@@ -237,16 +294,22 @@ VERBS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 all fine, 3 finished with failed items, 2 wrong usage, 1 did not finish."""
-    options = parser().parse_args(arguments)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
+        options, unknown = parser().parse_known_args(arguments)
+        if unknown:
+            options.own.error(f"unknown option {' '.join(unknown)}")
         return VERBS[options.verb](options)
     except ValueError as error:
-        sys.stderr.write(f"jaxinv: {error}\n")
+        complain(str(error))
         return USAGE
     except KeyboardInterrupt:
-        sys.stderr.write("jaxinv: interrupted; finished images are kept\n")
-        return UNFINISHED
-    except OSError as error:
-        sys.stderr.write(f"jaxinv: did not finish: {error}\n")
-        return UNFINISHED
+        complain("interrupted; finished images are kept")
+    except (Unfinished, OSError, MemoryError, RuntimeError) as error:
+        complain(f"did not finish: {error}")
+    return UNFINISHED
+
+
+def complain(text: str) -> None:
+    """Write one line to standard error."""
+    sys.stderr.write(f"jaxinv: {' '.join(text.split())}\n")

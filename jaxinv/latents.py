@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,29 +10,30 @@ import numpy as np
 from jaxinv import checkpoints
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Latents
 
 SCHEMA = "1"
+LISTS = ("noise", "s")  # one array per layer
+LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and directions use
 
 
-def save_latents(path: Path, latents: Latents, metadata: dict[str, str]) -> None:
-    """Write the latents of ONE sample; noise maps become "noise/00", "noise/01", ... in drawing order."""
-    flat = {name: value for name, value in latents.items() if name not in ("noise", "s")}
-    for name in ("noise", "s"):
+def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -> None:
+    """Write the latents of ONE sample; noise maps become "noise/00", ... in drawing order."""
+    flat = {name: value for name, value in latents.items() if name not in LISTS}
+    for name in LISTS:
         if name in latents:
             flat[name] = {f"{i:02d}": np.asarray(a) for i, a in enumerate(latents[name])}
     facts = {"format": "jaxinv", "schema": SCHEMA, "kind": "latents"}
     checkpoints.save(path, flat, {**metadata, **facts})
 
 
-def load_latents(path: Path) -> tuple[Latents, dict[str, str]]:
-    """Latents of one sample and their metadata; also reads an .npz with the key "w", [1, rows, w_dim].
+def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
+    """Latents of one sample and their metadata; an .npz needs the key "w", [1, rows, w_dim].
 
-    Raises `ValueError` when the file is neither.
+    Raises `ValueError` when the file holds no latents.
     """
+    path = Path(path)
     if path.suffix == ".npz":
         return {"w+": _read_npz(path)}, {}
     flat, metadata = checkpoints.load(path)
@@ -39,21 +41,53 @@ def load_latents(path: Path) -> tuple[Latents, dict[str, str]]:
         raise ValueError(
             f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'"
         )
-    for name in ("noise", "s"):
-        if name in flat:
-            flat[name] = tuple(flat[name][key] for key in sorted(flat[name]))
+    for name, value in flat.items():
+        if isinstance(value, dict) != (name in LISTS):
+            raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
+        if isinstance(value, dict):
+            flat[name] = tuple(value[key] for key in sorted(value))
     return flat, metadata
+
+
+def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
+    """Latents of one sample for the generator of `spec`; W+ in 18 rows spreads over its own rows.
+
+    Raises `ValueError` naming the shapes that do not belong to that generator.
+    """
+    w = latents.get("w+")
+    if w is not None and spec.layout18 and w.ndim == 2 and len(w) == LAYOUT != spec.rows:
+        latents = {**latents, "w+": w[np.asarray(spec.layout18)]}
+    expected = {
+        "z": (spec.z_dim,),
+        "w": (spec.w_dim,),
+        "w+": (spec.rows, spec.w_dim),
+        "s": tuple((channels,) for channels in spec.styles),
+        "noise": tuple((side, side) for side in spec.noise),
+    }
+    for name, value in latents.items():
+        found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape
+        if found != expected.get(name):
+            allowed = expected.get(name, f"only {', '.join(expected)}")
+            raise ValueError(
+                f"generator {spec.name!r} cannot draw {name!r} of shape {found}; allowed: {allowed}"
+            )
+    return latents
 
 
 def _read_npz(path: Path) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return np.asarray(arrays["w"][0], np.float32)
-    except (KeyError, OSError, ValueError, IndexError) as error:
+            w = np.asarray(arrays["w"], np.float32)
+    except OSError:
+        raise
+    except Exception as error:  # zipfile, zlib and numpy raise whatever they like
         raise ValueError(f"{path}: not an .npz file with an array 'w' [1, rows, w_dim]") from error
+    if w.ndim != 3 or len(w) != 1:
+        raise ValueError(f"{path}: 'w' has shape {list(w.shape)}; allowed: [1, rows, w_dim]")
+    return w[0]
 
 
-def save_npz(path: Path, spec: GeneratorSpec, w: np.ndarray) -> None:
+def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     """Write w+ [rows, w_dim] as `projected_w.npz` is laid out: key "w", float32 [1, rows, w_dim].
 
     A generator whose rows follow StyleGAN2's 18-row layout is written in 18 rows: each is the mean
@@ -62,5 +96,5 @@ def save_npz(path: Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     if spec.layout18:
         layout = np.asarray(spec.layout18)
         rows = [w[layout == i].mean(0) for i in range(layout.max() + 1)]
-        w = np.stack(rows + [rows[-1]] * (18 - len(rows)))
+        w = np.stack(rows + [rows[-1]] * (LAYOUT - len(rows)))
     checkpoints.atomic_write(path, lambda file: np.savez(file, w=w[None].astype(np.float32)))

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxinv import images
 from jaxinv.checkpoints import atomic_write
-from jaxinv.latents import save_latents, save_npz
+from jaxinv.latents import load_latents, save_latents, save_npz
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.metrics.reconstruction import psnr, ssim
 from jaxinv.rendering import render
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxinv.generators.base import Generator
-    from jaxinv.runs import Request
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Latents, Params
 
@@ -38,6 +37,7 @@ class Outcome:
     status: str
     reason: str = ""
     sha256: str = ""
+    size: int | None = None
     warnings: tuple[str, ...] = ()
     scores: dict[str, float] = field(default_factory=dict)
     loss: float = math.nan
@@ -45,22 +45,20 @@ class Outcome:
     seconds: float = 0.0
     transform: dict[str, Any] | None = None
 
-    def record(self, request: Request) -> dict[str, Any]:
-        """JSON-able line; numbers that JSON cannot hold (infinite, undefined) become null."""
-        scores = {name: None for name in ("psnr", "ssim", "lpips_alex", "lpips_vgg")} | self.scores
+    def record(self) -> dict[str, Any]:
+        """JSON-able part of a line; numbers that JSON cannot hold (infinite, NaN) become null."""
+        scores = dict.fromkeys(("psnr", "ssim", "lpips_alex", "lpips_vgg")) | self.scores
         line = {
             "file": self.file,
             "name": self.name,
             "sha256": self.sha256 or None,
             "status": self.status,
             "reason": self.reason,
+            "size": self.size,
             **scores,
             "loss": self.loss,
             "evaluations": self.evaluations,
             "seconds": round(self.seconds, 3),
-            "seed": request.seed,
-            "preset": request.preset,
-            "generator": request.generator,
             "warnings": list(self.warnings),
         }
         return {
@@ -78,7 +76,7 @@ def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
 
 
 def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image, area-reduced to the target's size, against the 8-bit target."""
+    """Scores of the written 8-bit image against the 8-bit target, at the target's size."""
     ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
     theirs = images.to_uint8(target)[None]
     return {
@@ -99,7 +97,7 @@ def save_outcome(
     facts: dict[str, Any],
     export: tuple[str, ...],
 ) -> None:
-    """Write images/NAME.png, latents/NAME.safetensors and, if asked for, npz/NAME/projected_w.npz."""
+    """Write images/NAME.png, latents/NAME.safetensors, and npz/NAME/projected_w.npz if asked."""
     data = images.encode_png(full)
     atomic_write(out / "images" / f"{outcome.name}.png", lambda file: file.write(data))
     metadata = {
@@ -111,6 +109,7 @@ def save_outcome(
         "source": outcome.file,
         "source_sha256": outcome.sha256,
         "status": outcome.status,
+        "size": str(outcome.size),
         "transform": json.dumps(outcome.transform),
         "versions": json.dumps(facts["versions"]),
     }
@@ -121,9 +120,23 @@ def save_outcome(
             if "w+" in latents
             else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
         )
-        folder = out / "npz" / outcome.name
-        folder.mkdir(parents=True, exist_ok=True)
-        save_npz(folder / "projected_w.npz", spec, np.asarray(rows))
+        save_npz(out / "npz" / outcome.name / "projected_w.npz", spec, np.asarray(rows))
+
+
+def copy_outcome(out: Path, first: str, again: Outcome) -> None:
+    """Write the files of `again` as copies of those of the result called `first`."""
+    latents, metadata = load_latents(out / "latents" / f"{first}.safetensors")
+    save_latents(
+        out / "latents" / f"{again.name}.safetensors", latents, metadata | {"source": again.file}
+    )
+    pairs = (
+        (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
+        (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
+    )
+    for source, target in pairs:
+        if source.is_file():
+            data = source.read_bytes()
+            atomic_write(target, lambda file, data=data: file.write(data))
 
 
 def report_item(
@@ -132,7 +145,7 @@ def report_item(
     target: np.ndarray | None = None,
     losses: np.ndarray | None = None,
 ) -> ReportItem:
-    """The outcome as the report shows it: target, reconstruction and their difference around mid-grey."""
+    """The outcome as the report shows it, with the difference drawn around mid-grey."""
     numbers = outcome.scores | {
         "loss": outcome.loss,
         "evaluations": outcome.evaluations,

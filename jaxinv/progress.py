@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar on a terminal, plain lines elsewhere, always on stderr."""
+"""What a person sees during a run: a bar on a terminal, plain lines elsewhere, on stderr."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LINE_EVERY = 10.0
 
 
 class Display:
-    """A context manager; `step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
+    """`step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
 
     def __init__(self, images: int, evaluations: int) -> None:
         self.images, self.evaluations, self.finished = images, evaluations, 0
@@ -64,13 +64,15 @@ class Display:
         self._show(self.finished, "", whole=True)
 
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        """Print a line above the bar; line breaks and escape codes of file names become visible."""
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self.console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _show(self, progress: float, detail: str, *, whole: bool = False) -> None:
         if self.live:
-            fields = {"detail": detail} if detail else {}
-            self.bar.update(self.task, completed=min(progress, self.images), **fields)
+            self.bar.update(self.task, completed=min(progress, self.images))
+            if detail:
+                self.bar.update(self.task, detail=detail)
             return
         now = time.monotonic()
         if now - self.spoken < LINE_EVERY and not (whole and self.finished == self.images):
