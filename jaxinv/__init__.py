@@ -1,48 +1,91 @@
-"""jaxinv: GAN inversion in JAX. Importing it starts no accelerator: every name loads when first used."""
+"""jaxinv: GAN inversion in JAX. Importing it starts no accelerator: names load when first used."""
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from jaxinv.images import read_images, read_photo, write_images
+    from jaxinv.inversion import Inversion, invert
+    from jaxinv.latents import load_latents, save_latents
+    from jaxinv.loading import load_features, load_generator
+    from jaxinv.metrics.perceptual import lpips
+    from jaxinv.metrics.reconstruction import psnr, ssim
+    from jaxinv.presets import PRESETS
+    from jaxinv.rendering import render
+    from jaxinv.specs import (
+        GeneratorSpec,
+        InitSpec,
+        Jitter,
+        Preset,
+        Schedule,
+        SolverSpec,
+        Stage,
+        Stop,
+        Term,
+        Variable,
+        View,
+    )
+
+__all__ = [
+    "PRESETS",
+    "GeneratorSpec",
+    "InitSpec",
+    "Inversion",
+    "Jitter",
+    "Preset",
+    "Schedule",
+    "SolverSpec",
+    "Stage",
+    "Stop",
+    "Term",
+    "Variable",
+    "View",
+    "invert",
+    "load_features",
+    "load_generator",
+    "load_latents",
+    "lpips",
+    "psnr",
+    "read_images",
+    "read_photo",
+    "render",
+    "save_latents",
+    "ssim",
+    "write_images",
+]
 
 _HOMES = {
-    "load_generator": "loading",
-    "load_features": "loading",
-    "read_images": "images",
-    "read_photo": "images",
-    "write_images": "images",
-    "invert": "inversion",
-    "Inversion": "inversion",
-    "render": "rendering",
-    "save_latents": "latents",
-    "load_latents": "latents",
-    "PRESETS": "presets",
-    "Preset": "specs",
-    "Stage": "specs",
-    "Term": "specs",
-    "View": "specs",
-    "Variable": "specs",
-    "InitSpec": "specs",
-    "SolverSpec": "specs",
-    "Schedule": "specs",
-    "Jitter": "specs",
-    "Stop": "specs",
-    "GeneratorSpec": "specs",
-    "psnr": "metrics.reconstruction",
-    "ssim": "metrics.reconstruction",
-    "lpips": "metrics.perceptual",
+    "images": ("read_images", "read_photo", "write_images"),
+    "inversion": ("Inversion", "invert"),
+    "latents": ("load_latents", "save_latents"),
+    "loading": ("load_features", "load_generator"),
+    "metrics.perceptual": ("lpips",),
+    "metrics.reconstruction": ("psnr", "ssim"),
+    "presets": ("PRESETS",),
+    "rendering": ("render",),
 }
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name == "__version__":
+        return _version()
+    if name not in __all__:
         raise AttributeError(
             f"module 'jaxinv' has no attribute {name!r}; it has {', '.join(__all__)}"
         )
-    return getattr(import_module(f"jaxinv.{_HOMES[name]}"), name)
+    home = next((module for module, names in _HOMES.items() if name in names), "specs")
+    return getattr(import_module(f"jaxinv.{home}"), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("jaxinv")
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def __dir__() -> list[str]:

@@ -83,8 +83,7 @@ def examine() -> tuple[list[str], bool]:
     lines.append(f"cache folder {checkpoints.cache_dir()}")
     lines += [f"weights {name}: {'here' if is_present(name) else 'not pulled'}" for name in ZOO]
     missed = tiny_inversion()
-    healthy = missed < 1e-2  # noqa: PLR2004
-    lines.append(
-        f"tiny inversion leaves {missed:.1e} of the picture unexplained: {'fine' if healthy else 'WRONG'}"
-    )
+    healthy = missed < 1e-2
+    verdict = "fine" if healthy else "WRONG"
+    lines.append(f"tiny inversion leaves {missed:.1e} of the picture unexplained: {verdict}")
     return lines, healthy

@@ -21,8 +21,8 @@ def start(
 ) -> Tree:
     """Initial code of one lane; `lane` is (key, index of the restart).
 
-    "mean" and "stored" give the space's centre, "prior" a random draw, "previous" the latents of the
-    stage before. Restart 0 of a deterministic start is exact, the others are spread around it.
+    "mean" and "stored" give the space's centre, "prior" a random draw, "previous" the latents of
+    the stage before. Restart 0 of a deterministic start is exact, the others are spread around it.
     """
     key, restart = lane
     draw, spread = jax.random.split(key)

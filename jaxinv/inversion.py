@@ -1,9 +1,13 @@
 """`invert`: every stage of a preset, for many images and many starts of each, in batches."""
 
+# jax annotates its arguments only in part (here: vmap, stack, tree.map).
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -26,7 +30,7 @@ STATUS = ("ok", "diverged", "ok")
 
 @dataclass(frozen=True)
 class Progress:
-    """Told to the caller after every chunk: stage (from 1), stages, step, steps, and the lanes' best losses."""
+    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best."""
 
     stage: int
     stages: int
@@ -39,9 +43,9 @@ class Progress:
 class Inversion:
     """What `invert` found for B images and R restarts.
 
-    latents: the best restart's, with a leading axis B; losses [B, R, T] of every evaluation (NaN after a
-    lane ended); best [B] index of the best restart; loss [B] its loss; status [B] "ok" or "diverged";
-    evaluations [B] of the best restart.
+    latents: the best restart's, with a leading axis B; losses [B, R, T] of every evaluation (NaN
+    after a lane ended); best [B] index of the best restart; loss [B] its loss; status [B] "ok" or
+    "diverged"; evaluations [B] of the best restart.
     """
 
     latents: Latents
@@ -60,7 +64,7 @@ def image_key(image: np.ndarray, seed: int) -> Array:
 
 
 def bucket(count: int, batch: int) -> int:
-    """Size to which a batch of `count` images is padded: the smallest power of two, at most `batch`."""
+    """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
     return min(batch, 1 << (count - 1).bit_length())
 
 
@@ -78,7 +82,7 @@ def find_preset(preset: Preset | str) -> Preset:
 
 
 def with_steps(preset: Preset, steps: int | None) -> Preset:
-    """The preset with its evaluations scaled to `steps` in total, shared among stages in proportion."""
+    """The preset with its evaluations scaled to `steps` in total, shared out in proportion."""
     if steps is None or steps == preset.steps:
         return preset
     if steps < len(preset.stages):
@@ -94,12 +98,13 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
 
 
 def check_images(gen: Generator, images: np.ndarray) -> None:
-    """Raise `ValueError` unless images are [B, S, S, 3] with S at most the generator's resolution."""
-    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:  # noqa: PLR2004
+    """Raise `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution."""
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
         raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
     if images.shape[1] > gen.spec.resolution:
         raise ValueError(
-            f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} ({gen.spec.name})"
+            f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} "
+            f"({gen.spec.name})"
         )
     if not len(images):
         raise ValueError("no images to invert")
@@ -122,20 +127,20 @@ def invert(
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
-    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S] weights of
-    the pixels. `restarts` starts per image run side by side; the one with the lowest loss is kept. `batch` images
-    go through the compiled program together, `width` lanes at a time (1 on CPU). A lane whose loss stops being
-    finite is frozen at its best point and reported as "diverged"; the others are not touched.
+    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S]
+    weights of the pixels. `restarts` starts per image run side by side; the one with the lowest
+    loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
+    (1 on CPU). A lane whose loss stops being finite is frozen at its best point and reported as
+    "diverged"; the others are not touched.
     """
     images = np.asarray(images, np.float32)
     check_images(gen, images)
     preset = with_steps(find_preset(preset), steps)
     batch = batch or default_batch()
     weights = Weights(params, nets if nets is not None else load_features(preset.nets))
-    parts = []
+    parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
-        part = slice(first, first + batch)
-        count = len(images[part])
+        count = len(images[first : first + batch])
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
         lanes = prepare(
             images[padded],
@@ -144,32 +149,32 @@ def invert(
             restarts or preset.restarts,
         )
         found = run_stages(gen, weights, preset, lanes, width=width, report=report)
-        parts.append(jax.tree.map(lambda a, n=count: a[:n], found))
+        parts.append(jax.tree.map(itemgetter(slice(count)), found))
     return gather(preset, parts)
 
 
 class Batch(NamedTuple):
-    """Targets [L, S, S, 3], masks [L, S, S, 1] or None, keys [L], restart indices [L], restarts per image."""
+    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L]."""
 
-    images: np.ndarray
-    masks: np.ndarray | None
+    images: Array
+    masks: Array | None
     keys: Array
-    restarts: np.ndarray
+    restarts: Array
     per_image: int
 
 
 def prepare(images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int) -> Batch:
-    """Lanes of a batch: every image `restarts` times, with a key of its own per (image, restart)."""
+    """Every image `restarts` times, with a key of its own per (image, restart)."""
     keys = [
         jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
     ]
     return Batch(
-        images=np.repeat(images, restarts, axis=0),
+        images=jnp.asarray(np.repeat(images, restarts, axis=0)),
         masks=None
         if masks is None
-        else np.repeat(np.asarray(masks, np.float32)[..., None], restarts, axis=0),
+        else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
         keys=jnp.stack(keys),
-        restarts=np.tile(np.arange(restarts), len(images)),
+        restarts=jnp.tile(jnp.arange(restarts), len(images)),
         per_image=restarts,
     )
 
@@ -183,14 +188,16 @@ def run_stages(
     width: int | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
-    """All stages of a preset on one batch; arrays with a leading image axis, best restart chosen."""
-    count, previous, curves = len(lanes.images), {}, []
+    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    count = len(lanes.images)
     if width is None:
         width = 1 if jax.default_backend() == "cpu" else count
-    evaluations = np.zeros(count, int)
+    previous: Latents = {}
+    reached: list[Best] = []
+    curves: list[np.ndarray] = []
     for index, stage in enumerate(preset.stages):
         problem = Problem(gen, stage, lanes.images.shape[1], width)
-        keys = jax.vmap(lambda key, i=index: jax.random.fold_in(key, i))(lanes.keys)
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         given = Lane(
             sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
         )
@@ -200,32 +207,38 @@ def run_stages(
                 report(Progress(i + 1, len(preset.stages), step, steps, losses))
 
         previous, best, curve = solve(problem, weights, given, report=tell)
+        reached.append(best)
         curves.append(curve)
-        evaluations += np.asarray(best.evaluations)
-    return choose_restarts(
-        previous, best, np.concatenate(curves, axis=1), evaluations, lanes.per_image
-    )
+    return choose_restarts(previous, reached, np.concatenate(curves, axis=1), lanes.per_image)
 
 
 def choose_restarts(
-    latents: Latents, last: Best, curves: np.ndarray, evaluations: np.ndarray, restarts: int
+    latents: Latents, reached: list[Best], curves: np.ndarray, restarts: int
 ) -> dict[str, Any]:
-    """Group lanes by image and keep the restart with the lowest final loss."""
-    loss = np.asarray(last.loss).reshape(-1, restarts)
+    """Group lanes by image and keep the restart with the lowest loss of the last stage."""
+    loss = np.asarray(reached[-1].loss).reshape(-1, restarts)
     best = np.argmin(np.where(np.isfinite(loss), loss, np.inf), axis=1)
     rows = np.arange(len(best)) * restarts + best
+
+    def pick(lanes: Array) -> np.ndarray:
+        return np.asarray(lanes)[rows]
+
     return {
-        "latents": jax.tree.map(lambda a: np.asarray(a)[rows], latents),
+        "latents": jax.tree.map(pick, latents),
         "losses": curves.reshape(len(best), restarts, -1),
         "best": best,
         "loss": loss[np.arange(len(best)), best],
-        "status": np.asarray(last.status)[rows],
-        "evaluations": evaluations[rows],
+        "status": pick(reached[-1].status),
+        "evaluations": np.sum([pick(stage.evaluations) for stage in reached], axis=0),
     }
 
 
 def gather(preset: Preset, parts: list[dict[str, Any]]) -> Inversion:
     """One `Inversion` of the results of all batches."""
-    whole = jax.tree.map(lambda *arrays: np.concatenate(arrays), *parts)
-    whole["status"] = tuple(STATUS[code] for code in whole["status"])
-    return Inversion(**whole, preset=preset)
+
+    def join(*arrays: np.ndarray) -> np.ndarray:
+        return np.concatenate(arrays)
+
+    whole: dict[str, Any] = jax.tree.map(join, *parts)
+    codes: list[int] = whole.pop("status").tolist()
+    return Inversion(**whole, status=tuple(STATUS[code] for code in codes), preset=preset)

@@ -1,4 +1,7 @@
-"""Names or files -> generators and feature nets, ready to use. Nothing is downloaded here: see `jaxinv pull`."""
+"""Names or files -> generators and feature nets, ready to use.
+
+Nothing is downloaded here: see `jaxinv pull`.
+"""
 
 from __future__ import annotations
 
@@ -34,13 +37,13 @@ SEED = 0
 
 @lru_cache
 def build(spec: GeneratorSpec) -> Generator:
-    """The generator of `spec`; equal specs give the same object, so that compiled programs are shared."""
+    """The generator of `spec`; equal specs give one object, so that programs are shared."""
     check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
     return ARCHITECTURES[spec.architecture](spec)
 
 
 def weights_file(name: str) -> Path:
-    """Path of a converted checkpoint: `name` itself when it is a file, otherwise in the cache folder.
+    """Path of a converted checkpoint: `name` itself if it is a file, otherwise in the cache folder.
 
     Raises `ValueError` saying what to pull when there is none.
     """
@@ -53,19 +56,24 @@ def weights_file(name: str) -> Path:
     if not path.is_file():
         held = sorted(p.stem for p in checkpoints.cache_dir().glob("*.safetensors"))
         raise ValueError(
-            f"weights {name!r} are not in {checkpoints.cache_dir()} (there: {', '.join(held) or 'none'}); "
+            f"weights {name!r} are not in {checkpoints.cache_dir()} "
+            f"(there: {', '.join(held) or 'none'}); "
             f"`jaxinv zoo` lists what `jaxinv pull NAME` can fetch"
         )
     return path
 
 
 def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
-    """Parameters and metadata of a converted checkpoint; `ValueError` if its contents are not what it says."""
+    """Parameters and metadata of a converted checkpoint.
+
+    Raises `ValueError` if its contents are not what it says.
+    """
     params, metadata = checkpoints.load(path)
     expected = metadata.get("content_sha256")
     if expected is not None and checkpoints.content_sha256(params) != expected:
         raise ValueError(
-            f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; pull it again"
+            f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; "
+            f"pull it again"
         )
     return jax.tree.map(jnp.asarray, params), metadata
 
@@ -74,15 +82,20 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
     """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
     if metadata.get("kind") != "generator" or "spec" not in metadata:
         raise ValueError(
-            f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; allowed: 'generator'"
+            f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; "
+            f"allowed: 'generator'"
         )
-    facts: dict[str, Any] = json.loads(metadata["spec"])
-    return GeneratorSpec(**{k: tuple(v) if isinstance(v, list) else v for k, v in facts.items()})
+    stored: dict[str, Any] = json.loads(metadata["spec"])
+    facts: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
+    }
+    return GeneratorSpec(**facts)
 
 
 def use_compilation_cache() -> None:
-    """Keep compiled programs in the cache folder, unless the user has chosen a place (or none) already."""
-    if jax.config.jax_compilation_cache_dir is None and jax.config.jax_enable_compilation_cache:
+    """Keep compiled programs in the cache folder, unless the user has chosen a place, or none."""
+    chosen: Any = jax.config  # its options are attributes that are made when it starts
+    if chosen.jax_compilation_cache_dir is None and chosen.jax_enable_compilation_cache:
         jax.config.update("jax_compilation_cache_dir", str(checkpoints.cache_dir() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
@@ -90,8 +103,8 @@ def use_compilation_cache() -> None:
 def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     """The generator called `name` (or a converted .safetensors file) and its parameters.
 
-    The parameters gain "frozen" (backward kernels) and, for generators with a W space, "statistics" (see
-    `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
+    The parameters gain "frozen" (backward kernels) and, for generators with a W space, "statistics"
+    (see `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
     """
     path = weights_file(name)
     use_compilation_cache()
@@ -116,8 +129,8 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
 def w_statistics(gen: Generator, params: Params) -> Params:
     """Mean [d], scalar std, principal axes [d, d] and standard deviations along them [d] of W.
 
-    From 20 000 mapped draws with a fixed seed. The scalar std is the root mean square distance from the
-    mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest deviation first.
+    From 20 000 mapped draws with a fixed seed. The scalar std is the root mean square distance from
+    the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest deviation first.
     """
     draw = jax.jit(jax.vmap(lambda z: gen.map(params, z)))
     keys = jax.random.split(jax.random.key(SEED), SAMPLES // BATCH)

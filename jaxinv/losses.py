@@ -24,7 +24,7 @@ PIXELS = "pixels"
 
 
 class Sample(NamedTuple):
-    """What the terms are told of one lane: the solver's codes, the latents they decode to, the render's sightings."""
+    """What the terms are told of one lane: the solver's codes, their latents, what was seen."""
 
     codes: dict[str, Array]
     latents: Latents
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
 
 
 def sighting(term: Term) -> str:
-    """Name under which the image seen by `term` is filed: terms with one net and one view share it."""
+    """Name under which what `term` sees is filed: terms with one net and one view share it."""
     return f"{term.net or PIXELS}|{term.view.size}|{term.view.crop}"
 
 
@@ -57,7 +57,7 @@ def look(image: Array, view: View) -> Array:
 
 
 def observe(terms: tuple[Term, ...], nets: dict[str, Params], image: Array) -> Seen:
-    """Every sighting of image [h, w, 3] that the image terms need; each feature net runs once per view."""
+    """Every sighting of image [h, w, 3] that the terms need; each net runs once per view."""
     wanted: dict[str, tuple[Term, set[str]]] = {}
     for term in terms:
         if term.name in IMAGE_TERMS:
@@ -72,12 +72,12 @@ def _pick(term: Term, layers: set[str], nets: dict[str, Params], image: Array) -
 
 
 def unit(features: Array) -> Array:
-    """Features divided by their norm over channels; the small constant keeps the gradient at 0 finite."""
+    """Features divided by their norm over channels; the constant keeps the gradient at 0 finite."""
     return features * lax.rsqrt(jnp.sum(features * features, axis=-1, keepdims=True) + 1e-20)
 
 
 def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
-    """Mean (or sum) over [h, w], weighted by the image's mask [h', w', 1] as seen through the same view."""
+    """Mean (or sum) over [h, w], weighted by the mask [h', w', 1] as seen through the same view."""
     if mask is not None:
         weights = resize(look(mask, view), values.shape[0])[..., 0]
         mean = jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-6)
@@ -91,9 +91,9 @@ def image_term(
 ) -> Array:
     """Distance between the render's and the target's sighting, a scalar.
 
-    "mse", "l1": mean over channels and pixels on [-1, 1]. "lpips": squared difference of unit-normalised taps,
-    weighted by the linear heads, averaged over space, summed over layers (Zhang et al. 2018, eq. 1).
-    "features": mean squared difference of each tap, summed over layers.
+    "mse", "l1": mean over channels and pixels on [-1, 1]. "lpips": squared difference of
+    unit-normalised taps, weighted by the linear heads, averaged over space, summed over layers
+    (Zhang et al. 2018, eq. 1). "features": mean squared difference of each tap, summed over layers.
     """
     ours, theirs = pair[0][sighting(term)], pair[1][sighting(term)]
     total = jnp.zeros(())
@@ -111,9 +111,10 @@ def image_term(
 
 
 def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
-    """Squared mean product of every map with itself shifted by one pixel, at all 2x-averaged levels down to 8 px.
+    """Squared mean product of every map with itself shifted by one pixel.
 
-    Karras et al. 2020 (StyleGAN2), appendix D, equation for L_ij; maps [r, r] with r a power of two.
+    Summed over both axes and over all 2x-averaged levels down to 8 px (Karras et al. 2020,
+    StyleGAN2, appendix D, equation for L_ij); maps [r, r] with r a power of two.
     """
     total = jnp.zeros(())
     for full in maps:
@@ -121,14 +122,14 @@ def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
         while True:
             for axis in (0, 1):
                 total = total + jnp.square(jnp.mean(level * jnp.roll(level, 1, axis)))
-            if level.shape[0] <= 8:  # noqa: PLR2004
+            if level.shape[0] <= 8:
                 break
             level = area_reduce(level[..., None], level.shape[0] // 2)[..., 0]
     return total
 
 
 def variable_term(term: Term, sample: Sample) -> Array:
-    """A penalty on the unknowns themselves, a scalar; `ValueError` if the stage does not free them."""
+    """A penalty on the unknowns, a scalar; `ValueError` if the stage does not free them."""
     if term.name == "noise_autocorrelation":
         return noise_autocorrelation(sample.latents["noise"])
     if term.variable not in sample.codes:

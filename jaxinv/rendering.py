@@ -22,10 +22,11 @@ def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None)
 def render(
     gen: Generator, params: Params, latents: Latents, *, size: int | None = None
 ) -> np.ndarray:
-    """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B (default: full size).
+    """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B.
 
-    Samples go through the compiled program one at a time, so that an image's bytes do not depend on
-    what is drawn beside it. Raises `ValueError` for latents that cannot be drawn.
+    The default is full size. Samples go through the compiled program one at a time, so that an
+    image's bytes do not depend on what is drawn beside it. Raises `ValueError` for latents that
+    cannot be drawn.
     """
     counts = {leaf.shape[0] for leaf in jax.tree.leaves(latents)}
     if len(counts) != 1:

@@ -1,4 +1,4 @@
-"""Latent spaces and codecs: how the array that a solver moves becomes latents that the generator draws."""
+"""Latent spaces and codecs: how the array that a solver moves becomes latents to draw."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STATISTICS = "statistics"
 
 
 class Space(NamedTuple):
-    """One latent space: its mean, a random draw from its prior, and the code of given latents in it."""
+    """One latent space: its mean, a draw from its prior, and the code of given latents in it."""
 
     mean: Callable[[Generator, Params], Tree]
     sample: Callable[[Generator, Params, Key], Tree]
@@ -98,7 +98,7 @@ def lift(params: Params, variable: Variable, code: Tree) -> Tree:
 
 
 def project(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
-    """The solver's code of given latents (the inverse of `lift`, after moving them into the space)."""
+    """The solver's code of given latents: moved into the space, then the inverse of `lift`."""
     value = SPACES[variable.space].project(gen, params, latents)
     code = CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)
     if variable.tie:

@@ -39,7 +39,7 @@ class GeneratorSpec:
     """Facts of one generator, read from its checkpoint: nothing here is guessed.
 
     `rows` is the number of W+ rows (one per modulation); `styles` the channel count that each row
-    modulates; `noise` the side of every noise map; `coarse_rows` maps each row to the row of the
+    modulates; `noise` the side of every noise map; `layout18` maps each row to the row of the
     18-row StyleGAN2 layout that published directions use (empty when there is none).
     """
 
@@ -75,7 +75,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class View:
-    """What part of an image a term sees: a crop (top, left, height, width as fractions), then an area resize.
+    """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
 
     `size` None keeps the resolution at which the image is compared; a larger image is area-reduced
     to `size`, a smaller one is left as it is.
@@ -97,8 +97,8 @@ class View:
 class Term:
     """One summand of the objective.
 
-    Image terms compare a view of the render with the same view of the target ("mse", "l1" on pixels in
-    [-1, 1]; "lpips" with `net`; "features": squared distance of the taps `layers` of `net`).
+    Image terms compare a view of the render with the same view of the target ("mse", "l1" on pixels
+    in [-1, 1]; "lpips" with `net`; "features": squared distance of the taps `layers` of `net`).
     The others act on the variables: "noise_autocorrelation", "gaussian" (mean square of the code
     `variable` beyond `margin`), "row_spread" (mean square deviation of the rows from their mean).
     """
@@ -131,8 +131,9 @@ class Term:
 
 @dataclass(frozen=True)
 class InitSpec:
-    """Where a variable starts: "mean", "prior" (random), "stored" (the checkpoint's), "previous" (earlier stage).
+    """Where a variable starts.
 
+    "mean", "prior" (random), "stored" (the checkpoint's) or "previous" (the earlier stage's).
     Restart 0 starts exactly there; the others add `spread` x N(0, 1) in the codec's units.
     """
 
@@ -148,9 +149,9 @@ class InitSpec:
 class Variable:
     """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
 
-    "whiten" expresses w in the principal axes of W, in standard deviations (`methods`: P_N of W
-    itself). `tie` gives, for every row of W+, the index of the code that it uses, so that rows with the
-    same index move together; `freeze` keeps codes [first, last) at their initial value.
+    "whiten" expresses w in the principal axes of W, in standard deviations. `tie` gives, for every
+    row of W+, the index of the code that it uses, so that rows with the same index move together;
+    `freeze` keeps codes [first, last) at their initial value.
     """
 
     space: str
@@ -166,7 +167,7 @@ class Variable:
 
 @dataclass(frozen=True)
 class SolverSpec:
-    """A solver by name, its step length and whatever else it takes (`options`, name-value pairs)."""
+    """A solver by name, its step length and whatever else it takes: name-value pairs."""
 
     name: str = "adam"
     learning_rate: float = 0.1
@@ -181,7 +182,10 @@ class SolverSpec:
 
 @dataclass(frozen=True)
 class Jitter:
-    """Gaussian noise added to w before every evaluation: `scale` x std(W) x schedule (StyleGAN2, appendix D)."""
+    """Gaussian noise added to w before every evaluation: `scale` x std(W) x schedule.
+
+    Source: Karras et al. 2020, StyleGAN2, appendix D.
+    """
 
     scale: float = 0.05
     schedule: Schedule = Schedule("quadratic_decay")
@@ -229,7 +233,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Preset:
-    """A method as data: its stages, what it follows (`reference`) and what was measured (`checked`)."""
+    """A method as data: its stages, what it follows (`reference`) and what was `checked`."""
 
     name: str
     stages: tuple[Stage, ...]

@@ -1,8 +1,8 @@
 """The engine: `objective` for one evaluation, `solve` for one stage on many lanes.
 
-Everything is written for ONE lane (one image, one start) and lifted to many by `over_lanes`, the only
-map in the library. A lane's keys come from its image's content and its own step number,
-so that no lane depends on its neighbours, on the batch size or on the number of devices.
+Everything is written for ONE lane (one image, one start) and lifted to many by `over_lanes`, the
+only map in the library. A lane's keys come from its image's content and its own step number, so
+that no lane depends on its neighbours, on the batch size or on the number of devices.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ OK, DIVERGED, STOPPED = 0, 1, 2
 
 
 class Problem(NamedTuple):
-    """What a compiled program depends on: the generator, the stage, the loss resolution, lanes run at once."""
+    """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once."""
 
     gen: Generator
     stage: Stage
@@ -48,7 +48,7 @@ class Weights(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """What one lane is given: target sightings, mask [h, w, 1] or None, key, restart index, earlier latents."""
+    """What one lane is given; the mask is [h, w, 1], `previous` the latents of earlier stages."""
 
     target: Seen
     mask: Array | None
@@ -58,7 +58,7 @@ class Lane(NamedTuple):
 
 
 class Best(NamedTuple):
-    """What one lane has reached: codes, their loss, the number of evaluations made, and its status."""
+    """What one lane has reached: codes, their loss, evaluations made, status."""
 
     codes: dict[str, Tree]
     loss: Array
@@ -67,7 +67,7 @@ class Best(NamedTuple):
 
 
 def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
-    """Latents of one lane: the stage's own variables from their codes, the rest from earlier stages."""
+    """Latents of one lane: the stage's variables from their codes, others from earlier stages."""
     latents = {k: v for k, v in previous.items() if k == "noise"}
     for variable in problem.stage.variables:
         latents[variable.space] = lift(params, variable, codes[variable.space])
@@ -96,7 +96,7 @@ def jittered(
 def objective(
     problem: Problem, weights: Weights, lane: Lane, progress: Array
 ) -> Callable[..., Any]:
-    """The function (codes, key) -> (loss, value of each term) that a solver lowers; one render per call."""
+    """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call."""
 
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         latents = decode(problem, weights.params, codes, lane.previous)
@@ -134,7 +134,7 @@ def solver_of(stage: Stage) -> Any:
 
 
 def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
-    """`fn` on every lane of a tree with leading axis L, `width` lanes at once (`width` divides L)."""
+    """`fn` on every lane of a tree with leading axis L, `width` lanes at once."""
     count = jax.tree.leaves(lanes)[0].shape[0]
     if width >= count:
         return jax.vmap(fn)(lanes)
@@ -198,7 +198,7 @@ def advance(
 
 
 def update(stage: Stage, best: Best, seen: Any) -> Best:
-    """Best-so-far after one evaluation; a lane that left the finite numbers or met its stop is frozen."""
+    """Best-so-far after one evaluation; a lane that diverged or met its stop is frozen."""
     running, finite = best.status == OK, jnp.isfinite(seen.loss)
     better = running & finite & ((seen.loss < best.loss) | (stage.keep == "last"))
     status = jnp.where(finite, OK, DIVERGED)
@@ -242,8 +242,8 @@ def solve(
 ) -> tuple[Latents, Best, np.ndarray]:
     """Run one stage on all lanes; returns latents, best-so-far and losses [L, steps].
 
-    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is called
-    and the stage ends early once no lane is running.
+    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
+    called and the stage ends early once no lane is running.
     """
     steps = problem.stage.steps
     state, losses = begin(problem, weights, lanes), []

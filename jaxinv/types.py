@@ -1,8 +1,8 @@
 """Array aliases and the three dictionaries that travel through every function.
 
-`Latents` holds ONE sample: its keys are latent spaces or variables ("z", "w", "w+", "s", "noise") and its
-values are arrays or tuples of arrays. Batches of samples are the same tree with leading axes.
-`Params` is the nested dict of arrays that a checkpoint stores. `Statistics` describes a latent space.
+`Latents` holds ONE sample: its keys are latent spaces or variables ("z", "w", "w+", "s", "noise")
+and its values are arrays or tuples of arrays. Batches of samples are the same tree with leading
+axes. `Params` is the nested dict of arrays that a checkpoint stores. `Metrics` are named numbers.
 """
 
 from __future__ import annotations

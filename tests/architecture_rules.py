@@ -19,15 +19,14 @@ LIBRARY = ("jaxinv", "weights_convert")
 # A module imports only from lower numbers; the digit after the point orders neighbours of a layer.
 LAYERS = {
     "types": 0.0, "specs": 0.1,
-    "pixels": 1.0, "folders": 1.0, "checkpoints": 1.0, "nn": 1.0, "solvers": 1.0,
+    "pixels": 1.0, "folders": 1.0, "checkpoints": 1.0, "nn": 1.0, "solvers": 1.0, "presets": 1.0,
     "align": 1.1, "images": 1.2,
     "generators": 2.0, "features": 2.0, "encoders": 2.1,
     "zoo": 3.0, "latents": 3.0, "spaces": 3.0, "operators": 3.0,
     "losses": 3.1, "inits": 3.1, "rendering": 3.1, "loading": 3.2, "metrics": 3.2,
-    "inversion": 4.0, "encoding": 4.1, "edits": 4.1,
-    "presets": 5.0,
-    "report": 6.0, "progress": 6.0, "apps": 6.1, "outcome": 6.1, "runs": 6.2, "cli": 6.3,
-    "": 7.0, "__main__": 7.0,
+    "stages": 4.0, "inversion": 4.1, "encoding": 4.2, "edits": 4.2,
+    "report": 5.0, "progress": 5.0, "apps": 5.1, "doctor": 5.1, "outcome": 5.1, "runs": 5.2,
+    "cli": 5.3, "": 6.0, "__main__": 6.0,
 }  # fmt: skip
 NETWORKS = {"nn", "generators", "features", "encoders"}
 ONLY_IN = {"flax": NETWORKS, "PIL": {"images"}, "safetensors": {"checkpoints"}, "dlib": {"align"}}

@@ -17,7 +17,11 @@ SCALE = (0.458, 0.448, 0.450)
 
 
 class FeatureNet(NamedTuple):
-    """`taps(params, image [h, w, 3] in [-1, 1]) -> {layer name: [h', w', c]}`; `lpips` names the five LPIPS taps."""
+    """What one trunk offers.
+
+    `taps(params, image [h, w, 3] in [-1, 1])` gives {layer name: [h', w', c]}; `layers` lists all
+    names, `lpips` the five that LPIPS compares.
+    """
 
     name: str
     lpips: tuple[str, ...]

@@ -1,8 +1,12 @@
-"""AlexNet (Krizhevsky et al. 2012) and VGG-16 (Simonyan & Zisserman 2015) convolution trunks, by layer name."""
+"""Convolution trunks by layer name: AlexNet and VGG-16.
+
+Krizhevsky et al. 2012; Simonyan & Zisserman 2015.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -14,7 +18,7 @@ from jaxinv.nn.conv import FROZEN, Conv, freeze
 if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params
 
-# Each row: layer suffix, channels, kernel, stride, padding, side of the max-pool in front (0: none).
+# Each row: layer suffix, channels, kernel, stride, padding, side of the max-pool before (0: none).
 ALEXNET = (
     ("1", 64, 11, 4, 2, 0),
     ("2", 192, 5, 1, 2, 3),
@@ -38,16 +42,16 @@ def max_pool(x: Array, side: int) -> Array:
     Written with slices: the window primitive's gradient is a slow scatter on CPU.
     """
     height, width = ((n - side) // 2 + 1 for n in x.shape[:2])
-    total = None
-    for row in range(side):
-        for column in range(side):
-            part = x[row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2]
-            total = part if total is None else jnp.maximum(total, part)
-    return total
+    parts = (
+        x[row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2]
+        for row in range(side)
+        for column in range(side)
+    )
+    return reduce(jnp.maximum, parts)
 
 
 class Trunk(nn.Module):
-    """A chain of convolution + ReLU, every one of them a tap: "conv1_1" before and "relu1_1" after ReLU."""
+    """A chain of convolution + ReLU with taps "conv1_1" before and "relu1_1" after each ReLU."""
 
     rows: Rows
 
@@ -70,7 +74,7 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
     trunk = Trunk(rows)
 
     def init(key: Key) -> Params:
-        params = trunk.init(key, jnp.zeros((64, 64, 3)))["params"]
+        params: Params = dict(trunk.init(key, jnp.zeros((64, 64, 3))))["params"]
         heads = {
             f"lin{i}": jnp.ones(params[tap.replace("relu", "conv")]["bias"].shape)
             for i, tap in enumerate(lpips)
@@ -78,8 +82,8 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
         return {**params, **heads, FROZEN: freeze(params)}
 
     def taps(params: Params, image: Array) -> dict[str, Array]:
-        variables = {"params": params, FROZEN: params.get(FROZEN, {})}
-        return trunk.apply(variables, image)
+        found: Any = trunk.apply({"params": params, FROZEN: params.get(FROZEN, {})}, image)
+        return found
 
     layers = tuple(kind + row[0] for row in rows for kind in ("conv", "relu"))
     return FeatureNet(name, lpips, layers, jax.jit(init), taps)

@@ -1,1 +1,1 @@
-"""Generators: one file per architecture behind the same `Generator` of pure single-sample functions."""
+"""One file per architecture, all behind the same `Generator` of pure single-sample functions."""

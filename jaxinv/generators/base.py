@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Latents, Params
+    from jaxinv.types import Array, Key, Latents, Params, Tree
 
 CHAIN = ("z", "w", "w+", "s")
 
@@ -18,9 +18,10 @@ CHAIN = ("z", "w", "w+", "s")
 class Generator(NamedTuple):
     """Pure functions of ONE sample; `params` is the nested dict that the checkpoint stores.
 
-    init(key) -> params; map(params, z) -> w; affine(params, w+ [rows, w_dim]) -> s, a tuple of style
-    vectors; draw(params, s, noise, size) -> image [size, size, 3] in [-1, 1], area-reduced when `size`
-    is below the resolution. `noise` is a tuple of unit-variance maps [r, r], or None for the stored ones.
+    init(key) -> params; map(params, z) -> w; affine(params, w+ [rows, w_dim]) -> s, a tuple of
+    style vectors; draw(params, s, noise, size) -> image [size, size, 3] in [-1, 1], area-reduced
+    when `size` is below the resolution. `noise` is a tuple of unit-variance maps [r, r], or None
+    for the stored ones.
     """
 
     spec: GeneratorSpec
@@ -31,14 +32,12 @@ class Generator(NamedTuple):
     stored_noise: Callable[[Params], tuple[Array, ...]]
 
     def synthesize(self, params: Params, latents: Latents, size: int | None = None) -> Array:
-        """Image [size, size, 3] of one sample's latents, whichever space they are in (default: full size)."""
+        """Image [size, size, 3] of one sample's latents in any space (default: full size)."""
         styles = convert(self, params, latents, "s")
         return self.draw(params, styles, latents.get("noise"), size or self.spec.resolution)
 
 
-def convert(
-    gen: Generator, params: Params, latents: Latents, space: str
-) -> Array | tuple[Array, ...]:
+def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tree:
     """The code of `latents` carried forward to `space` along z -> w -> w+ -> s.
 
     Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
@@ -55,7 +54,7 @@ def convert(
     return code
 
 
-def _forward(gen: Generator, params: Params, space: str, code: Array) -> Array | tuple[Array, ...]:
+def _forward(gen: Generator, params: Params, space: str, code: Array) -> Tree:
     if space == "z":
         return gen.map(params, code)
     if space == "w":

@@ -1,13 +1,13 @@
-"""MobileStyleGAN (Belousov 2021, arXiv:2104.04767): a distilled StyleGAN2 with separable convolutions and a wavelet head.
+"""MobileStyleGAN: a distilled StyleGAN2 with separable convolutions and a wavelet head.
 
-There is no demodulation (it is folded into the exported weights) and no image skip: one head gives the
-four Haar bands of the image. The low band alone is the area-reduced image, so a loss below full
-resolution never renders it.
+Belousov 2021, arXiv:2104.04767. There is no demodulation (it is folded into the exported weights)
+and no image skip: one head gives the four Haar bands of the image. The low band alone is the
+area-reduced image, so a loss below full resolution never renders it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax
@@ -75,7 +75,8 @@ class Separable(nn.Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[side, side, in] -> [side, side, out]."""
-        # The style commutes with the depthwise kernel; applied after it, one pass over memory is saved.
+        # The style commutes with the depthwise kernel; applied after it, one pass over memory is
+        # saved.
         y = (depthwise3x3(x, self.depthwise) * style) @ self.pointwise
         return leaky_relu(y + scaled_noise(self.noise, noise) + self.bias)
 
@@ -120,7 +121,7 @@ class Head(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (12,))
 
     def __call__(self, x: Array, style: Array, size: int) -> Array:
-        """[side, side, in] -> image [size, size, 3]; half the low band is the image area-reduced by 2."""
+        """[side, side, in] -> image [size, size, 3]; half the low band is the image halved."""
         side = x.shape[0]
         if size > side:
             return area_reduce(inverse_haar((x * style) @ self.kernel + self.bias), size)
@@ -146,7 +147,7 @@ class Synthesis(nn.Module):
 
     def affine(self, w: Array) -> tuple[Array, ...]:
         """W+ [rows, w_dim] -> one style vector per modulation, in drawing order."""
-        layers = [self.first]
+        layers: list[Any] = [self.first]
         for block in self.blocks:
             layers += [block.up, block.conv1, block.conv2]
         layers.append(self.head)
@@ -189,12 +190,15 @@ def build(spec: GeneratorSpec) -> Generator:
             "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
         }
 
-    def run(params: Params, *args: object, method: str | None = None) -> Array:
+    def run(params: Params, *args: object, method: str | None = None) -> Any:
         variables = {
             "params": params["synthesis"],
             FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
         }
         return synthesis.apply(variables, *args, method=method)
+
+    def to_w(params: Params, z: Array) -> Any:
+        return mapping.apply({"params": params["mapping"]}, z)
 
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
@@ -206,8 +210,8 @@ def build(spec: GeneratorSpec) -> Generator:
     return Generator(
         spec=spec,
         init=init,
-        map=lambda params, z: mapping.apply({"params": params["mapping"]}, z),
+        map=to_w,
         affine=lambda params, w: run(params, w, method="affine"),
-        draw=lambda params, s, noise, size: run(params, s, noise, size),
+        draw=run,
         stored_noise=stored_noise,
     )

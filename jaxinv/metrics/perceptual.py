@@ -1,4 +1,4 @@
-"""LPIPS of finished 8-bit pictures, as tables report it: both enlarged or area-reduced to 256 px."""
+"""LPIPS of finished 8-bit pictures as tables report it: both enlarged or area-reduced to 256 px."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def lpips(
 ) -> np.ndarray:
     """LPIPS v0.1 of each pair of uint8 images [B, h, w, 3], float [B]; 0 is identical.
 
-    net: "alexnet" or "vgg16", with its parameters. Images are compared at `size` px (None: as they are).
-    Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
+    net: "alexnet" or "vgg16", with its parameters. Images are compared at `size` px (None: as they
+    are). Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
     """
     pairs = zip(a, b, strict=True)
     return np.array(

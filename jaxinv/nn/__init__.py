@@ -1,1 +1,1 @@
-"""Building blocks shared by generators and feature nets; every function works on ONE sample, NHWC without N."""
+"""Building blocks of generators and feature nets; all work on ONE sample, NHWC without N."""

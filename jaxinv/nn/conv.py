@@ -1,7 +1,8 @@
 """Convolutions whose backward pass is a plain convolution with a kernel laid out beforehand.
 
-Inside a loop XLA:CPU runs the reversed, axis-swapped kernel of an automatic gradient on a generic slow
-path (8 to 30 times slower). Handing the flipped kernel in as a separate, frozen array avoids it.
+Inside a loop XLA:CPU runs the reversed, axis-swapped kernel of an automatic gradient on a generic
+slow path (8 to 30 times slower). Handing the flipped kernel in as a separate, frozen array avoids
+it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FROZEN = "frozen"
 
 
 def backward_kernel(kernel: Array) -> Array:
-    """Kernel of the transposed convolution: [h, w, in, out] flipped in space, in and out swapped."""
+    """Kernel of the transposed convolution: [h, w, in, out] flipped, in and out swapped."""
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
@@ -33,13 +34,13 @@ def freeze(params: Params) -> Params:
         if isinstance(value, dict):
             if inner := freeze(value):
                 frozen[name] = inner
-        elif name == "kernel" and value.ndim == 4:  # noqa: PLR2004
+        elif name == "kernel" and value.ndim == 4:
             frozen["backward"] = jnp.array(backward_kernel(value))
     return frozen
 
 
 def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """Cross-correlation of x [h, w, in] with kernel [kh, kw, in, out], zero padding on all sides."""
+    """Cross-correlation of x [h, w, in] with kernel [kh, kw, in, out], zero-padded on all sides."""
     pads = ((padding, padding), (padding, padding))
     out = lax.conv_general_dilated(
         x[None], kernel, (stride, stride), pads, dimension_numbers=DIMENSIONS
@@ -90,16 +91,17 @@ frozen_conv.defvjp(_forward, _backward)
 def conv(
     x: Array, kernel: Array, backward: Array | None, *, stride: int = 1, padding: int = 1
 ) -> Array:
-    """Cross-correlation with the frozen backward kernel if there is one, otherwise with automatic gradients."""
+    """Cross-correlation; its gradient uses the backward kernel if there is one."""
     if backward is None:
         return plain_conv(x, kernel, stride, padding)
     return frozen_conv(x, kernel, backward, stride, padding)
 
 
 class Conv(nn.Module):
-    """Convolution with a [k, k, in, features] kernel and an bias, on one sample [h, w, in].
+    """Convolution with a [k, k, in, features] kernel and a bias, on one sample [h, w, in].
 
-    Uses the frozen backward kernel when the "frozen" collection holds one, otherwise automatic gradients.
+    Uses the frozen backward kernel when the "frozen" collection holds one, otherwise automatic
+    gradients.
     """
 
     features: int

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def inverse_haar(x: Array) -> Array:
-    """[h, w, 4c] with channels [LL | H0 | H1 | H2] -> [2h, 2w, c] (Belousov 2021, MobileStyleGAN, 3.1).
+    """[h, w, 4c] with channels [LL | H0 | H1 | H2] -> [2h, 2w, c].
 
-    H0 is high along rows, H1 along columns, H2 along both; every output is half a signed sum.
+    Source: Belousov 2021, MobileStyleGAN, 3.1. H0 is high along rows, H1 along columns, H2
+    along both; every output is half a signed sum.
     """
     height, width, channels = x.shape
     low, vertical, horizontal, both = jnp.split(0.5 * x, 4, axis=-1)
@@ -27,7 +28,7 @@ def inverse_haar(x: Array) -> Array:
 
 
 def area_matrix(size: int, out: int) -> np.ndarray:
-    """[out, size] weights of area averaging along one axis: every output is the mean of the span it covers."""
+    """[out, size] weights that average, along one axis, the span that every output covers."""
     edges = np.linspace(0.0, size, out + 1)
     cells = np.arange(size)
     overlap = np.minimum(edges[1:, None], cells + 1) - np.maximum(edges[:-1, None], cells)

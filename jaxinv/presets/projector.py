@@ -1,4 +1,4 @@
-"""Projection of real images into StyleGAN, as first published: code in W with noise maps, and code in W+."""
+"""Projection of images into StyleGAN as first published: W with noise maps, and W+."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from jaxinv.specs import InitSpec, Jitter, Preset, Schedule, SolverSpec, Stage, 
 STYLEGAN2_PROJECTOR = Preset(
     name="stylegan2-projector",
     summary="one w, jittered, with regularised noise maps; LPIPS-VGG at 256 px; Adam, ramped",
-    reference="Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix D",
+    reference=(
+        "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix D"
+    ),
     restarts=1,
     stages=(
         Stage(

@@ -1,1 +1,1 @@
-"""Solvers: one file per family, each a pair of pure functions on ONE lane; they know nothing of images or GANs."""
+"""One file per family, each a pair of pure functions on ONE lane; they know nothing of images."""

@@ -1,5 +1,8 @@
 """The one interface of every solver, and the schedules that scale its steps."""
 
+# jax annotates its arguments only in part (here: jnp.ones).
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -16,7 +19,10 @@ State: TypeAlias = Any
 
 
 class Eval(NamedTuple):
-    """The point that WAS evaluated, its loss and what the objective reported: best-so-far costs nothing."""
+    """The point that WAS evaluated, its loss, and what the objective reported.
+
+    Because it is the evaluated point, best-so-far costs nothing.
+    """
 
     u: Tree
     loss: Array
@@ -24,9 +30,10 @@ class Eval(NamedTuple):
 
 
 class Solver(NamedTuple):
-    """init(u) -> state; step(key, fn, state, progress) -> (state, Eval), exactly one value-and-gradient of `fn`.
+    """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
 
-    `fn(u, key) -> (loss, aux)`; `progress` in [0, 1) is the fraction of the stage already done.
+    A step makes exactly one value-and-gradient of `fn(u, key) -> (loss, aux)`; `progress` in [0, 1)
+    is the fraction of the stage already done.
     """
 
     init: Callable[[Tree], State]

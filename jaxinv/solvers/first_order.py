@@ -1,5 +1,8 @@
 """Any optax gradient transformation as a solver."""
 
+# jax and optax annotate their arguments only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -47,7 +50,11 @@ def first_order(
         (loss, aux), gradient = jax.value_and_grad(fn, has_aux=True)(state.u, key)
         update, inner = transform.update(gradient, state.inner, state.u)
         rate = learning_rate * factor(schedule, progress)
-        u = jax.tree.map(lambda a, b: a - rate * b, state.u, update)
+
+        def move(at: Array, by: Array) -> Array:
+            return at - rate * by
+
+        u = jax.tree.map(move, state.u, update)
         return State(hook(u), inner), Eval(state.u, loss, aux)
 
     return Solver(init, step)

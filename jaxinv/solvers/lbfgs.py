@@ -1,13 +1,17 @@
 """L-BFGS whose line search never makes another lane wait: one evaluation per tick, accepted or not.
 
-Each tick evaluates the trial point of ONE lane; a refused trial is shortened and retried at the next tick, so a
-batch of lanes spends exactly one evaluation per tick (Nocedal & Wright 2006, algorithms 3.1 and 7.4).
-With `warmup` > 0 the first ticks are Adam steps, and their second moment becomes the diagonal
-metric of the quasi-Newton phase, which starts at the best point seen.
+Each tick evaluates the trial point of ONE lane; a refused trial is shortened and retried at the
+next tick, so a batch of lanes spends exactly one evaluation per tick (Nocedal & Wright 2006,
+algorithms 3.1 and 7.4). With `warmup` > 0 the first ticks are Adam steps, and their second moment
+becomes the diagonal metric of the quasi-Newton phase, which starts at the best point seen.
 """
+
+# jax and optax annotate their arguments only in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -30,14 +34,21 @@ SHORTEST = 1e-6
 
 
 class Options(NamedTuple):
-    """history: pairs kept; warmup: Adam ticks before; rate: their step; first: step length of the first
-    quasi-Newton trial in units of the scaled gradient; longest: bound of any step, in units of the first."""
+    """What the solver takes.
+
+    history: pairs kept; warmup: Adam ticks before; rate: their step; first: step length of the
+    first quasi-Newton trial in units of the scaled gradient; longest: bound of any step, in units
+    of the first.
+    """
 
     history: int = 10
     warmup: int = 0
     rate: float = 0.1
     first: float = 0.05
     longest: float = 10.0
+
+
+DEFAULTS = Options()
 
 
 class State(NamedTuple):
@@ -94,7 +105,7 @@ def push(ring: Array, row: Array, keep: Array) -> Array:
 
 def choose(condition: Array, yes: State, no: State) -> State:
     """`yes` where the scalar `condition` holds, otherwise `no`."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+    return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
 def blank(x: Array, history: int) -> State:
@@ -126,8 +137,10 @@ def aim(state: State, direction: Array) -> State:
 def depart(state: State, options: Options) -> State:
     """Begin the quasi-Newton phase at the best point, in the metric of Adam's second moment."""
     if not options.warmup:
-        return aim(state, -state.gradient / jnp.maximum(jnp.linalg.norm(state.gradient), 1e-30))
-    root = jnp.sqrt(state.adam.nu / (1 - ADAM_DECAY**options.warmup))
+        length = jnp.sqrt(jnp.vdot(state.gradient, state.gradient))
+        return aim(state, -state.gradient / jnp.maximum(length, 1e-30))
+    moments: Array = state.adam.nu
+    root = jnp.sqrt(moments / (1 - ADAM_DECAY**options.warmup))
     metric = 1.0 / (root + 1e-3 * jnp.sqrt(jnp.mean(root * root)) + 1e-30)
     step = -options.first * metric * state.gradient
     bound = options.longest * jnp.sqrt(jnp.vdot(step, step / metric))
@@ -136,7 +149,8 @@ def depart(state: State, options: Options) -> State:
 
 def warm(state: State, options: Options, loss: Array, gradient: Array) -> State:
     """One Adam tick; remembers the best point, and at the last tick sets out from it."""
-    update, moments = ADAM.update(gradient, state.adam)
+    moved: Any = ADAM.update(gradient, state.adam)
+    update, moments = moved
     better = loss < state.loss
     state = state._replace(
         x=jnp.where(better, state.trial, state.x),
@@ -166,7 +180,7 @@ def advance(state: State, loss: Array, gradient: Array) -> State:
 
 
 def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
-    """Quadratic interpolation within [0.1, 0.5]; a hopeless direction clears the history instead."""
+    """Quadratic interpolation within [0.1, 0.5]; a hopeless direction clears the history."""
     t = state.length
     best = -slope * t * t / (2 * (loss - state.loss - slope * t))
     length = jnp.clip(jnp.where(jnp.isfinite(best), best, 0.1 * t), 0.1 * t, 0.5 * t)
@@ -177,13 +191,13 @@ def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
 
 
 def search(state: State, options: Options, loss: Array, gradient: Array) -> State:
-    """One line-search tick: Armijo's condition decides between a new direction and a shorter step."""
+    """One line-search tick: Armijo's condition decides between a new and a shorter step."""
     slope = jnp.vdot(state.direction, state.gradient)
     accepted = loss <= state.loss + ARMIJO * state.length * slope
     return choose(accepted, advance(state, loss, gradient), shorten(state, options, loss, slope))
 
 
-def lbfgs(options: Options = Options()) -> Solver:
+def lbfgs(options: Options = DEFAULTS) -> Solver:
     """Solver with one evaluation per tick; see the module's text."""
 
     def init(u: Tree) -> Lane:

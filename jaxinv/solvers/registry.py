@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jaxinv.solvers.first_order import TRANSFORMS, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solver:
-    """The solver that `spec` names; `ValueError` for an option it does not take, or a hook it cannot apply.
+    """The solver that `spec` names, with `hook` applied to the point after every step.
 
-    L-BFGS takes no hook: a projection after the step would break its history.
+    Raises `ValueError` for an option it does not take, or a hook it cannot apply: L-BFGS takes
+    none, since a projection after the step would break its history.
     """
-    options = dict(spec.options)
+    options: dict[str, Any] = dict(spec.options)
     if spec.name == "lbfgs":
         unknown = set(options) - set(Options._fields)
         if unknown:
@@ -29,8 +30,9 @@ def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solve
             )
         if hook is not None:
             raise ValueError("solver 'lbfgs' takes no hooks; allowed: " + ", ".join(TRANSFORMS))
-        counts = {name: int(options[name]) for name in ("history", "warmup") if name in options}
-        return lbfgs(Options(**{"rate": spec.learning_rate, **options, **counts}))
+        whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
+        chosen: dict[str, Any] = {"rate": spec.learning_rate, **options, **whole}
+        return lbfgs(Options(**chosen))
     try:
         transform = TRANSFORMS[spec.name](**options)
     except TypeError as error:
