@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 
 Seen = dict[str, dict[str, "Array"]]
 PIXELS = "pixels"
+WINDOW = 32  # side of the averaging windows of `weave`, in details
+FAINT = 0.02  # amplitude up to which `weave` counts a detail, on [-1, 1]
 
 
 class Sample(NamedTuple):
-    """What the terms are told of one lane: the solver's codes, their latents, what was seen."""
+    """What the terms are told of one lane: codes, latents, the render, and what was seen of it."""
 
     codes: dict[str, Array]
     latents: Latents
+    image: Array
     seen: Seen
 
 
@@ -128,8 +131,25 @@ def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
     return total
 
 
+def weave(image: Array) -> Array:
+    """Mean square of local averages of the finest Haar details of image [h, w, c]; h, w even.
+
+    The details of a photograph change sign from place to place and average out; those of a regular
+    pattern of period 2 do not. Strong details (edges) are limited to `FAINT`. Such a pattern is
+    invisible to a loss on the image reduced by 2, where each cell is averaged.
+    """
+    height, width, channels = image.shape
+    cells = image.reshape(height // 2, 2, width // 2, 2, channels)
+    a, b, c, d = cells[:, 0, :, 0], cells[:, 0, :, 1], cells[:, 1, :, 0], cells[:, 1, :, 1]
+    details = jnp.concatenate([a + b - c - d, a - b + c - d, a - b - c + d], axis=-1)
+    faint = FAINT * jnp.tanh(details / (2 * FAINT))
+    return jnp.mean(jnp.square(area_reduce(faint, max(min(faint.shape[:2]) // WINDOW, 1))))
+
+
 def variable_term(term: Term, sample: Sample) -> Array:
-    """A penalty on the unknowns, a scalar; `ValueError` if the stage does not free them."""
+    """A penalty on the render or the unknowns; `ValueError` if the stage does not free them."""
+    if term.name == "weave":
+        return weave(look(sample.image, term.view))
     if term.name == "noise_autocorrelation":
         return noise_autocorrelation(sample.latents["noise"])
     if term.variable not in sample.codes:

@@ -9,29 +9,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-SPACES = ("z", "w", "w+", "s", "noise")
-CODECS = ("identity", "whiten")
-INITS = ("mean", "prior", "stored", "previous")
-TERMS = ("mse", "l1", "lpips", "features", "noise_autocorrelation", "gaussian", "row_spread")
-IMAGE_TERMS = ("mse", "l1", "lpips", "features")
-NETS = ("alexnet", "vgg16")
-REDUCTIONS = ("mean", "sum")
-SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay")
-SOLVERS = ("adam", "sgd", "rmsprop", "adamax", "radam", "lbfgs")
-HOOKS = ("standardise_noise",)
-KEEPS = ("best", "last")
-
-
-def check_choice(what: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise `ValueError` naming `value` and the `allowed` names unless it is one of them."""
-    if value not in allowed:
-        raise ValueError(f"unknown {what} {value!r}; allowed: {', '.join(allowed)}")
-
-
-def check_at_least(what: str, value: float, least: float) -> None:
-    """Raise `ValueError` unless `value` is a number not below `least` (NaN is below everything)."""
-    if not value >= least:
-        raise ValueError(f"{what} must be at least {least}, got {value}")
+from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
+from jaxinv.vocabulary import (
+    CHAIN,
+    CODECS,
+    HOOKS,
+    IMAGE_TERMS,
+    INITS,
+    KEEPS,
+    LAYERS,
+    NETS,
+    OPTIONS,
+    REDUCTIONS,
+    SCHEDULES,
+    SOLVERS,
+    SPACES,
+    TERMS,
+    WHOLE_OPTIONS,
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +49,26 @@ class GeneratorSpec:
     layout18: tuple[int, ...] = ()
     alignment: str = "none"
 
+    def __post_init__(self) -> None:
+        check_whole("resolution", self.resolution, 8)
+        check_whole("z_dim", self.z_dim, 1)
+        for name in ("styles", "layout18"):
+            found = len(getattr(self, name))
+            if found not in (0, self.rows):
+                raise ValueError(f"{name} has {found} entries; allowed: 0 or {self.rows} (rows)")
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The latent spaces that this generator has."""
+        has = {
+            "z": True,
+            "w": self.w_dim > 0,
+            "w+": self.w_dim > 0 and self.rows > 0,
+            "s": bool(self.styles),
+            "noise": bool(self.noise),
+        }
+        return tuple(name for name in SPACES if has[name])
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -71,14 +86,16 @@ class Schedule:
 
     def __post_init__(self) -> None:
         check_choice("schedule", self.kind, SCHEDULES)
+        for name in ("rise", "fall", "until"):
+            check_above(f"schedule {name}", getattr(self, name), 0.0)
 
 
 @dataclass(frozen=True)
 class View:
     """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
 
-    `size` None keeps the resolution at which the image is compared; a larger image is area-reduced
-    to `size`, a smaller one is left as it is.
+    `size` is that of the shorter side; a smaller image is left as it is. None keeps the resolution
+    at which the image is compared.
     """
 
     size: int | None = None
@@ -86,11 +103,12 @@ class View:
 
     def __post_init__(self) -> None:
         if self.size is not None:
-            check_at_least("view size", self.size, 8)
+            check_whole("view size", self.size, 8)
         if self.crop is not None:
             top, left, height, width = self.crop
-            if not (0 <= top < top + height <= 1 and 0 <= left < left + width <= 1):
-                raise ValueError(f"crop {self.crop} must lie within [0, 1]")
+            inside = 0 <= top <= 1 - height + 1e-9 and 0 <= left <= 1 - width + 1e-9
+            if not (inside and height > 0 and width > 0):
+                raise ValueError(f"crop {self.crop} (top, left, height, width) must lie in [0, 1]")
 
 
 @dataclass(frozen=True)
@@ -99,8 +117,11 @@ class Term:
 
     Image terms compare a view of the render with the same view of the target ("mse", "l1" on pixels
     in [-1, 1]; "lpips" with `net`; "features": squared distance of the taps `layers` of `net`).
-    The others act on the variables: "noise_autocorrelation", "gaussian" (mean square of the code
-    `variable` beyond `margin`), "row_spread" (mean square deviation of the rows from their mean).
+    "weave" sees the render alone, also above the resolution at which images are compared: it
+    penalises a fine regular pattern (see `losses.weave`).
+    The others act on free variables: "noise_autocorrelation", "gaussian" (mean square of the code
+    of `variable` beyond `margin`), "row_spread" (mean square deviation of the rows of w+ from their
+    mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+.
     """
 
     name: str
@@ -117,10 +138,35 @@ class Term:
         check_choice("term", self.name, TERMS)
         check_choice("reduction", self.reduction, REDUCTIONS)
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
+        check_at_least("margin", self.margin, 0.0)
+        check_span("term rows", self.rows)
         if self.name in ("lpips", "features"):
-            check_choice("net", self.net or "none", NETS)
-        if self.variable is not None:
-            check_choice("variable", self.variable, SPACES)
+            check_choice(f"net of term {self.name!r}", str(self.net), NETS)
+        if self.name == "features" and not self.layers:
+            layers = LAYERS[str(self.net)]
+            raise ValueError(f"term 'features' needs layers; allowed: {', '.join(layers)}")
+        for layer in self.layers if self.name == "features" else ():
+            check_choice(f"layer of {self.net!r}", layer, LAYERS[str(self.net)])
+        if self.name in ("gaussian", "row_spread"):
+            spaces = SPACES if self.name == "gaussian" else ("w+",)
+            check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
+        self._check_fields()
+
+    def _check_fields(self) -> None:
+        """Refuse fields that the term would ignore."""
+        default, penalty = View(), self.name in ("gaussian", "row_spread")
+        ignored = {
+            "net": self.net is not None and self.name not in ("lpips", "features"),
+            "layers": bool(self.layers) and self.name != "features",
+            "view": self.view != default and self.name not in (*IMAGE_TERMS, "weave"),
+            "reduction": self.reduction != "mean" and self.name not in IMAGE_TERMS,
+            "variable": self.variable is not None and not penalty,
+            "margin": self.margin > 0 and not penalty,
+            "rows": self.rows is not None and not (penalty and self.variable == "w+"),
+        }
+        for name, wrong in ignored.items():
+            if wrong:
+                raise ValueError(f"term {self.name!r} takes no {name}, got {getattr(self, name)!r}")
 
     @property
     def label(self) -> str:
@@ -129,12 +175,23 @@ class Term:
         return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
 
 
+def labels(terms: tuple[Term, ...]) -> tuple[str, ...]:
+    """Names under which the values of `terms` are reported; repeated ones are numbered from 2."""
+    names: list[str] = []
+    for term in terms:
+        count = sum(name.partition("#")[0] == term.label for name in names)
+        names.append(f"{term.label}#{count + 1}" if count else term.label)
+    return tuple(names)
+
+
 @dataclass(frozen=True)
 class InitSpec:
     """Where a variable starts.
 
-    "mean", "prior" (random), "stored" (the checkpoint's) or "previous" (the earlier stage's).
-    Restart 0 starts exactly there; the others add `spread` x N(0, 1) in the codec's units.
+    "mean": the mean of a latent space. "prior": a random draw. "stored": the noise maps of the
+    checkpoint. "previous": where the stage before ended, or what it drew with. Of the restarts of a
+    "mean" or "stored" start, number 0 begins exactly there and the others `spread` x N(0, 1) away,
+    in the codec's units.
     """
 
     kind: str = "mean"
@@ -163,6 +220,16 @@ class Variable:
     def __post_init__(self) -> None:
         check_choice("space", self.space, SPACES)
         check_choice("codec", self.codec, CODECS)
+        known = "stored" if self.space == "noise" else "mean"
+        check_choice(f"start of {self.space!r}", self.init.kind, (known, "prior", "previous"))
+        if self.codec == "whiten" and self.space not in ("w", "w+"):
+            raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
+        for name in ("tie", "freeze"):
+            if getattr(self, name) and self.space != "w+":
+                raise ValueError(f"{name} of {self.space!r}; allowed: w+")
+        if self.tie and set(self.tie) != set(range(max(self.tie) + 1)):
+            raise ValueError(f"tie must use every code from 0 to its largest, got {self.tie}")
+        check_span("freeze", self.freeze)
 
 
 @dataclass(frozen=True)
@@ -176,8 +243,15 @@ class SolverSpec:
 
     def __post_init__(self) -> None:
         check_choice("solver", self.name, SOLVERS)
-        if not self.learning_rate > 0:
-            raise ValueError(f"learning rate must be above 0, got {self.learning_rate}")
+        check_above("learning rate", self.learning_rate, 0.0)
+        for name, value in self.options:
+            check_choice(f"option of solver {self.name!r}", name, OPTIONS[self.name])
+            if name in WHOLE_OPTIONS:
+                check_whole(f"{self.name} {name}", value, WHOLE_OPTIONS[name])
+        if self.name == "lbfgs" and self.schedule.kind != "constant":
+            raise ValueError(
+                f"solver 'lbfgs' has schedule {self.schedule.kind!r}; allowed: constant"
+            )
 
 
 @dataclass(frozen=True)
@@ -189,6 +263,9 @@ class Jitter:
 
     scale: float = 0.05
     schedule: Schedule = Schedule("quadratic_decay")
+
+    def __post_init__(self) -> None:
+        check_at_least("jitter scale", self.scale, 0.0)
 
 
 @dataclass(frozen=True)
@@ -213,17 +290,50 @@ class Stage:
     stop: Stop | None = None
 
     def __post_init__(self) -> None:
-        check_at_least("steps", self.steps, 1)
+        check_whole("steps", self.steps, 1)
         check_choice("keep", self.keep, KEEPS)
         for hook in self.hooks:
             check_choice("hook", hook, HOOKS)
-        if not self.variables:
-            raise ValueError("a stage needs at least one variable; allowed: " + ", ".join(SPACES))
         if not any(term.name in IMAGE_TERMS for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
-        labels = [term.label for term in self.terms]
         if self.stop is not None:
-            check_choice("stop term", self.stop.term, tuple(labels))
+            check_choice("stop term", self.stop.term, labels(self.terms))
+        self._check_variables()
+        self._check_solver()
+
+    def _check_variables(self) -> None:
+        free = self.spaces
+        if not free:
+            raise ValueError("a stage needs at least one variable; allowed: " + ", ".join(SPACES))
+        if len(set(free)) < len(free) or len(set(free) & set(CHAIN)) > 1:
+            raise ValueError(
+                f"variables {', '.join(free)}; allowed: one of {', '.join(CHAIN)}, and noise"
+            )
+        needs: list[tuple[str, str]] = []
+        needs += [("hook 'standardise_noise'", "noise")] if self.hooks else []
+        needs += [
+            (f"term {term.label!r}", term.variable or "noise")
+            for term in self.terms
+            if term.name not in IMAGE_TERMS
+        ]
+        for what, space in needs:
+            if space not in free:
+                raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
+        if self.jitter is not None and not {"w", "w+"} & set(free):
+            raise ValueError(f"jitter needs a free 'w' or 'w+'; free: {', '.join(free)}")
+
+    def _check_solver(self) -> None:
+        """A line search cannot follow a loss or a point that changes behind its back."""
+        wrong = {"hooks": self.hooks, "jitter": self.jitter, "keep 'last'": self.keep == "last"}
+        for name, present in wrong.items():
+            if self.solver.name == "lbfgs" and present:
+                others = ", ".join(solver for solver in SOLVERS if solver != "lbfgs")
+                raise ValueError(f"{name} with solver 'lbfgs'; allowed with: {others}")
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """Spaces of the free variables."""
+        return tuple(variable.space for variable in self.variables)
 
     @property
     def nets(self) -> tuple[str, ...]:
@@ -244,9 +354,21 @@ class Preset:
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        check_at_least("restarts", self.restarts, 1)
+        check_whole("restarts", self.restarts, 1)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")
+        held: str | None = None
+        for number, stage in enumerate(self.stages, start=1):
+            code = next((v for v in stage.variables if v.space in CHAIN), None)
+            where = f"preset {self.name!r}, stage {number}"
+            if code is None and held is None:
+                raise ValueError(f"{where} frees no code; allowed: {', '.join(CHAIN)}")
+            if number == 1 and any(v.init.kind == "previous" for v in stage.variables):
+                raise ValueError(f"{where} starts at 'previous', but it is the first")
+            if code is not None and code.init.kind == "previous":
+                allowed = CHAIN[CHAIN.index(str(held)) :]
+                check_choice(f"space after {held!r} ({where})", code.space, allowed)
+            held = code.space if code is not None else held
 
     @property
     def steps(self) -> int:

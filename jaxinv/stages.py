@@ -16,6 +16,7 @@ import numpy as np
 
 from jaxinv.inits import start
 from jaxinv.losses import Sample, Seen, evaluate, observe
+from jaxinv.nn.resample import area_reduce
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, lift
@@ -38,6 +39,12 @@ class Problem(NamedTuple):
     stage: Stage
     size: int
     width: int
+
+    @property
+    def drawn(self) -> int:
+        """Size of the render: the loss resolution, or more if a term looks closer."""
+        closer = (term.view.size or 0 for term in self.stage.terms if term.name == "weave")
+        return min(max(self.size, *closer, 0), self.gen.spec.resolution)
 
 
 class Weights(NamedTuple):
@@ -101,9 +108,9 @@ def objective(
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         latents = decode(problem, weights.params, codes, lane.previous)
         shaken = jittered(problem, weights.params, latents, (key, progress))
-        image = problem.gen.synthesize(weights.params, shaken, problem.size)
-        seen = observe(problem.stage.terms, weights.nets, image)
-        sample = Sample(codes, latents, seen)
+        image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
+        seen = observe(problem.stage.terms, weights.nets, area_reduce(image, problem.size))
+        sample = Sample(codes, latents, image, seen)
         return evaluate(problem.stage.terms, weights.nets, sample, lane.target, lane.mask)
 
     return fn
