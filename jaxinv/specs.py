@@ -25,6 +25,7 @@ from jaxinv.vocabulary import (
     SOLVERS,
     SPACES,
     TERMS,
+    VARIABLE_TERMS,
     WHOLE_OPTIONS,
 )
 
@@ -158,7 +159,7 @@ class Term:
         ignored = {
             "net": self.net is not None and self.name not in ("lpips", "features"),
             "layers": bool(self.layers) and self.name != "features",
-            "view": self.view != default and self.name not in (*IMAGE_TERMS, "weave"),
+            "view": self.view != default and self.name in VARIABLE_TERMS,
             "reduction": self.reduction != "mean" and self.name not in IMAGE_TERMS,
             "variable": self.variable is not None and not penalty,
             "margin": self.margin > 0 and not penalty,
@@ -314,7 +315,7 @@ class Stage:
         needs += [
             (f"term {term.label!r}", term.variable or "noise")
             for term in self.terms
-            if term.name not in IMAGE_TERMS
+            if term.name in VARIABLE_TERMS
         ]
         for what, space in needs:
             if space not in free:

@@ -1,0 +1,37 @@
+"""The words that presets are written in; whoever gives one a meaning is tested against them."""
+
+from __future__ import annotations
+
+CHAIN = ("z", "w", "w+", "s")
+SPACES = (*CHAIN, "noise")
+CODECS = ("identity", "whiten")
+INITS = ("mean", "prior", "stored", "previous")
+IMAGE_TERMS = ("mse", "l1", "lpips", "features")
+VARIABLE_TERMS = ("noise_autocorrelation", "gaussian", "row_spread")
+TERMS = (*IMAGE_TERMS, "weave", *VARIABLE_TERMS)
+# The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
+LAYERS = {
+    "alexnet": tuple(kind + str(i) for i in range(1, 6) for kind in ("conv", "relu")),
+    "vgg16": tuple(
+        f"{kind}{block}_{i}"
+        for block, count in enumerate((2, 2, 3, 3, 3), start=1)
+        for i in range(1, count + 1)
+        for kind in ("conv", "relu")
+    ),
+}
+NETS = tuple(LAYERS)
+REDUCTIONS = ("mean", "sum")
+SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay")
+# Solvers and the options that they take beside the learning rate.
+OPTIONS = {
+    "adam": ("b1", "b2", "eps", "eps_root"),
+    "sgd": (),
+    "rmsprop": ("decay", "eps", "initial_scale"),
+    "adamax": ("b1", "b2", "eps"),
+    "radam": ("b1", "b2", "eps", "eps_root", "threshold"),
+    "lbfgs": ("history", "warmup", "first", "longest"),
+}
+SOLVERS = tuple(OPTIONS)
+WHOLE_OPTIONS = {"history": 1, "warmup": 0}  # whole numbers, and the least that is allowed
+HOOKS = ("standardise_noise",)
+KEEPS = ("best", "last")
