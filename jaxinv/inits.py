@@ -21,20 +21,20 @@ def start(
 ) -> Tree:
     """Initial code of one lane; `lane` is (key, index of the restart).
 
-    "mean" and "stored" give the space's centre, "prior" a random draw, "previous" the latents of
-    the stage before. Restart 0 of a deterministic start is exact, the others are spread around it.
+    "mean" and "stored" give the space's centre, around which the restarts but number 0 are spread;
+    "prior" gives a random draw, "previous" the latents of the stage before, as they are.
     """
     key, restart = lane
     draw, spread = jax.random.split(key)
     space = SPACES[variable.space]
     if variable.init.kind == "previous":
-        value = {**previous}
+        value = previous
     elif variable.init.kind == "prior":
         value = {variable.space: space.sample(gen, params, draw)}
     else:
         value = {variable.space: space.mean(gen, params)}
     code, unravel = ravel_pytree(project(gen, params, variable, value))
+    if variable.init.kind in ("prior", "previous"):
+        return unravel(code)
     shake = jnp.where(restart > 0, variable.init.spread, 0.0)
-    if variable.init.kind == "prior":
-        shake = 0.0
     return unravel(code + shake * jax.random.normal(spread, code.shape))

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
+from jax.flatten_util import ravel_pytree
 
 from jaxinv.features.trunks import NETS
 from jaxinv.nn.resample import area_reduce, resize
-from jaxinv.specs import IMAGE_TERMS
+from jaxinv.specs import labels
+from jaxinv.vocabulary import IMAGE_TERMS
 
 if TYPE_CHECKING:
     from jaxinv.specs import Term, View
@@ -48,15 +50,20 @@ def taps(term: Term) -> tuple[str, ...]:
 
 def look(image: Array, view: View) -> Array:
     """The part of image [h, w, c] that a view shows, at the view's size (never enlarged)."""
-    height, width, _ = image.shape
-    if view.crop is not None:
-        top, left, tall, wide = view.crop
-        rows, columns = round(tall * height), round(wide * width)
-        image = lax.slice_in_dim(image, round(top * height), round(top * height) + rows, axis=0)
-        image = lax.slice_in_dim(image, round(left * width), round(left * width) + columns, axis=1)
-    if view.size is None or view.size >= min(image.shape[:2]):
+    (top, bottom), (left, right) = window(view, image.shape[:2])
+    image = image[top:bottom, left:right]
+    shorter = min(image.shape[:2])
+    if view.size is None or view.size >= shorter:
         return image
-    return area_reduce(image, view.size)
+    rows, columns = (round(side * view.size / shorter) for side in image.shape[:2])
+    return area_reduce(image, (rows, columns))
+
+
+def window(view: View, shape: tuple[int, ...]) -> list[tuple[int, int]]:
+    """First and last pixel, along both axes, of the view's crop of an image [h, w]."""
+    crop = view.crop or (0.0, 0.0, 1.0, 1.0)
+    pairs = zip(crop[:2], crop[2:], shape, strict=True)
+    return [(round(start * side), round((start + span) * side)) for start, span, side in pairs]
 
 
 def observe(terms: tuple[Term, ...], nets: dict[str, Params], image: Array) -> Seen:
@@ -82,7 +89,7 @@ def unit(features: Array) -> Array:
 def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
     """Mean (or sum) over [h, w], weighted by the mask [h', w', 1] as seen through the same view."""
     if mask is not None:
-        weights = resize(look(mask, view), values.shape[0])[..., 0]
+        weights = resize(look(mask, view), (values.shape[0], values.shape[1]))[..., 0]
         mean = jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-6)
     else:
         mean = jnp.mean(values)
@@ -147,21 +154,17 @@ def weave(image: Array) -> Array:
 
 
 def variable_term(term: Term, sample: Sample) -> Array:
-    """A penalty on the render or the unknowns; `ValueError` if the stage does not free them."""
+    """A penalty on the render or on the unknowns, a scalar."""
     if term.name == "weave":
         return weave(look(sample.image, term.view))
     if term.name == "noise_autocorrelation":
         return noise_autocorrelation(sample.latents["noise"])
-    if term.variable not in sample.codes:
-        raise ValueError(
-            f"term {term.label!r} needs a free {term.variable!r}; free: {sorted(sample.codes)}"
-        )
-    code = sample.codes[term.variable]
+    code = sample.codes[str(term.variable)]
     if term.rows is not None:
         code = code[term.rows[0] : term.rows[1]]
     if term.name == "row_spread":
         code = code - jnp.mean(code, axis=0)
-    excess = jnp.maximum(jnp.abs(code) - term.margin, 0.0)
+    excess = jnp.maximum(jnp.abs(ravel_pytree(code)[0]) - term.margin, 0.0)
     return jnp.mean(jnp.square(excess))
 
 
@@ -173,11 +176,11 @@ def evaluate(
     mask: Array | None,
 ) -> tuple[Array, dict[str, Array]]:
     """(weighted sum, value of each term before its weight, by label)."""
-    values = {
-        term.label: image_term(term, nets, (sample.seen, target), mask)
+    values = [
+        image_term(term, nets, (sample.seen, target), mask)
         if term.name in IMAGE_TERMS
         else variable_term(term, sample)
         for term in terms
-    }
-    total = sum((term.weight * values[term.label] for term in terms), start=jnp.zeros(()))
-    return total, values
+    ]
+    weighted = (term.weight * value for term, value in zip(terms, values, strict=True))
+    return sum(weighted, start=jnp.zeros(())), dict(zip(labels(terms), values, strict=True))

@@ -38,15 +38,9 @@ def _draw_z(gen: Generator, key: Key) -> Array:
     return jax.random.normal(key, (gen.spec.z_dim,))
 
 
-def _mean_latents(gen: Generator, params: Params) -> Latents:
-    if STATISTICS not in params:
-        return {"z": jnp.zeros((gen.spec.z_dim,))}
-    return {"w": params[STATISTICS]["mean"]}
-
-
 def _chain(space: str) -> Space:
     return Space(
-        mean=lambda gen, params: convert(gen, params, _mean_latents(gen, params), space),
+        mean=lambda gen, params: convert(gen, params, {"w": params[STATISTICS]["mean"]}, space),
         sample=lambda gen, params, key: convert(gen, params, {"z": _draw_z(gen, key)}, space),
         project=lambda gen, params, latents: convert(gen, params, latents, space),
     )
@@ -87,11 +81,16 @@ CODECS: dict[str, Codec] = {
 }
 
 
+def hold(variable: Variable, code: Tree) -> Tree:
+    """The code itself, but its frozen rows pass no gradient, so that no term can move them."""
+    if variable.freeze is None:
+        return code
+    first, last = variable.freeze
+    return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+
+
 def lift(params: Params, variable: Variable, code: Tree) -> Tree:
-    """The value in `variable.space` of a solver's code; frozen rows pass no gradient."""
-    if variable.freeze is not None:
-        first, last = variable.freeze
-        code = code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+    """The value in `variable.space` of a solver's code."""
     if variable.tie:
         code = code[jnp.asarray(variable.tie)]
     return CODECS[variable.codec].decode(params.get(STATISTICS, {}), code)

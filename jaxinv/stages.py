@@ -19,7 +19,7 @@ from jaxinv.losses import Sample, Seen, evaluate, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
-from jaxinv.spaces import STATISTICS, lift
+from jaxinv.spaces import STATISTICS, hold, lift
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 CHUNK = 10
 OK, DIVERGED, STOPPED = 0, 1, 2
+START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
 
 
 class Problem(NamedTuple):
@@ -106,6 +107,7 @@ def objective(
     """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call."""
 
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        codes = {v.space: hold(v, codes[v.space]) for v in problem.stage.variables}
         latents = decode(problem, weights.params, codes, lane.previous)
         shaken = jittered(problem, weights.params, latents, (key, progress))
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
@@ -155,13 +157,14 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
     """Solver state and best-so-far of every lane before its first evaluation."""
 
     def one(lane: Lane) -> tuple[Any, Best]:
+        key = jax.random.fold_in(lane.key, START)
         codes = {
             v.space: start(
                 problem.gen,
                 weights.params,
                 v,
                 lane.previous,
-                (jax.random.fold_in(lane.key, i), lane.restart),
+                (jax.random.fold_in(key, i), lane.restart),
             )
             for i, v in enumerate(problem.stage.variables)
         }

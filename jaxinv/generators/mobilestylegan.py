@@ -121,9 +121,13 @@ class Head(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (12,))
 
     def __call__(self, x: Array, style: Array, size: int) -> Array:
-        """[side, side, in] -> image [size, size, 3]; half the low band is the image halved."""
+        """[side, side, in] -> image [size, size, 3]; half the low band is the image halved.
+
+        Only a size that divides `side` may start from the low band: the cells of any other cut
+        through its pixels.
+        """
         side = x.shape[0]
-        if size > side:
+        if side % size:
             return area_reduce(inverse_haar((x * style) @ self.kernel + self.bias), size)
         low = (x * style) @ self.kernel[:, :3] + self.bias[:3]
         return area_reduce(0.5 * low, size)
@@ -205,7 +209,7 @@ def build(spec: GeneratorSpec) -> Generator:
         maps = [tree["first"]["noise"]]
         for index in range(len(widths(spec)) - 1):
             maps += [tree[f"block{index}"][conv]["noise"] for conv in ("conv1", "conv2")]
-        return tuple(m / jnp.sqrt(jnp.mean(m * m)) for m in maps)
+        return tuple(m / jnp.maximum(jnp.sqrt(jnp.mean(m * m)), 1e-12) for m in maps)
 
     return Generator(
         spec=spec,

@@ -35,23 +35,33 @@ def area_matrix(size: int, out: int) -> np.ndarray:
     return (np.clip(overlap, 0.0, None) * out / size).astype(np.float32)
 
 
-def area_reduce(x: Array, size: int) -> Array:
-    """Area-average x [h, h, c] down to [size, size, c]; `ValueError` if that would enlarge it."""
+def area_reduce(x: Array, size: int | tuple[int, int]) -> Array:
+    """Area-average x [h, w, c] down to `size`, a side or (rows, columns).
+
+    Raises `ValueError` if that would enlarge it.
+    """
     height, width, channels = x.shape
-    if size > min(height, width):
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if rows > height or columns > width:
         raise ValueError(
-            f"cannot area-reduce {height}x{width} to {size}; allowed: at most {min(height, width)}"
+            f"cannot area-reduce {height}x{width} to {rows}x{columns}; "
+            f"allowed: at most {height}x{width}"
         )
-    if height == size and width == size:
+    if (height, width) == (rows, columns):
         return x
-    if height % size == 0 and width % size == 0:
-        return x.reshape(size, height // size, size, width // size, channels).mean((1, 3))
-    rows, columns = area_matrix(height, size), area_matrix(width, size)
-    return jnp.einsum("ah,hwc,bw->abc", rows, x, columns)
+    if height % rows == 0 and width % columns == 0:
+        cells = x.reshape(rows, height // rows, columns, width // columns, channels)
+        return cells.mean((1, 3))
+    down, across = area_matrix(height, rows), area_matrix(width, columns)
+    return jnp.einsum("ah,hwc,bw->abc", down, x, across)
 
 
-def resize(x: Array, size: int) -> Array:
-    """Resize x [h, w, c] to [size, size, c]: area average downwards, bicubic (a = -0.5) upwards."""
-    if size <= min(x.shape[:2]):
-        return area_reduce(x, size)
-    return jax.image.resize(x, (size, size, x.shape[-1]), "cubic")
+def resize(x: Array, size: int | tuple[int, int]) -> Array:
+    """Resize x [h, w, c] to `size`, a side or (rows, columns).
+
+    Area average where neither side grows, otherwise bicubic (a = -0.5, smoothed where it shrinks).
+    """
+    rows, columns = (size, size) if isinstance(size, int) else size
+    if rows <= x.shape[0] and columns <= x.shape[1]:
+        return area_reduce(x, (rows, columns))
+    return jax.image.resize(x, (rows, columns, x.shape[-1]), "cubic")
