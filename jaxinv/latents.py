@@ -76,7 +76,8 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
 
 def _read_npz(path: Path) -> np.ndarray:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # Opened here, since numpy leaves a broken archive open.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             w = np.asarray(arrays["w"], np.float32)
     except OSError:
         raise

@@ -34,14 +34,16 @@ PIXELS = Preset(
 
 
 def go_offline(folder: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Use the cache folder below `folder`; add the preset; LPIPS at the images' own size.
-
-    (Enlarged to 256 px, VGG would need a second for every image.) Returns the cache folder.
-    """
+    """Use the cache folder below `folder`, made if need be, and what `quicken` does; returns it."""
     patch.setenv("JAXINV_CACHE", str(offline_cache(folder)))
+    quicken(patch)
+    return offline_cache(folder)
+
+
+def quicken(patch: pytest.MonkeyPatch) -> None:
+    """Add the preset; LPIPS at the images' own size: at 256 px VGG would take a second for each."""
     patch.setitem(PRESETS, PIXELS.name, PIXELS)
     patch.setattr(outcome, "lpips", partial(lpips, size=None))
-    return offline_cache(folder)
 
 
 def offline_cache(folder: Path) -> Path:
