@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.checks import check_choice, check_whole
 from jaxinv.loading import load_features
 from jaxinv.presets import PRESETS
-from jaxinv.specs import Preset, check_choice
-from jaxinv.stages import Best, Lane, Problem, Weights, sight, solve
+from jaxinv.requirements import check_preset, check_weights
+from jaxinv.specs import Preset
+from jaxinv.stages import DIVERGED, Best, Lane, Problem, Weights, sight, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
     from jaxinv.types import Array, Latents, Params
-
-STATUS = ("ok", "diverged", "ok")
 
 
 @dataclass(frozen=True)
@@ -89,16 +88,18 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
         raise ValueError(
             f"steps must be at least {len(preset.stages)} (one per stage), got {steps}"
         )
-    edges = np.rint(
-        np.cumsum([0, *(s.steps for s in preset.stages)]) * steps / preset.steps
-    ).astype(int)
-    spans = np.maximum(np.diff(edges), 1)
+    # One step for each stage, the others in proportion; rounding edges keeps the sum exact.
+    spare = steps - len(preset.stages)
+    edges = np.rint(np.cumsum([0, *(s.steps for s in preset.stages)]) * spare / preset.steps)
+    spans = np.diff(edges).astype(int) + 1
     stages = tuple(replace(s, steps=int(n)) for s, n in zip(preset.stages, spans, strict=True))
     return replace(preset, stages=stages)
 
 
 def check_images(gen: Generator, images: np.ndarray) -> None:
     """Raise `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution."""
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be floats in [-1, 1], got {images.dtype}")
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
         raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
     if images.shape[1] > gen.spec.resolution:
@@ -130,40 +131,53 @@ def invert(
     images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S]
     weights of the pixels. `restarts` starts per image run side by side; the one with the lowest
     loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
-    (1 on CPU). A lane whose loss stops being finite is frozen at its best point and reported as
-    "diverged"; the others are not touched.
+    (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
+    the step) is frozen at its best point and reported as "diverged"; the others are not touched.
+    Raises `ValueError` for images, masks or counts that cannot be used, and for a preset that the
+    generator, the images or the weights do not suit.
     """
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images)
     check_images(gen, images)
+    images = images.astype(np.float32)
+    masks = None if masks is None else np.asarray(masks, np.float32)
+    if masks is not None and masks.shape != images.shape[:3]:
+        raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
     preset = with_steps(find_preset(preset), steps)
-    batch = batch or default_batch()
+    batch = default_batch() if batch is None else batch
+    restarts = preset.restarts if restarts is None else restarts
+    for name, value in (("batch", batch), ("restarts", restarts), ("width", width)):
+        check_whole(name, 1 if value is None else value, 1)
+    check_preset(gen.spec, preset, images.shape[1])
     weights = Weights(params, nets if nets is not None else load_features(preset.nets))
+    check_weights(preset, *weights)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
         lanes = prepare(
-            images[padded],
-            None if masks is None else masks[padded],
-            seed,
-            restarts or preset.restarts,
+            images[padded], None if masks is None else masks[padded], seed, restarts, asked=count
         )
-        found = run_stages(gen, weights, preset, lanes, width=width, report=report)
-        parts.append(jax.tree.map(itemgetter(slice(count)), found))
+        parts.append(run_stages(gen, weights, preset, lanes, width=width, report=report))
     return gather(preset, parts)
 
 
 class Batch(NamedTuple):
-    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L]."""
+    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L].
+
+    Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
+    """
 
     images: Array
     masks: Array | None
     keys: Array
     restarts: Array
     per_image: int
+    asked: int
 
 
-def prepare(images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int) -> Batch:
+def prepare(
+    images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int, *, asked: int
+) -> Batch:
     """Every image `restarts` times, with a key of its own per (image, restart)."""
     keys = [
         jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
@@ -176,6 +190,7 @@ def prepare(images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: i
         keys=jnp.stack(keys),
         restarts=jnp.tile(jnp.arange(restarts), len(images)),
         per_image=restarts,
+        asked=asked,
     )
 
 
@@ -189,9 +204,9 @@ def run_stages(
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
-    count = len(lanes.images)
+    wanted = lanes.asked * lanes.per_image
     if width is None:
-        width = 1 if jax.default_backend() == "cpu" else count
+        width = 1 if jax.default_backend() == "cpu" else len(lanes.images)
     previous: Latents = {}
     reached: list[Best] = []
     curves: list[np.ndarray] = []
@@ -204,31 +219,35 @@ def run_stages(
 
         def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
             if report is not None:
-                report(Progress(i + 1, len(preset.stages), step, steps, losses))
+                report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
 
         previous, best, curve = solve(problem, weights, given, report=tell)
         reached.append(best)
         curves.append(curve)
-    return choose_restarts(previous, reached, np.concatenate(curves, axis=1), lanes.per_image)
+    return choose_restarts(lanes, previous, reached, np.concatenate(curves, axis=1))
 
 
 def choose_restarts(
-    latents: Latents, reached: list[Best], curves: np.ndarray, restarts: int
+    lanes: Batch, latents: Latents, reached: list[Best], curves: np.ndarray
 ) -> dict[str, Any]:
-    """Group lanes by image and keep the restart with the lowest loss of the last stage."""
-    loss = np.asarray(reached[-1].loss).reshape(-1, restarts)
-    best = np.argmin(np.where(np.isfinite(loss), loss, np.inf), axis=1)
-    rows = np.arange(len(best)) * restarts + best
+    """Group lanes by image and keep the restart with the lowest loss of the last stage.
+
+    A lane that diverged in any stage is reported as such, wherever it ended.
+    """
+    wanted = lanes.asked * lanes.per_image
+    loss = np.asarray(reached[-1].loss)[:wanted].reshape(lanes.asked, -1)
+    best = np.argmin(loss, axis=1)
+    rows = np.arange(lanes.asked) * lanes.per_image + best
 
     def pick(lanes: Array) -> np.ndarray:
         return np.asarray(lanes)[rows]
 
     return {
         "latents": jax.tree.map(pick, latents),
-        "losses": curves.reshape(len(best), restarts, -1),
+        "losses": curves[:wanted].reshape(lanes.asked, lanes.per_image, -1),
         "best": best,
         "loss": loss[np.arange(len(best)), best],
-        "status": pick(reached[-1].status),
+        "diverged": np.any([pick(stage.status) == DIVERGED for stage in reached], axis=0),
         "evaluations": np.sum([pick(stage.evaluations) for stage in reached], axis=0),
     }
 
@@ -240,5 +259,6 @@ def gather(preset: Preset, parts: list[dict[str, Any]]) -> Inversion:
         return np.concatenate(arrays)
 
     whole: dict[str, Any] = jax.tree.map(join, *parts)
-    codes: list[int] = whole.pop("status").tolist()
-    return Inversion(**whole, status=tuple(STATUS[code] for code in codes), preset=preset)
+    diverged: list[bool] = whole.pop("diverged").tolist()
+    status = tuple("diverged" if lost else "ok" for lost in diverged)
+    return Inversion(**whole, status=status, preset=preset)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import checkpoints
+from jaxinv.checks import check_choice
 from jaxinv.generators import mobilestylegan
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
-from jaxinv.specs import NETS, GeneratorSpec, check_choice
+from jaxinv.specs import GeneratorSpec
+from jaxinv.vocabulary import NETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +92,10 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
     facts: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
     }
-    return GeneratorSpec(**facts)
+    try:
+        return GeneratorSpec(**facts)
+    except TypeError as error:
+        raise ValueError(f"not the facts of a generator: {error}") from error
 
 
 def use_compilation_cache() -> None:
@@ -145,7 +151,10 @@ def w_statistics(gen: Generator, params: Params) -> Params:
 
 
 def cached_statistics(gen: Generator, params: Params) -> Params:
-    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
+    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights.
+
+    A file that is damaged is computed anew; a folder that cannot be written is done without.
+    """
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(params["mapping"]):
         digest.update(np.asarray(leaf).tobytes())
@@ -155,8 +164,11 @@ def cached_statistics(gen: Generator, params: Params) -> Params:
         / f"{digest.hexdigest()[:20]}-{SAMPLES}-{SEED}.safetensors"
     )
     try:
-        return jax.tree.map(jnp.asarray, checkpoints.load(path)[0])
+        return read_weights(path)[0]
     except (OSError, ValueError):
         found = w_statistics(gen, params)
-        checkpoints.save(path, found, {"format": "jaxinv", "schema": "1", "kind": "statistics"})
-        return found
+    facts = {"format": "jaxinv", "schema": "1", "kind": "statistics"}
+    facts["content_sha256"] = checkpoints.content_sha256(found)
+    with suppress(OSError):
+        checkpoints.save(path, found, facts)
+    return found

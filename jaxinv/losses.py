@@ -51,12 +51,16 @@ def taps(term: Term) -> tuple[str, ...]:
 def look(image: Array, view: View) -> Array:
     """The part of image [h, w, c] that a view shows, at the view's size (never enlarged)."""
     (top, bottom), (left, right) = window(view, image.shape[:2])
-    image = image[top:bottom, left:right]
-    shorter = min(image.shape[:2])
-    if view.size is None or view.size >= shorter:
-        return image
-    rows, columns = (round(side * view.size / shorter) for side in image.shape[:2])
-    return area_reduce(image, (rows, columns))
+    return area_reduce(image[top:bottom, left:right], seen_shape(view, image.shape[:2]))
+
+
+def seen_shape(view: View, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of what the view shows of an image [h, w]."""
+    (top, bottom), (left, right) = window(view, shape)
+    sides = (bottom - top, right - left)
+    if view.size is None or view.size >= min(sides):
+        return sides
+    return (round(sides[0] * view.size / min(sides)), round(sides[1] * view.size / min(sides)))
 
 
 def window(view: View, shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -139,14 +143,14 @@ def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
 
 
 def weave(image: Array) -> Array:
-    """Mean square of local averages of the finest Haar details of image [h, w, c]; h, w even.
+    """Mean square of local averages of the finest Haar details of image [h, w, c].
 
     The details of a photograph change sign from place to place and average out; those of a regular
     pattern of period 2 do not. Strong details (edges) are limited to `FAINT`. Such a pattern is
     invisible to a loss on the image reduced by 2, where each cell is averaged.
     """
-    height, width, channels = image.shape
-    cells = image.reshape(height // 2, 2, width // 2, 2, channels)
+    rows, columns, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
+    cells = image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, channels)
     a, b, c, d = cells[:, 0, :, 0], cells[:, 0, :, 1], cells[:, 1, :, 0], cells[:, 1, :, 1]
     details = jnp.concatenate([a + b - c - d, a - b + c - d, a - b - c + d], axis=-1)
     faint = FAINT * jnp.tanh(details / (2 * FAINT))

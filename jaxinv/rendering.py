@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
+from jaxinv.checks import check_whole
+from jaxinv.latents import fit_latents
+
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
     from jaxinv.types import Array, Latents, Params
@@ -28,8 +31,13 @@ def render(
     image's bytes do not depend on what is drawn beside it. Raises `ValueError` for latents that
     cannot be drawn.
     """
+    if size is not None:
+        check_whole("size", size, 1)
     counts = {leaf.shape[0] for leaf in jax.tree.leaves(latents)}
     if len(counts) != 1:
         raise ValueError(f"latents need one common leading axis, got lengths {sorted(counts)}")
-    samples = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(counts.pop()))
+    samples = (
+        fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents))
+        for i in range(counts.pop())
+    )
     return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
+    from jaxinv.solvers.base import Eval, Solver
     from jaxinv.specs import Stage
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
@@ -129,7 +130,7 @@ HOOKS: dict[str, Callable[[dict[str, Tree]], dict[str, Tree]]] = {
 }
 
 
-def solver_of(stage: Stage) -> Any:
+def solver_of(stage: Stage) -> Solver:
     """The stage's solver with its hooks."""
     if not stage.hooks:
         return build_solver(stage.solver)
@@ -193,7 +194,7 @@ def advance(
             fn = objective(problem, weights, lane, progress)
             moved, seen = solver.step(jax.random.fold_in(lane.key, step), fn, inner, progress)
             running = best.status == OK
-            inner = _where(running & jnp.isfinite(seen.loss), moved, inner)
+            inner = _where(running & ~seen.lost, moved, inner)
             return (
                 inner,
                 update(problem.stage, best, seen),
@@ -207,11 +208,11 @@ def advance(
     return over_lanes(one, problem.width, (lanes, state))
 
 
-def update(stage: Stage, best: Best, seen: Any) -> Best:
-    """Best-so-far after one evaluation; a lane that diverged or met its stop is frozen."""
+def update(stage: Stage, best: Best, seen: Eval) -> Best:
+    """Best-so-far after one evaluation; a lane that is lost or met its stop is frozen."""
     running, finite = best.status == OK, jnp.isfinite(seen.loss)
     better = running & finite & ((seen.loss < best.loss) | (stage.keep == "last"))
-    status = jnp.where(finite, OK, DIVERGED)
+    status = jnp.where(seen.lost, DIVERGED, OK)
     if stage.stop is not None:
         met = finite & (seen.aux[stage.stop.term] < stage.stop.below)
         status = jnp.where(met, STOPPED, status)

@@ -23,7 +23,7 @@ NETS = tuple(LAYERS)
 REDUCTIONS = ("mean", "sum")
 SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay")
 # Solvers and the options that they take beside the learning rate.
-OPTIONS = {
+OPTIONS: dict[str, tuple[str, ...]] = {
     "adam": ("b1", "b2", "eps", "eps_root"),
     "sgd": (),
     "rmsprop": ("decay", "eps", "initial_scale"),

@@ -20,12 +20,13 @@ class FeatureNet(NamedTuple):
     """What one trunk offers.
 
     `taps(params, image [h, w, 3] in [-1, 1])` gives {layer name: [h', w', c]}; `layers` lists all
-    names, `lpips` the five that LPIPS compares.
+    names, `lpips` the five that LPIPS compares. Images below `smallest` px leave deep layers empty.
     """
 
     name: str
     lpips: tuple[str, ...]
     layers: tuple[str, ...]
+    smallest: int
     init: Callable[[Key], Params]
     taps: Callable[[Params, Array], dict[str, Array]]
 

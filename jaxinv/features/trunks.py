@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxinv.features.base import FeatureNet, normalise
 from jaxinv.nn.conv import FROZEN, Conv, freeze
+from jaxinv.vocabulary import LAYERS
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params
@@ -69,6 +70,17 @@ class Trunk(nn.Module):
         return taps
 
 
+def smallest(rows: Rows) -> int:
+    """Side of the smallest image that leaves one pixel after the last layer."""
+    side = 1
+    for _, _, size, stride, padding, pool in reversed(rows):
+        side = (side - 1) * stride + size - 2 * padding
+        side = max(side, 1)
+        if pool:
+            side = (side - 1) * 2 + pool
+    return side
+
+
 def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
     """The feature net of a table of layers."""
     trunk = Trunk(rows)
@@ -85,8 +97,7 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
         found: Any = trunk.apply({"params": params, FROZEN: params.get(FROZEN, {})}, image)
         return found
 
-    layers = tuple(kind + row[0] for row in rows for kind in ("conv", "relu"))
-    return FeatureNet(name, lpips, layers, jax.jit(init), taps)
+    return FeatureNet(name, lpips, LAYERS[name], smallest(rows), jax.jit(init), taps)
 
 
 NETS = {

@@ -9,7 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.checks import check_choice
+from jaxinv.features.trunks import NETS
 from jaxinv.losses import image_term, observe
+from jaxinv.metrics.reconstruction import check_pair
 from jaxinv.nn.resample import resize
 from jaxinv.specs import Term
 
@@ -20,10 +23,12 @@ SIZE = 256
 
 
 @partial(jax.jit, static_argnums=(0, 4))
-def _distance(net: str, params: Params, a: Array, b: Array, size: int) -> Array:
+def _distance(net: str, params: Params, a: Array, b: Array, size: int | None) -> Array:
     term, nets = Term("lpips", net=net), {net: params}
-    seen = [observe((term,), nets, resize(x / 127.5 - 1.0, size)) for x in (a, b)]
-    return image_term(term, nets, (seen[0], seen[1]), None)
+    images = (x.astype(jnp.float32) / 127.5 - 1.0 for x in (a, b))
+    sized = (x if size is None else resize(x, size) for x in images)
+    ours, theirs = (observe((term,), nets, x) for x in sized)
+    return image_term(term, nets, (ours, theirs), None)
 
 
 def lpips(
@@ -33,11 +38,11 @@ def lpips(
 
     net: "alexnet" or "vgg16", with its parameters. Images are compared at `size` px (None: as they
     are). Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
+    Raises `ValueError` for other arrays, and for images too small for the net.
     """
-    pairs = zip(a, b, strict=True)
-    return np.array(
-        [
-            float(_distance(net, params, jnp.float32(x), jnp.float32(y), size or x.shape[0]))
-            for x, y in pairs
-        ]
-    )
+    check_choice("net", net, tuple(NETS))
+    x, y = check_pair(a, b)
+    least, found = NETS[net].smallest, min(x.shape[1:3]) if size is None else size
+    if found < least:
+        raise ValueError(f"lpips of {net!r} on images of {found} px; allowed: at least {least}")
+    return np.array([float(_distance(net, params, p, q, size)) for p, q in zip(x, y, strict=True)])

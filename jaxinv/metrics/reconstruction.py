@@ -33,7 +33,7 @@ def psnr(a: Stack, b: Stack) -> Scores:
 
     Reference: Xia et al., "GAN Inversion: A Survey" (2022), equation 6.
     """
-    x, y = _pair(a, b)
+    x, y = check_pair(a, b)
     error = np.array([np.mean(np.square(p.astype(float) - q)) for p, q in zip(x, y, strict=True)])
     with np.errstate(divide="ignore"):
         return 10.0 * np.log10(_PEAK**2 / error)
@@ -56,7 +56,7 @@ def ssim(a: Stack, b: Stack) -> Scores:
     Reference: Wang et al., "Image Quality Assessment: From Error Visibility to Structural
     Similarity" (2004), equations 13 and 17.
     """
-    x, y = _pair(a, b)
+    x, y = check_pair(a, b)
     if min(x.shape[1:3]) < _WINDOW:
         raise ValueError(f"ssim: sides {x.shape[1:3]} are below the {_WINDOW} px window")
     return np.array(
@@ -82,7 +82,8 @@ def _blur(image: np.ndarray) -> np.ndarray:
     return sliding_window_view(image, _WINDOW, axis=1) @ kernel
 
 
-def _pair(a: Stack, b: Stack) -> tuple[np.ndarray, np.ndarray]:
+def check_pair(a: Stack, b: Stack) -> tuple[np.ndarray, np.ndarray]:
+    """Return both stacks; `ValueError` unless they are uint8 [b, h, w, 3] of one shape."""
     x, y = np.asarray(a), np.asarray(b)
     for name, stack in (("a", x), ("b", y)):
         if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3:

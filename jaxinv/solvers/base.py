@@ -19,14 +19,17 @@ State: TypeAlias = Any
 
 
 class Eval(NamedTuple):
-    """The point that WAS evaluated, its loss, and what the objective reported.
+    """The point that WAS evaluated, its loss, what the objective reported, and whether it is over.
 
-    Because it is the evaluated point, best-so-far costs nothing.
+    Because it is the evaluated point, best-so-far costs nothing. `lost` is true when the solver
+    cannot go on: its state must not be used again. A loss that is not finite is not the end of a
+    line search, which answers with a shorter step.
     """
 
     u: Tree
     loss: Array
     aux: Tree
+    lost: Array
 
 
 class Solver(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from jaxinv.solvers.base import Eval, Solver, factor
@@ -55,6 +56,6 @@ def first_order(
             return at - rate * by
 
         u = jax.tree.map(move, state.u, update)
-        return State(hook(u), inner), Eval(state.u, loss, aux)
+        return State(hook(u), inner), Eval(state.u, loss, aux, ~jnp.isfinite(loss))
 
     return Solver(init, step)

@@ -4,6 +4,9 @@ Each tick evaluates the trial point of ONE lane; a refused trial is shortened an
 next tick, so a batch of lanes spends exactly one evaluation per tick (Nocedal & Wright 2006,
 algorithms 3.1 and 7.4). With `warmup` > 0 the first ticks are Adam steps, and their second moment
 becomes the diagonal metric of the quasi-Newton phase, which starts at the best point seen.
+
+A trial whose loss or gradient is not finite is refused like any other that is too long. Before the
+line search there is nothing to shorten: the lane is lost.
 """
 
 # jax and optax annotate their arguments only in part.
@@ -190,10 +193,20 @@ def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
     return choose((length < SHORTEST) | (slope >= 0), fresh, shorter)
 
 
+def usable(loss: Array, gradient: Array) -> Array:
+    """Whether an evaluation gave finite numbers throughout."""
+    return jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))
+
+
 def search(state: State, options: Options, loss: Array, gradient: Array) -> State:
-    """One line-search tick: Armijo's condition decides between a new and a shorter step."""
+    """One line-search tick: Armijo's condition decides between a new and a shorter step.
+
+    The loss never rises from one accepted point to the next: a direction that is not one of descent
+    gets no allowance.
+    """
     slope = jnp.vdot(state.direction, state.gradient)
-    accepted = loss <= state.loss + ARMIJO * state.length * slope
+    enough = loss <= state.loss + ARMIJO * state.length * jnp.minimum(slope, 0.0)
+    accepted = enough & usable(loss, gradient)
     return choose(accepted, advance(state, loss, gradient), shorten(state, options, loss, slope))
 
 
@@ -208,12 +221,14 @@ def lbfgs(options: Options = DEFAULTS) -> Solver:
         unravel = ravel_pytree(lane.point)[1]
         (loss, aux), tree = jax.value_and_grad(fn, has_aux=True)(lane.point, key)
         gradient, state = ravel_pytree(tree)[0], lane.inner
+        warming = state.tick < max(options.warmup, 1)
         state = choose(
-            state.tick < max(options.warmup, 1),
+            warming,
             warm(state, options, loss, gradient),
             search(state, options, loss, gradient),
         )
         state = state._replace(tick=state.tick + 1)
-        return Lane(state, unravel(state.trial)), Eval(lane.point, loss, aux)
+        lost = warming & ~usable(loss, gradient)
+        return Lane(state, unravel(state.trial)), Eval(lane.point, loss, aux, lost)
 
     return Solver(init, step)
