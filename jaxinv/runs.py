@@ -34,6 +34,7 @@ from jaxinv.outcome import (
 )
 from jaxinv.progress import Display
 from jaxinv.report import ReportItem, write_report
+from jaxinv.requirements import check_preset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,6 +251,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
+    check_preset(gen.spec, preset, loss_size(0, request.size, gen.spec.resolution))
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
     names = tuple(sorted({*METRIC_NETS, *preset.nets}))
