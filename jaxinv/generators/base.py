@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax.numpy as jnp
 
+from jaxinv.vocabulary import CHAIN
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key, Latents, Params, Tree
-
-CHAIN = ("z", "w", "w+", "s")
 
 
 class Generator(NamedTuple):
@@ -46,7 +46,8 @@ def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tre
     held = [name for name in reversed(CHAIN) if name in latents and CHAIN.index(name) <= wanted]
     if not held:
         raise ValueError(
-            f"latents with {sorted(latents)} cannot give {space!r}; allowed: {CHAIN[: wanted + 1]}"
+            f"latents with {', '.join(sorted(latents)) or 'nothing'} cannot give {space!r}; "
+            f"allowed: {', '.join(CHAIN[: wanted + 1])}"
         )
     code = latents[held[0]]
     for name in CHAIN[CHAIN.index(held[0]) : wanted]:

@@ -1,0 +1,204 @@
+"""The surface of every generator; parity of the FFHQ generator with the runtime it comes from."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv.generators.base import convert
+from jaxinv.generators.mobilestylegan import build
+from jaxinv.latents import fit_latents
+from jaxinv.loading import load_generator
+from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.resample import area_reduce
+from jaxinv.rendering import render
+from jaxinv.specs import GeneratorSpec
+from jaxinv.types import Array, Latents, Params
+from jaxinv.vocabulary import CHAIN
+from jaxinv.zoo import ZOO
+from tests.goldens import make_ffhq
+from tests.tiny import Pair, linear, mobile
+from tests.weights import need
+from weights_convert.mobilestylegan import mapping_rules, synthesis_rules
+
+PAIRS = {"mobilestylegan": mobile, "linear": linear}
+
+
+@pytest.fixture(params=PAIRS)
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return PAIRS[request.param]()
+
+
+@lru_cache
+def codes(make: Any) -> dict[str, Latents]:
+    """One sample in every space of the chain."""
+    gen, params = make()
+    z = jnp.asarray(np.random.default_rng(3).standard_normal(gen.spec.z_dim), jnp.float32)
+    return {space: {space: convert(gen, params, {"z": z}, space)} for space in CHAIN}
+
+
+def chain_of(pair: Pair) -> dict[str, Latents]:
+    return codes({id(make()[0]): make for make in PAIRS.values()}[id(pair[0])])
+
+
+def picture(pair: Pair, latents: Latents, size: int | None = None) -> np.ndarray:
+    return render(*pair, jax.tree.map(lambda leaf: leaf[None], latents), size=size)[0]
+
+
+# --- every generator ------------------------------------------------------------------------------
+
+
+def test_codes_of_the_chain_have_the_shapes_of_the_spec(pair: Pair) -> None:
+    spec = pair[0].spec
+    for latents in chain_of(pair).values():
+        assert fit_latents(spec, latents) is latents
+    assert chain_of(pair)["w+"]["w+"].shape == (spec.rows, spec.w_dim)
+
+
+def test_every_space_of_the_chain_draws_the_same_picture(pair: Pair) -> None:
+    pictures = [picture(pair, latents) for latents in chain_of(pair).values()]
+    side = pair[0].spec.resolution
+    assert pictures[0].shape == (side, side, 3)
+    assert pictures[0].std() > 0.1
+    for other in pictures[1:]:
+        np.testing.assert_allclose(other, pictures[0], atol=1e-5)
+
+
+def test_w_is_the_same_row_of_w_plus_and_every_row_counts(pair: Pair) -> None:
+    chain = chain_of(pair)
+    plus = np.asarray(chain["w+"]["w+"])
+    np.testing.assert_array_equal(plus, np.tile(chain["w"]["w"], (len(plus), 1)))
+    reference = picture(pair, chain["w+"])
+    for row in range(len(plus)):
+        moved = plus.copy()
+        moved[row] += 1
+        assert np.abs(picture(pair, {"w+": moved}) - reference).max() > 1e-3, row
+
+
+def test_the_latest_space_decides(pair: Pair) -> None:
+    chain = chain_of(pair)
+    both = {"w": jnp.zeros(pair[0].spec.w_dim), **chain["w+"]}
+    np.testing.assert_array_equal(picture(pair, both), picture(pair, chain["w+"]))
+
+
+@pytest.mark.parametrize(("held", "wanted"), [("w", "z"), ("s", "w+"), ("noise", "w")])
+def test_the_chain_cannot_be_walked_back(pair: Pair, held: str, wanted: str) -> None:
+    gen, params = pair
+    allowed = re.escape(", ".join(CHAIN[: CHAIN.index(wanted) + 1]))
+    with pytest.raises(ValueError, match=rf"latents with {held} cannot give .*: {allowed}$"):
+        convert(gen, params, {held: jnp.zeros(3)}, wanted)
+
+
+@pytest.mark.parametrize("side", [32, 16, 12, 8, 5])
+def test_a_smaller_picture_is_the_reduced_one(pair: Pair, side: int) -> None:
+    latents = chain_of(pair)["w+"]
+    size = min(side, pair[0].spec.resolution)
+    full = jnp.asarray(picture(pair, latents))
+    np.testing.assert_allclose(picture(pair, latents, size), area_reduce(full, size), atol=1e-5)
+
+
+def test_stored_noise_given_is_stored_noise_left_out(pair: Pair) -> None:
+    gen, params = pair
+    latents = chain_of(pair)["w"]
+    stored = gen.stored_noise(params)
+    assert tuple(m.shape for m in stored) == tuple((side, side) for side in gen.spec.noise)
+    np.testing.assert_allclose([float(jnp.mean(m * m)) for m in stored], 1, atol=0.2)
+    left_out = picture(pair, latents)
+    np.testing.assert_allclose(picture(pair, {**latents, "noise": stored}), left_out, atol=1e-5)
+    for index in range(len(stored)):
+        moved = (*stored[:index], stored[index] + 1, *stored[index + 1 :])
+        assert np.abs(picture(pair, {**latents, "noise": moved}) - left_out).max() > 1e-3, index
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("w", np.zeros(3), r"cannot draw 'w' of shape \(3,\)"),
+        ("w+", np.zeros((2, 16)), r"cannot draw 'w\+' of shape \(2, 16\); allowed: \(\d, \d+\)"),
+        ("noise", (np.zeros((4, 4)),) * 2, "cannot draw 'noise'"),
+        ("theta", np.zeros(3), "allowed: only z, w"),
+    ],
+)
+def test_other_shapes_are_refused(pair: Pair, name: str, value: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        picture(pair, {**chain_of(pair)["w"], name: value})
+
+
+def test_pictures_do_not_depend_on_what_is_drawn_beside_them(pair: Pair) -> None:
+    w = np.asarray(chain_of(pair)["w"]["w"])
+    several = render(*pair, {"w": np.stack([w + 1, w, w - 1])})
+    np.testing.assert_array_equal(several[1], picture(pair, {"w": w}))
+    with pytest.raises(ValueError, match=r"one common leading axis, got lengths \[2, 3\]"):
+        render(*pair, {"w": np.stack([w] * 3), "z": np.zeros((2, pair[0].spec.z_dim))})
+
+
+# --- MobileStyleGAN -------------------------------------------------------------------------------
+
+
+def ffhq_spec() -> GeneratorSpec:
+    facts: dict[str, Any] = dict(ZOO["ffhq"].outputs[0].spec)
+    return GeneratorSpec(**facts)
+
+
+def test_parameters_are_those_that_the_converter_writes() -> None:
+    made = jax.eval_shape(build(ffhq_spec()).init, jax.random.key(0))
+    paths = jax.tree_util.tree_flatten_with_path(made)[0]
+    shapes = {"/".join(part.key for part in path): leaf.shape for path, leaf in paths}
+    rules = (*mapping_rules(), *synthesis_rules())
+    assert shapes == {rule.target: tuple(rule.shape) for rule in rules}
+
+
+def test_gradients_with_and_without_backward_kernels_agree() -> None:
+    gen, params = mobile()
+    w = chain_of((gen, params))["w+"]["w+"]
+
+    def energy(params: Params, w: Array) -> Array:
+        return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}, 16)))
+
+    gradient = jax.jit(jax.grad(energy, argnums=1))
+    plain = gradient({k: v for k, v in params.items() if k != FROZEN}, w)
+    np.testing.assert_allclose(gradient(params, w), plain, rtol=1e-4, atol=1e-6)
+    assert np.abs(plain).max() > 1e-4
+
+
+# --- the FFHQ generator against its own runtime ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ffhq() -> Pair:
+    need("ffhq")
+    return load_generator("ffhq")
+
+
+def test_ffhq_draws_the_golden_pictures(ffhq: Pair) -> None:
+    gen, params = ffhq
+    golden = np.load(make_ffhq.GOLDEN)
+    z = jnp.stack([make_ffhq.latent(seed) for seed in make_ffhq.SEEDS])
+    w = jax.vmap(lambda one: gen.map(params, one))(z)
+    np.testing.assert_allclose(w[:, :8], golden["w"], atol=2e-5)
+    pictures = render(gen, params, {"w": w})
+    coarse = [make_ffhq.coarse(one) for one in pictures]
+    np.testing.assert_allclose(coarse, golden["coarse"], atol=1e-4)
+    patches = [make_ffhq.patches(one) for one in pictures]
+    np.testing.assert_allclose(patches, golden["patches"], atol=1e-3)
+
+
+def test_ffhq_agrees_with_openvino_on_whole_pictures(ffhq: Pair) -> None:
+    pytest.importorskip("openvino")
+    gen, params = ffhq
+    mapping, synthesis = make_ffhq.networks()
+    z = np.stack([make_ffhq.latent(seed) for seed in range(10, 14)])
+    w = np.stack([mapping(one) for one in z])
+    np.testing.assert_allclose(
+        jax.vmap(lambda one: gen.map(params, one))(jnp.asarray(z)), w, atol=1e-4
+    )
+    for one, ours in zip(w, render(gen, params, {"w": w}), strict=True):
+        theirs = synthesis(one)
+        assert np.abs(theirs).max() > 0.5
+        np.testing.assert_allclose(ours, theirs, atol=1e-3, rtol=0)

@@ -1,0 +1,243 @@
+"""Building blocks against their definitions, against automatic gradients and against Pillow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from PIL import Image
+
+from jaxinv.nn.conv import Conv, backward_kernel, conv, freeze, frozen_conv, plain_conv
+from jaxinv.nn.depthwise import depthwise3x3
+from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
+from jaxinv.nn.resample import area_reduce, inverse_haar, resize
+from jaxinv.types import Array
+
+
+def normal(seed: int, *shape: int) -> Array:
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
+
+
+def close(a: Any, b: Any) -> None:
+    """Equal to float32 rounding of sums of the size that occur here."""
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * float(np.max(np.abs(b)) + 1))
+
+
+def both(ours: Callable[..., Array], theirs: Callable[..., Array], *args: Array) -> Any:
+    """Values of two functions, and their gradients by all arguments for one random cotangent."""
+
+    @jax.jit
+    def run(*args: Array) -> Any:
+        (a, pull_a), (b, pull_b) = jax.vjp(ours, *args), jax.vjp(theirs, *args)
+        g = jnp.sin(jnp.arange(a.size, dtype=jnp.float32)).reshape(a.shape)
+        return (a, b), (pull_a(g), pull_b(g))
+
+    return run(*args)
+
+
+# --- convolution ----------------------------------------------------------------------------------
+
+GEOMETRIES = [  # height, width, kernel, stride, padding
+    (8, 8, 3, 1, 1),
+    (9, 7, 3, 1, 1),
+    (10, 9, 3, 2, 1),
+    (7, 7, 1, 1, 0),
+    (8, 5, 2, 2, 0),
+    (6, 7, 3, 1, 2),
+    (11, 12, 5, 1, 2),
+    (31, 33, 11, 4, 2),
+    (34, 35, 11, 4, 2),
+]
+
+
+@pytest.mark.parametrize(("height", "width", "size", "stride", "padding"), GEOMETRIES)
+def test_frozen_convolution_is_the_plain_one_forwards_and_backwards(
+    height: int, width: int, size: int, stride: int, padding: int
+) -> None:
+    x, kernel = normal(0, height, width, 3), normal(1, size, size, 3, 4)
+
+    def frozen(x: Array, kernel: Array) -> Array:
+        return frozen_conv(x, kernel, backward_kernel(kernel), stride, padding)
+
+    def plain(x: Array, kernel: Array) -> Array:
+        return plain_conv(x, kernel, stride, padding)
+
+    (ours, theirs), (mine, reference) = both(frozen, plain, x, kernel)
+    np.testing.assert_array_equal(ours, theirs)
+    close(mine[0], reference[0])
+    assert not np.any(mine[1]), "the kernel is a constant"
+
+
+def test_convolution_is_a_cross_correlation_with_zero_padding() -> None:
+    x, kernel = normal(0, 4, 5, 2), normal(1, 3, 3, 2, 3)
+    padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
+    expected = np.empty((4, 5, 3))
+    for i in range(4):
+        for j in range(5):
+            expected[i, j] = np.einsum("yxc,yxco->o", padded[i : i + 3, j : j + 3], kernel)
+    close(conv(x, kernel, None), expected)
+
+
+def test_lanes_share_one_ordinary_convolution() -> None:
+    x, kernel = normal(0, 3, 8, 8, 2), normal(1, 3, 3, 2, 4)
+    backward = backward_kernel(kernel)
+
+    def energy(one: Array) -> Array:
+        return jnp.sum(jnp.square(conv(one, kernel, backward, padding=1)))
+
+    together = jax.vmap(jax.grad(energy))
+    close(together(x), jnp.stack([jax.grad(energy)(one) for one in x]))
+    text = jax.jit(together).lower(x).as_text()
+    assert text.count("feature_group_count = 1") == text.count("stablehlo.convolution(") == 2
+
+
+def test_freeze_mirrors_the_convolution_kernels_only() -> None:
+    kernel = normal(0, 3, 3, 2, 4)
+    params = {
+        "a": {"kernel": kernel, "bias": jnp.zeros(4)},
+        "b": {"c": {"kernel": jnp.ones((5, 6))}},
+        "d": {"e": {"kernel": kernel}},
+    }
+    frozen = freeze(params)
+    assert jax.tree.structure(frozen) == jax.tree.structure(
+        {"a": {"backward": 0}, "d": {"e": {"backward": 0}}}
+    )
+    np.testing.assert_array_equal(
+        frozen["a"]["backward"][0, 2, 3, 1], params["a"]["kernel"][2, 0, 1, 3]
+    )
+
+
+def test_layer_uses_the_backward_kernel_that_it_is_given() -> None:
+    layer, x = Conv(4), normal(0, 6, 6, 3)
+    params = {"kernel": normal(1, 3, 3, 3, 4), "bias": jnp.zeros(4)}
+    expected = jax.eval_shape(layer.init, jax.random.key(0), x)["params"]
+    assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, expected)
+
+    def gradient(frozen: dict) -> Array:
+        run: Any = partial(layer.apply, {"params": params, "frozen": frozen})
+        return jax.grad(lambda x: jnp.sum(jnp.sin(run(x))))(x)
+
+    close(gradient({"backward": backward_kernel(params["kernel"])}), gradient({}))
+    assert not np.any(gradient({"backward": jnp.zeros((3, 3, 4, 3))}))
+
+
+# --- depthwise ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 4), (5, 7, 3), (1, 2, 1)])
+def test_depthwise_is_lax_depthwise_forwards_and_backwards(shape: tuple[int, int, int]) -> None:
+    x, kernel = normal(0, *shape), normal(1, 3, 3, shape[-1])
+
+    def grouped(x: Array, kernel: Array) -> Array:
+        out = lax.conv_general_dilated(
+            x[None],
+            kernel[:, :, None],
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            feature_group_count=shape[-1],
+        )
+        return out[0]
+
+    values, gradients = both(depthwise3x3, grouped, x, kernel)
+    close(*values)
+    jax.tree.map(close, *gradients)
+
+
+# --- change of resolution -------------------------------------------------------------------------
+
+
+def test_inverse_haar_is_its_definition() -> None:
+    x = normal(0, 3, 4, 8)
+    low, rows, columns, both = np.split(np.asarray(x), 4, axis=-1)
+    out = np.asarray(inverse_haar(x))
+    assert out.shape == (6, 8, 2)
+    for a in (0, 1):
+        for b in (0, 1):
+            signed = low + (-1) ** a * rows + (-1) ** b * columns + (-1) ** (a + b) * both
+            close(out[a::2, b::2], 0.5 * signed)
+
+
+def test_inverse_haar_is_orthogonal_and_its_low_band_is_the_reduced_image() -> None:
+    x = normal(0, 5, 3, 12)
+    jacobian = np.stack([inverse_haar(one.reshape(1, 1, 4)).ravel() for one in jnp.eye(4)])
+    close(jacobian @ jacobian.T, np.eye(4))
+    close(area_reduce(inverse_haar(x), (5, 3)), 0.5 * x[..., :3])
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((12, 12), 4), ((12, 12), 5), ((7, 7), 6), ((8, 12), (4, 6)), ((9, 10), (4, 10)), ((5, 5), 1)],
+)
+def test_area_reduction_averages_what_every_cell_covers(
+    shape: tuple[int, int], size: int | tuple[int, int]
+) -> None:
+    x = normal(0, *shape, 2)
+    rows, columns = (size, size) if isinstance(size, int) else size
+    fine = np.repeat(np.repeat(np.asarray(x, np.float64), rows, 0), columns, 1)
+    expected = fine.reshape(rows, shape[0], columns, shape[1], 2).mean((1, 3))
+    close(area_reduce(x, size), expected)
+
+
+def test_area_reduction_to_the_own_size_changes_nothing() -> None:
+    x = normal(0, 5, 6, 3)
+    np.testing.assert_array_equal(area_reduce(x, (5, 6)), x)
+
+
+@pytest.mark.parametrize("size", [9, (4, 7), (9, 2)])
+def test_area_reduction_refuses_to_enlarge(size: int | tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=r"area-reduce 8x6 to \d+x\d+; allowed: at most 8x6"):
+        area_reduce(normal(0, 8, 6, 3), size)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "method"),
+    [
+        ((12, 12), (4, 4), Image.Resampling.BOX),
+        ((12, 8), (3, 4), Image.Resampling.BOX),
+        ((8, 8), (16, 16), Image.Resampling.BICUBIC),
+        ((6, 9), (17, 20), Image.Resampling.BICUBIC),
+    ],
+)
+def test_resize_agrees_with_pillow(
+    shape: tuple[int, int], size: tuple[int, int], method: Image.Resampling
+) -> None:
+    x = normal(0, *shape, 1)
+    picture = Image.fromarray(np.asarray(x[..., 0])).resize((size[1], size[0]), method)
+    np.testing.assert_allclose(resize(x, size)[..., 0], np.asarray(picture), atol=2e-5)
+
+
+def test_resize_by_one_number_is_square() -> None:
+    x = normal(0, 6, 9, 2)
+    np.testing.assert_array_equal(resize(x, 4), area_reduce(x, (4, 4)))
+    assert resize(x, 7).shape == (7, 7, 2)
+
+
+# --- small layers ---------------------------------------------------------------------------------
+
+
+def test_linear_is_an_affine_map() -> None:
+    layer, x = Linear(4), normal(0, 2, 3)
+    params = {"kernel": normal(1, 3, 4), "bias": normal(2, 4)}
+    close(layer.apply({"params": params}, x), x @ params["kernel"] + params["bias"])
+    assert jax.eval_shape(layer.init, jax.random.key(0), x)["params"]["kernel"].shape == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("function", "values", "expected"),
+    [
+        (leaky_relu, [-2.0, 0.0, 3.0], [-0.4, 0.0, 3.0]),
+        (pixel_norm, [3.0, 4.0], [3 / 12.5**0.5, 4 / 12.5**0.5]),
+        (pixel_norm, [0.0, 0.0], [0.0, 0.0]),
+    ],
+)
+def test_activations(
+    function: Callable[[Array], Array], values: list[float], expected: list[float]
+) -> None:
+    np.testing.assert_allclose(function(jnp.asarray(values)), expected, rtol=1e-6)

@@ -1,0 +1,116 @@
+"""Two small generators for the tests: a random MobileStyleGAN, and a linear one."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.doctor import TINY
+from jaxinv.generators.base import Generator
+from jaxinv.loading import build, w_statistics
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.resample import area_reduce
+from jaxinv.spaces import STATISTICS
+from jaxinv.specs import GeneratorSpec
+from jaxinv.types import Array, Key, Params
+
+LINEAR = GeneratorSpec(
+    name="linear",
+    architecture="linear",
+    resolution=16,
+    z_dim=7,
+    w_dim=6,
+    rows=3,
+    styles=(6, 6, 6),
+    noise=(16,),
+)
+GRAIN = 0.1  # how strongly the noise map of the linear generator shows
+Pair = tuple[Generator, Params]
+
+
+@lru_cache
+def mobile() -> Pair:
+    """The generator of `jaxinv doctor` with random weights, ready for the engine."""
+    gen = build(TINY)
+    shapes = jax.eval_shape(gen.init, jax.random.key(0))
+    draws = np.random.default_rng(0)
+
+    def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> Array:
+        names = [part.key for part in path]
+        if names[-1] == "bias":  # modulations start at 1, as in a trained network
+            return jnp.full(leaf.shape, float("style" in names))
+        fan_in = float(np.prod(leaf.shape[:-1]))
+        variance = {"mapping": 1 / fan_in, "style": 0.1 / fan_in}
+        variance |= {"const": 1.0, "noise": 0.01, "depthwise": 1 / 9}
+        scale = np.sqrt(next((variance[name] for name in names if name in variance), 2 / fan_in))
+        return jnp.asarray(scale * draws.standard_normal(leaf.shape, np.float32))
+
+    params = jax.tree_util.tree_map_with_path(fill, shapes)
+    return gen, {**params, FROZEN: freeze(params), STATISTICS: w_statistics(gen, params)}
+
+
+@lru_cache
+def linear() -> Pair:
+    """A generator whose answers are known: w = z @ mix + shift and
+
+    image = base + sum over rows of basis[row] @ w[row] + GRAIN x noise.
+    """
+    gen = Generator(
+        spec=LINEAR,
+        init=_linear_params,
+        map=lambda params, z: z @ params["mapping"]["mix"] + params["mapping"]["shift"],
+        affine=lambda params, w: tuple(w),
+        draw=_linear_draw,
+        stored_noise=lambda params: (params["synthesis"]["noise"],),
+    )
+    params = _linear_params(jax.random.key(0))
+    return gen, {**params, STATISTICS: w_statistics(gen, params)}
+
+
+def _linear_params(key: Key) -> Params:
+    draws = np.random.default_rng(np.asarray(jax.random.key_data(key)))
+    side, rows, w_dim = LINEAR.resolution, LINEAR.rows, LINEAR.w_dim
+    scales = {
+        "mapping": {"mix": (1.0, (LINEAR.z_dim, w_dim)), "shift": (1.0, (w_dim,))},
+        "synthesis": {
+            "basis": (0.1, (rows, side, side, 3, w_dim)),
+            "base": (0.1, (side, side, 3)),
+            "noise": (1.0, (side, side)),
+        },
+    }
+    return {
+        part: {
+            name: jnp.asarray(scale * draws.standard_normal(shape), jnp.float32)
+            for name, (scale, shape) in table.items()
+        }
+        for part, table in scales.items()
+    }
+
+
+def _linear_draw(
+    params: Params, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int
+) -> Array:
+    tree = params["synthesis"]
+    (grain,) = noise or (tree["noise"],)
+    image = tree["base"] + jnp.einsum("rhwcd,rd->hwc", tree["basis"], jnp.stack(s))
+    return area_reduce(image + GRAIN * grain[..., None], size)
+
+
+def draw(pair: Pair, seed: int, count: int = 1) -> np.ndarray:
+    """Pictures [count, r, r, 3] of random z: targets that the generator can reach exactly."""
+    gen, params = pair
+    z = np.random.default_rng(seed).standard_normal((count, gen.spec.z_dim), np.float32)
+    return np.asarray(jax.jit(jax.vmap(lambda one: gen.synthesize(params, {"z": one})))(z))
+
+
+def solve_linear(image: np.ndarray, space: str) -> np.ndarray:
+    """The "w" or "w+" whose picture by the linear generator is closest to `image`."""
+    tree = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), linear()[1]["synthesis"])
+    basis = tree["basis"] if space == "w+" else tree["basis"].sum(0, keepdims=True)
+    matrix = np.moveaxis(basis, 0, -2).reshape(image.size, -1)
+    rest = image - tree["base"] - GRAIN * tree["noise"][..., None]
+    found = np.linalg.lstsq(matrix, rest.ravel(), rcond=None)[0]
+    return found.reshape(-1, LINEAR.w_dim) if space == "w+" else found
