@@ -1,0 +1,230 @@
+"""What presets may say: every impossible combination is refused when it is made, by name."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import pytest
+
+from jaxinv import spaces, stages
+from jaxinv.features.trunks import NETS as TRUNKS
+from jaxinv.presets import PRESETS
+from jaxinv.solvers.first_order import TRANSFORMS
+from jaxinv.solvers.lbfgs import Options
+from jaxinv.specs import (
+    GeneratorSpec,
+    InitSpec,
+    Jitter,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Stop,
+    Term,
+    Variable,
+    View,
+    labels,
+)
+from jaxinv.vocabulary import CODECS, HOOKS, LAYERS, OPTIONS, SPACES
+
+MSE = Term("mse")
+W, WPLUS = Variable("w"), Variable("w+")
+NOISE = Variable("noise", init=InitSpec("stored"))
+LBFGS = SolverSpec("lbfgs")
+
+
+def stage(*variables: Variable, **others: Any) -> Stage:
+    return Stage(**{"variables": variables or (W,), "terms": (MSE,), "steps": 5, **others})
+
+
+def preset(*stages: Stage, **others: Any) -> Preset:
+    return Preset(**{"name": "p", "stages": stages, "summary": "", "reference": "", **others})
+
+
+# Each line: how to make something that cannot be, and what the message must say.
+REFUSED: list[tuple[Callable[[], Any], str]] = [
+    (lambda: Schedule("linear"), "unknown schedule 'linear'; allowed: constant, nv_ramp"),
+    (lambda: Schedule("nv_ramp", rise=0), "rise must be above 0.0"),
+    (lambda: Schedule("nv_ramp", fall=float("nan")), "fall must be above 0.0"),
+    (lambda: View(4), "view size must be a whole number of at least 8, got 4"),
+    (lambda: View(12.5), "whole number"),  # pyright: ignore[reportArgumentType]
+    (lambda: View(crop=(0.5, 0, 0.6, 1)), r"crop .* must lie in \[0, 1\]"),
+    (lambda: View(crop=(0, -0.1, 0.5, 0.5)), "must lie in"),
+    (lambda: View(crop=(0, 0, 0, 1)), "must lie in"),
+    (lambda: Term("ssim"), "unknown term 'ssim'; allowed: mse, l1, lpips"),
+    (lambda: Term("mse", float("nan")), "weight of term 'mse' must be at least 0.0"),
+    (lambda: Term("mse", -1), "must be at least 0.0 and finite, got -1"),
+    (lambda: Term("mse", float("inf")), "finite, got inf"),
+    (lambda: Term("mse", reduction="median"), "unknown reduction 'median'; allowed: mean, sum"),
+    (lambda: Term("lpips"), "unknown net of term 'lpips' 'None'; allowed: alexnet, vgg16"),
+    (lambda: Term("lpips", net="squeeze"), "'squeeze'; allowed: alexnet, vgg16"),
+    (lambda: Term("lpips", net="vgg16", layers=("conv1_1",)), "'lpips' takes no layers"),
+    (lambda: Term("features", net="alexnet"), "needs layers; allowed: conv1, relu1"),
+    (lambda: Term("features", net="alexnet", layers=("conv9",)), "'conv9'; allowed: conv1, relu1"),
+    (lambda: Term("mse", net="vgg16"), "term 'mse' takes no net, got 'vgg16'"),
+    (lambda: Term("mse", variable="w"), "term 'mse' takes no variable"),
+    (lambda: Term("mse", margin=0.1), "term 'mse' takes no margin"),
+    (lambda: Term("gaussian"), "unknown variable of term 'gaussian' 'None'; allowed: z, w"),
+    (lambda: Term("gaussian", variable="theta"), "'theta'; allowed: z, w, w"),
+    (lambda: Term("gaussian", variable="w", margin=-1), "margin must be at least 0.0"),
+    (lambda: Term("gaussian", variable="w", rows=(0, 1)), "takes no rows"),
+    (lambda: Term("gaussian", variable="w+", rows=(2, 2)), "term rows must be .*0 <= first < last"),
+    (lambda: Term("gaussian", variable="w", view=View(64)), "takes no view"),
+    (lambda: Term("gaussian", variable="w", reduction="sum"), "takes no reduction"),
+    (lambda: Term("row_spread", variable="w"), r"'w'; allowed: w\+"),
+    (lambda: Term("noise_autocorrelation", variable="noise"), "takes no variable"),
+    (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: mean, prior"),
+    (lambda: InitSpec(spread=-1), "init spread must be at least 0.0"),
+    (lambda: Variable("p"), r"unknown space 'p'; allowed: z, w, w\+, s, noise"),
+    (lambda: Variable("w", codec="tanh"), "unknown codec 'tanh'; allowed: identity, whiten"),
+    (lambda: Variable("z", codec="whiten"), r"codec 'whiten' of 'z'; allowed: w, w\+"),
+    (lambda: Variable("noise"), "start of 'noise' 'mean'; allowed: stored, prior, previous"),
+    (
+        lambda: Variable("w", init=InitSpec("stored")),
+        "start of 'w' 'stored'; allowed: mean, prior, previous",
+    ),
+    (lambda: Variable("w", tie=(0, 0)), r"tie of 'w'; allowed: w\+"),
+    (lambda: Variable("s", freeze=(0, 1)), r"freeze of 's'; allowed: w\+"),
+    (lambda: Variable("w+", tie=(0, 2)), r"every code from 0 to its largest, got \(0, 2\)"),
+    (lambda: Variable("w+", tie=(-1, 0)), "every code from 0"),
+    (lambda: Variable("w+", freeze=(3, 2)), "freeze must be"),
+    (lambda: SolverSpec("newton"), "unknown solver 'newton'; allowed: adam, sgd"),
+    (lambda: SolverSpec(learning_rate=0), "learning rate must be above 0.0"),
+    (lambda: SolverSpec(learning_rate=float("nan")), "learning rate"),
+    (lambda: SolverSpec("sgd", options=(("momentum", 0.9),)), "option of solver 'sgd' 'momentum'"),
+    (lambda: SolverSpec("lbfgs", options=(("rate", 1),)), "'rate'; allowed: history, warmup"),
+    (lambda: SolverSpec("lbfgs", options=(("history", 0),)), "lbfgs history must be .* least 1"),
+    (lambda: SolverSpec("lbfgs", options=(("warmup", 2.5),)), "lbfgs warmup must be a whole"),
+    (lambda: SolverSpec("lbfgs", schedule=Schedule("cosine")), "'cosine'; allowed: constant"),
+    (lambda: Jitter(-1), "jitter scale"),
+    (lambda: stage(steps=0), "steps must be a whole number of at least 1, got 0"),
+    (lambda: stage(steps=2.5), "steps must be a whole number"),
+    (lambda: stage(variables=()), "at least one variable; allowed: z, w"),
+    (lambda: stage(W, WPLUS), r"variables w, w\+; allowed: one of z, w, w\+, s, and noise"),
+    (lambda: stage(NOISE, NOISE), "variables noise, noise; allowed: one of"),
+    (lambda: stage(terms=()), "at least one image term: mse, l1, lpips, features"),
+    (lambda: stage(terms=(Term("weave"),)), "at least one image term"),
+    (lambda: stage(keep="first"), "unknown keep 'first'; allowed: best, last"),
+    (lambda: stage(hooks=("sphere",)), "unknown hook 'sphere'; allowed: standardise_noise"),
+    (lambda: stage(hooks=("standardise_noise",)), "needs a free 'noise'; free: w"),
+    (lambda: stage(terms=(MSE, Term("noise_autocorrelation"))), "needs a free 'noise'; free: w"),
+    (lambda: stage(terms=(MSE, Term("gaussian", variable="z"))), "needs a free 'z'; free: w"),
+    (lambda: stage(Variable("z"), jitter=Jitter()), r"jitter needs a free 'w' or 'w\+'; free: z"),
+    (lambda: stage(stop=Stop("l1", 1.0)), "unknown stop term 'l1'; allowed: mse"),
+    (lambda: stage(solver=LBFGS, jitter=Jitter()), "jitter with solver 'lbfgs'; allowed with"),
+    (lambda: stage(solver=LBFGS, keep="last"), "keep 'last' with solver 'lbfgs'"),
+    (
+        lambda: stage(NOISE, solver=LBFGS, hooks=("standardise_noise",)),
+        "hooks with solver 'lbfgs'; allowed with: adam",
+    ),
+    (preset, "preset 'p' has no stages"),
+    (lambda: preset(stage(), restarts=0), "restarts must be a whole number of at least 1"),
+    (lambda: preset(stage(NOISE)), "preset 'p', stage 1 frees no code; allowed: z, w"),
+    (
+        lambda: preset(stage(Variable("w", init=InitSpec("previous")))),
+        "stage 1 starts at 'previous', but it is the first",
+    ),
+    (
+        lambda: preset(stage(WPLUS), stage(Variable("w", init=InitSpec("previous")))),
+        r"space after 'w\+' .*stage 2\) 'w'; allowed: w\+, s",
+    ),
+    (lambda: GeneratorSpec("g", "a", 4, 8), "resolution must be a whole number of at least 8"),
+    (lambda: GeneratorSpec("g", "a", 8, 0), "z_dim must be a whole number of at least 1"),
+    (lambda: GeneratorSpec("g", "a", 8, 8, 8, 2, styles=(4,)), "styles has 1 entries; .* 0 or 2"),
+]
+
+
+@pytest.mark.parametrize(("make", "told"), REFUSED, ids=[told for _, told in REFUSED])
+def test_impossible_combinations_are_refused(make: Callable[[], Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        make()
+
+
+def test_what_is_possible_is_allowed() -> None:
+    first = stage(
+        Variable("w", codec="whiten"),
+        Variable("noise", init=InitSpec("prior")),
+        terms=(
+            Term("lpips", net="vgg16", view=View(64, crop=(0.1, 0.2, 0.9, 0.8))),
+            Term("noise_autocorrelation", 1e5),
+            Term("gaussian", variable="noise", margin=0.5),
+        ),
+        hooks=("standardise_noise",),
+        jitter=Jitter(),
+        keep="last",
+        stop=Stop("lpips-vgg16@64", 0.1),
+    )
+    second = stage(
+        Variable("w+", init=InitSpec("previous"), tie=(0, 0, 1), freeze=(0, 1)),
+        terms=(MSE, Term("row_spread", variable="w+", rows=(0, 2))),
+        solver=LBFGS,
+    )
+    third = stage(replace(NOISE, init=InitSpec("previous")))
+    made = preset(first, second, third)
+    assert (made.steps, made.nets) == (15, ("vgg16",))
+    assert second.spaces == ("w+",)
+
+
+def test_labels_tell_terms_apart() -> None:
+    view = View(64)
+    terms = (
+        MSE,
+        Term("lpips", net="vgg16", view=view),
+        Term("mse", view=view),
+        Term("mse", view=replace(view, crop=(0.0, 0.0, 0.5, 0.5))),
+        Term("gaussian", variable="w"),
+        MSE,
+        MSE,
+    )
+    expected = ("mse", "lpips-vgg16@64", "mse@64", "mse@64#2", "gaussian-w", "mse#2", "mse#3")
+    assert labels(terms) == expected
+
+
+def test_specs_are_values() -> None:
+    assert preset(stage()) == preset(stage(), notes="another remark")
+    assert hash(preset(stage())) == hash(preset(stage()))
+    assert preset(stage()) != preset(stage(steps=6))
+    with pytest.raises(FrozenInstanceError):
+        MSE.weight = 2.0  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (GeneratorSpec("dcgan", "a", 64, 100), ("z",)),
+        (GeneratorSpec("gan", "a", 64, 8, 8, 2), ("z", "w", "w+")),
+        (GeneratorSpec("gan", "a", 64, 8, 8, 1, styles=(4,), noise=(4,)), SPACES),
+    ],
+)
+def test_a_generator_has_the_spaces_of_its_parts(
+    spec: GeneratorSpec, expected: tuple[str, ...]
+) -> None:
+    assert spec.spaces == expected
+
+
+# --- every word has a meaning ---------------------------------------------------------------------
+
+
+def test_words_are_those_that_the_library_knows() -> None:
+    assert set(spaces.SPACES) == set(SPACES)
+    assert set(spaces.CODECS) == set(CODECS)
+    assert set(stages.HOOKS) == set(HOOKS)
+    assert {name: net.layers for name, net in TRUNKS.items()} == LAYERS
+
+
+def test_options_are_those_that_the_solvers_take() -> None:
+    assert set(OPTIONS) == {*TRANSFORMS, "lbfgs"}
+    assert set(OPTIONS["lbfgs"]) == set(Options._fields) - {"rate"}
+    for name, transform in TRANSFORMS.items():
+        taken = inspect.signature(transform).parameters
+        assert set(OPTIONS[name]) <= set(taken), name
+
+
+def test_presets_say_what_they_are() -> None:
+    for name, made in PRESETS.items():
+        assert made.name == name
+        assert made.summary
+        assert made.reference
