@@ -1,0 +1,1 @@
+"""Measurements, started by hand: `python -m tests.benchmarks NAME`. No test runs them."""
