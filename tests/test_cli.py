@@ -16,9 +16,10 @@ import jaxinv
 from jaxinv import cli, images
 from jaxinv.cli import DONE, SOME_FAILED, UNFINISHED, USAGE, main
 from jaxinv.latents import save_latents
-from jaxinv.zoo import ZOO, is_present
+from jaxinv.zoo import ZOO
 from tests.awkward import write_awkward_folder
 from tests.offline import go_offline, quicken, read_results, save_weights, tiny_params, write_photos
+from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
 PORTRAIT = ROOT / "notebooks" / "photos" / "astronaut.png"
@@ -252,17 +253,11 @@ def test_render_refuses_what_the_generator_cannot_draw(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-needs_weights = pytest.mark.skipif(
-    os.environ.get("CI") != "true" and not all(is_present(name) for name in ZOO),
-    reason="needs `jaxinv pull ffhq lpips landmarks`",
-)
-
-
 @pytest.mark.slow
-@needs_weights
 def test_a_folder_of_thirty_awkward_files_with_the_real_generator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    need(*ZOO)
     quicken(monkeypatch)
     face = images.to_uint8(images.resize(images.read_photo(PORTRAIT).pixels[FACE], 128))
     kinds = write_awkward_folder(tmp_path / "in", face)

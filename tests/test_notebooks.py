@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,17 +12,13 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from jaxinv.zoo import ZOO, is_present
+from jaxinv.zoo import ZOO
+from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # Jupyter's own threads warn as they like; the cells may not.
 STRICT = "import warnings\nwarnings.simplefilter('error')"
-
-needs_weights = pytest.mark.skipif(
-    os.environ.get("CI") != "true" and not all(is_present(name) for name in ZOO),
-    reason="needs `jaxinv pull ffhq lpips landmarks`",
-)
 
 
 def read(path: Path) -> nbformat.NotebookNode:
@@ -55,9 +50,9 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
 
 
 @pytest.mark.slow
-@needs_weights
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
+    need(*ZOO)
     notebook = read(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     folder = str(workplace / "notebooks")
@@ -70,8 +65,8 @@ def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
 
 
 @pytest.mark.slow
-@needs_weights
 def test_the_python_of_the_readme_runs(workplace: Path) -> None:
+    need(*ZOO)
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     small = re.sub(r"size=\d+", "size=64", code).replace(
         ', preset="quick"', ', preset="quick", steps=2'
