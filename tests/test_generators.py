@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv import loading
 from jaxinv.generators.base import convert
 from jaxinv.generators.mobilestylegan import build
 from jaxinv.latents import fit_latents
-from jaxinv.loading import load_generator
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.resample import area_reduce
 from jaxinv.rendering import render
@@ -173,7 +173,9 @@ def test_gradients_with_and_without_backward_kernels_agree() -> None:
 @pytest.fixture(scope="module")
 def ffhq() -> Pair:
     need("ffhq")
-    return load_generator("ffhq")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "use_compilation_cache", lambda: None)
+        return loading.load_generator("ffhq")
 
 
 def test_ffhq_draws_the_golden_pictures(ffhq: Pair) -> None:

@@ -1,0 +1,298 @@
+"""Terms of the objective: closed forms, views, masks, and every net run once."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv.losses import (
+    FAINT,
+    Sample,
+    average,
+    evaluate,
+    image_term,
+    look,
+    noise_autocorrelation,
+    observe,
+    variable_term,
+    weave,
+)
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.resample import area_reduce
+from jaxinv.specs import Term, View
+from jaxinv.types import Array
+from tests.offline import random_net
+
+LPIPS = Term("lpips", net="alexnet")
+FEATURES = Term("features", net="alexnet", layers=("conv2", "relu4"))
+PIXELS = (Term("mse"), Term("l1"))
+SIDE = 40
+
+
+def picture(seed: int, *shape: int) -> Array:
+    shape = shape or (SIDE, SIDE, 3)
+    return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, shape), jnp.float32)
+
+
+@lru_cache
+def nets() -> dict[str, Any]:
+    with jax.ensure_compile_time_eval():  # also when first called while something is traced
+        params = jax.tree.map(jnp.asarray, random_net("alexnet"))
+        return {"alexnet": {**params, FROZEN: freeze(params)}}
+
+
+def distance(term: Term, ours: Array, theirs: Array, mask: Array | None = None) -> Array:
+    seen = (observe((term,), nets(), ours), observe((term,), nets(), theirs))
+    return image_term(term, nets(), seen, mask)
+
+
+def sample(codes: dict[str, Any], image: Array | None = None) -> Sample:
+    return Sample(codes, codes, picture(0) if image is None else image, {})
+
+
+# --- distances between images ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("term", [*PIXELS, LPIPS, FEATURES], ids=lambda term: term.name)
+def test_distances_are_0_only_at_the_target_and_symmetric(term: Term) -> None:
+    a, b = picture(0), picture(1)
+    measure = jax.jit(lambda a, b: distance(term, a, b))
+    assert 0 <= measure(a, a) < 1e-12
+    assert measure(a, b) > 1e-3
+    np.testing.assert_allclose(measure(a, b), measure(b, a), rtol=1e-6)
+
+
+@pytest.mark.parametrize("term", [*PIXELS, LPIPS, FEATURES], ids=lambda term: term.name)
+def test_gradients_are_finite_where_features_vanish(term: Term) -> None:
+    gradient = jax.jit(jax.grad(lambda a, b: distance(term, a, b)))
+    black, grey = -jnp.ones((SIDE, SIDE, 3)), jnp.zeros((SIDE, SIDE, 3))
+    for a, b in ((black, black), (black, grey), (picture(0), picture(0)), (black, picture(0))):
+        assert np.all(np.isfinite(gradient(a, b)))
+    assert np.any(gradient(picture(0), picture(1)) != 0)
+
+
+@pytest.mark.parametrize(("name", "expected"), [("mse", 0.25), ("l1", 0.5)])
+def test_pixel_distances_of_a_constant_difference(name: str, expected: float) -> None:
+    image = picture(0)
+    np.testing.assert_allclose(distance(Term(name), image, image + 0.5), expected, rtol=1e-5)
+    total = distance(Term(name, reduction="sum"), image, image + 0.5)
+    np.testing.assert_allclose(total, expected * SIDE * SIDE, rtol=1e-5)
+
+
+def test_feature_distance_is_the_mean_square_of_the_taps() -> None:
+    a, b = picture(0), picture(1)
+    mine, other = (observe((FEATURES,), nets(), x).popitem()[1] for x in (a, b))
+    assert set(mine) == {"conv2", "relu4"}
+    expected = sum(np.mean(np.square(mine[layer] - other[layer])) for layer in mine)
+    np.testing.assert_allclose(distance(FEATURES, a, b), expected, rtol=1e-5)
+
+
+def test_lpips_is_its_equation() -> None:
+    a, b = picture(0), picture(1)
+    mine, other = (observe((LPIPS,), nets(), x).popitem()[1] for x in (a, b))
+    expected = 0.0
+    for index, layer in enumerate(sorted(mine)):
+        x, y = (np.asarray(taps[layer], np.float64) for taps in (mine, other))
+        x, y = (f / (np.linalg.norm(f, axis=-1, keepdims=True) + 1e-10) for f in (x, y))
+        head = np.asarray(nets()["alexnet"][f"lin{index}"])
+        expected += np.mean(np.square(x - y) @ head)
+    np.testing.assert_allclose(distance(LPIPS, a, b), expected, rtol=1e-5)
+
+
+# --- views and masks ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("crop", "rows", "columns"),
+    [
+        (None, (0, 10), (0, 10)),
+        ((0.0, 0.5, 0.5, 0.5), (0, 5), (5, 10)),
+        ((0.3, 0.2, 0.7, 0.3), (3, 10), (2, 5)),
+        ((0.35, 0.0, 0.65, 1.0), (4, 10), (0, 10)),  # edges are rounded, so that halves fit
+    ],
+)
+def test_crops_are_fractions_of_the_image(
+    crop: Any, rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    image = picture(0, 10, 10, 3)
+    expected = image[slice(*rows), slice(*columns)]
+    np.testing.assert_array_equal(look(image, View(crop=crop)), expected)
+
+
+def test_views_reduce_the_shorter_side_and_never_enlarge() -> None:
+    image = picture(0)
+    np.testing.assert_array_equal(look(image, View(16)), area_reduce(image, 16))
+    np.testing.assert_array_equal(look(image, View(64)), image)
+    oblong = look(image, View(8, crop=(0, 0, 0.5, 1)))
+    np.testing.assert_array_equal(oblong, area_reduce(image[:20], (8, 16)))
+
+
+def test_what_is_outside_the_view_does_not_matter() -> None:
+    term = Term("mse", view=View(8, crop=(0, 0, 0.5, 0.5)))
+    a, b = picture(0), picture(1)
+    elsewhere = b.at[20:].add(5.0).at[:, 20:].add(5.0)
+    np.testing.assert_array_equal(distance(term, a, elsewhere), distance(term, a, b))
+    assert distance(term, a, b.at[3, 3].add(1.0)) != distance(term, a, b)
+
+
+@pytest.mark.parametrize("view", [View(), View(20), View(crop=(0, 0, 0.5, 1))])
+@pytest.mark.parametrize("name", ["mse", "l1"])
+def test_what_is_masked_out_does_not_matter(name: str, view: View) -> None:
+    term, a, b = Term(name, view=view), picture(0), picture(1)
+    mask = jnp.zeros((SIDE, SIDE, 1)).at[:, :16].set(1.0)
+    hidden = b.at[:, 16:].add(3.0)
+    np.testing.assert_allclose(distance(term, a, hidden, mask), distance(term, a, b, mask))
+    assert distance(term, a, b.at[2, 2].add(1.0), mask) != distance(term, a, b, mask)
+    gradient = jax.grad(lambda a: distance(term, a, b, mask))(a)
+    assert not np.any(gradient[:, 16:])
+
+
+def test_masks_weigh_and_a_mask_of_ones_changes_nothing() -> None:
+    values, ones = picture(0, 6, 6), jnp.ones((6, 6, 1))
+    mask = jnp.asarray([1.0, 3.0, 0.0, 0.0, 0.0, 0.0])[:, None, None] * ones
+    expected = (values[0].mean() + 3 * values[1].mean()) / 4
+    np.testing.assert_allclose(average(values, mask, View(), "mean"), expected, rtol=1e-5)
+    for reduction in ("mean", "sum"):
+        plain = average(values, None, View(), reduction)
+        np.testing.assert_allclose(average(values, ones, View(), reduction), plain, rtol=1e-5)
+
+
+def test_masks_reach_the_taps_of_nets() -> None:
+    a, b = picture(0), picture(1)
+    half = jnp.zeros((SIDE, SIDE, 1)).at[:, :20].set(1.0)
+    whole, part, none = (distance(LPIPS, a, b, mask) for mask in (None, half, jnp.zeros_like(half)))
+    assert part != whole
+    assert none == 0
+
+
+# --- every net once -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(False, 5), (True, 10)])
+def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
+    terms = (LPIPS, FEATURES, Term("mse"), Term("lpips", 0.5, net="alexnet", reduction="sum"))
+    target = observe(terms, nets(), picture(1))
+    assert set(target) == {"alexnet|None|None", "pixels|None|None"}
+
+    def loss(weights: Any, image: Array) -> Array:
+        mine = Sample({}, {}, image, observe(terms, weights, image))
+        return evaluate(terms, weights, mine, target, None)[0]
+
+    run = jax.jit(jax.grad(loss, argnums=1) if slope else loss)
+    compiled = run.lower(nets(), picture(0)).compile().as_text() or ""
+    assert compiled.count(" convolution(") == expected
+
+
+def test_terms_with_other_views_look_again() -> None:
+    terms = (LPIPS, Term("lpips", net="alexnet", view=View(32)))
+    assert len(observe(terms, nets(), picture(0))) == 2
+
+
+# --- the sum --------------------------------------------------------------------------------------
+
+
+def test_every_term_counts_once_with_its_weight_and_reports_without() -> None:
+    left, right = (View(crop=(0.0, at, 1.0, 0.5)) for at in (0.0, 0.5))
+    terms = (
+        Term("mse", 2.0, view=left),
+        Term("mse", 3.0, view=right),
+        Term("gaussian", 5.0, variable="w"),
+        Term("l1", 0.0),
+    )
+    a, b = picture(0), picture(0).at[:, 20:].add(0.5)
+    mine = Sample({"w": jnp.asarray([1.0, -3.0])}, {}, a, observe(terms, {}, a))
+    total, values = evaluate(terms, {}, mine, observe(terms, {}, b), None)
+    assert set(values) == {"mse", "mse#2", "gaussian-w", "l1"}
+    found = [values[name] for name in ("mse", "mse#2", "gaussian-w", "l1")]
+    np.testing.assert_allclose(found, [0, 0.25, 5, 0.25], rtol=1e-5)
+    np.testing.assert_allclose(total, 3 * 0.25 + 5 * 5, rtol=1e-5)
+
+
+# --- penalties ------------------------------------------------------------------------------------
+
+
+def direct(noise: np.ndarray) -> float:
+    """The sum written out: products of neighbours, wrapping around, at all levels down to 8 px."""
+    total, level = 0.0, noise.astype(np.float64)
+    while True:
+        side = len(level)
+        for dy, dx in ((0, 1), (1, 0)):
+            shifted = level[(np.arange(side) - dy) % side][:, (np.arange(side) - dx) % side]
+            total += np.mean(level * shifted) ** 2
+        if side <= 8:
+            return float(total)
+        level = level.reshape(side // 2, 2, side // 2, 2).mean((1, 3))
+
+
+@pytest.mark.parametrize("sides", [(4,), (8,), (64,), (4, 16, 32)])
+def test_noise_autocorrelation_is_its_sum(sides: tuple[int, ...]) -> None:
+    maps = tuple(picture(i, side, side) + 0.2 for i, side in enumerate(sides))
+    expected = sum(direct(np.asarray(one)) for one in maps)
+    np.testing.assert_allclose(noise_autocorrelation(maps), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("noise", "expected"),
+    [
+        (np.full((32, 32), 0.5), 3 * 2 * 0.25**2),  # three levels, two directions
+        (np.indices((32, 32)).sum(0) % 2 * 2.0 - 1, 2),  # a chessboard vanishes in the averages
+        (np.indices((4, 4))[0] % 2 * 2.0 - 1, 2),
+        (np.zeros((16, 16)), 0),
+    ],
+)
+def test_noise_autocorrelation_in_closed_cases(noise: np.ndarray, expected: float) -> None:
+    found = noise_autocorrelation((jnp.asarray(noise, jnp.float32),))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("term", "code", "expected"),
+    [
+        (Term("gaussian", variable="w"), [3.0, -4.0], 12.5),
+        (Term("gaussian", variable="w", margin=3.5), [3.0, -4.0], 0.125),
+        (Term("gaussian", variable="w+"), [[1.0, 1.0], [3.0, 3.0]], 5),
+        (Term("gaussian", variable="w+", rows=(1, 2)), [[1.0, 1.0], [3.0, 3.0]], 9),
+        (Term("row_spread", variable="w+"), [[1.0, 5.0], [3.0, 5.0]], 0.5),
+        (Term("row_spread", variable="w+", rows=(0, 1)), [[1.0, 5.0], [3.0, 5.0]], 0),
+    ],
+)
+def test_penalties_on_codes(term: Term, code: list, expected: float) -> None:
+    codes = {str(term.variable): jnp.asarray(code)}
+    np.testing.assert_allclose(variable_term(term, sample(codes)), expected, rtol=1e-6, atol=1e-9)
+
+
+def test_the_penalty_on_noise_takes_all_maps_together() -> None:
+    maps = (jnp.full((4, 4), 2.0), jnp.zeros((8, 8)))
+    found = variable_term(Term("gaussian", variable="noise"), sample({"noise": maps}))
+    np.testing.assert_allclose(found, 4 * 16 / 80, rtol=1e-6)
+
+
+@pytest.mark.parametrize("amplitude", [0.001, 0.005, 0.5])
+def test_weave_sees_a_regular_pattern(amplitude: float) -> None:
+    stripes = amplitude * (1 - 2 * (jnp.arange(64) % 2))
+    image = jnp.broadcast_to(stripes[None, :, None], (64, 64, 3))
+    faint = FAINT * np.tanh(4 * amplitude / (2 * FAINT))
+    np.testing.assert_allclose(weave(image), faint**2 / 3, rtol=1e-5)  # one of three bands
+    np.testing.assert_allclose(weave(image[:63, :63]), weave(image[:62, :62]), rtol=1e-5)
+
+
+def test_weave_forgives_edges_and_irregular_detail() -> None:
+    pattern = jnp.broadcast_to(0.01 * (1 - 2 * (jnp.arange(128) % 2))[:, None, None], (128, 128, 3))
+    grain = 0.01 * jnp.sign(picture(0, 128, 128, 3))
+    edge = jnp.zeros((128, 128, 3)).at[:, 63:].set(1.0)
+    assert weave(jnp.zeros((64, 64, 3))) == 0
+    for harmless in (grain, edge):
+        assert weave(harmless) < 0.02 * weave(pattern)
+
+
+def test_weave_looks_at_the_render_through_its_view() -> None:
+    image = picture(0, 64, 64, 3)
+    term = Term("weave", view=View(32))
+    np.testing.assert_array_equal(
+        variable_term(term, sample({}, image)), weave(area_reduce(image, 32))
+    )
