@@ -56,7 +56,8 @@ def verb_invert(options: argparse.Namespace) -> int:
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     ensure("lpips", *(["landmarks"] if aligned else []))
     done, failed = run(request, preset)
-    say(f"{done} images inverted, {failed} failed; see {Path(options.out) / 'report.html'}")
+    noun = "image" if done == 1 else "images"
+    say(f"{done} {noun} inverted, {failed} failed; see {Path(options.out) / 'report.html'}")
     return SOME_FAILED if failed else DONE
 
 
@@ -93,10 +94,14 @@ def pull(name: str) -> None:
 
     Raises `ValueError` for an unknown name, `Unfinished` when the files cannot be had.
     """
+    from jaxinv.zoo import ZOO, is_present
     from weights_convert import UnsafeFileError
     from weights_convert import pull as fetch
     from weights_convert.fetch import FetchError
 
+    if name in ZOO and not is_present(name):
+        archive = ZOO[name].archive
+        say(f"{name}: fetching {archive.filename}, {archive.size / 1e6:.0f} MB")
     try:
         for path in fetch(name, report=say):
             say(f"{name}: {path}")
@@ -108,7 +113,23 @@ def verb_pull(options: argparse.Namespace) -> int:
     """Fetch pretrained weights by name."""
     for name in options.names:
         pull(name)
+    for name in options.names:
+        measure(name)
     return DONE
+
+
+def measure(name: str) -> None:
+    """Measure a pulled generator's gradient axes for the default preset, once its nets are here."""
+    from jaxinv.zoo import ZOO, is_present
+
+    if not is_present("lpips") or all(out.kind != "generator" for out in ZOO[name].outputs):
+        return
+    from jaxinv.axes import with_axes
+    from jaxinv.inversion import find_preset
+    from jaxinv.loading import load_features, load_generator
+
+    preset = find_preset("default")
+    with_axes(*load_generator(name), preset, load_features(preset.nets), report=say)
 
 
 def verb_zoo(options: argparse.Namespace) -> int:
