@@ -55,9 +55,9 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     return line
 
 
-def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     """A fresh interpreter, in which every warning is an error."""
-    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    command = [sys.executable, "-W", "error", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -173,7 +173,7 @@ def test_help_and_version_need_no_jax(capsys: pytest.CaptureFixture[str]) -> Non
         "        main([*words, '--help'])\n"
         "print(sorted({'jax', 'numpy', 'flax', 'PIL', 'rich'} & set(sys.modules)))\n"
     )
-    done = python(code)
+    done = python("-c", code)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "[]"
     for verb in cli.VERBS:
@@ -188,9 +188,8 @@ def test_a_process_of_its_own_prints_plain_lines_and_no_warnings(
 ) -> None:
     (photos / "broken\n.png").write_bytes(b"GIF")
     del cache  # its folder is in the environment
-    code = "import sys; from jaxinv.cli import main; sys.exit(main())"
     arguments = ["invert", str(photos), "-o", str(tmp_path / "out"), "-g", "tiny"]
-    done = python(code, *arguments, "-p", "image2stylegan", "--steps", "2")
+    done = python("-m", "jaxinv", *arguments, "-p", "image2stylegan", "--steps", "2")
     assert done.returncode == SOME_FAILED
     report = tmp_path / "out" / "report.html"
     assert done.stdout == f"2 images inverted, 1 failed; see {report}\n"

@@ -1,0 +1,10 @@
+"""`python -m jaxinv`: the command line."""
+
+from __future__ import annotations
+
+import sys
+
+from jaxinv.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
