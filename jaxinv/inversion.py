@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.axes import with_axes
 from jaxinv.checks import check_choice, check_whole
 from jaxinv.loading import load_features
 from jaxinv.presets import PRESETS
@@ -148,8 +149,9 @@ def invert(
     for name, value in (("batch", batch), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, images.shape[1])
-    weights = Weights(params, nets if nets is not None else load_features(preset.nets))
-    check_weights(preset, *weights)
+    nets = load_features(preset.nets) if nets is None else nets
+    check_weights(preset, params, nets)
+    weights = Weights(with_axes(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
-    from jaxinv.types import Params
+    from jaxinv.types import Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "mobilestylegan": mobilestylegan.build
@@ -151,23 +151,24 @@ def w_statistics(gen: Generator, params: Params) -> Params:
 
 
 def cached_statistics(gen: Generator, params: Params) -> Params:
-    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights.
+    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
+    return remembered(f"w-{SAMPLES}-{SEED}", params["mapping"], lambda: w_statistics(gen, params))
+
+
+def remembered(label: str, content: Tree, compute: Callable[[], Params]) -> Params:
+    """`compute()`, kept in the cache folder under a hash of `label` and of the arrays of `content`.
 
     A file that is damaged is computed anew; a folder that cannot be written is done without.
     """
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(params["mapping"]):
+    digest = hashlib.sha256(label.encode())
+    for leaf in jax.tree.leaves(content):
         digest.update(np.asarray(leaf).tobytes())
-    path = (
-        checkpoints.cache_dir()
-        / "statistics"
-        / f"{digest.hexdigest()[:20]}-{SAMPLES}-{SEED}.safetensors"
-    )
+    path = checkpoints.cache_dir() / "statistics" / f"{digest.hexdigest()[:32]}.safetensors"
     try:
         return read_weights(path)[0]
     except (OSError, ValueError):
-        found = w_statistics(gen, params)
-    facts = {"format": "jaxinv", "schema": "1", "kind": "statistics"}
+        found = compute()
+    facts = {"format": "jaxinv", "schema": "1", "kind": "statistics", "label": label}
     facts["content_sha256"] = checkpoints.content_sha256(found)
     with suppress(OSError):
         checkpoints.save(path, found, facts)

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 LINE_EVERY = 10.0
 
 
+def announce(text: str) -> None:
+    """Print one line before any bar is shown."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 class Display:
     """`step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
 

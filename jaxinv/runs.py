@@ -19,6 +19,7 @@ import numpy as np
 
 from jaxinv import __version__, checkpoints, images
 from jaxinv.align import check_mode
+from jaxinv.axes import with_axes
 from jaxinv.doctor import version
 from jaxinv.folders import find_images
 from jaxinv.inversion import Inversion, default_batch, invert, with_steps
@@ -32,7 +33,7 @@ from jaxinv.outcome import (
     report_item,
     save_outcome,
 )
-from jaxinv.progress import Display
+from jaxinv.progress import Display, announce
 from jaxinv.report import ReportItem, write_report
 from jaxinv.requirements import check_preset
 
@@ -267,7 +268,9 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         "backend": jax.default_backend(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    return Job(request, preset, gen, params, load_features(names), out, facts)
+    nets = load_features(names)
+    params = with_axes(gen, params, preset, nets, report=announce)
+    return Job(request, preset, gen, params, nets, out, facts)
 
 
 def headline(job: Job) -> dict[str, object]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 STATISTICS = "statistics"
+TURNS = "turns"
 
 
 class Space(NamedTuple):
@@ -72,11 +73,21 @@ SPACES: dict[str, Space] = {
     ),
 }
 
+
+def _whitened(statistics: Params, w: Array) -> Array:
+    return ((w - statistics["mean"]) @ statistics["axes"]) / statistics["scales"]
+
+
+def _unwhitened(statistics: Params, u: Array) -> Array:
+    return statistics["mean"] + (u * statistics["scales"]) @ statistics["axes"].T
+
+
 CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
-    "whiten": Codec(
-        decode=lambda st, u: st["mean"] + (u * st["scales"]) @ st["axes"].T,
-        encode=lambda st, value: ((value - st["mean"]) @ st["axes"]) / st["scales"],
+    "whiten": Codec(decode=_unwhitened, encode=_whitened),
+    "eigen": Codec(
+        decode=lambda st, u: _unwhitened(st, jnp.einsum("rij,rj->ri", st[TURNS], u)),
+        encode=lambda st, value: jnp.einsum("rij,ri->rj", st[TURNS], _whitened(st, value)),
     ),
 }
 

@@ -207,9 +207,10 @@ class InitSpec:
 class Variable:
     """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
 
-    "whiten" expresses w in the principal axes of W, in standard deviations. `tie` gives, for every
-    row of W+, the index of the code that it uses, so that rows with the same index move together;
-    `freeze` keeps codes [first, last) at their initial value.
+    "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns each row
+    of whitened w+ into its gradient axes (see `axes`). `tie` gives, for every row of W+, the index
+    of the code that it uses, so that rows with the same index move together; `freeze` keeps codes
+    [first, last) at their initial value.
     """
 
     space: str
@@ -225,6 +226,10 @@ class Variable:
         check_choice(f"start of {self.space!r}", self.init.kind, (known, "prior", "previous"))
         if self.codec == "whiten" and self.space not in ("w", "w+"):
             raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
+        if self.codec == "eigen" and (self.space != "w+" or self.tie):
+            raise ValueError(
+                f"codec 'eigen' of {self.space!r}, tie {self.tie}; allowed: w+, untied"
+            )
         for name in ("tie", "freeze"):
             if getattr(self, name) and self.space != "w+":
                 raise ValueError(f"{name} of {self.space!r}; allowed: w+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CHAIN = ("z", "w", "w+", "s")
 SPACES = (*CHAIN, "noise")
-CODECS = ("identity", "whiten")
+CODECS = ("identity", "whiten", "eigen")
 INITS = ("mean", "prior", "stored", "previous")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")
 VARIABLE_TERMS = ("noise_autocorrelation", "gaussian", "row_spread")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable, View
 
-CODE = (Variable("w+", codec="whiten"),)
+CODE = (Variable("w+", codec="eigen"),)
 LIKENESS = (
     Term("mse", 2.0, view=View(512)),
     Term("lpips", 1.0, net="alexnet", view=View(256)),
@@ -13,17 +13,17 @@ LIKENESS = (
 # Without it, longer searches leave a fine weave on skin that a loss at 256 px cannot see.
 SMOOTH = (Term("weave", 1000.0, view=View(512)),)
 SOLVER = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
-REFERENCE = "this library: W+ in the principal axes of W, L-BFGS preconditioned by Adam"
+REFERENCE = "this library: L-BFGS preconditioned by Adam, in gradient axes (Wang & Ponce 2021)"
 
 QUICK = Preset(
     name="quick",
-    summary="whitened W+, pixels and LPIPS, 50 evaluations: a likeness",
+    summary="W+, pixels and LPIPS, 50 evaluations: a likeness",
     reference=REFERENCE,
     stages=(Stage(CODE, LIKENESS, steps=50, solver=SOLVER),),
 )
 DEFAULT = Preset(
     name="default",
-    summary="whitened W+, pixels and LPIPS, no weave, 100 evaluations: clearly the person",
+    summary="W+, pixels and LPIPS, no weave, 100 evaluations: clearly the person",
     reference=REFERENCE,
     stages=(Stage(CODE, (*LIKENESS, *SMOOTH), steps=100, solver=SOLVER),),
 )
