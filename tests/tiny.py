@@ -13,6 +13,7 @@ from jaxinv.generators.base import Generator
 from jaxinv.loading import build, w_statistics
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce
+from jaxinv.rendering import render
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Array, Key, Params
@@ -103,7 +104,7 @@ def draw(pair: Pair, seed: int, count: int = 1) -> np.ndarray:
     """Pictures [count, r, r, 3] of random z: targets that the generator can reach exactly."""
     gen, params = pair
     z = np.random.default_rng(seed).standard_normal((count, gen.spec.z_dim), np.float32)
-    return np.asarray(jax.jit(jax.vmap(lambda one: gen.synthesize(params, {"z": one})))(z))
+    return render(gen, params, {"z": z})
 
 
 def solve_linear(image: np.ndarray, space: str) -> np.ndarray:

@@ -1,0 +1,345 @@
+"""The solver zoo crossed with the problem zoo; line searches, lanes, schedules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from jaxinv.solvers.base import Eval, Solver, factor
+from jaxinv.solvers.first_order import TRANSFORMS, first_order
+from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.registry import build
+from jaxinv.specs import Schedule, SolverSpec
+from jaxinv.types import Array, Tree
+from tests.tiny import draw, linear, mobile, solve_linear
+
+KEY = jax.random.key(0)
+QUICK = {"xla_backend_optimization_level": 0}  # most of the time here is compilation
+Loss = Callable[[Any], Array]
+
+
+def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Eval]:
+    """Final state, and every evaluation with a leading axis [steps]."""
+
+    def fn(u: Tree, key: Array) -> tuple[Array, Any]:
+        del key
+        value = loss(u)
+        return value, (u, value)
+
+    @partial(jax.jit, compiler_options=QUICK)
+    def whole(u: Tree) -> Any:
+        def body(state: Any, step: Array) -> Any:
+            return solver.step(KEY, fn, state, step / steps)
+
+        return jax.lax.scan(body, solver.init(u), jnp.arange(steps))
+
+    return whole(u)
+
+
+# --- every solver on every problem ----------------------------------------------------------------
+
+
+class Problem(NamedTuple):
+    """A loss, where to start, its least value, where that is, and what part of the gap may be left.
+
+    `first` holds for solvers that see only gradients, `second` for those that learn curvature.
+    """
+
+    loss: Loss
+    start: Any
+    least: float
+    solution: Any
+    first: float
+    second: float
+
+
+def quadratic() -> Problem:
+    target = {"a": jnp.asarray([1.0, -2.0]), "b": (jnp.full((2, 2), 0.5),)}
+
+    def loss(u: Any) -> Array:
+        parts = jax.tree.map(lambda x, y: jnp.sum(jnp.square(x - y)), u, target)
+        return 0.5 * sum(jax.tree.leaves(parts), jnp.asarray(6.0))
+
+    return Problem(loss, jax.tree.map(jnp.zeros_like, target), 3.0, target, 1e-4, 1e-9)
+
+
+def ill_conditioned() -> Problem:
+    scales = jnp.logspace(-3, 0, 10)
+
+    def loss(u: Array) -> Array:
+        return 0.5 * jnp.sum(scales * jnp.square(u))
+
+    return Problem(loss, jnp.ones(10), 0.0, jnp.zeros(10), 2e-2, 1e-8)
+
+
+def rosenbrock() -> Problem:
+    def loss(u: Array) -> Array:
+        return jnp.square(1 - u[0]) / 100 + jnp.square(u[1] - u[0] * u[0])
+
+    return Problem(loss, jnp.asarray([-1.2, 1.0]), 0.0, jnp.ones(2), 0.3, 1e-8)
+
+
+def linear_generator() -> Problem:
+    gen, params = linear()
+    image = jnp.asarray(draw(linear(), 1)[0])
+
+    def loss(w: Array) -> Array:
+        return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}) - image))
+
+    return Problem(loss, jnp.zeros((3, 6)), 0.0, solve_linear(np.asarray(image), "w+"), 0.2, 1e-8)
+
+
+def self_inversion() -> Problem:
+    gen, params = mobile()
+    image = jnp.asarray(draw(mobile(), 1)[0]).reshape(8, 4, 8, 4, 3).mean((1, 3))
+
+    def loss(w: Array) -> Array:
+        return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}, 8) - image))
+
+    start = jnp.tile(params["statistics"]["mean"], (8, 1))
+    return Problem(loss, start, 0.0, None, 0.1, 1e-3)
+
+
+PROBLEMS = [quadratic, ill_conditioned, rosenbrock, linear_generator, self_inversion]
+# One line for each solver: its spec, and whether it learns curvature.
+SOLVERS = {
+    "adam": (SolverSpec("adam", 0.1), False),
+    "sgd": (SolverSpec("sgd", 0.5), False),
+    "rmsprop": (SolverSpec("rmsprop", 0.03), False),
+    "adamax": (SolverSpec("adamax", 0.2), False),
+    "radam": (SolverSpec("radam", 0.2), False),
+    "lbfgs": (SolverSpec("lbfgs", options=(("history", 5),)), True),
+    "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), True),
+}
+
+
+@pytest.mark.parametrize("make", PROBLEMS, ids=lambda make: make.__name__)
+@pytest.mark.parametrize("name", SOLVERS)
+def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem]) -> None:
+    problem, (spec, second) = make(), SOLVERS[name]
+    _, seen = run(build(spec), problem.loss, problem.start, 120)
+    gaps = np.asarray(seen.loss) - problem.least
+    assert not np.any(seen.lost)
+    assert gaps.min() <= (problem.second if second else problem.first) * gaps[0]
+    # What is reported belongs to the point that was evaluated, the start first.
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        [leaf[0] for leaf in jax.tree.leaves(seen.u)],
+        jax.tree.leaves(problem.start),
+    )
+    jax.tree.map(np.testing.assert_array_equal, seen.aux, (seen.u, seen.loss))
+    best = jax.tree.map(lambda leaf: leaf[np.argmin(gaps)], seen.u)
+    if second and problem.solution is not None:
+        close = partial(np.testing.assert_allclose, atol=2e-3)
+        jax.tree.map(close, best, problem.solution)
+
+
+def test_every_name_is_in_the_zoo() -> None:
+    assert {spec.name for spec, _ in SOLVERS.values()} == {*TRANSFORMS, "lbfgs"}
+
+
+# --- one evaluation for each step -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_step_evaluates_once(name: str) -> None:
+    calls = []
+
+    def loss(u: Array) -> Array:
+        jax.debug.callback(lambda: calls.append(1))
+        return jnp.square(1 - u[0]) / 100 + jnp.square(u[1] - u[0] * u[0])
+
+    _, seen = run(build(SOLVERS[name][0]), loss, jnp.asarray([-1.2, 1.0]), 30)
+    jax.effects_barrier()
+    assert len(calls) == len(seen.loss) == 30
+
+
+# --- first-order solvers --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_first_order_steps_are_those_of_optax(name: str) -> None:
+    schedule = Schedule("cosine")
+    solver = build(SolverSpec(name, 0.05, schedule))
+    start = jnp.asarray([1.0, -2.0, 0.5])
+
+    def loss(u: Array) -> Array:
+        return jnp.sum(jnp.cos(u) + 0.1 * jnp.square(u))
+
+    _, seen = run(solver, loss, start, 5)
+    transform: Any = TRANSFORMS[name]()
+    update = jax.jit(lambda u, inner: transform.update(jax.grad(loss)(u), inner, u))
+    u, inner = np.asarray(start), transform.init(start)
+    for step in range(5):
+        np.testing.assert_allclose(seen.u[step], u, atol=1e-5)
+        direction, inner = update(u, inner)
+        u = u - 0.05 * (0.5 + 0.5 * np.cos(np.pi * step / 5)) * np.asarray(direction)
+
+
+def test_options_reach_the_solver() -> None:
+    plain, heavy = (
+        build(SolverSpec("adam", 0.1, options=options)) for options in ((), (("b1", 0.5),))
+    )
+    ours, theirs = (
+        run(solver, lambda u: jnp.sum(jnp.square(u) ** 2), jnp.ones(2), 4)[1].u
+        for solver in (plain, heavy)
+    )
+    np.testing.assert_allclose(ours[:2], theirs[:2], atol=1e-6)
+    assert np.abs(ours[3] - theirs[3]).max() > 1e-4
+
+
+def test_hooks_act_after_every_step() -> None:
+    solver = first_order(optax.identity(), 0.1, Schedule(), hook=lambda u: u / jnp.linalg.norm(u))
+    _, seen = run(solver, jnp.sum, jnp.asarray([3.0, 4.0]), 6)
+    np.testing.assert_allclose(np.linalg.norm(seen.u, axis=1), [5, 1, 1, 1, 1, 1], rtol=1e-6)
+    with pytest.raises(ValueError, match="'lbfgs' takes no hooks; allowed: adam, adamax"):
+        build(SolverSpec("lbfgs"), lambda u: u)
+
+
+# --- L-BFGS ---------------------------------------------------------------------------------------
+
+
+def valley(u: Array) -> Array:
+    return jnp.square(1 - u[0]) / 100 + jnp.square(u[1] - u[0] * u[0])
+
+
+def accepted(solver: Solver, loss: Loss, u: Tree, steps: int) -> np.ndarray:
+    """The loss of the solver's own point after every tick."""
+
+    def fn(u: Tree, key: Array) -> tuple[Array, dict]:
+        del key
+        return loss(u), {}
+
+    def body(state: Any, _: Any) -> Any:
+        state = solver.step(KEY, fn, state, jnp.zeros(()))[0]
+        return state, state.inner.loss
+
+    whole = jax.jit(lambda u: jax.lax.scan(body, solver.init(u), length=steps)[1])
+    return np.asarray(whole(u))
+
+
+@pytest.mark.parametrize("warmup", [0, 7])
+def test_accepted_losses_never_rise(warmup: int) -> None:
+    losses = accepted(lbfgs(Options(3, warmup)), valley, jnp.asarray([-1.2, 1.0]), 60)
+    assert np.all(np.diff(losses) <= 0)
+    assert losses[-1] < 1e-9 < losses[0]
+
+
+def test_a_quadratic_takes_few_steps() -> None:
+    scales = jnp.asarray([1.0, 4.0, 9.0])
+    solver = lbfgs(Options(3))
+    losses = accepted(solver, lambda u: jnp.sum(scales * jnp.square(u)), jnp.ones(3), 25)
+    assert losses[-1] < 1e-10
+
+
+def test_a_refused_trial_is_shortened_by_half_at_least() -> None:
+    solver = lbfgs(Options(3))
+
+    def fn(u: Array, key: Array) -> tuple[Array, dict]:
+        del key
+        return jnp.sum(jnp.square(u)) + 100.0 * jnp.any(u != 1.0), {}  # no trial is good enough
+
+    step = jax.jit(lambda state: solver.step(KEY, fn, state, jnp.zeros(()))[0])
+    state, lengths = solver.init(jnp.ones(2)), []
+    for _ in range(6):
+        state = step(state)
+        lengths.append(float(state.inner.length))
+    assert lengths[0] == 1
+    ratios = np.asarray(lengths[1:]) / np.asarray(lengths[:-1])
+    assert np.all((ratios >= 0.1 - 1e-6) & (ratios <= 0.5 + 1e-6))
+    assert float(state.inner.loss) == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("warmup", [0, 3])
+def test_a_trial_that_is_not_finite_is_shortened(bad: float, warmup: int) -> None:
+    def loss(u: Array) -> Array:
+        inside = jnp.square(u[0] - 0.1) + jnp.square(u[1])
+        return jnp.where(u[0] > 0, inside, bad)
+
+    state, seen = run(lbfgs(Options(3, warmup, 0.02)), loss, jnp.asarray([0.9, 0.3]), 40)
+    losses = np.asarray(seen.loss)
+    assert warmup or not np.all(np.isfinite(losses)), "the first step leaps over the edge"
+    assert not np.any(seen.lost)
+    for vector in (state.inner.x, state.inner.gradient, state.inner.trial, state.inner.steps):
+        assert np.all(np.isfinite(vector))
+    assert losses[np.isfinite(losses)].min() < 1e-8
+
+
+def test_a_trial_whose_gradient_is_not_finite_is_shortened() -> None:
+    def loss(u: Array) -> Array:
+        nothing = jnp.sqrt(jnp.where(u < 0, 0.0 * u, 1.0)) * (u < 0)  # 0, with slope 0 x inf
+        return jnp.sum(jnp.square(u - 0.1) + nothing)
+
+    slopes = [float(jax.grad(loss)(jnp.asarray([at]))[0]) for at in (-0.1, 0.9)]
+    np.testing.assert_allclose(slopes, [np.nan, 1.6], rtol=1e-6)
+    state, seen = run(lbfgs(Options(3)), loss, jnp.asarray([0.9]), 40)
+    assert np.all(np.isfinite(state.inner.x))
+    assert float(state.inner.loss) < 1e-8
+    assert not np.any(seen.lost)
+
+
+@pytest.mark.parametrize("name", ["adam", "lbfgs", "lbfgs-warm"])
+def test_a_start_that_is_not_finite_is_lost(name: str) -> None:
+    _, seen = run(build(SOLVERS[name][0]), lambda u: jnp.sum(u) * jnp.nan, jnp.ones(2), 1)
+    assert np.all(seen.lost)
+
+
+def test_warming_up_ends_where_the_numbers_do() -> None:
+    def loss(u: Array) -> Array:
+        return jnp.where(u[0] > 0.75, jnp.sum(u), jnp.nan)
+
+    _, seen = run(lbfgs(Options(3, 5, 0.1)), loss, jnp.ones(1), 4)
+    np.testing.assert_array_equal(seen.lost, [False, False, False, True])
+
+
+def test_a_lane_is_not_touched_by_a_failing_line_search_beside_it() -> None:
+    solver = lbfgs(Options(4))
+
+    def lanes(slopes: list[float]) -> Array:
+        """Points of two lanes; where the slope is 0 the loss is a cliff that no trial passes."""
+
+        def one(slope: Array) -> Array:
+            def loss(u: Array) -> Array:
+                cliff = 1.0 + jnp.sum(u) + 1e6 * jnp.any(u != 0.5)
+                return jnp.where(slope > 0, valley(u), cliff)
+
+            return run(solver, loss, jnp.asarray([0.5, 0.5]), 40)[1].u
+
+        return jax.vmap(one)(jnp.asarray(slopes))
+
+    beside_failing, beside_itself = lanes([1.0, 0.0]), lanes([1.0, 1.0])
+    np.testing.assert_array_equal(beside_failing[0], beside_itself[0])
+    assert np.abs(beside_failing[1] - 0.5).max() <= 1
+    assert valley(beside_failing[0][-1]) < 1e-6
+
+
+# --- schedules ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("schedule", "table"),
+    [
+        (Schedule(), {0: 1, 0.5: 1, 1: 1}),
+        (
+            # Rise over 5 %, half a cosine down over the last 25 % (StyleGAN2, appendix D).
+            Schedule("nv_ramp"),
+            {0: 0, 0.01: 0.2, 0.025: 0.5, 0.05: 1, 0.4: 1, 0.75: 1, 0.875: 0.5, 1: 0}
+            | {t: 0.5 - 0.5 * np.cos(np.pi * (1 - t) / 0.25) for t in (0.8, 0.9, 0.99)},
+        ),
+        (Schedule("nv_ramp", rise=0.2, fall=0.5), {0.1: 0.5, 0.3: 1, 0.75: 0.5}),
+        (Schedule("cosine"), {0: 1, 0.5: 0.5, 1: 0, 1 / 3: 0.75}),
+        (Schedule("quadratic_decay"), {0: 1, 0.375: 0.25, 0.75: 0, 1: 0}),
+        (Schedule("quadratic_decay", until=0.5), {0.25: 0.25, 0.5: 0}),
+    ],
+)
+def test_schedules_have_their_closed_forms(schedule: Schedule, table: dict[float, float]) -> None:
+    found = [float(factor(schedule, jnp.asarray(t))) for t in table]
+    np.testing.assert_allclose(found, list(table.values()), atol=1e-6)
