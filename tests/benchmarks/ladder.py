@@ -1,0 +1,78 @@
+"""Scores of quick, default and fine in one search per photo.
+
+The three presets have the same stage and differ in its steps alone, so the first 50 evaluations of
+`fine` are `quick`, bit for bit; this checks that they are the same data and scores one search three times.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv import images
+from jaxinv.axes import with_axes
+from jaxinv.inversion import prepare
+from jaxinv.loading import load_features, load_generator
+from jaxinv.outcome import judge, picture
+from jaxinv.presets import PRESETS
+from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, finish, sight
+
+NAMES = ("quick", "default", "fine")
+COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+
+
+def steps() -> dict[int, str]:
+    """Evaluations -> preset; `ValueError` unless the presets differ in nothing else."""
+    stages = [PRESETS[name].stages[0] for name in NAMES]
+    if any(replace(stage, steps=1) != replace(stages[0], steps=1) for stage in stages):
+        raise ValueError("quick, default and fine no longer share one stage: run them one by one")
+    return {stage.steps: name for stage, name in zip(stages, NAMES, strict=True)}
+
+
+def report(folder: Path, limit: int, size: int) -> None:
+    """Search every photo once and print a line per photo and preset, then the table."""
+    marks, preset = steps(), PRESETS["fine"]
+    gen, params = load_generator("ffhq")
+    nets = load_features(("alexnet", "vgg16"))
+    weights = Weights(with_axes(gen, params, preset, nets, report=print), nets)
+    problem = Problem(gen, preset.stages[0], size, 1)
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
+    for file in images.find_images([folder], limit=limit):
+        photo = images.read_photo(file, size=size, align="auto")
+        lanes = prepare(photo.pixels[None], None, 0, 1, asked=1)
+        target = sight(problem, weights, lanes.images)
+        lane = Lane(target, None, lanes.keys, lanes.restarts, {})
+        state, spent, last = begin(problem, weights, lane), 0.0, max(marks)
+        for first in range(0, last, CHUNK):
+            began = time.monotonic()
+            span = jnp.asarray([first, first + CHUNK, last])
+            state, _ = advance(problem, weights, lane, state, span)
+            jax.block_until_ready(state[1].loss)
+            spent += time.monotonic() - began
+            if first + CHUNK in marks:
+                name = marks[first + CHUNK]
+                found = finish(problem, weights, lane, state[1].codes)
+                full = picture(gen, params, jax.tree.map(lambda a: a[0], found))
+                row = judge(nets, full, photo.pixels) | {"seconds": spent}
+                scores[name].append(row)
+                print(file.name, name, {k: round(v, 4) for k, v in row.items()}, flush=True)
+    print(table(scores))
+
+
+def table(scores: dict[str, list[dict[str, float]]]) -> str:
+    """Markdown: mean (and worst) of every score, per preset."""
+    lines = ["| preset | PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | seconds |"]
+    lines.append("|---|---|---|---|---|---|")
+    for name, rows in scores.items():
+        psnr, ssim, alex, vgg = (np.array([row[c] for row in rows]) for c in COLUMNS)
+        seconds = np.mean([row["seconds"] for row in rows])
+        lines.append(
+            f"| {name} | {psnr.mean():.2f} ({psnr.min():.2f}) | {ssim.mean():.3f} | "
+            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | {seconds:.0f} |"
+        )
+    return "\n".join(lines)
