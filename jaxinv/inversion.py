@@ -89,10 +89,11 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
         raise ValueError(
             f"steps must be at least {len(preset.stages)} (one per stage), got {steps}"
         )
-    # One step for each stage, the others in proportion; rounding edges keeps the sum exact.
-    spare = steps - len(preset.stages)
-    edges = np.rint(np.cumsum([0, *(s.steps for s in preset.stages)]) * spare / preset.steps)
-    spans = np.diff(edges).astype(int) + 1
+    # Rounding the edges between stages keeps the sum; then every stage keeps at least one step.
+    edges = np.rint(np.cumsum([0, *(s.steps for s in preset.stages)]) * steps / preset.steps)
+    rank = np.arange(len(edges))
+    edges = np.clip(np.maximum.accumulate(edges - rank), 0, steps - rank[-1]) + rank
+    spans = np.diff(edges).astype(int)
     stages = tuple(replace(s, steps=int(n)) for s, n in zip(preset.stages, spans, strict=True))
     return replace(preset, stages=stages)
 

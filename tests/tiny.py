@@ -107,11 +107,15 @@ def draw(pair: Pair, seed: int, count: int = 1) -> np.ndarray:
     return render(gen, params, {"z": z})
 
 
-def solve_linear(image: np.ndarray, space: str) -> np.ndarray:
-    """The "w" or "w+" whose picture by the linear generator is closest to `image`."""
+def solve_linear(image: np.ndarray, space: str, mask: np.ndarray | None = None) -> np.ndarray:
+    """The "w" or "w+" whose picture by the linear generator is closest to `image` [r, r, 3].
+
+    `mask` [r, r] is 1 where pixels count and 0 elsewhere.
+    """
     tree = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), linear()[1]["synthesis"])
     basis = tree["basis"] if space == "w+" else tree["basis"].sum(0, keepdims=True)
     matrix = np.moveaxis(basis, 0, -2).reshape(image.size, -1)
     rest = image - tree["base"] - GRAIN * tree["noise"][..., None]
-    found = np.linalg.lstsq(matrix, rest.ravel(), rcond=None)[0]
+    rows = np.repeat(np.ones(image.shape[:2]) if mask is None else mask, 3)
+    found = np.linalg.lstsq(rows[:, None] * matrix, rows * rest.ravel(), rcond=None)[0]
     return found.reshape(-1, LINEAR.w_dim) if space == "w+" else found
