@@ -166,6 +166,9 @@ def variable_term(term: Term, sample: Sample) -> Array:
     code = sample.codes[str(term.variable)]
     if term.rows is not None:
         code = code[term.rows[0] : term.rows[1]]
+    if term.part is not None:
+        first, last = (round(edge * len(code)) for edge in term.part)
+        code = code[min(first, len(code) - 1) : last]
     if term.name == "row_spread":
         code = code - jnp.mean(code, axis=0)
     excess = jnp.maximum(jnp.abs(ravel_pytree(code)[0]) - term.margin, 0.0)

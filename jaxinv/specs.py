@@ -122,7 +122,8 @@ class Term:
     penalises a fine regular pattern (see `losses.weave`).
     The others act on free variables: "noise_autocorrelation", "gaussian" (mean square of the code
     of `variable` beyond `margin`), "row_spread" (mean square deviation of the rows of w+ from their
-    mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+.
+    mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+,
+    and `part` does so by fractions of their number, whatever the generator: (0.7, 1) is the finest.
     """
 
     name: str
@@ -133,6 +134,7 @@ class Term:
     reduction: str = "mean"
     variable: str | None = None
     rows: tuple[int, int] | None = None
+    part: tuple[float, float] | None = None
     margin: float = 0.0
 
     def __post_init__(self) -> None:
@@ -141,6 +143,8 @@ class Term:
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
         check_at_least("margin", self.margin, 0.0)
         check_span("term rows", self.rows)
+        if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
+            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")
         if self.name in ("lpips", "features"):
             check_choice(f"net of term {self.name!r}", str(self.net), NETS)
         if self.name == "features" and not self.layers:
@@ -164,6 +168,7 @@ class Term:
             "variable": self.variable is not None and not penalty,
             "margin": self.margin > 0 and not penalty,
             "rows": self.rows is not None and not (penalty and self.variable == "w+"),
+            "part": self.part is not None and not (penalty and self.variable == "w+"),
         }
         for name, wrong in ignored.items():
             if wrong:

@@ -80,6 +80,12 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: InitSpec(spread=-1), "init spread must be at least 0.0"),
     (lambda: Variable("p"), r"unknown space 'p'; allowed: z, w, w\+, s, noise"),
     (lambda: Variable("w", codec="tanh"), "unknown codec 'tanh'; allowed: identity, whiten"),
+    (lambda: Variable("w", codec="eigen"), r"codec 'eigen' of 'w'.*allowed: w\+, untied"),
+    (
+        lambda: Term("gaussian", variable="w+", part=(0.7, 1.2)),
+        "part must be two rising fractions",
+    ),
+    (lambda: Term("mse", part=(0.7, 1.0)), "takes no part"),
     (lambda: Variable("z", codec="whiten"), r"codec 'whiten' of 'z'; allowed: w, w\+"),
     (lambda: Variable("noise"), "start of 'noise' 'mean'; allowed: stored, prior, previous"),
     (

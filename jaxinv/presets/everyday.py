@@ -13,7 +13,7 @@ LIKENESS = (
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
 CALM = (
     Term("weave", 500.0, view=View(512)),
-    Term("gaussian", 0.1, variable="w+", rows=(16, 23)),
+    Term("gaussian", 0.1, variable="w+", part=(0.7, 1.0)),
 )
 SOLVER = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 REFERENCE = "this library: L-BFGS preconditioned by Adam, in gradient axes (Wang & Ponce 2021)"

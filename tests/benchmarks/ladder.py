@@ -1,7 +1,8 @@
 """Scores of quick, default and fine in one search per photo.
 
 The three presets have the same stage and differ in its steps alone, so the first 50 evaluations of
-`fine` are `quick`, bit for bit; this checks that they are the same data and scores one search three times.
+`fine` are `quick`, bit for bit; this checks that they are the same data and scores one search for
+all three.
 """
 
 from __future__ import annotations
