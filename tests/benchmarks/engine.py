@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import stages
+from jaxinv.axes import with_axes
 from jaxinv.doctor import TINY
 from jaxinv.generators import mobilestylegan
 from jaxinv.generators.base import Generator
@@ -26,7 +27,8 @@ from tests.benchmarks import bare
 from tests.benchmarks.timing import measure
 
 LANES, STEPS, FEW, RATE = 8, 10, 4, 1e-3
-FACES = PRESETS["default"].stages[0]
+PRESET = PRESETS["default"]
+FACES = PRESET.stages[0]
 PLAIN = Stage((Variable("w+"),), (Term("mse"),), 1000, SolverSpec("sgd", RATE))
 SEARCH = Stage((Variable("w+", "whiten"),), (Term("mse"),), 30, SolverSpec("lbfgs"))
 
@@ -48,7 +50,8 @@ class Case(NamedTuple):
 def report(repeats: int) -> None:
     real = is_present("ffhq") and is_present("lpips")
     gen, params = load_generator("ffhq") if real else tiny()
-    weights = Weights(params, load_features(FACES.nets) if real else {})
+    nets = load_features(PRESET.nets) if real else {}
+    weights = Weights(with_axes(gen, params, PRESET, nets, report=print) if real else params, nets)
     size = min(256, gen.spec.resolution // 2)
     device = jax.devices()[0].device_kind
     print(f"{gen.spec.name} {gen.spec.resolution} px compared at {size} px, on {device}")
