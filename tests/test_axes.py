@@ -18,6 +18,7 @@ from jaxinv.stages import Problem, Weights
 from tests.engine import MSE, one, preset, run, targets
 from tests.tiny import LINEAR, linear, solve_linear
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 SEARCH = preset(
     one(
         Variable("w+", codec="eigen"),

@@ -95,7 +95,7 @@ def test_the_chain_cannot_be_walked_back(pair: Pair, held: str, wanted: str) -> 
         convert(gen, params, {held: jnp.zeros(3)}, wanted)
 
 
-@pytest.mark.parametrize("side", [32, 16, 12, 8, 5])
+@pytest.mark.parametrize("side", [16, 12, 8])
 def test_a_smaller_picture_is_the_reduced_one(pair: Pair, side: int) -> None:
     latents = chain_of(pair)["w+"]
     size = min(side, pair[0].spec.resolution)

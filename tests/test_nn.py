@@ -19,6 +19,8 @@ from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.resample import area_reduce, inverse_haar, resize
 from jaxinv.types import Array
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 def normal(seed: int, *shape: int) -> Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)

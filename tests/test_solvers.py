@@ -18,10 +18,10 @@ from jaxinv.solvers.lbfgs import Options, lbfgs
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
 from jaxinv.types import Array, Tree
-from tests.tiny import draw, linear, mobile, solve_linear
+from tests.tiny import SMALL, draw, linear, mobile, solve_linear
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
-QUICK = {"xla_backend_optimization_level": 0}  # most of the time here is compilation
 Loss = Callable[[Any], Array]
 
 
@@ -33,7 +33,7 @@ def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Eval]:
         value = loss(u)
         return value, (u, value)
 
-    @partial(jax.jit, compiler_options=QUICK)
+    @jax.jit
     def whole(u: Tree) -> Any:
         def body(state: Any, step: Array) -> Any:
             return solver.step(KEY, fn, state, step / steps)
@@ -97,13 +97,13 @@ def linear_generator() -> Problem:
 
 
 def self_inversion() -> Problem:
-    gen, params = mobile()
-    image = jnp.asarray(draw(mobile(), 1)[0]).reshape(8, 4, 8, 4, 3).mean((1, 3))
+    gen, params = mobile(SMALL)
+    image = jnp.asarray(draw(mobile(SMALL), 1)[0]).reshape(8, 2, 8, 2, 3).mean((1, 3))
 
     def loss(w: Array) -> Array:
         return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}, 8) - image))
 
-    start = jnp.tile(params["statistics"]["mean"], (8, 1))
+    start = jnp.tile(params["statistics"]["mean"], (SMALL.rows, 1))
     return Problem(loss, start, 0.0, None, 0.1, 1e-3)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import jax
@@ -32,10 +33,16 @@ GRAIN = 0.1  # how strongly the noise map of the linear generator shows
 Pair = tuple[Generator, Params]
 
 
+# One block less than the generator of `jaxinv doctor`.
+SMALL = replace(
+    TINY, name="small", resolution=16, rows=5, styles=(16, 16, 4, 8, 8), noise=(4, 8, 8)
+)
+
+
 @lru_cache
-def mobile() -> Pair:
-    """The generator of `jaxinv doctor` with random weights, ready for the engine."""
-    gen = build(TINY)
+def mobile(spec: GeneratorSpec = TINY) -> Pair:
+    """A MobileStyleGAN with random weights, ready for the engine."""
+    gen = build(spec)
     shapes = jax.eval_shape(gen.init, jax.random.key(0))
     draws = np.random.default_rng(0)
 

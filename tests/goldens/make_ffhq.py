@@ -6,6 +6,7 @@ this file.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,10 @@ import numpy as np
 
 from jaxinv.zoo import ZOO
 from tests.weights import members
+
+# The runtime reports home when it is imported, from a process of its own; without this package it
+# cannot.
+sys.modules["openvino_telemetry"] = None  # pyright: ignore[reportArgumentType]
 
 GOLDEN = Path(__file__).with_name("ffhq.npz")
 SEEDS = (0, 1)
