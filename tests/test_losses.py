@@ -73,15 +73,22 @@ def test_distances_are_0_only_at_the_target_and_symmetric() -> None:
     np.testing.assert_allclose(measure(a, b, nets()), measure(b, a, nets()), rtol=1e-6)
 
 
-def test_gradients_are_finite_where_features_vanish() -> None:
+def test_values_and_gradients_are_finite_where_features_vanish() -> None:
     @jax.jit
-    def gradient(a: Array, b: Array, weights: Any) -> Array:
-        return jax.grad(lambda a: sum(distance(t, a, b, weights=weights) for t in IMAGE))(a)
+    def slope(a: Array, b: Array, weights: Any) -> Array:
+        def total(a: Array) -> Array:
+            return sum((distance(t, a, b, weights=weights) for t in IMAGE), jnp.zeros(()))
 
-    black, grey = -jnp.ones((SIDE, SIDE, 3)), jnp.zeros((SIDE, SIDE, 3))
-    for a, b in ((black, black), (black, grey), (picture(0), picture(0)), (black, picture(0))):
-        assert np.all(np.isfinite(gradient(a, b, nets())))
-    assert np.all(np.any(gradient(picture(0), picture(1), nets()) != 0, axis=-1))
+        value, gradient = jax.value_and_grad(total)(a)
+        return gradient + 0 * value
+
+    black, grey, some = -jnp.ones((SIDE, SIDE, 3)), jnp.zeros((SIDE, SIDE, 3)), picture(0)
+    # Biases so low that no feature is left anywhere.
+    dead = jax.tree.map(lambda leaf: leaf - 1e4 * (leaf.ndim == 1), nets())
+    for a, b in ((black, black), (black, grey), (some, some), (black, some)):
+        for weights in (nets(), dead):
+            assert np.all(np.isfinite(slope(a, b, weights)))
+    assert np.all(np.any(slope(some, picture(1), nets()) != 0, axis=-1))
 
 
 @pytest.mark.parametrize(("name", "expected"), [("mse", 0.25), ("l1", 0.5)])
@@ -121,7 +128,7 @@ def test_lpips_is_its_equation() -> None:
         (None, (0, 10), (0, 10)),
         ((0.0, 0.5, 0.5, 0.5), (0, 5), (5, 10)),
         ((0.3, 0.2, 0.7, 0.3), (3, 10), (2, 5)),
-        ((0.35, 0.0, 0.65, 1.0), (4, 10), (0, 10)),  # edges are rounded, so that halves fit
+        ((0.35, 0.0, 0.55, 1.0), (4, 9), (0, 10)),  # edges are rounded, not lengths
     ],
 )
 def test_crops_are_fractions_of_the_image(

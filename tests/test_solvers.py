@@ -14,7 +14,7 @@ import pytest
 
 from jaxinv.solvers.base import Eval, Solver, factor
 from jaxinv.solvers.first_order import TRANSFORMS, first_order
-from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
 from jaxinv.types import Array, Tree
@@ -230,6 +230,18 @@ def test_accepted_losses_never_rise(warmup: int) -> None:
     losses = accepted(lbfgs(Options(3, warmup)), valley, jnp.asarray([-1.2, 1.0]), 60)
     assert np.all(np.diff(losses) <= 0)
     assert losses[-1] < 1e-9 < losses[0]
+
+
+def test_a_direction_that_is_not_of_descent_gets_no_allowance() -> None:
+    x, options = jnp.zeros(2), Options(3)
+    uphill = blank(x, 3)._replace(
+        loss=jnp.asarray(1.0), gradient=jnp.ones(2), direction=jnp.ones(2), trial=x + 1
+    )
+    higher = jnp.asarray(1.0001)  # within Armijo's bound, were the slope not above 0
+    assert search(uphill, options, higher, jnp.ones(2)).loss == 1
+    fresh = search(uphill, options, higher, jnp.ones(2))
+    assert jnp.vdot(fresh.trial - x, fresh.gradient) < 0
+    assert search(uphill, options, jnp.asarray(0.5), jnp.ones(2)).loss == 0.5
 
 
 def test_a_quadratic_takes_few_steps() -> None:
