@@ -14,13 +14,13 @@ import pytest
 from jaxinv import checkpoints, outcome
 from jaxinv.doctor import TINY
 from jaxinv.features.trunks import NETS
-from jaxinv.generators import mobilestylegan
 from jaxinv.images import encode_png
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.nn.conv import FROZEN
 from jaxinv.presets import PRESETS
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Params
+from tests.tiny import mobile
 
 SIDE = TINY.resolution
 STEPS = 3
@@ -50,15 +50,16 @@ def offline_cache(folder: Path) -> Path:
     """A cache folder below `folder` with "tiny", "alexnet" and "vgg16", made at the first call."""
     cache = folder / "offline-cache"
     if not cache.exists():
-        save_weights(cache / "tiny.safetensors", tiny_params(0), "generator", spec=asdict(TINY))
+        save_weights(cache / "tiny.safetensors", tiny_params(), "generator", spec=asdict(TINY))
         for name in NETS:
             save_weights(cache / f"{name}.safetensors", random_net(name), "features")
     return cache
 
 
-def tiny_params(seed: int) -> Params:
-    """Random parameters of the tiny generator."""
-    return mobilestylegan.build(TINY).init(jax.random.key(seed))
+def tiny_params() -> Params:
+    """Parameters of the tiny generator as a checkpoint holds them."""
+    params = mobile()[1]
+    return {name: params[name] for name in ("mapping", "synthesis")}
 
 
 def random_net(name: str) -> Params:

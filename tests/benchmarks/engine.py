@@ -11,20 +11,17 @@ import numpy as np
 
 from jaxinv import stages
 from jaxinv.axes import with_axes
-from jaxinv.doctor import TINY
-from jaxinv.generators import mobilestylegan
 from jaxinv.generators.base import Generator
-from jaxinv.loading import load_features, load_generator, w_statistics
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.loading import load_features, load_generator
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
-from jaxinv.spaces import STATISTICS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from jaxinv.stages import Lane, Problem, Weights
-from jaxinv.types import Array, Params
+from jaxinv.types import Array
 from jaxinv.zoo import is_present
 from tests.benchmarks import bare
 from tests.benchmarks.timing import measure
+from tests.tiny import mobile
 
 LANES, STEPS, FEW, RATE = 8, 10, 4, 1e-3
 PRESET = PRESETS["default"]
@@ -49,7 +46,7 @@ class Case(NamedTuple):
 
 def report(repeats: int) -> None:
     real = is_present("ffhq") and is_present("lpips")
-    gen, params = load_generator("ffhq") if real else tiny()
+    gen, params = load_generator("ffhq") if real else mobile()
     nets = load_features(PRESET.nets) if real else {}
     weights = Weights(with_axes(gen, params, PRESET, nets, report=print) if real else params, nets)
     size = min(256, gen.spec.resolution // 2)
@@ -62,13 +59,6 @@ def report(repeats: int) -> None:
         print("the face terms need `jaxinv pull ffhq lpips`; skipped")
     line_search()
     against_bare(case(gen, weights, PLAIN, size, 1), repeats)
-
-
-def tiny() -> tuple[Generator, Params]:
-    """A random generator of the same architecture."""
-    gen = mobilestylegan.build(TINY)
-    params = gen.init(jax.random.key(0))
-    return gen, {**params, FROZEN: freeze(params), STATISTICS: w_statistics(gen, params)}
 
 
 def case(
@@ -145,7 +135,7 @@ def batched(gen: Generator, weights: Weights, size: int, repeats: int) -> None:
 
 def line_search() -> None:
     """Evaluations made for eight lanes together against what each lane alone needs to get there."""
-    gen, params = tiny()
+    gen, params = mobile()
     all_lanes = case(gen, Weights(params, {}), SEARCH, 32, LANES)
     _, best, curves = stages.solve(*all_lanes)
     goal = np.asarray(best.loss)[:, None] * (1 + 1e-4)
