@@ -174,7 +174,7 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
         )
         return solver_of(problem.stage).init(codes), best
 
-    return over_lanes(one, problem.width, lanes)
+    return _strong(over_lanes(one, problem.width, lanes))
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
@@ -226,6 +226,11 @@ def update(stage: Stage, best: Best, seen: Eval) -> Best:
 
 def _where(condition: Array, yes: Tree, no: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def _strong(tree: Tree) -> Tree:
+    """The tree without weak types, which `advance` returns none of: it is compiled only once."""
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), tree)
 
 
 @partial(jax.jit, static_argnums=0)

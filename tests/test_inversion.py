@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import inversion
+from jaxinv import inversion, stages
 from jaxinv.inversion import find_preset, invert, with_steps
 from jaxinv.nn.resample import area_reduce
 from jaxinv.presets import PRESETS
@@ -150,6 +150,21 @@ def test_a_stage_ends_when_no_lane_is_running() -> None:
     assert [step.step for step in seen] == [10]
     assert found.evaluations == [1]
     assert found.losses.shape == (1, 1, 40)
+
+
+@pytest.mark.parametrize("solver", [SolverSpec("adam", 0.1), LBFGS])
+def test_a_stage_is_traced_once_however_many_chunks_it_takes(
+    solver: SolverSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[None] = []
+    written = stages.objective
+    monkeypatch.setattr(stages, "objective", lambda *given: calls.append(None) or written(*given))
+    counts: list[int] = []
+    for chunks in (1, 3):
+        run(preset(one(solver=solver, steps=chunks * stages.CHUNK)), targets(1))
+        counts.append(len(calls))
+        calls.clear()
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
