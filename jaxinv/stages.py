@@ -146,6 +146,8 @@ def solver_of(stage: Stage) -> Solver:
 def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
     """`fn` on every lane of a tree with leading axis L, `width` lanes at once."""
     count = jax.tree.leaves(lanes)[0].shape[0]
+    if count == 1:  # as in the loop below, without the time to trace a vmap
+        return jax.tree.map(lambda a: a[None], fn(jax.tree.map(lambda a: a[0], lanes)))
     if width >= count:
         return jax.vmap(fn)(lanes)
     if width == 1:

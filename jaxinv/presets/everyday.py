@@ -8,12 +8,12 @@ CODE = (Variable("w+", codec="eigen"),)
 LIKENESS = (
     Term("mse", 3.0, view=View(512)),
     Term("lpips", 1.0, net="alexnet", view=View(256)),
-    Term("lpips", 1.0, net="vgg16", view=View(128)),
+    Term("lpips", 1.0, net="vgg16", view=View(96)),
 )
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
 CALM = (
-    Term("weave", 500.0, view=View(512)),
-    Term("gaussian", 0.1, variable="w+", part=(0.7, 1.0)),
+    Term("weave", 6000.0, view=View(512)),
+    Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
 SOLVER = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 REFERENCE = "this library: L-BFGS preconditioned by Adam, in gradient axes (Wang & Ponce 2021)"
