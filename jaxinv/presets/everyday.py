@@ -12,7 +12,7 @@ LIKENESS = (
 )
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
 CALM = (
-    Term("weave", 6000.0, view=View(512)),
+    Term("weave", 4000.0, view=View(512)),
     Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
 SOLVER = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
