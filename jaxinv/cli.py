@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from importlib.util import find_spec
@@ -206,6 +207,36 @@ def walk(tree: dict, prefix: str = "") -> list:
     return pairs
 
 
+def verb_convert(options: argparse.Namespace) -> int:
+    """Turn a foreign checkpoint into a generator."""
+    from weights_convert import convert
+
+    path = convert(options.file, out=options.out, name=options.name)
+    say(f"{path}: use it with -g {options.out or path.stem}")
+    return DONE
+
+
+def verb_sample(options: argparse.Namespace) -> int:
+    """Draw random images in a grid."""
+    from jaxinv.checkpoints import atomic_write
+    from jaxinv.images import encode_png
+    from jaxinv.loading import load_generator
+    from jaxinv.pixels import grid, to_uint8
+    from jaxinv.rendering import render
+    from jaxinv.sampling import sample_latents
+
+    ready_generator(options.generator)
+    gen, params = load_generator(options.generator)
+    latents = sample_latents(
+        gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label
+    )
+    pictures = to_uint8(render(gen, params, latents))
+    columns = math.isqrt(options.count - 1) + 1
+    data = encode_png(grid(pictures, columns))
+    say(str(atomic_write(options.out, lambda target: target.write(data))))
+    return DONE
+
+
 def verb_doctor(options: argparse.Namespace) -> int:
     """Check the installation with a tiny inversion."""
     del options
@@ -242,9 +273,25 @@ def parser() -> Parser:
     inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
     inspect.add_argument("file", metavar="FILE")
     verbs.add_parser("doctor", help="check the installation")
+    add_foreign(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(own=verb)
     return top
+
+
+def add_foreign(verbs: argparse._SubParsersAction) -> None:
+    """The verbs for generators that people bring."""
+    convert = verbs.add_parser("convert", help="make a generator of somebody else's checkpoint")
+    convert.add_argument("file", metavar="FILE")
+    convert.add_argument("-o", "--out", metavar="OUT.safetensors")
+    convert.add_argument("--name", metavar="NAME", help="what -g shall know it by")
+    sample = verbs.add_parser("sample", help="draw random images of a generator")
+    sample.add_argument("generator", metavar="GENERATOR")
+    sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")
+    sample.add_argument("-o", "--out", required=True, metavar="GRID.png")
+    sample.add_argument("--seed", type=int, default=0, metavar="S")
+    sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation of W")
+    sample.add_argument("--label", type=int, metavar="L", help="class, from 0")
 
 
 def add_invert(verbs: argparse._SubParsersAction) -> None:
@@ -309,6 +356,8 @@ VERBS = {
     "zoo": verb_zoo,
     "presets": verb_presets,
     "inspect": verb_inspect,
+    "convert": verb_convert,
+    "sample": verb_sample,
     "doctor": verb_doctor,
 }
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import mobilestylegan
+from jaxinv.generators import mobilestylegan, stylegan2
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -28,10 +28,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
-    from jaxinv.types import Params, Tree
+    from jaxinv.types import Array, Key, Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
-    "mobilestylegan": mobilestylegan.build
+    "mobilestylegan": mobilestylegan.build,
+    "stylegan2": stylegan2.build,
 }
 SAMPLES = 20_000
 BATCH = 2_000
@@ -89,13 +90,16 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
             f"allowed: 'generator'"
         )
     stored: dict[str, Any] = json.loads(metadata["spec"])
-    facts: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value for name, value in stored.items()
-    }
+    facts = {name: _frozen(value) for name, value in stored.items()}
     try:
         return GeneratorSpec(**facts)
     except TypeError as error:
         raise ValueError(f"not the facts of a generator: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def use_compilation_cache() -> None:
@@ -135,12 +139,22 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
 def w_statistics(gen: Generator, params: Params) -> Params:
     """Mean [d], scalar std, principal axes [d, d] and standard deviations along them [d] of W.
 
-    From 20 000 mapped draws with a fixed seed. The scalar std is the root mean square distance from
-    the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest deviation first.
+    From 20 000 mapped draws (and classes) with a fixed seed. The scalar std is the root mean square
+    distance from the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest
+    deviation first.
     """
-    draw = jax.jit(jax.vmap(lambda z: gen.map(params, z)))
+    spec = gen.spec
+
+    @jax.jit
+    def draw(key: Key) -> Array:
+        z = jax.random.normal(key, (BATCH, spec.z_dim))
+        if not spec.labels:
+            return jax.vmap(partial(gen.map, params))(z)
+        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, spec.labels)
+        return jax.vmap(partial(gen.map, params))(z, jax.nn.one_hot(classes, spec.labels))
+
     keys = jax.random.split(jax.random.key(SEED), SAMPLES // BATCH)
-    parts = [np.asarray(draw(jax.random.normal(key, (BATCH, gen.spec.z_dim)))) for key in keys]
+    parts = [np.asarray(draw(key)) for key in keys]
     w = np.concatenate(parts).astype(np.float64)
     mean = w.mean(0)
     values, axes = np.linalg.eigh((w - mean).T @ (w - mean) / len(w))

@@ -8,6 +8,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
 from jaxinv.vocabulary import (
@@ -34,9 +35,10 @@ from jaxinv.vocabulary import (
 class GeneratorSpec:
     """Facts of one generator, read from its checkpoint: nothing here is guessed.
 
-    `rows` is the number of W+ rows (one per modulation); `styles` the channel count that each row
-    modulates; `noise` the side of every noise map; `layout18` maps each row to the row of the
-    18-row StyleGAN2 layout that published directions use (empty when there is none).
+    `rows` is the number of W+ rows; `styles` the channel count of every modulation, in drawing
+    order; `noise` the side of every noise map; `layout18` maps each row to the row of the 18-row
+    StyleGAN2 layout that published directions use (empty when there is none); `labels` is the
+    number of classes; `facts` are (name, value) pairs that only the architecture understands.
     """
 
     name: str
@@ -49,14 +51,17 @@ class GeneratorSpec:
     noise: tuple[int, ...] = ()
     layout18: tuple[int, ...] = ()
     alignment: str = "none"
+    labels: int = 0
+    facts: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_whole("resolution", self.resolution, 8)
         check_whole("z_dim", self.z_dim, 1)
-        for name in ("styles", "layout18"):
-            found = len(getattr(self, name))
-            if found not in (0, self.rows):
-                raise ValueError(f"{name} has {found} entries; allowed: 0 or {self.rows} (rows)")
+        check_whole("labels", self.labels, 0)
+        if len(self.layout18) not in (0, self.rows):
+            raise ValueError(
+                f"layout18 has {len(self.layout18)} entries; allowed: 0 or {self.rows} (rows)"
+            )
 
     @property
     def spaces(self) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxinv.features.base import SCALE, SHIFT, normalise
 from jaxinv.features.trunks import NETS, max_pool
-from jaxinv.nn.conv import FROZEN, freeze, plain_conv
+from jaxinv.nn.conv import FROZEN, Geometry, freeze, plain_conv
 from jaxinv.types import Array
 from tests.offline import random_net
 
@@ -76,7 +76,8 @@ def by_hand(params: dict, image: Array) -> dict[str, Array]:
         if index in (2, 3):
             x = lax.reduce_window(x, -jnp.inf, lax.max, (3, 3, 1), (2, 2, 1), "VALID")
         layer = params[f"conv{index}"]
-        x = taps[f"conv{index}"] = plain_conv(x, layer["kernel"], stride, padding) + layer["bias"]
+        geometry = Geometry(stride, padding)
+        x = taps[f"conv{index}"] = plain_conv(x, layer["kernel"], geometry) + layer["bias"]
         x = taps[f"relu{index}"] = jnp.maximum(x, 0)
     return taps
 

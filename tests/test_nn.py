@@ -13,7 +13,7 @@ import pytest
 from jax import lax
 from PIL import Image
 
-from jaxinv.nn.conv import Conv, backward_kernel, conv, freeze, frozen_conv, plain_conv
+from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.resample import area_reduce, inverse_haar, resize
@@ -45,7 +45,7 @@ def both(ours: Callable[..., Array], theirs: Callable[..., Array], *args: Array)
 
 # --- convolution ----------------------------------------------------------------------------------
 
-GEOMETRIES = [  # height, width, kernel, stride, padding
+GEOMETRIES = [  # height, width, kernel, then stride, padding and spread
     (8, 8, 3, 1, 1),
     (9, 7, 3, 1, 1),
     (10, 9, 3, 2, 1),
@@ -55,20 +55,23 @@ GEOMETRIES = [  # height, width, kernel, stride, padding
     (11, 12, 5, 1, 2),
     (31, 33, 11, 4, 2),
     (34, 35, 11, 4, 2),
+    (4, 6, 3, 1, 2, 2),
+    (5, 4, 4, 1, 2, 2),
+    (5, 5, 5, 1, 3, 3),
 ]
 
 
-@pytest.mark.parametrize(("height", "width", "size", "stride", "padding"), GEOMETRIES)
-def test_frozen_convolution_is_the_plain_one_forwards_and_backwards(
-    height: int, width: int, size: int, stride: int, padding: int
-) -> None:
+@pytest.mark.parametrize("case", GEOMETRIES)
+def test_frozen_convolution_is_the_plain_one_forwards_and_backwards(case: tuple[int, ...]) -> None:
+    height, width, size, *numbers = case
+    geometry = Geometry(*numbers)
     x, kernel = normal(0, height, width, 3), normal(1, size, size, 3, 4)
 
     def frozen(x: Array, kernel: Array) -> Array:
-        return frozen_conv(x, kernel, backward_kernel(kernel), stride, padding)
+        return frozen_conv(x, kernel, backward_kernel(kernel), geometry)
 
     def plain(x: Array, kernel: Array) -> Array:
-        return plain_conv(x, kernel, stride, padding)
+        return plain_conv(x, kernel, geometry)
 
     (ours, theirs), (mine, reference) = both(frozen, plain, x, kernel)
     np.testing.assert_array_equal(ours, theirs)
@@ -91,7 +94,7 @@ def test_lanes_share_one_ordinary_convolution() -> None:
     backward = backward_kernel(kernel)
 
     def energy(one: Array) -> Array:
-        return jnp.sum(jnp.square(conv(one, kernel, backward, padding=1)))
+        return jnp.sum(jnp.square(conv(one, kernel, backward)))
 
     together = jax.vmap(jax.grad(energy))
     close(together(x), jnp.stack([jax.grad(energy)(one) for one in x]))

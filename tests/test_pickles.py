@@ -90,7 +90,7 @@ HOSTILE: Mapping[str, tuple[bytes, str]] = {
     "EXT4": (b"\x80\x02\x84\x01\x00\x00\x00.", "opcode EXT4"),
     "INST": (b"(X\x02\x00\x00\x00idios\nsystem\n.", "opcode INST"),
     "OBJ": (b"\x80\x02(cnumpy\nndarray\no.", "opcode OBJ"),
-    "NEWOBJ": (b"\x80\x02cnumpy\nndarray\n)\x81.", "opcode NEWOBJ"),
+    "object of an array type": (b"\x80\x02cnumpy\nndarray\n)\x81.", "calls numpy.ndarray"),
     "NEWOBJ_EX": (b"\x80\x04cnumpy\nndarray\n)}\x92.", "opcode NEWOBJ_EX"),
     "PERSID": (b"Pid\n.", "opcode PERSID"),
     "BINPERSID": (b"\x80\x02K\x01Q.", "opcode BINPERSID"),

@@ -39,9 +39,28 @@ SMALL = replace(
 )
 
 
+# 16 px, two layers in the mapping, clamped.
+STYLE = GeneratorSpec(
+    name="style",
+    architecture="stylegan2",
+    resolution=16,
+    z_dim=8,
+    w_dim=8,
+    rows=6,
+    styles=(16, 16, 16, 12, 12, 12, 8, 8),
+    noise=(4, 8, 8, 16, 16),
+    facts=(("clamp", 4.0), ("mapping_layers", 2)),
+)
+
+
+def style() -> Pair:
+    """A StyleGAN2 with random weights, ready for the engine."""
+    return mobile(STYLE)
+
+
 @lru_cache
 def mobile(spec: GeneratorSpec = TINY) -> Pair:
-    """A MobileStyleGAN with random weights, ready for the engine."""
+    """A generator with random weights, by default a MobileStyleGAN, ready for the engine."""
     gen = build(spec)
     shapes = jax.eval_shape(gen.init, jax.random.key(0))
     draws = np.random.default_rng(0)
@@ -52,7 +71,9 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
             return jnp.full(leaf.shape, float("style" in names))
         fan_in = float(np.prod(leaf.shape[:-1]))
         variance = {"mapping": 1 / fan_in, "style": 0.1 / fan_in}
-        variance |= {"const": 1.0, "noise": 0.01, "depthwise": 1 / 9}
+        # Only StyleGAN2 keeps the strength of a map beside it.
+        noise = 1.0 if spec.architecture == "stylegan2" else 0.01
+        variance |= {"const": 1.0, "noise": noise, "strength": 0.01, "depthwise": 1 / 9}
         scale = np.sqrt(next((variance[name] for name in names if name in variance), 2 / fan_in))
         return jnp.asarray(scale * draws.standard_normal(leaf.shape, np.float32))
 

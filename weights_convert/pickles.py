@@ -2,23 +2,24 @@
 
 It never imports, looks up or calls what a file names. A file can name only the entries of a closed
 table, and each of those is a stand-in made here (`weights_convert.stand_ins`). Everything else ends
-in `UnsafeFileError`: other opcodes (EXT*, INST, OBJ, NEWOBJ, PERSID, text opcodes of protocol 0),
+in `UnsafeFileError`: other opcodes (EXT*, INST, OBJ, PERSID, text opcodes of protocol 0),
 other names, unfinished objects, and whatever exceeds the limits. Opcodes are those of the standard
 library's `pickletools` (PEP 307, PEP 3154).
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.stand_ins import NUMPY, Name, Pending, StandIn
+from weights_convert.stand_ins import NUMPY, Name, Pending, PendingDict, StandIn
 
 _MAX_NAME = 128
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
@@ -36,20 +37,56 @@ class Limits:
     decoded_bytes: int = 2**32
 
 
-def read_pickle(
-    data: bytes, *, names: Mapping[tuple[str, str], StandIn] = NUMPY, limits: Limits = Limits()
-) -> Any:
+USUAL = Limits()
+
+
+Names = Mapping[tuple[str, str], StandIn]
+Persistent = Callable[[Any], Any]
+
+
+def read_pickle(data: bytes, *, names: Names = NUMPY, limits: Limits = USUAL) -> Any:
     """Read nested dicts, lists, tuples, strings, numbers, bytes and arrays from a pickle's bytes.
 
     `names` is the closed table of (module, name) pairs that the file may mention. The result shares
     no container with itself, so walking it is bounded by `limits`. Raises `UnsafeFileError`, and
     nothing else, for everything that is malformed, not allowed or too large.
     """
-    if len(data) > limits.file_bytes:
-        raise UnsafeFileError(f"pickle of {len(data)} bytes; allowed: at most {limits.file_bytes}")
-    try:
-        raw = _Machine(io.BytesIO(data), names, limits).run()
+    stream = io.BytesIO(data)
+    raw = read_raw(stream, names=names, limits=limits)
+    if stream.read(1):
+        raise UnsafeFileError("pickle is followed by other data")
+    return plain(raw, limits)
+
+
+def read_raw(
+    stream: io.BytesIO,
+    *,
+    names: Names = NUMPY,
+    limits: Limits = USUAL,
+    persistent: Persistent | None = None,
+) -> Any:
+    """Read one pickle of a stream, up to its end mark, without finishing its pending values.
+
+    `persistent` gives the value of a persistent id; without it they are refused. Errors as for
+    `read_pickle`. The result may share its parts and contain itself: only `plain` may walk it.
+    """
+    size = stream.getbuffer().nbytes
+    if size > limits.file_bytes:
+        raise UnsafeFileError(f"pickle of {size} bytes; allowed: at most {limits.file_bytes}")
+    with _one_error():
+        return _Machine(stream, names, limits, persistent).run()
+
+
+def plain(raw: Any, limits: Limits = USUAL) -> Any:
+    """The plain, unshared tree of a value that `read_raw` gave; errors as for `read_pickle`."""
+    with _one_error():
         return _Finisher(limits).finish(raw, 0)
+
+
+@contextlib.contextmanager
+def _one_error() -> Iterator[None]:
+    try:
+        yield
     except UnsafeFileError:
         raise
     except Exception as error:
@@ -60,8 +97,9 @@ def read_pickle(
 @dataclass
 class _Machine:
     stream: io.BytesIO
-    names: Mapping[tuple[str, str], StandIn]
+    names: Names
     limits: Limits
+    persistent: Persistent | None
     stack: list[Any] = field(default_factory=list)
     marks: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
@@ -93,8 +131,6 @@ class _Machine:
     def _stop(self) -> Any:
         if len(self.stack) != 1 or self.marks:
             raise UnsafeFileError("pickle ends with an unfinished stack")
-        if self.stream.read(1):
-            raise UnsafeFileError("pickle is followed by other data")
         return self.stack[0]
 
     def mark(self) -> None:
@@ -139,6 +175,11 @@ class _Machine:
             )
         self.stack.append(callee.stand_in.call(arguments))
 
+    def persistent_id(self) -> None:
+        if self.persistent is None:
+            raise UnsafeFileError("pickle opcode BINPERSID is not allowed")
+        self.stack.append(self.persistent(self.stack.pop()))
+
     def build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if not isinstance(target, Pending):
@@ -156,6 +197,8 @@ class _Machine:
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if isinstance(target, PendingDict):
+            target = target.items
         if type(target) is not dict or len(items) % 2:
             raise UnsafeFileError(
                 f"pickle sets items of a {type(target).__name__}; allowed: dict, in pairs"
@@ -225,7 +268,12 @@ _HANDLERS: Mapping[str, _Handler] = {
     "LONG_BINGET": lambda m, index: _push(m, m.memo[index]),
     "GLOBAL": lambda m, pair: m.name(*pair),
     "STACK_GLOBAL": _stack_global,
+    # A set only ever lists names here: a list does as well, and hashes nothing.
+    "EMPTY_SET": lambda m, _: _push(m, []),
+    "ADDITEMS": lambda m, _: m.append(m.pop_mark()),
+    "BINPERSID": lambda m, _: m.persistent_id(),
     "REDUCE": lambda m, _: m.reduce(),
+    "NEWOBJ": lambda m, _: m.reduce(),
     "BUILD": lambda m, _: m.build(),
 }
 
@@ -245,7 +293,7 @@ class _Finisher:
     def finish(self, value: Any, depth: int) -> Any:
         self._spend(value, depth)
         if isinstance(value, Pending):
-            return value.result()
+            return self._result(value, depth)
         if type(value) is dict:
             return {key: self.finish(item, depth + 1) for key, item in value.items()}
         if type(value) in (list, tuple):
@@ -254,16 +302,24 @@ class _Finisher:
             return value
         raise UnsafeFileError(f"pickle leaves a {type(value).__name__} in its result")
 
+    def _result(self, value: Pending, depth: int) -> Any:
+        result = value.result()
+        if not isinstance(result, np.ndarray):
+            return self.finish(result, depth + 1)
+        self.decoded += result.nbytes
+        self._check()
+        return result
+
     def _spend(self, value: Any, depth: int) -> None:
         self.nodes += 1
-        if isinstance(value, Pending):
-            result = value.result()
-            self.decoded += result.nbytes if isinstance(result, np.ndarray) else 0
-        elif type(value) in (str, bytes):
+        if type(value) in (str, bytes):
             self.decoded += len(value)
         if depth > self.limits.depth:
             raise UnsafeFileError(f"pickle nested deeper than {self.limits.depth}")
         if self.nodes > self.limits.nodes:
             raise UnsafeFileError(f"pickle expands to more than {self.limits.nodes} values")
+        self._check()
+
+    def _check(self) -> None:
         if self.decoded > self.limits.decoded_bytes:
             raise UnsafeFileError(f"pickle expands to more than {self.limits.decoded_bytes} bytes")

@@ -56,7 +56,7 @@ def _value(rule: Rule, known: Mapping[str, np.ndarray]) -> np.ndarray:
         raise UnsafeFileError(f"{rule.target}: shape {array.shape}; allowed: {rule.shape}")
     if not np.isfinite(array).all():
         raise UnsafeFileError(f"{rule.target}: holds values that are not finite")
-    return np.ascontiguousarray(array)
+    return np.ascontiguousarray(array).reshape(array.shape)
 
 
 def _put(nested: dict[str, Any], target: str, array: np.ndarray) -> None:

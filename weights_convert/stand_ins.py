@@ -103,6 +103,73 @@ class PendingArray(Pending):
         return super().result() if self.array is None else self.array
 
 
+class PendingDict(Pending):
+    """Stands for a kind of dict, or for an object that is only its attributes."""
+
+    def __init__(self, items: dict[Any, Any] | None = None, *, stateful: bool = False) -> None:
+        self.items: dict[Any, Any] = {} if items is None else items
+        self.stateful = stateful
+
+    def build(self, state: Any) -> None:
+        """Take the attributes of an object; those of a dict (its `_metadata`) are dropped."""
+        if type(state) is not dict:
+            raise UnsafeFileError("pickle sets a state that is not a dict of attributes")
+        if self.stateful:
+            self.items.update(state)
+
+    def result(self) -> dict[Any, Any]:
+        """The items, themselves unfinished."""
+        return self.items
+
+
+class PendingScalar(Pending):
+    """Stands for a numpy number."""
+
+    def __init__(self, dtype: PendingDtype, raw: bytes) -> None:
+        self.dtype, self.raw = dtype, raw
+
+    def result(self) -> Any:
+        """The number as Python's."""
+        kind = self.dtype.dtype()
+        if len(self.raw) != kind.itemsize:
+            raise UnsafeFileError(f"pickle holds a number of {len(self.raw)} bytes, not of {kind}")
+        return np.frombuffer(self.raw, kind)[0].item()
+
+
+def holder(kind: str) -> StandIn:
+    """Stand-in of a class whose objects become dicts of attributes, with their class's name."""
+    return StandIn(lambda _: PendingDict({"class": kind}, stateful=True))
+
+
+def _call_dict(arguments: tuple[Any, ...]) -> PendingDict:
+    pairs = arguments[0] if arguments else []
+    items: dict[Any, Any] = {}
+    if len(arguments) > 1 or type(pairs) is not list:
+        raise UnsafeFileError("pickle makes a dict of something other than pairs")
+    for pair in pairs:
+        if type(pair) not in (list, tuple) or len(pair) != 2 or type(pair[0]) is not str:
+            raise UnsafeFileError("pickle makes a dict of something other than pairs")
+        items[pair[0]] = pair[1]
+    return PendingDict(items)
+
+
+def _call_scalar(arguments: tuple[Any, ...]) -> PendingScalar:
+    if (
+        len(arguments) != 2
+        or not isinstance(arguments[0], PendingDtype)
+        or type(arguments[1]) is not bytes
+    ):
+        raise UnsafeFileError("pickle holds a number without a type or without bytes")
+    return PendingScalar(*arguments)
+
+
+def _call_encode(arguments: tuple[Any, ...]) -> bytes:
+    # How pickles of protocol 2 spell bytes.
+    if len(arguments) != 2 or type(arguments[0]) is not str or arguments[1] != "latin1":
+        raise UnsafeFileError("pickle encodes a text other than as latin1")
+    return arguments[0].encode("latin-1")
+
+
 def _call_dtype(arguments: tuple[Any, ...]) -> PendingDtype:
     if not arguments or type(arguments[0]) is not str or arguments[0] not in _NUMBERS:
         shown = arguments[0][:20] if arguments and type(arguments[0]) is str else "?"
@@ -130,4 +197,9 @@ NUMPY: Mapping[tuple[str, str], StandIn] = {
     ("numpy", "dtype"): StandIn(_call_dtype),
     ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
     ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+    ("numpy.core.multiarray", "scalar"): StandIn(_call_scalar),
+    ("numpy._core.multiarray", "scalar"): StandIn(_call_scalar),
+    ("_codecs", "encode"): StandIn(_call_encode),
 }
+DICT = StandIn(_call_dict)
+DICTS: Mapping[tuple[str, str], StandIn] = {("collections", "OrderedDict"): DICT}

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Generator(NamedTuple):
     """Pure functions of ONE sample; `params` is the nested dict that the checkpoint stores.
 
-    init(key) -> params; map(params, z) -> w; affine(params, w+ [rows, w_dim]) -> s, a tuple of
+    init(key) -> params; map(params, z) -> w, or map(params, z, label [classes]) for a conditional
+    generator; affine(params, w+ [rows, w_dim]) -> s, a tuple of
     style vectors; draw(params, s, noise, size) -> image [size, size, 3] in [-1, 1], area-reduced
     when `size` is below the resolution. `noise` is a tuple of unit-variance maps [r, r], or None
     for the stored ones.
@@ -26,7 +27,7 @@ class Generator(NamedTuple):
 
     spec: GeneratorSpec
     init: Callable[[Key], Params]
-    map: Callable[[Params, Array], Array]
+    map: Callable[..., Array]
     affine: Callable[[Params, Array], tuple[Array, ...]]
     draw: Callable[[Params, tuple[Array, ...], tuple[Array, ...] | None, int], Array]
     stored_noise: Callable[[Params], tuple[Array, ...]]

@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -39,62 +39,81 @@ def freeze(params: Params) -> Params:
     return frozen
 
 
-def plain_conv(x: Array, kernel: Array, stride: int, padding: int) -> Array:
-    """Cross-correlation of x [h, w, in] with kernel [kh, kw, in, out], zero-padded on all sides."""
+class Geometry(NamedTuple):
+    """Stride, zeros on all sides, and spread: 2 puts a zero between neighbours (transposed)."""
+
+    stride: int = 1
+    padding: int = 1
+    spread: int = 1
+
+
+def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Cross-correlation of x [h, w, in] with kernel [kh, kw, in, out]."""
+    stride, padding, spread = geometry
     pads = ((padding, padding), (padding, padding))
     out = lax.conv_general_dilated(
-        x[None], kernel, (stride, stride), pads, dimension_numbers=DIMENSIONS
+        x[None],
+        kernel,
+        (stride, stride),
+        pads,
+        lhs_dilation=(spread, spread),
+        dimension_numbers=DIMENSIONS,
     )
     return out[0]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3, 4))
-def frozen_conv(x: Array, kernel: Array, backward: Array, stride: int, padding: int) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def frozen_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`; the kernels are constants: their gradient is zero by definition."""
     del backward
-    return plain_conv(x, kernel, stride, padding)
+    return plain_conv(x, kernel, geometry)
 
 
 def _forward(
-    x: Array, kernel: Array, backward: Array, stride: int, padding: int
+    x: Array, kernel: Array, backward: Array, geometry: Geometry
 ) -> tuple[Array, tuple[Array, Array, Array]]:
-    return plain_conv(x, kernel, stride, padding), (jnp.zeros((0, *x.shape)), kernel, backward)
+    return plain_conv(x, kernel, geometry), (jnp.zeros((0, *x.shape)), kernel, backward)
 
 
 def _backward(
-    stride: int, padding: int, kept: tuple[Array, Array, Array], g: Array
+    geometry: Geometry, kept: tuple[Array, Array, Array], g: Array
 ) -> tuple[Array, Array, Array]:
     empty, kernel, backward = kept
+    stride, _, spread = geometry
     pads = tuple(
         _transposed_padding(
-            empty.shape[1 + axis], g.shape[axis], kernel.shape[axis], (stride, padding)
+            empty.shape[1 + axis], g.shape[axis], kernel.shape[axis], geometry=geometry
         )
         for axis in (0, 1)
     )
     dx = lax.conv_general_dilated(
-        g[None], backward, (1, 1), pads, lhs_dilation=(stride, stride), dimension_numbers=DIMENSIONS
+        g[None],
+        backward,
+        (spread, spread),
+        pads,
+        lhs_dilation=(stride, stride),
+        dimension_numbers=DIMENSIONS,
     )
     return dx[0], jnp.zeros_like(kernel), jnp.zeros_like(backward)
 
 
-def _transposed_padding(
-    size: int, out: int, kernel: int, geometry: tuple[int, int]
-) -> tuple[int, int]:
-    stride, padding = geometry
-    low = kernel - 1 - padding
-    return low, size - ((out - 1) * stride + 1) + kernel - 1 - low
+def _transposed_padding(size: int, out: int, kernel: int, *, geometry: Geometry) -> tuple[int, int]:
+    low = kernel - 1 - geometry.padding
+    spread_out = (size - 1) * geometry.spread + 1
+    return low, spread_out - ((out - 1) * geometry.stride + 1) + kernel - 1 - low
 
 
 frozen_conv.defvjp(_forward, _backward)
 
 
-def conv(
-    x: Array, kernel: Array, backward: Array | None, *, stride: int = 1, padding: int = 1
-) -> Array:
+SAME = Geometry()
+
+
+def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = SAME) -> Array:
     """Cross-correlation; its gradient uses the backward kernel if there is one."""
     if backward is None:
-        return plain_conv(x, kernel, stride, padding)
-    return frozen_conv(x, kernel, backward, stride, padding)
+        return plain_conv(x, kernel, geometry)
+    return frozen_conv(x, kernel, backward, geometry)
 
 
 class Conv(nn.Module):
@@ -115,5 +134,5 @@ class Conv(nn.Module):
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(FROZEN, "backward")
-        y = conv(x, kernel, backward, stride=self.stride, padding=self.padding)
+        y = conv(x, kernel, backward, Geometry(self.stride, self.padding))
         return y + self.param("bias", nn.initializers.zeros, (self.features,))

@@ -27,6 +27,36 @@ def inverse_haar(x: Array) -> Array:
     return jnp.stack(rows, axis=1).reshape(2 * height, 2 * width, channels // 4)
 
 
+def blur(x: Array, padding: int = 1) -> Array:
+    """[h, w, c] -> [h + 2 padding - 3, ...]: the filter [1, 3, 3, 1] / 4 along both axes.
+
+    Its sum is 2 per axis, which makes up for the zeros that an upsampling has put in (Karras et al.
+    2020, StyleGAN2; gain 4 in two dimensions).
+    """
+    for axis in (0, 1):
+        pads = [(padding, padding) if a == axis else (0, 0) for a in range(3)]
+        wide = jnp.pad(x, pads)
+        length = x.shape[axis] + 2 * padding - 3
+        a, b, c, d = (jax.lax.slice_in_dim(wide, k, k + length, axis=axis) for k in range(4))
+        x = 0.25 * (a + d) + 0.75 * (b + c)
+    return x
+
+
+def blur_double(x: Array) -> Array:
+    """[h, w, c] -> [2h, 2w, c]: zeros between the pixels, then the filter of `blur`.
+
+    Every output pixel is 3/4 of the nearer and 1/4 of the farther neighbour along each axis, zero
+    beyond the edge.
+    """
+    for axis in (0, 1):
+        pads = [(1, 1) if a == axis else (0, 0) for a in range(3)]
+        wide, count = jnp.pad(x, pads), x.shape[axis]
+        before, after = (jax.lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
+        pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
+        x = pair.reshape(tuple(2 * n if a == axis else n for a, n in enumerate(x.shape)))
+    return x
+
+
 def area_matrix(size: int, out: int) -> np.ndarray:
     """[out, size] weights that average, along one axis, the span that every output covers."""
     edges = np.linspace(0.0, size, out + 1)

@@ -1,0 +1,196 @@
+"""StyleGAN2 and StyleGAN2-ADA (Karras et al. 2020, arXiv:1912.04958 and arXiv:2006.06676).
+
+The skip architecture of all published generators: blocks at 4, 8, 16 ... px, each with its own
+image, and the sum of the enlarged images. Learning-rate multipliers and gains are folded into the
+weights; the addition of 1 to every style is part of its bias.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxinv.generators.base import Generator
+from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
+from jaxinv.nn.modulated import modulated_conv
+from jaxinv.nn.resample import area_reduce, blur_double
+
+if TYPE_CHECKING:
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Array, Key, Params
+
+SQRT2 = 2.0**0.5
+
+
+class Mapping(nn.Module):
+    """z (and a label) -> w. `label`: "embed" is ADA's, "concat" that of the first code."""
+
+    width: int
+    layers: int
+    label: str = "none"
+    label_width: int = 0
+
+    @nn.compact
+    def __call__(self, z: Array, label: Array | None = None) -> Array:
+        """[z_dim], [classes] -> [w_dim]."""
+        x = pixel_norm(z) if self.label == "none" else self.joined(z, label)
+        for index in range(self.layers):
+            x = SQRT2 * leaky_relu(Linear(self.width, name=f"fc{index}")(x))
+        return x
+
+    def joined(self, z: Array, label: Array | None) -> Array:
+        """Latent and label as one normalised vector."""
+        if label is None:
+            raise ValueError("a conditional generator needs a label [classes]")
+        if self.label == "embed":
+            own = Linear(self.label_width, name="embed")(label)
+            return jnp.concatenate([pixel_norm(z), pixel_norm(own)])
+        shape = (label.shape[-1], self.label_width)
+        kernel = self.param("embed", nn.initializers.normal(), shape)
+        return pixel_norm(jnp.concatenate([z, label @ kernel]))
+
+
+class Layer(nn.Module):
+    """Modulated 3x3 convolution, noise, bias, leaky ReLU; `up` doubles the resolution."""
+
+    channels: tuple[int, int]
+    side: int
+    up: bool
+    clamp: float | None
+
+    def setup(self) -> None:
+        inside, outside = self.channels
+        self.style = Linear(inside)
+        self.kernel = self.param("kernel", nn.initializers.normal(), (3, 3, inside, outside))
+        self.bias = self.param("bias", nn.initializers.zeros, (outside,))
+        self.noise = self.param("noise", nn.initializers.normal(), (self.side, self.side))
+        self.strength = self.param("strength", nn.initializers.zeros, ())
+
+    def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
+        """[side or half of it, ..., in] -> [side, side, out]."""
+        backward = self.get_variable(FROZEN, "backward")
+        y = modulated_conv(x, style, self.kernel, backward, up=self.up)
+        y = y + self.strength * (self.noise if noise is None else noise)[..., None] + self.bias
+        return clamped(SQRT2 * leaky_relu(y), self.clamp)
+
+
+class ToRGB(nn.Module):
+    """Modulated pointwise layer to an image, without demodulation."""
+
+    channels: int
+    clamp: float | None
+
+    def setup(self) -> None:
+        self.style = Linear(self.channels)
+        # Not called kernel: it needs no backward kernel. The gain 1 / sqrt(channels) is folded in.
+        self.weight = self.param("weight", nn.initializers.normal(), (self.channels, 3))
+        self.bias = self.param("bias", nn.initializers.zeros, (3,))
+
+    def __call__(self, x: Array, style: Array) -> Array:
+        """[side, side, channels] -> [side, side, 3]."""
+        return clamped(x @ (style[:, None] * self.weight) + self.bias, self.clamp)
+
+
+def clamped(x: Array, limit: float | None) -> Array:
+    """x, at most `limit` away from zero if there is a limit."""
+    return x if limit is None else jnp.clip(x, -limit, limit)
+
+
+class Synthesis(nn.Module):
+    """Styles and noise -> image. `widths` are the channels at 4, 8, 16 ... px."""
+
+    widths: tuple[int, ...]
+    clamp: float | None
+
+    def setup(self) -> None:
+        self.const = self.param("const", nn.initializers.normal(), (4, 4, self.widths[0]))
+        layers: list[list[Layer]] = []
+        for index, width in enumerate(self.widths):
+            side, before = 4 << index, self.widths[max(index - 1, 0)]
+            first = Layer((before, width), side, True, self.clamp, name=f"b{side}_conv0")
+            second = Layer((width, width), side, False, self.clamp, name=f"b{side}_conv1")
+            layers.append([first, second] if index else [second])
+        self.layers = layers
+        self.images = [
+            ToRGB(width, self.clamp, name=f"b{4 << index}_torgb")
+            for index, width in enumerate(self.widths)
+        ]
+
+    def affine(self, w: Array) -> tuple[Array, ...]:
+        """W+ [rows, w_dim] -> one style per modulation: conv0, conv1, torgb of every block.
+
+        The image layer of a block shares its row with the first convolution of the next.
+        """
+        styles: list[Array] = []
+        row = 0
+        for block, image in zip(self.layers, self.images, strict=True):
+            for layer in (*block, image):
+                styles.append(layer.style(w[row]))
+                row += 1
+            row -= 1
+        return tuple(styles)
+
+    def __call__(self, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int) -> Array:
+        """-> image [size, size, 3] in about [-1, 1]."""
+        styles = iter(s)
+        maps = iter(noise or (None,) * (2 * len(self.widths) - 1))
+        x, total = self.const, jnp.zeros((2, 2, 3))
+        for block, image in zip(self.layers, self.images, strict=True):
+            for layer in block:
+                x = layer(x, next(styles), next(maps))
+            total = blur_double(total) + image(x, next(styles))
+        return area_reduce(total, size)
+
+    def from_w(self, w: Array, size: int) -> Array:
+        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
+        return self(self.affine(w), None, size)
+
+
+def widths(spec: GeneratorSpec) -> tuple[int, ...]:
+    """Channels at 4, 8, 16 ... px, read off the style vectors of the spec (those of torgb)."""
+    return tuple(spec.styles[1::3])
+
+
+def build(spec: GeneratorSpec) -> Generator:
+    """The generator of a `spec` with the facts mapping_layers, label and clamp."""
+    facts = dict(spec.facts)
+    label = (facts.get("label", "none"), facts.get("label_width", 0))
+    mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
+    synthesis = Synthesis(widths(spec), facts.get("clamp"))
+
+    def run(params: Params, *args: object, method: str | None = None) -> Any:
+        variables = {
+            "params": params["synthesis"],
+            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+        }
+        return synthesis.apply(variables, *args, method=method)
+
+    def init(key: Key) -> Params:
+        first, second = jax.random.split(key)
+        label = jnp.zeros(spec.labels) if spec.labels else None
+        w = jnp.ones((spec.rows, spec.w_dim))
+        return {
+            "mapping": mapping.init(first, jnp.ones(spec.z_dim), label)["params"],
+            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
+        }
+
+    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
+        return mapping.apply({"params": params["mapping"]}, z, label)
+
+    def stored_noise(params: Params) -> tuple[Array, ...]:
+        tree = params["synthesis"]
+        names = [f"b{4 << i}_conv{k}" for i in range(len(widths(spec))) for k in (0, 1)][1:]
+        return tuple(tree[name]["noise"] for name in names)
+
+    return Generator(
+        spec=spec,
+        init=init,
+        map=to_w,
+        affine=lambda params, w: run(params, w, method="affine"),
+        draw=run,
+        stored_noise=stored_noise,
+    )

@@ -1,0 +1,163 @@
+"""Checkpoints of the original code, converted by the public command, against their own outputs.
+
+The folder is JAXINV_FIXTURES (default ../shared/fixtures); without it the tests skip.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv.generators.base import Generator
+from jaxinv.loading import load_generator
+from jaxinv.sampling import truncate
+from jaxinv.types import Params
+from weights_convert import convert
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixtures"))
+IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
+CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
+# Families that no source of `weights_convert` reads yet.
+WAITING = ("biggan", "dcgan", "gan-mlp", "pgan", "pggan", "sagan", "stylegan3-", "wgan")
+OLD = ("genforce-stylegan", "genforce-stylegan-fused", "tf-stylegan")
+
+Comparison = tuple[str, np.ndarray, np.ndarray, float]
+Wanted = dict[str, np.ndarray]
+
+
+def fixtures() -> list[Path]:
+    return sorted(path for path in FIXTURES.glob("*") if path.is_dir())
+
+
+def is_waiting(path: Path) -> bool:
+    return path.name in OLD or any(word in path.name for word in WAITING)
+
+
+def nhwc(images: np.ndarray) -> np.ndarray:
+    return images.transpose(0, 2, 3, 1)
+
+
+def first(wanted: Wanted, *names: str) -> str:
+    return next(name for name in names if name in wanted)
+
+
+class Drawn:
+    """One converted generator and what it draws."""
+
+    def __init__(self, gen: Generator, params: Params) -> None:
+        self.gen, self.params = gen, params
+
+    def map(self, *given: np.ndarray) -> np.ndarray:
+        return np.asarray(jax.vmap(lambda *a: self.gen.map(self.params, *a))(*given))
+
+    def images(self, space: str, codes: np.ndarray, **more: object) -> np.ndarray:
+        def draw(code: jax.Array, other: dict) -> jax.Array:
+            return self.gen.synthesize(self.params, {space: code, **other})
+
+        return np.asarray(jax.jit(jax.vmap(draw, in_axes=(0, None)))(jnp.asarray(codes), more))
+
+
+def codes(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """w, its truncations and the styles of the first sample's layers."""
+    label = [wanted[n] for n in ("c", "label") if n in wanted and wanted[n].shape[-1]]
+    w = drawn.map(wanted["z"], *label)
+    reference = wanted[first(wanted, "ws", "w", "out_w")]
+    found = [("w", w, reference[:, 0] if reference.ndim == 3 else reference, CODES)]
+    rows = np.tile(w[:, None], (1, drawn.gen.spec.rows, 1))
+    for name, psi, cutoff in (
+        ("ws_psi0.7", 0.7, None),
+        ("ws_psi0.5_cut3", 0.5, 3),
+        ("wp_psi0.7_layers4", 0.7, 4),
+    ):
+        if name in wanted:
+            short = [np.asarray(truncate(drawn.params, row, psi, cutoff)) for row in rows]
+            found.append((name, np.stack(short), wanted[name], CODES))
+    return found
+
+
+def styles(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """Every modulation, in drawing order: conv0, conv1, torgb of each block."""
+    plus = wanted[first(wanted, "ws", "wplus_repeated", "out_wp")]
+    ours = jax.vmap(lambda row: drawn.gen.affine(drawn.params, row))(plus)
+    layer, names = 0, []
+    for block in range(len(ours) // 3 + 1):
+        side = 4 << block
+        for _ in range(2 if block else 1):
+            kind = "conv0" if layer % 2 else "conv1"
+            names.append((f"s_b{side}.{kind}", f"s_conv{layer}", f"out_style{layer:02}"))
+            layer += 1
+        names.append((f"s_b{side}.torgb", f"s_torgb{block}", f"out_output_style{block}"))
+    pairs = [(first(wanted, *kinds), mine) for kinds, mine in zip(names, ours, strict=True)]
+    return [(name, np.asarray(mine), wanted[name], IMAGES) for name, mine in pairs]
+
+
+def pictures(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """Images from w, w+, truncated w and with every kind of noise."""
+    spec = drawn.gen.spec
+    w = wanted[first(wanted, "ws", "w", "out_w")]
+    w = w[:, 0] if w.ndim == 3 else w
+    silent = tuple(jnp.zeros((side, side)) for side in spec.noise)
+    cases = [
+        ("w", w, {}, ("img_const", "out_image")),
+        ("w", w, {"noise": silent}, ("img_none", "img_zero_noise", "image_zero_noise")),
+        ("w+", wanted["wplus"], {}, ("img_wplus_const", "image_wplus")),
+    ]
+    for name, key in (
+        ("ws_psi0.7", "img_psi0.7_const"),
+        ("wp_psi0.7_layers4", "image_psi0.7_layers4"),
+    ):
+        if name in wanted:
+            cases.append(("w+", wanted[name], {}, (key,)))
+    found = []
+    for space, code, noise, names in cases:
+        for name in names:
+            if name in wanted:
+                found.append((name, drawn.images(space, code, **noise), nhwc(wanted[name]), IMAGES))
+    return found + given_noise(drawn, wanted, w)
+
+
+def given_noise(drawn: Drawn, wanted: Wanted, w: np.ndarray) -> list[Comparison]:
+    """Maps of its own for every sample."""
+    if "img_given_noise" not in wanted:
+        return []
+    maps = [wanted[f"noise_in_{i}"][:, 0] for i in range(len(drawn.gen.spec.noise))]
+    own = [
+        drawn.images("w", w[i : i + 1], noise=tuple(jnp.asarray(m[i]) for m in maps))[0]
+        for i in range(len(w))
+    ]
+    return [("img_given_noise", np.stack(own), nhwc(wanted["img_given_noise"]), IMAGES)]
+
+
+@pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no fixtures in {FIXTURES.name}")
+def test_converted_checkpoints_draw_what_the_original_code_drew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
+    monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
+    worst, count, done = 0.0, 0, 0
+    for folder in fixtures():
+        if is_waiting(folder):
+            continue
+        (checkpoint,) = (path for path in folder.iterdir() if path.suffix in CHECKPOINTS)
+        drawn = Drawn(*load_generator(str(convert(checkpoint, name=folder.name))))
+        wanted = dict(np.load(folder / "io.npz"))
+        for name, mine, reference, allowed in [
+            *codes(drawn, wanted),
+            *styles(drawn, wanted),
+            *pictures(drawn, wanted),
+        ]:
+            assert mine.shape == reference.shape, (folder.name, name)
+            scale = 1.0 if allowed == CODES else float(np.abs(reference).max())
+            error = float(np.abs(mine - reference).max()) / scale
+            assert error <= allowed, (folder.name, name, error)
+            worst, count = max(worst, error), count + 1
+        done += 1
+    assert done
+    with capsys.disabled():
+        print(f"\n{done} fixtures, {count} arrays compared, worst relative error {worst:.1e}")

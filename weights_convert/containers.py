@@ -1,0 +1,62 @@
+"""Any checkpoint file -> a plain tree of dicts, lists, numbers, strings and arrays.
+
+The kind of a file is read from its first bytes, never from its name. Nothing in it is executed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jaxinv import checkpoints
+from weights_convert import nvlabs, torch_files
+from weights_convert.errors import UnsafeFileError
+from weights_convert.pickles import USUAL, Limits
+
+SLACK = 2**20  # bytes that a tree may take beyond twice the file
+
+
+class Contents(NamedTuple):
+    """What a file holds: the kind of container, and its plain tree."""
+
+    container: str
+    tree: Any
+
+
+def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
+    """The contents of a checkpoint file.
+
+    Raises `UnsafeFileError` for a file of unknown kind, and for one that is malformed, hostile or
+    larger than `limits`; `OSError` if there is none. The tree takes at most twice the file's size.
+    """
+    path = Path(path)
+    if (size := path.stat().st_size) > limits.file_bytes:
+        raise UnsafeFileError(f"file of {size} bytes; allowed: at most {limits.file_bytes}")
+    with path.open("rb") as handle:
+        head = handle.read(16)
+    if _is_safetensors(head, size):
+        return Contents("safetensors", _safetensors(path))
+    limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * size + SLACK))
+    if head.startswith(b"PK\x03\x04"):
+        return Contents("torch zip", torch_files.read_zip(path.read_bytes(), limits=limits))
+    if head.startswith(torch_files.LEGACY):
+        return Contents("torch legacy", torch_files.read_legacy(path.read_bytes(), limits=limits))
+    if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
+        return Contents("pickle", nvlabs.read(path.read_bytes(), limits=limits))
+    raise UnsafeFileError(
+        f"unknown kind of file, starting with {head[:8].hex(' ') or 'nothing'}; "
+        "allowed: torch (zip or legacy), pickle, safetensors"
+    )
+
+
+def _is_safetensors(head: bytes, size: int) -> bool:
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
+
+
+def _safetensors(path: Path) -> Any:
+    try:
+        params, _ = checkpoints.load(path)
+    except checkpoints.CheckpointError as error:
+        raise UnsafeFileError(str(error)) from error
+    return params

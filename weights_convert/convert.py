@@ -1,0 +1,53 @@
+"""`convert(file)`: a checkpoint that somebody else's code wrote -> a jaxinv generator on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from jaxinv import checkpoints
+from jaxinv.loading import read_spec
+from weights_convert import containers, sources
+from weights_convert.errors import UnsafeFileError
+from weights_convert.pull import SCHEMA
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def convert(file: str | Path, *, out: str | Path | None = None, name: str | None = None) -> Path:
+    """Path of the converted generator.
+
+    `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
+    that name in the cache folder) must end in .safetensors. Nothing in the file is executed. Raises
+    `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
+    name, `OSError` if there is no file.
+    """
+    file = Path(file)
+    name = file.stem if name is None else name
+    if not NAME.fullmatch(name):
+        raise ValueError(
+            f"name {name!r}; allowed: up to 64 letters, digits, '.', '_', '-'; give one with --name"
+        )
+    path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
+    if path.suffix != ".safetensors":
+        raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
+    contents = containers.read(file)
+    found = sources.convert(contents.tree)
+    facts = {"name": name, **found.facts}
+    metadata = {
+        "format": "jaxinv",
+        "schema": SCHEMA,
+        "kind": "generator",
+        "architecture": facts["architecture"],
+        "spec": json.dumps(facts),
+        "source": f"{found.source} ({contents.container}), {file.name}",
+        "source_sha256": checkpoints.sha256_file(file),
+        "licence": "that of the source file",
+        "content_sha256": checkpoints.content_sha256(found.params),
+    }
+    try:
+        read_spec(metadata)
+    except ValueError as error:
+        raise UnsafeFileError(f"{file.name}: a network of impossible sizes ({error})") from error
+    return checkpoints.save(path, found.params, metadata)

@@ -1,0 +1,160 @@
+"""Who wrote a checkpoint, and what of it becomes a generator: one recogniser per source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from weights_convert import stylegan2
+from weights_convert.errors import UnsafeFileError
+
+Arrays = dict[str, np.ndarray]
+
+
+class Converted(NamedTuple):
+    """Nested parameters, fields of the `GeneratorSpec`, and the name of the source's layout."""
+
+    params: dict[str, Any]
+    facts: dict[str, Any]
+    source: str
+
+
+class Source(NamedTuple):
+    """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them."""
+
+    name: str
+    find: Callable[[Any], Any]
+    convert: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]
+
+
+def convert(tree: Any) -> Converted:
+    """The generator of a checkpoint's plain tree.
+
+    Raises `UnsafeFileError`, saying what was found and what is known, for a tree that no source
+    writes.
+    """
+    for source in SOURCES:
+        found = source.find(tree)
+        if found is not None:
+            return Converted(*source.convert(found), source.name)
+    raise UnsafeFileError(
+        f"no known generator in the file: it holds {_summary(tree)}; "
+        f"known: {', '.join(source.name for source in SOURCES)}"
+    )
+
+
+def _summary(tree: Any) -> str:
+    names = list(tree) if isinstance(tree, dict) else []
+    shown = ", ".join(str(name)[:40] for name in names[:6])
+    return f"{type(tree).__name__} of {shown or 'nothing that has a name'}"
+
+
+def state_dict(tree: Any, *keys: str) -> Arrays | None:
+    """The arrays by name under the first of `keys` that the tree has, without "module."."""
+    for key in keys:
+        held = tree.get(key) if isinstance(tree, dict) else None
+        if isinstance(held, dict) and all(isinstance(name, str) for name in held):
+            return {
+                name.removeprefix("module."): value
+                for name, value in held.items()
+                if isinstance(value, np.ndarray)
+            }
+    return None
+
+
+# --- NVlabs, torch --------------------------------------------------------------------------------
+
+
+def _nvlabs(tree: Any) -> Any:
+    node = tree.get("G_ema") if isinstance(tree, dict) else None
+    return node if isinstance(node, dict) and "state" in node else None
+
+
+def _nvlabs_stylegan2(tree: Any) -> Any:
+    node = _nvlabs(tree)
+    return node if node is not None and "synthesis.b4.const" in dict(module_arrays(node)) else None
+
+
+def module_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Parameters and buffers of a torch module and all modules within, by dotted name."""
+    for inner, path in _modules(node, prefix):
+        for kind in ("_parameters", "_buffers"):
+            for name, value in inner.get(kind, {}).items():
+                if isinstance(value, np.ndarray):
+                    yield f"{path}{name}", value
+
+
+def _modules(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[dict[str, Any], str]]:
+    state = node.get("state")
+    if not isinstance(state, dict):
+        raise UnsafeFileError(f"module {prefix or 'at the top'!r} has no attributes")
+    yield state, prefix
+    for name, child in (state.get("_modules") or {}).items():
+        if isinstance(child, dict):
+            yield from _modules(child, f"{prefix}{name}.")
+
+
+def _convert_nvlabs(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    layers = [state for state, _ in _modules(node, "") if "conv_clamp" in state]
+    clamps = {state["conv_clamp"] for state in layers if "weight" in state.get("_parameters", {})}
+    if len(clamps) > 1:
+        raise UnsafeFileError(f"layers with different clamps: {clamps}; allowed: one")
+    clamp = clamps.pop() if clamps else None
+    return stylegan2.convert(dict(module_arrays(node)), stylegan2.NVLABS, clamp=clamp)
+
+
+# --- NVlabs, TensorFlow ---------------------------------------------------------------------------
+
+
+def network_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Variables of a Network and of its components, by path."""
+    for name, value in node.get("variables", ()):
+        yield f"{prefix}{name}", np.asarray(value, np.float32)
+    for name, inner in (node.get("components") or {}).items():
+        yield from network_arrays(inner, f"{prefix}{name}/")
+
+
+def _tensorflow_stylegan2(tree: Any) -> Any:
+    if not (isinstance(tree, tuple) and len(tree) == 3 and isinstance(tree[2], dict)):
+        return None
+    names = dict(network_arrays(tree[2])) if tree[2].get("class") == "Network" else {}
+    return tree[2] if "synthesis/4x4/Conv/mod_weight" in names else None
+
+
+def _convert_tensorflow(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    arrays = dict(network_arrays(node))
+    arrays.pop("lod", None)
+    statics = node["components"]["synthesis"].get("static_kwargs") or {}
+    clamp = statics.get("conv_clamp", (node.get("static_kwargs") or {}).get("conv_clamp"))
+    return stylegan2.convert(arrays, stylegan2.TENSORFLOW, clamp=clamp)
+
+
+# --- state dicts ----------------------------------------------------------------------------------
+
+
+def _rosinality(tree: Any) -> Arrays | None:
+    arrays = state_dict(tree, "g_ema", "g")
+    if arrays is None or "style.1.weight" not in arrays:
+        return None
+    average = tree.get("latent_avg")
+    return arrays | ({"latent_avg": average} if isinstance(average, np.ndarray) else {})
+
+
+def _genforce(tree: Any) -> Arrays | None:
+    inner = tree.get("models", tree) if isinstance(tree, dict) else tree
+    arrays = state_dict(inner, "generator_smooth", "generator")
+    return arrays if arrays is not None and "synthesis.early_layer.const" in arrays else None
+
+
+def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]:
+    return lambda arrays: stylegan2.convert(arrays, naming)
+
+
+SOURCES: tuple[Source, ...] = (
+    Source("StyleGAN2, NVlabs torch", _nvlabs_stylegan2, _convert_nvlabs),
+    Source("StyleGAN2, NVlabs TensorFlow", _tensorflow_stylegan2, _convert_tensorflow),
+    Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
+    Source("StyleGAN2, genforce", _genforce, _with(stylegan2.GENFORCE)),
+)

@@ -1,0 +1,300 @@
+"""StyleGAN2 and ADA from the files of NVlabs (torch, TensorFlow), rosinality and genforce.
+
+Every source stores the same numbers under other names, with or without the gains of equalised
+learning rates, and with the kernels of its upsampling layers for one of two ways to apply them. A
+`Naming` says which; one table of rules serves all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from weights_convert.errors import UnsafeFileError
+from weights_convert.rules import Rule, apply_rules
+
+RATE = 0.01  # learning-rate multiplier of the mapping, folded into its weights
+FILTER = np.outer([1.0, 3.0, 3.0, 1.0], [1.0, 3.0, 3.0, 1.0]) / 64
+
+
+@dataclass(frozen=True)
+class Naming:
+    """Names and conventions of one source.
+
+    Layers are numbered 0 (4 px), then two per resolution; images 0 (4 px), 1 (8 px) ...
+    `tf`: kernels lie HWIO and dense weights [in, out]. `flip`: kernels of upsampling layers are
+    stored for a transposed convolution. `plus`: is added to every style's bias. `scaled`: kernels
+    are multiplied by 1 / sqrt(fan-in) before demodulation.
+    """
+
+    fc: Callable[[int], str]
+    const: str
+    layer: Callable[[int], str]
+    image: Callable[[int], str]
+    noise: Callable[[int], str]
+    average: str
+    kernel: str
+    bias: str
+    strength: str
+    style: tuple[str, str]
+    image_kernel: str
+    image_bias: str
+    dense: tuple[str, str]
+    label: tuple[str, ...] = ()
+    join: str = "embed"
+    tf: bool = False
+    flip: bool = False
+    plus: float = 0.0
+    scaled: bool = True
+
+
+def _side(number: int) -> int:
+    return 4 << ((number + 1) // 2)
+
+
+def _tf_layer(number: int) -> str:
+    side = _side(number)
+    return f"{side}x{side}/" + ("Conv" if not number else "Conv0_up" if number % 2 else "Conv1")
+
+
+NVLABS = Naming(
+    fc=lambda i: f"mapping.fc{i}",
+    const="synthesis.b4.const",
+    layer=lambda n: f"synthesis.b{_side(n)}.conv{0 if n % 2 else 1}",
+    image=lambda j: f"synthesis.b{4 << j}.torgb",
+    noise=lambda n: f"synthesis.b{_side(n)}.conv{0 if n % 2 else 1}.noise_const",
+    average="mapping.w_avg",
+    kernel=".weight",
+    bias=".bias",
+    strength=".noise_strength",
+    style=(".affine.weight", ".affine.bias"),
+    image_kernel=".weight",
+    image_bias=".bias",
+    dense=(".weight", ".bias"),
+    label=("mapping.embed.weight", "mapping.embed.bias"),
+    flip=True,
+    scaled=False,
+)
+ROSINALITY = Naming(
+    fc=lambda i: f"style.{i + 1}",
+    const="input.input",
+    layer=lambda n: f"convs.{n - 1}" if n else "conv1",
+    image=lambda j: f"to_rgbs.{j - 1}" if j else "to_rgb1",
+    noise=lambda n: f"noises.noise_{n}",
+    average="latent_avg",
+    kernel=".conv.weight",
+    bias=".activate.bias",
+    strength=".noise.weight",
+    style=(".conv.modulation.weight", ".conv.modulation.bias"),
+    image_kernel=".conv.weight",
+    image_bias=".bias",
+    dense=(".weight", ".bias"),
+    flip=True,
+)
+GENFORCE = Naming(
+    fc=lambda i: f"mapping.dense{i}",
+    const="synthesis.early_layer.const",
+    layer=lambda n: f"synthesis.layer{n}",
+    image=lambda j: f"synthesis.output{j}",
+    noise=lambda n: f"synthesis.layer{n}.noise",
+    average="truncation.w_avg",
+    kernel=".weight",
+    bias=".bias",
+    strength=".noise_strength",
+    style=(".style.weight", ".style.bias"),
+    image_kernel=".weight",
+    image_bias=".bias",
+    dense=(".weight", ".bias"),
+    label=("mapping.LabelEmbed.weight", "mapping.LabelEmbed.bias"),
+    plus=1.0,
+)
+TENSORFLOW = Naming(
+    fc=lambda i: f"mapping/Dense{i}",
+    const="synthesis/4x4/Const/const",
+    layer=lambda n: f"synthesis/{_tf_layer(n)}",
+    image=lambda j: f"synthesis/{4 << j}x{4 << j}/ToRGB",
+    noise=lambda n: f"synthesis/noise{n}",
+    average="dlatent_avg",
+    kernel="/weight",
+    bias="/bias",
+    strength="/noise_strength",
+    style=("/mod_weight", "/mod_bias"),
+    image_kernel="/weight",
+    image_bias="/bias",
+    dense=("/weight", "/bias"),
+    label=("mapping/LabelEmbed/weight", "mapping/LabelEmbed/bias"),
+    tf=True,
+    plus=1.0,
+)
+
+
+def convert(
+    arrays: Mapping[str, np.ndarray], naming: Naming, *, clamp: float | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(nested parameters, facts of the `GeneratorSpec`) from a source's arrays by name.
+
+    Filters must be [1, 3, 3, 1]. Raises `UnsafeFileError` for arrays that the rules do not cover.
+    """
+    weights = {name: array for name, array in arrays.items() if not _is_filter(name, array)}
+    shape = _Shape.of(weights, naming)
+    return apply_rules(shape.rules(naming, weights), weights), shape.facts(clamp)
+
+
+def _is_filter(name: str, array: np.ndarray) -> bool:
+    if not name.endswith(("resample_filter", "kernel")):
+        return False
+    whole = array.reshape(array.shape[-2:]) if array.ndim >= 2 else array
+    gain = float(whole.sum())
+    if whole.shape != (4, 4) or not np.allclose(whole, gain * FILTER, atol=1e-6):
+        raise UnsafeFileError(f"{name}: another filter than [1, 3, 3, 1]; allowed: that one")
+    return True
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The sizes of a network, read from its arrays."""
+
+    z_dim: int
+    w_dim: int
+    layers: int
+    widths: tuple[int, ...]
+    labels: int
+    join: str
+    label_width: int
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> _Shape:
+        try:
+            layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
+            blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
+            tf = names.tf
+            widths = tuple(
+                arrays[names.image(j) + names.image_kernel].shape[-2 if tf else -3]
+                for j in range(blocks)
+            )
+            dense = arrays[names.fc(layers - 1) + names.dense[0]]
+            first = arrays[names.fc(0) + names.dense[0]]
+        except (KeyError, IndexError) as error:
+            raise UnsafeFileError(f"the source has no {error.args[0]!s:.80}") from error
+        w_dim, fan_in = dense.shape[tf], first.shape[1 - tf]
+        labels = extra = 0
+        join = next(
+            (kind for kind in ("embed", "concat") if _label(names, kind)[0] in arrays), "none"
+        )
+        if join != "none":
+            matrix = arrays[_label(names, join)[0]]
+            labels, extra = matrix.shape if join == "concat" or tf else matrix.shape[::-1]
+        return cls(fan_in - extra, w_dim, layers, widths, labels, join, extra)
+
+    def facts(self, clamp: float | None) -> dict[str, Any]:
+        """Fields of the `GeneratorSpec`."""
+        last = len(self.widths) - 1
+        rows = 2 * len(self.widths)
+        facts: dict[str, Any] = {"mapping_layers": self.layers}
+        if self.labels:
+            facts |= {"label": self.join, "label_width": self.label_width}
+        if clamp is not None:
+            facts["clamp"] = clamp
+        styles = [self.widths[0], self.widths[0]]
+        for before, width in zip(self.widths, self.widths[1:], strict=False):
+            styles += [before, width, width]
+        return {
+            "architecture": "stylegan2",
+            "resolution": 4 << last,
+            "z_dim": self.z_dim,
+            "w_dim": self.w_dim,
+            "rows": rows,
+            "styles": styles,
+            "noise": [_side(n) for n in range(2 * last + 1)],
+            "layout18": list(range(rows)) if rows <= 18 else [],
+            "labels": self.labels,
+            "facts": sorted(facts.items()),
+        }
+
+    def rules(self, names: Naming, arrays: Mapping[str, np.ndarray]) -> Iterator[Rule]:
+        """The table: mapping, constant, layers, images."""
+        yield from self._mapping(names)
+        if names.average in arrays:
+            yield Rule("mapping/average", (names.average,), np.ravel, (self.w_dim,))
+        width = self.widths[0]
+        yield Rule(
+            "synthesis/const",
+            (names.const,),
+            lambda x: x.reshape(x.shape[-3:]).transpose(1, 2, 0),
+            (4, 4, width),
+        )
+        for number in range(2 * len(self.widths) - 1):
+            yield from self._layer(number, names)
+        for index, width in enumerate(self.widths):
+            yield from self._image(index, width, names)
+
+    def _mapping(self, names: Naming) -> Iterator[Rule]:
+        extra, w_dim = self.label_width, self.w_dim
+        names_of = _label(names, self.join)
+        if self.join == "embed":
+            yield _dense("mapping/embed/kernel", names_of[0], (self.labels, extra), names.tf)
+            yield Rule("mapping/embed/bias", names_of[1:], np.asarray, (extra,))
+        elif self.join == "concat":
+            yield Rule("mapping/embed", names_of, np.asarray, (self.labels, extra))
+        for i in range(self.layers):
+            fan_in = self.z_dim + extra if i == 0 else w_dim
+            weight, bias = (names.fc(i) + end for end in names.dense)
+            yield _dense(f"mapping/fc{i}/kernel", weight, (fan_in, w_dim), names.tf, RATE)
+            yield Rule(f"mapping/fc{i}/bias", (bias,), lambda b: b * RATE, (w_dim,))
+
+    def _layer(self, number: int, names: Naming) -> Iterator[Rule]:
+        up, side, source = number % 2 == 1, _side(number), names.layer(number)
+        block = (number + 1) // 2
+        inside, outside = self.widths[block - 1 if up else block], self.widths[block]
+        base = f"synthesis/b{side}_conv{0 if up else 1}"
+        gain = 1 / np.sqrt(9 * inside) if names.scaled else 1.0
+        yield Rule(
+            f"{base}/kernel",
+            (source + names.kernel,),
+            lambda x: gain * _kernel(x, tf=names.tf, flip=up and names.flip),
+            (3, 3, inside, outside),
+        )
+        yield Rule(f"{base}/bias", (source + names.bias,), np.ravel, (outside,))
+        yield Rule(f"{base}/strength", (source + names.strength,), lambda x: np.reshape(x, ()), ())
+        yield Rule(
+            f"{base}/noise", (names.noise(number),), lambda x: x.reshape(x.shape[-2:]), (side, side)
+        )
+        yield from self._style(base, source, inside, names)
+
+    def _image(self, index: int, width: int, names: Naming) -> Iterator[Rule]:
+        base, source = f"synthesis/b{4 << index}_torgb", names.image(index)
+        yield Rule(
+            f"{base}/weight",
+            (source + names.image_kernel,),
+            lambda x: _kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(width),
+            (width, 3),
+        )
+        yield Rule(f"{base}/bias", (source + names.image_bias,), np.ravel, (3,))
+        yield from self._style(base, source, width, names)
+
+    def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:
+        weight, bias = (source + end for end in names.style)
+        yield _dense(f"{base}/style/kernel", weight, (self.w_dim, channels), names.tf)
+        yield Rule(f"{base}/style/bias", (bias,), lambda b: b + names.plus, (channels,))
+
+
+def _label(names: Naming, join: str) -> tuple[str, ...]:
+    """Names of the label's weights: ADA's embedding, or the matrix of the first code."""
+    if join == "embed":
+        return names.label or ("",)
+    return ("mapping/LabelConcat/weight",) if names.tf else ("mapping.label_weight",)
+
+
+def _dense(target: str, source: str, shape: tuple[int, int], tf: bool, rate: float = 1.0) -> Rule:
+    gain = rate / np.sqrt(shape[0])
+    return Rule(target, (source,), lambda x: gain * (x if tf else x.T), shape)
+
+
+def _kernel(x: np.ndarray, *, tf: bool, flip: bool) -> np.ndarray:
+    """[h, w, in, out] of a correlation, from OIHW (maybe with leading axes) or HWIO."""
+    x = x.reshape(x.shape[-4:])
+    x = x if tf else x.transpose(2, 3, 1, 0)
+    return x[::-1, ::-1] if flip else x
