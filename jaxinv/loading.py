@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import mobilestylegan, stylegan2
+from jaxinv.generators import dcgan, mobilestylegan, stylegan2
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "dcgan": dcgan.build,
     "mobilestylegan": mobilestylegan.build,
     "stylegan2": stylegan2.build,
 }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxinv.checks import check_whole
-from jaxinv.spaces import STATISTICS
+from jaxinv.spaces import SPACES, STATISTICS
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
@@ -68,9 +68,8 @@ def sample_latents(
     """
     check_whole("count", count, 1)
     classes = one_hot(gen, label)
-    z = jnp.asarray(
-        np.random.default_rng(seed).standard_normal((count, gen.spec.z_dim)), jnp.float32
-    )
+    keys = jax.random.split(jax.random.key(seed), count)
+    z = jax.vmap(partial(SPACES["z"].sample, gen, params))(keys)
     if not gen.spec.w_dim:
         if psi != 1.0:
             average(params)

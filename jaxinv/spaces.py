@@ -36,6 +36,8 @@ class Codec(NamedTuple):
 
 
 def _draw_z(gen: Generator, key: Key) -> Array:
+    if gen.spec.prior == "uniform":
+        return jax.random.uniform(key, (gen.spec.z_dim,), minval=-1.0, maxval=1.0)
     return jax.random.normal(key, (gen.spec.z_dim,))
 
 

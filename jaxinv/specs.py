@@ -21,6 +21,7 @@ from jaxinv.vocabulary import (
     LAYERS,
     NETS,
     OPTIONS,
+    PRIORS,
     REDUCTIONS,
     SCHEDULES,
     SOLVERS,
@@ -35,10 +36,10 @@ from jaxinv.vocabulary import (
 class GeneratorSpec:
     """Facts of one generator, read from its checkpoint: nothing here is guessed.
 
-    `rows` is the number of W+ rows; `styles` the channel count of every modulation, in drawing
-    order; `noise` the side of every noise map; `layout18` maps each row to the row of the 18-row
-    StyleGAN2 layout that published directions use (empty when there is none); `labels` is the
-    number of classes; `facts` are (name, value) pairs that only the architecture understands.
+    `rows` counts those of W+; `styles` gives the channels of every modulation, in drawing order,
+    `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
+    layout that published directions use (empty when there is none); `labels` counts the classes;
+    z is "normal" or "uniform" on [-1, 1]; `facts` are for the architecture alone.
     """
 
     name: str
@@ -52,12 +53,14 @@ class GeneratorSpec:
     layout18: tuple[int, ...] = ()
     alignment: str = "none"
     labels: int = 0
+    prior: str = "normal"
     facts: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         check_whole("resolution", self.resolution, 8)
         check_whole("z_dim", self.z_dim, 1)
         check_whole("labels", self.labels, 0)
+        check_choice("prior", self.prior, PRIORS)
         if len(self.layout18) not in (0, self.rows):
             raise ValueError(
                 f"layout18 has {len(self.layout18)} entries; allowed: 0 or {self.rows} (rows)"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CHAIN = ("z", "w", "w+", "s")
 SPACES = (*CHAIN, "noise")
+PRIORS = ("normal", "uniform")
 CODECS = ("identity", "whiten", "eigen")
 INITS = ("mean", "prior", "stored", "previous")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")

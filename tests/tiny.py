@@ -53,6 +53,32 @@ STYLE = GeneratorSpec(
 )
 
 
+# Dense to 4 px, a convolution, and two doublings.
+CHAIN = GeneratorSpec(
+    name="chain",
+    architecture="dcgan",
+    resolution=16,
+    z_dim=8,
+    prior="uniform",
+    facts=(
+        (
+            "layers",
+            (
+                ("dense", 8, "relu", 4),
+                ("conv", 8, "leaky_relu", 0, 3, 1, 1),
+                ("up", 6, "relu", 0, 4, 2, 1),
+                ("up", 1, "tanh", 0, 4, 2, 1),
+            ),
+        ),
+    ),
+)
+
+
+def chain() -> Pair:
+    """A grey DCGAN with random weights, ready for the engine; it has no W space."""
+    return mobile(CHAIN)
+
+
 def style() -> Pair:
     """A StyleGAN2 with random weights, ready for the engine."""
     return mobile(STYLE)
@@ -78,7 +104,8 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
         return jnp.asarray(scale * draws.standard_normal(leaf.shape, np.float32))
 
     params = jax.tree_util.tree_map_with_path(fill, shapes)
-    return gen, {**params, FROZEN: freeze(params), STATISTICS: w_statistics(gen, params)}
+    params[FROZEN] = freeze(params)
+    return gen, params | ({STATISTICS: w_statistics(gen, params)} if spec.w_dim else {})
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import stylegan2
+from weights_convert import dcgan, stylegan2
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -152,9 +152,26 @@ def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dic
     return lambda arrays: stylegan2.convert(arrays, naming)
 
 
+def _bare(tree: Any) -> Arrays | None:
+    """A state dict that is the whole file, or the averaged generator of a training file."""
+    if isinstance(tree, dict) and "avgG" in tree:
+        return state_dict(tree, "avgG", "netG")
+    return state_dict({"": tree}, "") or None
+
+
+def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
+    def find(tree: Any) -> Any:
+        arrays = _bare(tree)
+        steps = None if arrays is None else reader(arrays)
+        return None if steps is None else (arrays, steps)
+
+    return Source(name, find, lambda found: dcgan.convert(*found))
+
+
 SOURCES: tuple[Source, ...] = (
     Source("StyleGAN2, NVlabs torch", _nvlabs_stylegan2, _convert_nvlabs),
     Source("StyleGAN2, NVlabs TensorFlow", _tensorflow_stylegan2, _convert_tensorflow),
     Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
     Source("StyleGAN2, genforce", _genforce, _with(stylegan2.GENFORCE)),
+    *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 
@@ -19,23 +19,35 @@ class Generator(NamedTuple):
     """Pure functions of ONE sample; `params` is the nested dict that the checkpoint stores.
 
     init(key) -> params; map(params, z) -> w, or map(params, z, label [classes]) for a conditional
-    generator; affine(params, w+ [rows, w_dim]) -> s, a tuple of
-    style vectors; draw(params, s, noise, size) -> image [size, size, 3] in [-1, 1], area-reduced
-    when `size` is below the resolution. `noise` is a tuple of unit-variance maps [r, r], or None
-    for the stored ones.
+    generator; affine(params, w+ [rows, w_dim]) -> s, a tuple of style vectors; draw(params, s,
+    noise, size) -> image [size, size, 3] in [-1, 1], area-reduced when `size` is below the
+    resolution. `noise` is a tuple of unit-variance maps [r, r], or None for the stored ones. A
+    generator without a W space draws from z itself.
     """
 
     spec: GeneratorSpec
     init: Callable[[Key], Params]
     map: Callable[..., Array]
     affine: Callable[[Params, Array], tuple[Array, ...]]
-    draw: Callable[[Params, tuple[Array, ...], tuple[Array, ...] | None, int], Array]
+    draw: Callable[[Params, Tree, tuple[Array, ...] | None, int], Array]
     stored_noise: Callable[[Params], tuple[Array, ...]]
 
     def synthesize(self, params: Params, latents: Latents, size: int | None = None) -> Array:
         """Image [size, size, 3] of one sample's latents in any space (default: full size)."""
-        styles = convert(self, params, latents, "s")
-        return self.draw(params, styles, latents.get("noise"), size or self.spec.resolution)
+        code = convert(self, params, latents, "s" if self.spec.w_dim else "z")
+        return self.draw(params, code, latents.get("noise"), size or self.spec.resolution)
+
+
+def refuse(spec: GeneratorSpec, space: str) -> Callable[..., Any]:
+    """Stands for a part that a generator does not have: a `ValueError` that says so."""
+
+    def missing(*given: object) -> Any:
+        del given
+        raise ValueError(
+            f"generator {spec.name!r} has no {space} space; allowed: {', '.join(spec.spaces)}"
+        )
+
+    return missing
 
 
 def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tree:

@@ -1,0 +1,121 @@
+"""The DCGAN family: a chain of dense layers and transposed convolutions (Radford et al. 2016).
+
+arXiv:1511.06434; the same chain serves WGAN (Arjovsky et al. 2017, arXiv:1701.07875), WGAN-GP
+(Gulrajani et al. 2017, arXiv:1704.00028) and plain multi-layer perceptrons. Batch normalisation by
+running statistics is folded into the weights. Grey images come as three equal channels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxinv.generators.base import Generator, refuse
+from jaxinv.nn.conv import FROZEN, Geometry, conv
+from jaxinv.nn.linear import leaky_relu
+from jaxinv.nn.resample import area_reduce
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Array, Key, Params
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "none": lambda x: x,
+    "relu": jax.nn.relu,
+    "leaky_relu": leaky_relu,
+    "tanh": jnp.tanh,
+    "sigmoid": lambda x: 2 * jax.nn.sigmoid(x) - 1,  # from [0, 1] to [-1, 1]
+}
+
+
+class Layer(NamedTuple):
+    """One step: "dense" (to [side, side, channels], or flat if side is 0), "conv" or "up".
+
+    "up" is a transposed convolution; both have a kernel [size, size], a stride and a padding, and
+    what they give is cut to [side, side] if side is not 0.
+    """
+
+    kind: str
+    channels: int
+    activation: str
+    side: int = 0
+    size: int = 0
+    stride: int = 1
+    padding: int = 0
+
+
+class Step(nn.Module):
+    """One layer with its weights."""
+
+    layer: Layer
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Flat or [h, w, in] -> flat or [h', w', channels]."""
+        y = self.dense(x) if self.layer.kind == "dense" else self.convolved(x)
+        return ACTIVATIONS[self.layer.activation](y)
+
+    def dense(self, x: Array) -> Array:
+        """Fully connected."""
+        _, channels, _, side, *_ = self.layer
+        count = channels * max(side, 1) ** 2
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.size, count))
+        y = x.ravel() @ kernel + self.param("bias", nn.initializers.zeros, (count,))
+        return y.reshape(side, side, channels) if side else y
+
+    def convolved(self, x: Array) -> Array:
+        """Convolution, or the transposed one: a correlation after x was spread by the stride."""
+        kind, channels, _, side, size, stride, padding = self.layer
+        x = x if x.ndim == 3 else x[None, None]
+        shape = (size, size, x.shape[-1], channels)
+        kernel = self.param("kernel", nn.initializers.he_normal(), shape)
+        spread = Geometry(1, size - 1 - padding, stride)
+        geometry = spread if kind == "up" else Geometry(stride, padding)
+        y = conv(x, kernel, self.get_variable(FROZEN, "backward"), geometry)
+        y = y + self.param("bias", nn.initializers.zeros, (channels,))
+        return y[:side, :side] if side else y
+
+
+class Chain(nn.Module):
+    """z -> image."""
+
+    layers: tuple[Layer, ...]
+
+    @nn.compact
+    def __call__(self, z: Array, size: int) -> Array:
+        """[z_dim] -> [size, size, 3]."""
+        x = z
+        for index, layer in enumerate(self.layers):
+            x = Step(layer, name=f"layer{index}")(x)
+        return area_reduce(jnp.broadcast_to(x, (*x.shape[:2], 3)), size)
+
+
+def build(spec: GeneratorSpec) -> Generator:
+    """The generator of a `spec` whose fact "layers" lists the chain."""
+    layers = tuple(Layer(*fields) for fields in dict(spec.facts)["layers"])
+    chain = Chain(layers)
+
+    def draw(params: Params, z: Array, noise: Any, size: int) -> Any:
+        del noise
+        variables = {
+            "params": params["synthesis"],
+            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+        }
+        return chain.apply(variables, z, size)
+
+    def init(key: Key) -> Params:
+        return {"synthesis": chain.init(key, jnp.ones(spec.z_dim), spec.resolution)["params"]}
+
+    return Generator(
+        spec=spec,
+        init=init,
+        map=refuse(spec, "W"),
+        affine=refuse(spec, "style"),
+        draw=draw,
+        stored_noise=lambda params: (),
+    )
