@@ -211,7 +211,7 @@ def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator."""
     from weights_convert import convert
 
-    path = convert(options.file, out=options.out, name=options.name)
+    path = convert(options.file, out=options.out, name=options.name, alignment=options.alignment)
     say(f"{path}: use it with -g {options.out or path.stem}")
     return DONE
 
@@ -285,6 +285,12 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
     convert.add_argument("file", metavar="FILE")
     convert.add_argument("-o", "--out", metavar="OUT.safetensors")
     convert.add_argument("--name", metavar="NAME", help="what -g shall know it by")
+    convert.add_argument(
+        "--alignment",
+        choices=("none", "ffhq"),
+        default="none",
+        help="how its training images were cut (default: none)",
+    )
     sample = verbs.add_parser("sample", help="draw random images of a generator")
     sample.add_argument("generator", metavar="GENERATOR")
     sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import Any
 
 import jax
@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from jax.test_util import check_grads
 from PIL import Image
 
 from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
-from jaxinv.nn.resample import area_reduce, inverse_haar, resize
+from jaxinv.nn.modulated import modulated_conv
+from jaxinv.nn.resample import area_reduce, blur, blur_double, inverse_haar, resize
 from jaxinv.types import Array
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -246,3 +248,59 @@ def test_activations(
     function: Callable[[Array], Array], values: list[float], expected: list[float]
 ) -> None:
     np.testing.assert_allclose(function(jnp.asarray(values)), expected, rtol=1e-6)
+
+
+# --- StyleGAN2 ------------------------------------------------------------------------------------
+
+
+def spread(x: np.ndarray) -> np.ndarray:
+    """Zeros put after every pixel."""
+    out = np.zeros((2 * x.shape[0], 2 * x.shape[1], x.shape[2]))
+    out[::2, ::2] = x
+    return out
+
+
+def correlated(x: np.ndarray, kernel: np.ndarray, pads: tuple[int, int]) -> np.ndarray:
+    """x [h, w, in], zero-padded, with kernel [kh, kw, in, out], by its definition."""
+    wide = np.pad(x, (pads, pads, (0, 0)))
+    height, width = (n - k + 1 for n, k in zip(wide.shape, kernel.shape[:2], strict=False))
+    parts = (
+        wide[i : i + height, j : j + width] @ kernel[i, j]
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    )
+    return reduce(np.add, parts)
+
+
+def filtered(x: np.ndarray, pads: tuple[int, int]) -> np.ndarray:
+    """The binomial filter [1, 3, 3, 1] with gain 4, channel by channel."""
+    taps = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
+    return correlated(x, taps[..., None, None] * np.eye(x.shape[2]), pads)
+
+
+def test_blurs_are_the_binomial_filter() -> None:
+    x = np.asarray(normal(0, 7, 9, 2))
+    close(blur(jnp.asarray(x)), filtered(x, (1, 1)))
+    close(blur_double(jnp.asarray(x)), filtered(spread(x), (2, 1)))
+
+
+@pytest.mark.parametrize("up", [False, True])
+@pytest.mark.parametrize("frozen", [False, True])
+def test_modulation_scales_and_normalises_the_kernel(up: bool, frozen: bool) -> None:
+    x, style, kernel = (
+        np.asarray(normal(*shape)) for shape in ((0, 5, 4, 3), (1, 3), (2, 3, 3, 3, 6))
+    )
+    scaled = kernel * style[:, None]
+    scaled = scaled / np.sqrt(np.square(scaled).sum((0, 1, 2)) + 1e-8)
+    if up:
+        # A transposed convolution of stride 2 gives 2 n + 1 pixels; the last zero is not spread.
+        expected = filtered(correlated(spread(x)[:-1, :-1], scaled, (2, 2)), (1, 1))
+    else:
+        expected = correlated(x, scaled, (1, 1))
+    backward = backward_kernel(jnp.asarray(kernel)) if frozen else None
+
+    def ours(x: Array, style: Array) -> Array:
+        return modulated_conv(x, style, jnp.asarray(kernel), backward, up=up)
+
+    close(ours(jnp.asarray(x), jnp.asarray(style)), expected)
+    check_grads(ours, (jnp.asarray(x), jnp.asarray(style)), order=1, modes=["rev"], rtol=2e-2)

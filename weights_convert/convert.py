@@ -15,11 +15,18 @@ from weights_convert.pull import SCHEMA
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def convert(file: str | Path, *, out: str | Path | None = None, name: str | None = None) -> Path:
+def convert(
+    file: str | Path,
+    *,
+    out: str | Path | None = None,
+    name: str | None = None,
+    alignment: str = "none",
+) -> Path:
     """Path of the converted generator.
 
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
-    that name in the cache folder) must end in .safetensors. Nothing in the file is executed. Raises
+    that name in the cache folder) must end in .safetensors; `alignment` is how the training images
+    were cut ("none" or "ffhq"). Nothing in the file is executed. Raises
     `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
     name, `OSError` if there is no file.
     """
@@ -34,7 +41,7 @@ def convert(file: str | Path, *, out: str | Path | None = None, name: str | None
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     contents = containers.read(file)
     found = sources.convert(contents.tree)
-    facts = {"name": name, **found.facts}
+    facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",
         "schema": SCHEMA,

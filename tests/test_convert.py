@@ -1,0 +1,182 @@
+"""Foreign generators: recognised by their arrays, converted whole or refused; their verbs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxinv import cli, loading
+from jaxinv.checkpoints import read_metadata
+from jaxinv.cli import DONE, USAGE, main
+from jaxinv.loading import load_generator
+from jaxinv.rendering import render
+from jaxinv.sampling import sample_latents
+from tests import torchlike as torch
+from weights_convert import UnsafeFileError, convert, sources
+
+DRAWS = np.random.default_rng(0)
+WIDTHS = {4: 6, 8: 5}
+
+
+def draw(*shape: int) -> np.ndarray:
+    return DRAWS.standard_normal(shape).astype(np.float32)
+
+
+def rosinality() -> dict[str, np.ndarray]:
+    """The averaged generator of an 8-px StyleGAN2, w of 4, z of 3."""
+    arrays = {"input.input": draw(1, 6, 4, 4)}
+    for i, fan_in in enumerate((3, 4), start=1):
+        arrays |= {f"style.{i}.weight": draw(4, fan_in), f"style.{i}.bias": draw(4)}
+    for n, (name, inside, outside) in enumerate(
+        (("conv1", 6, 6), ("convs.0", 6, 5), ("convs.1", 5, 5))
+    ):
+        arrays |= {
+            f"{name}.conv.weight": draw(1, outside, inside, 3, 3),
+            f"{name}.conv.modulation.weight": draw(inside, 4),
+            f"{name}.conv.modulation.bias": draw(inside),
+            f"{name}.noise.weight": draw(1),
+            f"{name}.activate.bias": draw(outside),
+            f"noises.noise_{n}": draw(1, 1, *((4, 4) if n == 0 else (8, 8))),
+        }
+    for name, width in (("to_rgb1", 6), ("to_rgbs.0", 5)):
+        arrays |= {
+            f"{name}.conv.weight": draw(1, 3, width, 1, 1),
+            f"{name}.bias": draw(1, 3, 1, 1),
+            f"{name}.conv.modulation.weight": draw(width, 4),
+            f"{name}.conv.modulation.bias": draw(width),
+        }
+    binomial = np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32)
+    return arrays | {"convs.0.conv.blur.kernel": binomial / 16}
+
+
+def digits() -> dict[str, np.ndarray]:
+    """The state dict of a 28-px WGAN-GP."""
+    arrays = {}
+    sizes = ((5, 6, 3), (6, 4, 4), (4, 3, 3), (3, 1, 4))
+    for i, (inside, outside, side) in enumerate(sizes):
+        arrays |= {f"gen.{i}.0.weight": draw(inside, outside, side, side)}
+        arrays |= {f"gen.{i}.0.bias": draw(outside)}
+        if i < 3:
+            arrays |= {f"gen.{i}.1.{end}": draw(outside) for end in ("weight", "bias")}
+            arrays |= {f"gen.{i}.1.running_mean": draw(outside)}
+            arrays |= {f"gen.{i}.1.running_var": 1 + draw(outside) ** 2}
+    return arrays
+
+
+def write(arrays: dict[str, np.ndarray], path: Path) -> Path:
+    path.write_bytes(torch.zip_file(torch.state_dict(arrays), arrays))
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(loading, "use_compilation_cache", lambda: None)
+    return tmp_path / "cache"
+
+
+def test_facts_are_read_from_the_arrays() -> None:
+    found = sources.convert({"g_ema": rosinality(), "latent_avg": draw(4)})
+    assert found.source == "StyleGAN2, rosinality"
+    facts = found.facts
+    assert (facts["resolution"], facts["z_dim"], facts["w_dim"], facts["rows"]) == (8, 3, 4, 4)
+    assert facts["styles"] == [6, 6, 6, 5, 5]
+    assert facts["noise"] == [4, 8, 8]
+    assert set(found.params) == {"mapping", "synthesis"}
+    assert found.params["mapping"]["average"].shape == (4,)
+
+
+BROKEN = {
+    "a strange array": ({"stranger": draw(2)}, "used by no rule: stranger"),
+    "another filter": ({"convs.0.conv.blur.kernel": np.ones((4, 4), np.float32)}, "another filter"),
+    "a wrong shape": ({"conv1.activate.bias": draw(7)}, "shape"),
+    "not a number": ({"conv1.activate.bias": np.full(6, np.nan, np.float32)}, "not finite"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_generator_is_converted_whole_or_not_at_all(case: str) -> None:
+    change, told = BROKEN[case]
+    with pytest.raises(UnsafeFileError, match=told):
+        sources.convert({"g_ema": rosinality() | change})
+
+
+def test_every_missing_array_is_noticed() -> None:
+    whole = rosinality()
+    needed = [name for name in whole if not name.endswith("kernel")]
+    for name in needed:
+        with pytest.raises(UnsafeFileError):
+            sources.convert({"g_ema": {k: v for k, v in whole.items() if k != name}})
+
+
+@pytest.mark.parametrize(
+    "tree", [{}, [], None, {"g_ema": {"a": draw(2)}}, (1, 2, 3), {"x": draw(1)}]
+)
+def test_trees_of_no_known_source_are_refused_by_name(tree: object) -> None:
+    with pytest.raises(UnsafeFileError, match=r"no known generator .* known: StyleGAN2"):
+        sources.convert(tree)
+
+
+def test_normalisation_is_folded_into_the_layer_before() -> None:
+    arrays = digits()
+    params = sources.convert(arrays).params["synthesis"]
+    scale = arrays["gen.0.1.weight"] / np.sqrt(arrays["gen.0.1.running_var"] + 1e-5)
+    kernel = arrays["gen.0.0.weight"][:, :, ::-1, ::-1].transpose(2, 3, 0, 1) * scale
+    np.testing.assert_allclose(params["layer0"]["kernel"], kernel, rtol=1e-5)
+    shift = (arrays["gen.0.0.bias"] - arrays["gen.0.1.running_mean"]) * scale
+    np.testing.assert_allclose(
+        params["layer0"]["bias"], shift + arrays["gen.0.1.bias"], rtol=1e-4, atol=1e-5
+    )
+
+
+# --- files and verbs ------------------------------------------------------------------------------
+
+
+def test_a_converted_file_is_a_generator_by_its_name(cache: Path, tmp_path: Path) -> None:
+    path = convert(write(digits(), tmp_path / "model.bin"), name="digits", alignment="ffhq")
+    assert path == cache / "digits.safetensors"
+    notes = read_metadata(path)
+    assert notes["source"] == "WGAN-GP, digits (torch zip), model.bin"
+    assert json.loads(notes["spec"])["alignment"] == "ffhq"
+    gen, params = load_generator("digits")
+    assert gen.spec.resolution == 28
+    assert render(gen, params, sample_latents(gen, params, 2)).shape == (2, 28, 28, 3)
+
+
+def test_the_verbs_convert_and_sample(
+    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(digits(), tmp_path / "digits.pth")
+    assert main(["convert", str(file)]) == DONE
+    assert str(cache / "digits.safetensors") in capsys.readouterr().out
+    grid = tmp_path / "grid.png"
+    assert main(["sample", "digits", "-n", "5", "-o", str(grid)]) == DONE
+    with Image.open(grid) as picture:
+        assert picture.size == (3 * 28, 2 * 28)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["convert", "README.md"], "unknown kind of file"),
+        (["convert", "{file}", "--name", "../up"], "name '../up'"),
+        (["convert", "{file}", "-o", "out.pt"], "ends in .safetensors"),
+        (["sample", "nobody", "-o", "grid.png"], "unknown generator 'nobody'"),
+        (["sample", "digits", "-o", "grid.png", "--psi", "0.5"], "no W space"),
+        (["sample", "digits", "-o", "grid.png", "--label", "1"], "has no classes"),
+    ],
+)
+def test_wrong_use_is_one_line(
+    arguments: list[str], told: str, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    del cache
+    file = write(digits(), tmp_path / "digits.pth")
+    convert(file)
+    assert cli.main([part.replace("{file}", str(file)) for part in arguments]) == USAGE
+    said = capsys.readouterr()
+    assert told in said.err
+    assert len(said.err.splitlines()) == 1
