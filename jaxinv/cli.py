@@ -211,7 +211,8 @@ def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator."""
     from weights_convert import convert
 
-    path = convert(options.file, out=options.out, name=options.name, alignment=options.alignment)
+    wanted = {name: getattr(options, name) for name in ("out", "name", "alignment", "fused")}
+    path = convert(options.file, **wanted)
     say(f"{path}: use it with -g {options.out or path.stem}")
     return DONE
 
@@ -290,6 +291,12 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
         choices=("none", "ffhq"),
         default="none",
         help="how its training images were cut (default: none)",
+    )
+    convert.add_argument(
+        "--fused",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="only for the first StyleGAN from genforce: its fused_scale, if that was not auto",
     )
     sample = verbs.add_parser("sample", help="draw random images of a generator")
     sample.add_argument("generator", metavar="GENERATOR")

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import dcgan, mobilestylegan, stylegan2
+from jaxinv.generators import dcgan, mobilestylegan, pggan, stylegan1, stylegan2
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "dcgan": dcgan.build,
     "mobilestylegan": mobilestylegan.build,
+    "pggan": pggan.build,
+    "stylegan1": stylegan1.build,
     "stylegan2": stylegan2.build,
 }
 SAMPLES = 20_000

@@ -5,7 +5,9 @@ The folder is JAXINV_FIXTURES (default ../shared/fixtures); without it the tests
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from jaxinv.generators.base import Generator
-from jaxinv.loading import load_generator
+from jaxinv.loading import build, load_generator
 from jaxinv.sampling import truncate
 from jaxinv.types import Params
 from weights_convert import convert
@@ -24,16 +26,7 @@ FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixt
 IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
 CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
 # Families that no source of `weights_convert` reads yet.
-WAITING = (
-    "biggan",
-    "fb-ganzoo-pgan",
-    "genforce-pggan",
-    "genforce-stylegan-",
-    "sagan",
-    "stylegan3",
-    "tf-pggan",
-    "tf-stylegan-",
-)
+WAITING = ("biggan", "sagan", "stylegan3")
 
 Comparison = tuple[str, np.ndarray, np.ndarray, float]
 Wanted = dict[str, np.ndarray]
@@ -45,6 +38,13 @@ def fixtures() -> list[Path]:
 
 def is_waiting(path: Path) -> bool:
     return f"{path.name}-".startswith(WAITING)
+
+
+def fused(path: Path) -> bool | None:
+    """What the file of a first StyleGAN from genforce does not say: how it was built."""
+    facts = json.loads((path / "meta.json").read_text("utf-8"))
+    own = facts.get("generator_kwargs", {}) if facts.get("gan_type") == "stylegan" else {}
+    return own.get("fused_scale") if path.name.startswith("genforce") else None
 
 
 def nhwc(images: np.ndarray) -> np.ndarray:
@@ -93,6 +93,11 @@ def styles(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     """Every modulation, in drawing order: conv0, conv1, torgb of each block."""
     plus = wanted[first(wanted, "ws", "wplus_repeated", "out_wp")]
     ours = jax.vmap(lambda row: drawn.gen.affine(drawn.params, row))(plus)
+    if "out_style01" in wanted and "out_output_style0" not in wanted:  # the first StyleGAN
+        return [
+            (name, np.asarray(mine), wanted[name], IMAGES)
+            for name, mine in ((f"out_style{i:02}", mine) for i, mine in enumerate(ours))
+        ]
     layer, names = 0, []
     for block in range(len(ours) // 3 + 1):
         side = 4 << block
@@ -144,14 +149,26 @@ def given_noise(drawn: Drawn, wanted: Wanted, w: np.ndarray) -> list[Comparison]
 
 def from_z(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     """Images of generators without W; grey ones have one channel there, three equal ones here."""
-    mine, reference = drawn.images("z", wanted["z"]), wanted["img"]
+    mine, reference = drawn.images("z", wanted["z"]), wanted[first(wanted, "img", "out_image")]
     if reference.ndim == 2:
         side = drawn.gen.spec.resolution
         reference = reference.reshape(-1, 1, side, side)
     if "feat_sigmoid" in wanted:  # on [0, 1] there
         reference = 2 * reference - 1
     reference = np.broadcast_to(nhwc(reference), mine.shape)
-    return [("img", mine, reference, IMAGES)]
+    return [("img", mine, reference, IMAGES), *levels(drawn, wanted)]
+
+
+def levels(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """Images of networks in mid-training: whole and blended levels of detail."""
+    found = []
+    for lod in (1.0, 0.4):
+        if (name := f"image_lod{lod}") in wanted:
+            facts = {**dict(drawn.gen.spec.facts), "lod": lod}
+            younger = build(replace(drawn.gen.spec, facts=tuple(facts.items())))
+            mine = Drawn(younger, drawn.params).images("z", wanted["z"])
+            found.append((name, mine, nhwc(wanted[name]), IMAGES))
+    return found
 
 
 def comparisons(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
@@ -171,7 +188,9 @@ def test_converted_checkpoints_draw_what_the_original_code_drew(
         if is_waiting(folder):
             continue
         (checkpoint,) = (path for path in folder.iterdir() if path.suffix in CHECKPOINTS)
-        drawn = Drawn(*load_generator(str(convert(checkpoint, name=folder.name))))
+        drawn = Drawn(
+            *load_generator(str(convert(checkpoint, name=folder.name, fused=fused(folder))))
+        )
         wanted = dict(np.load(folder / "io.npz"))
         for name, mine, reference, allowed in comparisons(drawn, wanted):
             assert mine.shape == reference.shape, (folder.name, name)

@@ -74,6 +74,36 @@ CHAIN = GeneratorSpec(
 )
 
 
+OLD = GeneratorSpec(
+    name="old",
+    architecture="stylegan1",
+    resolution=16,
+    z_dim=8,
+    w_dim=8,
+    rows=6,
+    styles=(32, 32, 24, 24, 16, 16),
+    noise=(4, 4, 8, 8, 16, 16),
+    facts=(("mapping_layers", 2),),
+)
+GROWN = GeneratorSpec(
+    name="grown",
+    architecture="pggan",
+    resolution=16,
+    z_dim=8,
+    facts=(("widths", (16, 12, 8)),),
+)
+
+
+def old() -> Pair:
+    """The first StyleGAN with random weights, ready for the engine."""
+    return mobile(OLD)
+
+
+def grown() -> Pair:
+    """A PGGAN with random weights, ready for the engine; it has no W space."""
+    return mobile(GROWN)
+
+
 def chain() -> Pair:
     """A grey DCGAN with random weights, ready for the engine; it has no W space."""
     return mobile(CHAIN)
@@ -97,11 +127,14 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
             return jnp.full(leaf.shape, float("style" in names))
         fan_in = float(np.prod(leaf.shape[:-1]))
         variance = {"mapping": 1 / fan_in, "style": 0.1 / fan_in}
-        # Only StyleGAN2 keeps the strength of a map beside it.
-        noise = 1.0 if spec.architecture == "stylegan2" else 0.01
+        # MobileStyleGAN has no strength beside a map: it is part of it.
+        noise = 0.01 if spec.architecture == "mobilestylegan" else 1.0
         variance |= {"const": 1.0, "noise": noise, "strength": 0.01, "depthwise": 1 / 9}
         scale = np.sqrt(next((variance[name] for name in names if name in variance), 2 / fan_in))
-        return jnp.asarray(scale * draws.standard_normal(leaf.shape, np.float32))
+        values = draws.standard_normal(leaf.shape, np.float32)
+        if names[-1] == "noise":  # maps have mean square 1, as those of checkpoints nearly have
+            values /= np.sqrt(np.mean(values * values))
+        return jnp.asarray(scale * values)
 
     params = jax.tree_util.tree_map_with_path(fill, shapes)
     params[FROZEN] = freeze(params)

@@ -21,14 +21,15 @@ def convert(
     out: str | Path | None = None,
     name: str | None = None,
     alignment: str = "none",
+    fused: bool | None = None,
 ) -> Path:
     """Path of the converted generator.
 
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
-    were cut ("none" or "ffhq"). Nothing in the file is executed. Raises
-    `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
-    name, `OSError` if there is no file.
+    were cut ("none" or "ffhq"); `fused`: see `sources.convert`. Nothing in the file is executed.
+    Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
+    bad name, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -40,7 +41,8 @@ def convert(
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     contents = containers.read(file)
-    found = sources.convert(contents.tree)
+    options = {} if fused is None else {"fused": fused}
+    found = sources.convert(contents.tree, **options)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",

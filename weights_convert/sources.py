@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import dcgan, stylegan2
+from weights_convert import dcgan, pggan, stylegan1, stylegan2
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -26,19 +26,28 @@ class Source(NamedTuple):
 
     name: str
     find: Callable[[Any], Any]
-    convert: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]
+    convert: Callable[..., tuple[dict[str, Any], dict[str, Any]]]
+    options: tuple[str, ...] = ()
 
 
-def convert(tree: Any) -> Converted:
+def convert(tree: Any, **options: Any) -> Converted:
     """The generator of a checkpoint's plain tree.
 
-    Raises `UnsafeFileError`, saying what was found and what is known, for a tree that no source
-    writes.
+    `options` say what a source's files leave open: "fused" (bool), whether a first StyleGAN of
+    genforce was built with fused_scale=True or False instead of "auto". Raises `UnsafeFileError`,
+    saying what was found and what is known, for a tree that no source writes; `ValueError` for an
+    option that the source does not need.
     """
     for source in SOURCES:
         found = source.find(tree)
-        if found is not None:
-            return Converted(*source.convert(found), source.name)
+        if found is None:
+            continue
+        if extra := sorted(set(options) - set(source.options)):
+            raise ValueError(
+                f"option {extra[0]!r} with a file of {source.name}; "
+                f"allowed: {', '.join(source.options) or 'none'}"
+            )
+        return Converted(*source.convert(found, **options), source.name)
     raise UnsafeFileError(
         f"no known generator in the file: it holds {_summary(tree)}; "
         f"known: {', '.join(source.name for source in SOURCES)}"
@@ -116,19 +125,41 @@ def network_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
         yield from network_arrays(inner, f"{prefix}{name}/")
 
 
-def _tensorflow_stylegan2(tree: Any) -> Any:
+def _tensorflow(tree: Any) -> Any:
+    """The averaged generator of a 3-tuple of Networks, and its arrays."""
     if not (isinstance(tree, tuple) and len(tree) == 3 and isinstance(tree[2], dict)):
         return None
-    names = dict(network_arrays(tree[2])) if tree[2].get("class") == "Network" else {}
-    return tree[2] if "synthesis/4x4/Conv/mod_weight" in names else None
+    node = tree[2]
+    return (node, dict(network_arrays(node))) if node.get("class") == "Network" else None
 
 
-def _convert_tensorflow(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    arrays = dict(network_arrays(node))
-    arrays.pop("lod", None)
-    statics = node["components"]["synthesis"].get("static_kwargs") or {}
-    clamp = statics.get("conv_clamp", (node.get("static_kwargs") or {}).get("conv_clamp"))
+def _tensorflow_with(marker: str) -> Callable[[Any], Any]:
+    def find(tree: Any) -> Any:
+        found = _tensorflow(tree)
+        return found if found is not None and marker in found[1] else None
+
+    return find
+
+
+def _static(node: Any, name: str, usual: Any) -> Any:
+    """An argument that the network was built with, from its synthesis or from the whole."""
+    inner = (node.get("components") or {}).get("synthesis") or {}
+    whole, part = (one.get("static_kwargs") or {} for one in (node, inner))
+    return part.get(name, whole.get(name, usual))
+
+
+def _convert_tensorflow(found: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    node, arrays = found
+    arrays = {name: array for name, array in arrays.items() if name != "lod"}
+    clamp = _static(node, "conv_clamp", None)
     return stylegan2.convert(arrays, stylegan2.TENSORFLOW, clamp=clamp)
+
+
+def _convert_tensorflow_stylegan1(found: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    node, arrays = found
+    return stylegan1.convert(
+        arrays, stylegan1.TENSORFLOW, fused=_static(node, "fused_scale", "auto")
+    )
 
 
 # --- state dicts ----------------------------------------------------------------------------------
@@ -144,8 +175,15 @@ def _rosinality(tree: Any) -> Arrays | None:
 
 def _genforce(tree: Any) -> Arrays | None:
     inner = tree.get("models", tree) if isinstance(tree, dict) else tree
-    arrays = state_dict(inner, "generator_smooth", "generator")
-    return arrays if arrays is not None and "synthesis.early_layer.const" in arrays else None
+    return state_dict(inner, "generator_smooth", "generator")
+
+
+def _genforce_with(marker: str) -> Callable[[Any], Any]:
+    def find(tree: Any) -> Any:
+        arrays = _genforce(tree)
+        return arrays if arrays is not None and marker in arrays else None
+
+    return find
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]:
@@ -159,6 +197,42 @@ def _bare(tree: Any) -> Arrays | None:
     return state_dict({"": tree}, "") or None
 
 
+def _convert_genforce_stylegan1(
+    arrays: Arrays, fused: bool | str = "auto"
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    return stylegan1.convert(arrays, stylegan1.GENFORCE, fused=fused)
+
+
+def _tensorflow_arrays(tree: Any) -> Arrays | None:
+    found = _tensorflow(tree)
+    return None if found is None else found[1]
+
+
+def _gan_zoo(tree: Any) -> Arrays | None:
+    return state_dict(tree, "avgG", "netG")
+
+
+def _progressive(
+    find: Callable[[Any], Arrays | None], reader: Callable[[pggan.Arrays], pggan.Source | None]
+) -> tuple[Callable[[Any], Any], Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]]:
+    def find_both(tree: Any) -> Any:
+        arrays = find(tree)
+        source = None if arrays is None else reader(arrays)
+        return None if source is None else (arrays, source, _loss(tree))
+
+    def convert_both(found: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        arrays, source, loss = found
+        return pggan.convert(arrays, source, tanh=loss not in (None, "WGANGP"))
+
+    return find_both, convert_both
+
+
+def _loss(tree: Any) -> Any:
+    """GAN zoo's name of the loss, which decides whether the image passes through tanh."""
+    settings = tree.get("config") if isinstance(tree, dict) else None
+    return settings.get("lossCriterion") if isinstance(settings, dict) else None
+
+
 def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
     def find(tree: Any) -> Any:
         arrays = _bare(tree)
@@ -170,8 +244,30 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
 
 SOURCES: tuple[Source, ...] = (
     Source("StyleGAN2, NVlabs torch", _nvlabs_stylegan2, _convert_nvlabs),
-    Source("StyleGAN2, NVlabs TensorFlow", _tensorflow_stylegan2, _convert_tensorflow),
+    Source(
+        "StyleGAN2, NVlabs TensorFlow",
+        _tensorflow_with("synthesis/4x4/Conv/mod_weight"),
+        _convert_tensorflow,
+    ),
+    Source(
+        "StyleGAN, NVlabs TensorFlow",
+        _tensorflow_with("synthesis/4x4/Const/StyleMod/weight"),
+        _convert_tensorflow_stylegan1,
+    ),
     Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
-    Source("StyleGAN2, genforce", _genforce, _with(stylegan2.GENFORCE)),
+    Source(
+        "StyleGAN2, genforce",
+        _genforce_with("synthesis.early_layer.const"),
+        _with(stylegan2.GENFORCE),
+    ),
+    Source(
+        "StyleGAN, genforce",
+        _genforce_with("synthesis.layer0.const"),
+        _convert_genforce_stylegan1,
+        ("fused",),
+    ),
+    Source("PGGAN, NVlabs TensorFlow", *_progressive(_tensorflow_arrays, pggan.tensorflow)),
+    Source("PGGAN, genforce", *_progressive(_genforce, pggan.genforce)),
+    Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
     *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
 )

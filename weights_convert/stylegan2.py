@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
+from weights_convert.layouts import dense, kernel, side_of
 from weights_convert.rules import Rule, apply_rules
 
 RATE = 0.01  # learning-rate multiplier of the mapping, folded into its weights
@@ -51,21 +52,17 @@ class Naming:
     scaled: bool = True
 
 
-def _side(number: int) -> int:
-    return 4 << ((number + 1) // 2)
-
-
 def _tf_layer(number: int) -> str:
-    side = _side(number)
+    side = side_of(number)
     return f"{side}x{side}/" + ("Conv" if not number else "Conv0_up" if number % 2 else "Conv1")
 
 
 NVLABS = Naming(
     fc=lambda i: f"mapping.fc{i}",
     const="synthesis.b4.const",
-    layer=lambda n: f"synthesis.b{_side(n)}.conv{0 if n % 2 else 1}",
+    layer=lambda n: f"synthesis.b{side_of(n)}.conv{0 if n % 2 else 1}",
     image=lambda j: f"synthesis.b{4 << j}.torgb",
-    noise=lambda n: f"synthesis.b{_side(n)}.conv{0 if n % 2 else 1}.noise_const",
+    noise=lambda n: f"synthesis.b{side_of(n)}.conv{0 if n % 2 else 1}.noise_const",
     average="mapping.w_avg",
     kernel=".weight",
     bias=".bias",
@@ -208,7 +205,7 @@ class _Shape:
             "w_dim": self.w_dim,
             "rows": rows,
             "styles": styles,
-            "noise": [_side(n) for n in range(2 * last + 1)],
+            "noise": [side_of(n) for n in range(2 * last + 1)],
             "layout18": list(range(rows)) if rows <= 18 else [],
             "labels": self.labels,
             "facts": sorted(facts.items()),
@@ -235,18 +232,18 @@ class _Shape:
         extra, w_dim = self.label_width, self.w_dim
         names_of = _label(names, self.join)
         if self.join == "embed":
-            yield _dense("mapping/embed/kernel", names_of[0], (self.labels, extra), names.tf)
+            yield dense("mapping/embed/kernel", names_of[0], (self.labels, extra), names.tf)
             yield Rule("mapping/embed/bias", names_of[1:], np.asarray, (extra,))
         elif self.join == "concat":
             yield Rule("mapping/embed", names_of, np.asarray, (self.labels, extra))
         for i in range(self.layers):
             fan_in = self.z_dim + extra if i == 0 else w_dim
             weight, bias = (names.fc(i) + end for end in names.dense)
-            yield _dense(f"mapping/fc{i}/kernel", weight, (fan_in, w_dim), names.tf, RATE)
+            yield dense(f"mapping/fc{i}/kernel", weight, (fan_in, w_dim), names.tf, RATE)
             yield Rule(f"mapping/fc{i}/bias", (bias,), lambda b: b * RATE, (w_dim,))
 
     def _layer(self, number: int, names: Naming) -> Iterator[Rule]:
-        up, side, source = number % 2 == 1, _side(number), names.layer(number)
+        up, side, source = number % 2 == 1, side_of(number), names.layer(number)
         block = (number + 1) // 2
         inside, outside = self.widths[block - 1 if up else block], self.widths[block]
         base = f"synthesis/b{side}_conv{0 if up else 1}"
@@ -254,7 +251,7 @@ class _Shape:
         yield Rule(
             f"{base}/kernel",
             (source + names.kernel,),
-            lambda x: gain * _kernel(x, tf=names.tf, flip=up and names.flip),
+            lambda x: gain * kernel(x, tf=names.tf, flip=up and names.flip),
             (3, 3, inside, outside),
         )
         yield Rule(f"{base}/bias", (source + names.bias,), np.ravel, (outside,))
@@ -269,7 +266,7 @@ class _Shape:
         yield Rule(
             f"{base}/weight",
             (source + names.image_kernel,),
-            lambda x: _kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(width),
+            lambda x: kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(width),
             (width, 3),
         )
         yield Rule(f"{base}/bias", (source + names.image_bias,), np.ravel, (3,))
@@ -277,7 +274,7 @@ class _Shape:
 
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:
         weight, bias = (source + end for end in names.style)
-        yield _dense(f"{base}/style/kernel", weight, (self.w_dim, channels), names.tf)
+        yield dense(f"{base}/style/kernel", weight, (self.w_dim, channels), names.tf)
         yield Rule(f"{base}/style/bias", (bias,), lambda b: b + names.plus, (channels,))
 
 
@@ -286,15 +283,3 @@ def _label(names: Naming, join: str) -> tuple[str, ...]:
     if join == "embed":
         return names.label or ("",)
     return ("mapping/LabelConcat/weight",) if names.tf else ("mapping.label_weight",)
-
-
-def _dense(target: str, source: str, shape: tuple[int, int], tf: bool, rate: float = 1.0) -> Rule:
-    gain = rate / np.sqrt(shape[0])
-    return Rule(target, (source,), lambda x: gain * (x if tf else x.T), shape)
-
-
-def _kernel(x: np.ndarray, *, tf: bool, flip: bool) -> np.ndarray:
-    """[h, w, in, out] of a correlation, from OIHW (maybe with leading axes) or HWIO."""
-    x = x.reshape(x.shape[-4:])
-    x = x if tf else x.transpose(2, 3, 1, 0)
-    return x[::-1, ::-1] if flip else x

@@ -16,29 +16,15 @@ import jax.numpy as jnp
 from jaxinv.generators.base import Generator
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.depthwise import depthwise3x3
-from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
+from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.nn.mapping import Mapping
 from jaxinv.nn.resample import area_reduce, inverse_haar
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key, Params
 
-SQRT2 = 2.0**0.5
 MAPPING_LAYERS = 8
-
-
-class Mapping(nn.Module):
-    """z [512] -> w [512]: normalise, then eight fully connected layers."""
-
-    width: int
-
-    @nn.compact
-    def __call__(self, z: Array) -> Array:
-        """[z_dim] -> [w_dim]."""
-        x = pixel_norm(z)
-        for index in range(MAPPING_LAYERS):
-            x = SQRT2 * leaky_relu(Linear(self.width, name=f"fc{index}")(x))
-        return x
 
 
 class First(nn.Module):
@@ -184,7 +170,7 @@ def widths(spec: GeneratorSpec) -> tuple[int, ...]:
 
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` whose `styles` lists the channels of all modulations."""
-    mapping, synthesis = Mapping(spec.w_dim), Synthesis(widths(spec))
+    mapping, synthesis = Mapping(spec.w_dim, MAPPING_LAYERS), Synthesis(widths(spec))
 
     def init(key: Key) -> Params:
         first, second = jax.random.split(key)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array
 
 
+SQRT2 = 2.0**0.5
+
+
 class Linear(nn.Module):
     """y = x @ kernel + bias with kernel [in, features]; scales are folded in at conversion."""
 

@@ -1,0 +1,34 @@
+"""Parts of PGGAN and the first StyleGAN (Karras et al. 2018, 2019), on one sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax.numpy as jnp
+from jax import lax
+
+if TYPE_CHECKING:
+    from jaxinv.types import Array
+
+
+def nearest_double(x: Array) -> Array:
+    """[h, w, c] -> [2h, 2w, c]: every pixel four times."""
+    height, width, channels = x.shape
+    wide = jnp.broadcast_to(x[:, None, :, None], (height, 2, width, 2, channels))
+    return wide.reshape(2 * height, 2 * width, channels)
+
+
+def smooth(x: Array) -> Array:
+    """[h, w, c] -> [h, w, c]: the filter [1, 2, 1] / 4 along both axes, zero beyond the edge."""
+    for axis in (0, 1):
+        count = x.shape[axis]
+        wide = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+        before, after = (lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
+        x = 0.25 * (before + after) + 0.5 * x
+    return x
+
+
+def instance_norm(x: Array, epsilon: float = 1e-8) -> Array:
+    """x [h, w, c] with mean 0 and mean square 1 in every channel."""
+    x = x - jnp.mean(x, (0, 1))
+    return x * lax.rsqrt(jnp.mean(x * x, (0, 1)) + epsilon)
