@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import dcgan, mobilestylegan, pggan, stylegan1, stylegan2
+from jaxinv.generators import dcgan, mobilestylegan, pggan, stylegan1, stylegan2, stylegan3
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -36,6 +36,7 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "pggan": pggan.build,
     "stylegan1": stylegan1.build,
     "stylegan2": stylegan2.build,
+    "stylegan3": stylegan3.build,
 }
 SAMPLES = 20_000
 BATCH = 2_000

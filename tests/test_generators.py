@@ -23,11 +23,17 @@ from jaxinv.types import Array, Latents, Params
 from jaxinv.vocabulary import CHAIN
 from jaxinv.zoo import ZOO
 from tests.goldens import make_ffhq
-from tests.tiny import Pair, linear, mobile, old, style
+from tests.tiny import Pair, linear, mobile, old, style, third
 from tests.weights import need
 from weights_convert.mobilestylegan import mapping_rules, synthesis_rules
 
-PAIRS = {"mobilestylegan": mobile, "stylegan1": old, "stylegan2": style, "linear": linear}
+PAIRS = {
+    "mobilestylegan": mobile,
+    "stylegan1": old,
+    "stylegan2": style,
+    "stylegan3": third,
+    "linear": linear,
+}
 
 
 @pytest.fixture(params=PAIRS)

@@ -26,7 +26,7 @@ FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixt
 IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
 CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
 # Families that no source of `weights_convert` reads yet.
-WAITING = ("biggan", "sagan", "stylegan3")
+WAITING = ("biggan", "sagan")
 
 Comparison = tuple[str, np.ndarray, np.ndarray, float]
 Wanted = dict[str, np.ndarray]
@@ -98,6 +98,10 @@ def styles(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
             (name, np.asarray(mine), wanted[name], IMAGES)
             for name, mine in ((f"out_style{i:02}", mine) for i, mine in enumerate(ours))
         ]
+    if "s_input" in wanted:  # StyleGAN3
+        plain = ["s_input", *(name for name in wanted if name.startswith("s_L"))]
+        pairs = zip(plain, ours, strict=True)
+        return [(name, np.asarray(mine), wanted[name], IMAGES) for name, mine in pairs]
     layer, names = 0, []
     for block in range(len(ours) // 3 + 1):
         side = 4 << block
@@ -117,22 +121,32 @@ def pictures(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     w = w[:, 0] if w.ndim == 3 else w
     silent = tuple(jnp.zeros((side, side)) for side in spec.noise)
     cases = [
-        ("w", w, {}, ("img_const", "out_image")),
+        ("w", w, {}, ("img_const", "out_image", "img")),
         ("w", w, {"noise": silent}, ("img_none", "img_zero_noise", "image_zero_noise")),
-        ("w+", wanted["wplus"], {}, ("img_wplus_const", "image_wplus")),
+        ("w+", wanted["wplus"], {}, ("img_wplus_const", "image_wplus", "img_wplus")),
     ]
-    for name, key in (
-        ("ws_psi0.7", "img_psi0.7_const"),
-        ("wp_psi0.7_layers4", "image_psi0.7_layers4"),
-    ):
+    for name in ("ws_psi0.7", "wp_psi0.7_layers4"):
         if name in wanted:
-            cases.append(("w+", wanted[name], {}, (key,)))
+            short = name.partition("_")[2]
+            keys = (f"img_{short}_const", f"image_{short}", f"img_{short}")
+            cases.append(("w+", wanted[name], {}, keys))
     found = []
     for space, code, noise, names in cases:
         for name in names:
             if name in wanted:
                 found.append((name, drawn.images(space, code, **noise), nhwc(wanted[name]), IMAGES))
-    return found + given_noise(drawn, wanted, w)
+    return found + given_noise(drawn, wanted, w) + transformed(drawn, wanted, w)
+
+
+def transformed(drawn: Drawn, wanted: Wanted, w: np.ndarray) -> list[Comparison]:
+    """StyleGAN3 under a transformation of the image, which is one of its parameters."""
+    if "img_transformed" not in wanted:
+        return []
+    synthesis = drawn.params["synthesis"]
+    inputs = {**synthesis["input"], "transform": jnp.asarray(wanted["transform_buffer"])}
+    moved = {**drawn.params, "synthesis": {**synthesis, "input": inputs}}
+    mine = Drawn(drawn.gen, moved).images("w", w)
+    return [("img_transformed", mine, nhwc(wanted["img_transformed"]), IMAGES)]
 
 
 def given_noise(drawn: Drawn, wanted: Wanted, w: np.ndarray) -> list[Comparison]:

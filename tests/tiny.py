@@ -94,6 +94,36 @@ GROWN = GeneratorSpec(
 )
 
 
+THIRD = GeneratorSpec(
+    name="third",
+    architecture="stylegan3",
+    resolution=16,
+    z_dim=8,
+    w_dim=8,
+    rows=4,
+    styles=(4, 8, 8, 6),
+    facts=(
+        ("grid", (8, 12, 8.0, 2.0)),
+        (
+            "layers",
+            (
+                # Twice the rate between two filters; then the rate doubles; then the image.
+                (8, 8, 3, 2, 2, (12, 12), True, (9, 8, 9, 8), 256.0, False),
+                (8, 6, 3, 4, 2, (24, 12), False, (6, 3, 6, 3), 256.0, False),
+                (6, 3, 1, 1, 1, (0, 0), False, (0, 0, 0, 0), 256.0, True),
+            ),
+        ),
+        ("mapping_layers", 2),
+        ("scale", 1.0),
+    ),
+)
+
+
+def third() -> Pair:
+    """A StyleGAN3 with random weights, ready for the engine."""
+    return mobile(THIRD)
+
+
 def old() -> Pair:
     """The first StyleGAN with random weights, ready for the engine."""
     return mobile(OLD)
@@ -123,6 +153,10 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
 
     def fill(path: tuple, leaf: jax.ShapeDtypeStruct) -> Array:
         names = [part.key for part in path]
+        if names[-1].endswith("filter"):
+            return jnp.full(leaf.shape, 1 / np.prod(leaf.shape))
+        if names[-1] in ("transform", "gain"):
+            return jnp.eye(3) if names[-1] == "transform" else jnp.ones(())
         if names[-1] == "bias":  # modulations start at 1, as in a trained network
             return jnp.full(leaf.shape, float("style" in names))
         fan_in = float(np.prod(leaf.shape[:-1]))

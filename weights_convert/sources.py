@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import dcgan, pggan, stylegan1, stylegan2
+from weights_convert import dcgan, pggan, stylegan1, stylegan2, stylegan3
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -84,6 +84,18 @@ def _nvlabs(tree: Any) -> Any:
 def _nvlabs_stylegan2(tree: Any) -> Any:
     node = _nvlabs(tree)
     return node if node is not None and "synthesis.b4.const" in dict(module_arrays(node)) else None
+
+
+def _nvlabs_stylegan3(tree: Any) -> Any:
+    node = _nvlabs(tree)
+    return (
+        node if node is not None and "synthesis.input.freqs" in dict(module_arrays(node)) else None
+    )
+
+
+def _convert_stylegan3(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    states = {path: state for state, path in _modules(node, "")}
+    return stylegan3.convert(dict(module_arrays(node)), states)
 
 
 def module_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -244,6 +256,7 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
 
 SOURCES: tuple[Source, ...] = (
     Source("StyleGAN2, NVlabs torch", _nvlabs_stylegan2, _convert_nvlabs),
+    Source("StyleGAN3, NVlabs torch", _nvlabs_stylegan3, _convert_stylegan3),
     Source(
         "StyleGAN2, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Conv/mod_weight"),

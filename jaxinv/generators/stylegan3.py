@@ -1,0 +1,199 @@
+"""StyleGAN3, configurations t and r (Karras et al. 2021, arXiv:2106.12423).
+
+A grid of Fourier features, then layers that carry a margin around the image and whose
+nonlinearity is applied at a higher resolution, between two filters. There are no noise inputs.
+`synthesis/input/transform` [3, 3] is the inverse of a transformation of the image.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from jaxinv.generators.base import Generator
+from jaxinv.nn.conv import FROZEN, Geometry, conv
+from jaxinv.nn.filters import resample
+from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
+from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.resample import area_reduce
+
+if TYPE_CHECKING:
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Array, Key, Params
+
+EPSILON = 1e-8
+
+
+class Grid(NamedTuple):
+    """Facts of the input: channels, side in pixels, sampling rate and bandwidth."""
+
+    channels: int
+    side: int
+    rate: float
+    bandwidth: float
+
+
+class Plan(NamedTuple):
+    """Facts of one layer; taps are 0 without a filter, `radial` makes the second one square.
+
+    `padding` is (rows before, after, columns before, after) at the higher resolution. `image`: the
+    last layer, which has neither demodulation nor filters.
+    """
+
+    inside: int
+    outside: int
+    size: int
+    up: int
+    down: int
+    taps: tuple[int, int]
+    radial: bool
+    padding: tuple[int, int, int, int]
+    clamp: float
+    image: bool
+
+
+class Input(nn.Module):
+    """Fourier features, turned and shifted by w."""
+
+    grid: Grid
+
+    def setup(self) -> None:
+        channels = self.grid.channels
+        self.style = Linear(4)
+        self.freqs = self.param("freqs", nn.initializers.normal(), (channels, 2))
+        self.phases = self.param("phases", nn.initializers.uniform(), (channels,))
+        self.transform = self.param("transform", lambda key: jnp.eye(3))
+        self.weight = self.param("weight", nn.initializers.lecun_normal(), (channels, channels))
+
+    def __call__(self, style: Array) -> Array:
+        """[4]: cosine and sine of the rotation, translation -> [side, side, channels]."""
+        _, side, rate, bandwidth = self.grid
+        cosine, sine, right, down = style / jnp.linalg.norm(style[:2])
+        zero, one = jnp.zeros(()), jnp.ones(())
+        turn = jnp.stack([cosine, -sine, zero, sine, cosine, zero, zero, zero, one])
+        shift = jnp.stack([one, zero, -right, zero, one, -down, zero, zero, one])
+        matrix = turn.reshape(3, 3) @ shift.reshape(3, 3) @ self.transform
+        phases = self.phases + self.freqs @ matrix[:2, 2]
+        freqs = self.freqs @ matrix[:2, :2]
+        above = jnp.linalg.norm(freqs, axis=1) - bandwidth
+        strength = jnp.clip(1 - above / (rate / 2 - bandwidth), 0, 1)
+        axis = ((2 * jnp.arange(side) + 1) / side - 1) * (0.5 * side / rate)
+        across = axis[None, :, None] * freqs[:, 0] + axis[:, None, None] * freqs[:, 1]
+        return (jnp.sin(2 * jnp.pi * (across + phases)) * strength) @ self.weight
+
+
+class Layer(nn.Module):
+    """Modulated convolution, bias, and a leaky ReLU between two filters."""
+
+    plan: Plan
+
+    def setup(self) -> None:
+        plan = self.plan
+        self.style = Linear(plan.inside)
+        shape = (plan.size, plan.size, plan.inside, plan.outside)
+        self.kernel = self.param("kernel", nn.initializers.normal(), shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (plan.outside,))
+        self.gain = self.param("gain", nn.initializers.ones, ())
+        up, down = plan.taps
+        if up:
+            self.up_filter = self.param("up_filter", _box, (up,))
+        if down:
+            square = (down, down) if plan.radial else (down,)
+            self.down_filter = self.param("down_filter", _box, square)
+
+    def __call__(self, x: Array, style: Array) -> Array:
+        """[h, w, inside] -> [h', w', outside]."""
+        plan = self.plan
+        if plan.image:
+            strength = self.gain
+        else:
+            style = style * lax.rsqrt(jnp.mean(style * style))
+            energy = jnp.sum(jnp.square(self.kernel), (0, 1))
+            strength = self.gain * lax.rsqrt(jnp.square(style) @ energy + EPSILON)
+        backward = self.get_variable(FROZEN, "backward")
+        y = conv(x * style, self.kernel, backward, Geometry(1, plan.size - 1)) * strength
+        y = y + self.bias
+        if plan.image:
+            return jnp.clip(y, -plan.clamp, plan.clamp)
+        top, bottom, left, right = plan.padding
+        pads = ((top, bottom), (left, right))
+        taps = self.up_filter if plan.taps[0] else jnp.ones(1)
+        y = resample(y, taps, up=plan.up, pads=pads)
+        y = jnp.clip(SQRT2 * leaky_relu(y), -plan.clamp, plan.clamp)
+        return resample(y, self.down_filter, down=plan.down) if plan.taps[1] else y
+
+
+def _box(key: Key, shape: tuple[int, ...]) -> Array:
+    """An averaging filter, for parameters that come from no checkpoint."""
+    del key
+    return jnp.full(shape, 1 / jnp.prod(jnp.asarray(shape)))
+
+
+class Synthesis(nn.Module):
+    """Styles -> image."""
+
+    grid: Grid
+    plans: tuple[Plan, ...]
+    scale: float
+
+    def setup(self) -> None:
+        self.input = Input(self.grid)
+        self.layers = [Layer(plan, name=f"layer{i}") for i, plan in enumerate(self.plans)]
+
+    def affine(self, w: Array) -> tuple[Array, ...]:
+        """W+ [rows, w_dim] -> one style per row: the input's four numbers, then one per layer."""
+        parts = (self.input, *self.layers)
+        return tuple(part.style(row) for part, row in zip(parts, w, strict=True))
+
+    def __call__(self, s: tuple[Array, ...], noise: Any, size: int) -> Array:
+        """-> image [size, size, 3] in about [-1, 1]."""
+        del noise
+        x = self.input(s[0])
+        for layer, style in zip(self.layers, s[1:], strict=True):
+            x = layer(x, style)
+        return area_reduce(self.scale * x, size)
+
+    def from_w(self, w: Array, size: int) -> Array:
+        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
+        return self(self.affine(w), None, size)
+
+
+def build(spec: GeneratorSpec) -> Generator:
+    """The generator of a `spec` with the facts grid, layers, scale and those of the mapping."""
+    facts = dict(spec.facts)
+    label = (facts.get("label", "none"), facts.get("label_width", 0))
+    mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
+    plans = tuple(Plan(*fields) for fields in facts["layers"])
+    synthesis = Synthesis(Grid(*facts["grid"]), plans, facts["scale"])
+
+    def run(params: Params, *args: object, method: str | None = None) -> Any:
+        variables = {
+            "params": params["synthesis"],
+            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+        }
+        return synthesis.apply(variables, *args, method=method)
+
+    def init(key: Key) -> Params:
+        first, second = jax.random.split(key)
+        classes = jnp.zeros(spec.labels) if spec.labels else None
+        w = jnp.ones((spec.rows, spec.w_dim))
+        return {
+            "mapping": mapping.init(first, jnp.ones(spec.z_dim), classes)["params"],
+            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
+        }
+
+    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
+        return mapping.apply({"params": params["mapping"]}, z, label)
+
+    return Generator(
+        spec=spec,
+        init=init,
+        map=to_w,
+        affine=lambda params, w: run(params, w, method="affine"),
+        draw=run,
+        stored_noise=lambda params: (),
+    )
