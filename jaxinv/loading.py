@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
-    from jaxinv.types import Array, Key, Params, Tree
+    from jaxinv.types import Key, Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "dcgan": dcgan.build,
@@ -149,16 +149,16 @@ def w_statistics(gen: Generator, params: Params) -> Params:
     """
     spec = gen.spec
 
-    @jax.jit
-    def draw(key: Key) -> Array:
+    mapped = jax.jit(jax.vmap(partial(gen.map, params)))
+
+    def draw(key: Key) -> np.ndarray:
         z = jax.random.normal(key, (BATCH, spec.z_dim))
-        if not spec.labels:
-            return jax.vmap(partial(gen.map, params))(z)
-        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, spec.labels)
-        return jax.vmap(partial(gen.map, params))(z, jax.nn.one_hot(classes, spec.labels))
+        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, max(spec.labels, 1))
+        labels = (jax.nn.one_hot(classes, spec.labels),) if spec.labels else ()
+        return np.asarray(mapped(z, *labels))
 
     keys = jax.random.split(jax.random.key(SEED), SAMPLES // BATCH)
-    parts = [np.asarray(draw(key)) for key in keys]
+    parts = [draw(key) for key in keys]
     w = np.concatenate(parts).astype(np.float64)
     mean = w.mean(0)
     values, axes = np.linalg.eigh((w - mean).T @ (w - mean) / len(w))

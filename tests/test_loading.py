@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +123,9 @@ def test_other_files_are_no_generators(metadata: dict[str, str], told: str) -> N
 
 
 def test_an_unknown_architecture_is_named() -> None:
-    with pytest.raises(ValueError, match="unknown architecture 'linear'; allowed: mobilestylegan"):
+    with pytest.raises(
+        ValueError, match=r"unknown architecture 'linear'; allowed: .*mobilestylegan"
+    ):
         build(linear()[0].spec)
 
 
@@ -171,7 +174,8 @@ def test_a_cache_that_cannot_be_written_is_done_without(
 
     monkeypatch.setattr(checkpoints, "save", full)
     gen, params = linear()
-    jax.tree.map(np.testing.assert_array_equal, cached_statistics(gen, params), params[STATISTICS])
+    found = cached_statistics(gen, params)
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5), found, params[STATISTICS])
 
 
 # --- compiled programs ----------------------------------------------------------------------------

@@ -139,7 +139,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     ),
     (lambda: GeneratorSpec("g", "a", 4, 8), "resolution must be a whole number of at least 8"),
     (lambda: GeneratorSpec("g", "a", 8, 0), "z_dim must be a whole number of at least 1"),
-    (lambda: GeneratorSpec("g", "a", 8, 8, 8, 2, styles=(4,)), "styles has 1 entries; .* 0 or 2"),
+    (lambda: GeneratorSpec("g", "a", 8, 8, prior="cauchy"), "prior 'cauchy'; allowed: normal"),
+    (lambda: GeneratorSpec("g", "a", 8, 8, labels=-1), "labels"),
 ]
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from jaxinv.nn.conv import FROZEN
 from jaxinv.vocabulary import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from flax.linen import Module
 
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key, Latents, Params, Tree
@@ -36,6 +40,70 @@ class Generator(NamedTuple):
         """Image [size, size, 3] of one sample's latents in any space (default: full size)."""
         code = convert(self, params, latents, "s" if self.spec.w_dim else "z")
         return self.draw(params, code, latents.get("noise"), size or self.spec.resolution)
+
+
+def from_w(
+    spec: GeneratorSpec,
+    mapping: Module,
+    synthesis: Module,
+    stored_noise: Callable[[Params], tuple[Array, ...]],
+) -> Generator:
+    """The generator of two modules: mapping(z, label) -> w, and synthesis(s, noise, size) -> image.
+
+    `synthesis` has the methods `affine(w+) -> s` and `from_w(w+, size) -> image`.
+    """
+    draw = _bound(synthesis)
+
+    def init(key: Key) -> Params:
+        first, second = jax.random.split(key)
+        label = jnp.zeros(spec.labels) if spec.labels else None
+        w = jnp.ones((spec.rows, spec.w_dim))
+        return {
+            "mapping": mapping.init(first, jnp.ones(spec.z_dim), label)["params"],
+            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
+        }
+
+    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
+        return mapping.apply({"params": params["mapping"]}, z, label)
+
+    return Generator(
+        spec=spec,
+        init=init,
+        map=to_w,
+        affine=lambda params, w: draw(params, w, method="affine"),
+        draw=draw,
+        stored_noise=stored_noise,
+    )
+
+
+def from_z(spec: GeneratorSpec, network: Module) -> Generator:
+    """The generator of one module, network(z, size) -> image, without a W space."""
+    draw = _bound(network)
+
+    def init(key: Key) -> Params:
+        return {"synthesis": network.init(key, jnp.ones(spec.z_dim), spec.resolution)["params"]}
+
+    return Generator(
+        spec=spec,
+        init=init,
+        map=refuse(spec, "W"),
+        affine=refuse(spec, "style"),
+        draw=lambda params, z, noise, size: draw(params, z, size),
+        stored_noise=lambda params: (),
+    )
+
+
+def _bound(network: Module) -> Callable[..., Any]:
+    """`network` as a function of the parameters and their backward kernels."""
+
+    def run(params: Params, *given: object, method: str | None = None) -> Any:
+        variables = {
+            "params": params["synthesis"],
+            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+        }
+        return network.apply(variables, *given, method=method)
+
+    return run
 
 
 def refuse(spec: GeneratorSpec, space: str) -> Callable[..., Any]:

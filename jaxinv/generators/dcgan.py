@@ -7,13 +7,13 @@ running statistics is folded into the weights. Grey images come as three equal c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, refuse
+from jaxinv.generators.base import Generator, from_z
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.linear import leaky_relu
 from jaxinv.nn.resample import area_reduce
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
@@ -99,23 +99,4 @@ def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` whose fact "layers" lists the chain."""
     layers = tuple(Layer(*fields) for fields in dict(spec.facts)["layers"])
     chain = Chain(layers)
-
-    def draw(params: Params, z: Array, noise: Any, size: int) -> Any:
-        del noise
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return chain.apply(variables, z, size)
-
-    def init(key: Key) -> Params:
-        return {"synthesis": chain.init(key, jnp.ones(spec.z_dim), spec.resolution)["params"]}
-
-    return Generator(
-        spec=spec,
-        init=init,
-        map=refuse(spec, "W"),
-        affine=refuse(spec, "style"),
-        draw=draw,
-        stored_noise=lambda params: (),
-    )
+    return from_z(spec, chain)

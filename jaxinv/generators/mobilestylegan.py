@@ -10,10 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator
+from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu
@@ -22,7 +21,7 @@ from jaxinv.nn.resample import area_reduce, inverse_haar
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array, Params
 
 MAPPING_LAYERS = 8
 
@@ -172,24 +171,6 @@ def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` whose `styles` lists the channels of all modulations."""
     mapping, synthesis = Mapping(spec.w_dim, MAPPING_LAYERS), Synthesis(widths(spec))
 
-    def init(key: Key) -> Params:
-        first, second = jax.random.split(key)
-        w = jnp.ones((spec.rows, spec.w_dim))
-        return {
-            "mapping": mapping.init(first, jnp.ones(spec.z_dim))["params"],
-            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
-        }
-
-    def run(params: Params, *args: object, method: str | None = None) -> Any:
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return synthesis.apply(variables, *args, method=method)
-
-    def to_w(params: Params, z: Array) -> Any:
-        return mapping.apply({"params": params["mapping"]}, z)
-
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
         maps = [tree["first"]["noise"]]
@@ -197,11 +178,4 @@ def build(spec: GeneratorSpec) -> Generator:
             maps += [tree[f"block{index}"][conv]["noise"] for conv in ("conv1", "conv2")]
         return tuple(m / jnp.maximum(jnp.sqrt(jnp.mean(m * m)), 1e-12) for m in maps)
 
-    return Generator(
-        spec=spec,
-        init=init,
-        map=to_w,
-        affine=lambda params, w: run(params, w, method="affine"),
-        draw=run,
-        stored_noise=stored_noise,
-    )
+    return from_w(spec, mapping, synthesis, stored_noise)

@@ -6,12 +6,12 @@ resolution, a fraction blends two levels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, refuse
+from jaxinv.generators.base import Generator, from_z
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import leaky_relu, pixel_norm
 from jaxinv.nn.progressive import nearest_double
@@ -19,7 +19,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array
 
 
 class Layer(nn.Module):
@@ -110,23 +110,4 @@ def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` with the facts widths, lod and tanh."""
     facts = dict(spec.facts)
     network = Progressive(facts["widths"], facts.get("lod", 0.0), facts.get("tanh", False))
-
-    def draw(params: Params, z: Array, noise: Any, size: int) -> Any:
-        del noise
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return network.apply(variables, z, size)
-
-    def init(key: Key) -> Params:
-        return {"synthesis": network.init(key, jnp.ones(spec.z_dim), spec.resolution)["params"]}
-
-    return Generator(
-        spec=spec,
-        init=init,
-        map=refuse(spec, "W"),
-        affine=refuse(spec, "style"),
-        draw=draw,
-        stored_noise=lambda params: (),
-    )
+    return from_z(spec, network)

@@ -6,13 +6,12 @@ instance norm, and a style of a scale and a shift per channel. Gains are folded 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator
+from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import Linear, leaky_relu
 from jaxinv.nn.mapping import Mapping
@@ -21,7 +20,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array, Params
 
 
 class Layer(nn.Module):
@@ -99,36 +98,10 @@ def build(spec: GeneratorSpec) -> Generator:
     widths = tuple(both // 2 for both in spec.styles[1::2])
     synthesis = Synthesis(widths)
 
-    def run(params: Params, *args: object, method: str | None = None) -> Any:
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return synthesis.apply(variables, *args, method=method)
-
-    def init(key: Key) -> Params:
-        first, second = jax.random.split(key)
-        classes = jnp.zeros(spec.labels) if spec.labels else None
-        w = jnp.ones((spec.rows, spec.w_dim))
-        return {
-            "mapping": mapping.init(first, jnp.ones(spec.z_dim), classes)["params"],
-            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
-        }
-
-    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
-        return mapping.apply({"params": params["mapping"]}, z, label)
-
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
         names = ["b4_const", "b4_conv1"]
         names += [f"b{4 << i}_conv{k}" for i in range(1, len(widths)) for k in (0, 1)]
         return tuple(tree[name]["noise"] for name in names)
 
-    return Generator(
-        spec=spec,
-        init=init,
-        map=to_w,
-        affine=lambda params, w: run(params, w, method="affine"),
-        draw=run,
-        stored_noise=stored_noise,
-    )
+    return from_w(spec, mapping, synthesis, stored_noise)

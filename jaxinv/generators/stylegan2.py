@@ -7,13 +7,12 @@ weights; the addition of 1 to every style is part of its bias.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator
+from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
 from jaxinv.nn.mapping import Mapping
@@ -22,7 +21,7 @@ from jaxinv.nn.resample import area_reduce, blur_double
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array, Params
 
 
 class Layer(nn.Module):
@@ -133,35 +132,9 @@ def build(spec: GeneratorSpec) -> Generator:
     mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
     synthesis = Synthesis(widths(spec), facts.get("clamp"))
 
-    def run(params: Params, *args: object, method: str | None = None) -> Any:
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return synthesis.apply(variables, *args, method=method)
-
-    def init(key: Key) -> Params:
-        first, second = jax.random.split(key)
-        label = jnp.zeros(spec.labels) if spec.labels else None
-        w = jnp.ones((spec.rows, spec.w_dim))
-        return {
-            "mapping": mapping.init(first, jnp.ones(spec.z_dim), label)["params"],
-            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
-        }
-
-    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
-        return mapping.apply({"params": params["mapping"]}, z, label)
-
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
         names = [f"b{4 << i}_conv{k}" for i in range(len(widths(spec))) for k in (0, 1)][1:]
         return tuple(tree[name]["noise"] for name in names)
 
-    return Generator(
-        spec=spec,
-        init=init,
-        map=to_w,
-        affine=lambda params, w: run(params, w, method="affine"),
-        draw=run,
-        stored_noise=stored_noise,
-    )
+    return from_w(spec, mapping, synthesis, stored_noise)

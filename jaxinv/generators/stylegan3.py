@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.generators.base import Generator
+from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.filters import resample
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
@@ -23,7 +22,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array, Key
 
 EPSILON = 1e-8
 
@@ -170,30 +169,4 @@ def build(spec: GeneratorSpec) -> Generator:
     plans = tuple(Plan(*fields) for fields in facts["layers"])
     synthesis = Synthesis(Grid(*facts["grid"]), plans, facts["scale"])
 
-    def run(params: Params, *args: object, method: str | None = None) -> Any:
-        variables = {
-            "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
-        }
-        return synthesis.apply(variables, *args, method=method)
-
-    def init(key: Key) -> Params:
-        first, second = jax.random.split(key)
-        classes = jnp.zeros(spec.labels) if spec.labels else None
-        w = jnp.ones((spec.rows, spec.w_dim))
-        return {
-            "mapping": mapping.init(first, jnp.ones(spec.z_dim), classes)["params"],
-            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
-        }
-
-    def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
-        return mapping.apply({"params": params["mapping"]}, z, label)
-
-    return Generator(
-        spec=spec,
-        init=init,
-        map=to_w,
-        affine=lambda params, w: run(params, w, method="affine"),
-        draw=run,
-        stored_noise=lambda params: (),
-    )
+    return from_w(spec, mapping, synthesis, lambda params: ())
