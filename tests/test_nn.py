@@ -14,6 +14,7 @@ from jax import lax
 from jax.test_util import check_grads
 from PIL import Image
 
+from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
@@ -304,3 +305,18 @@ def test_modulation_scales_and_normalises_the_kernel(up: bool, frozen: bool) -> 
 
     close(ours(jnp.asarray(x), jnp.asarray(style)), expected)
     check_grads(ours, (jnp.asarray(x), jnp.asarray(style)), order=1, modes=["rev"], rtol=2e-2)
+
+
+def test_attention_mixes_values_by_the_match_of_queries_and_keys() -> None:
+    x = np.asarray(normal(0, 3, 2, 8))
+    module = SelfAttention()
+    drawn = module.init(jax.random.key(0), jnp.asarray(x))["params"]
+    params = {**drawn, "gamma": jnp.asarray(0.5)}
+    flat = x.reshape(6, 8)
+
+    def linear(name: str) -> np.ndarray:
+        return flat @ np.asarray(params[name]["kernel"]) + np.asarray(params[name]["bias"])
+
+    scores = np.exp(linear("query") @ linear("key").T)
+    mixed = scores / scores.sum(1, keepdims=True) @ linear("value")
+    close(module.apply({"params": params}, jnp.asarray(x)), x + 0.5 * mixed.reshape(x.shape))

@@ -26,7 +26,7 @@ FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixt
 IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
 CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
 # Families that no source of `weights_convert` reads yet.
-WAITING = ("biggan", "sagan")
+WAITING = ("biggan", "sagan-ajbrock")
 
 Comparison = tuple[str, np.ndarray, np.ndarray, float]
 Wanted = dict[str, np.ndarray]

@@ -53,7 +53,7 @@ STYLE = GeneratorSpec(
 )
 
 
-# Dense to 4 px, a convolution, and two doublings.
+# Dense to 4 px, a convolution, attention, and two doublings.
 CHAIN = GeneratorSpec(
     name="chain",
     architecture="dcgan",
@@ -66,6 +66,7 @@ CHAIN = GeneratorSpec(
             (
                 ("dense", 8, "relu", 4),
                 ("conv", 8, "leaky_relu", 0, 3, 1, 1),
+                ("attend", 8, "none"),
                 ("up", 6, "relu", 0, 4, 2, 1),
                 ("up", 1, "tanh", 0, 4, 2, 1),
             ),

@@ -31,7 +31,7 @@ class Step(NamedTuple):
     stride: int = 1
     padding: int = 0
     side: int = 0
-    kind: str = "up"  # of a 4-D weight
+    kind: str = "up"  # of a 4-D weight, or "attend"
 
 
 class Plan(NamedTuple):
@@ -47,8 +47,9 @@ def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]
     Raises `UnsafeFileError` for arrays that the chain does not cover or whose sizes do not fit.
     """
     steps = plan.steps
-    weights = {n: a for n, a in arrays.items() if not n.endswith(".num_batches_tracked")}
     try:
+        held = {n: a for n, a in arrays.items() if not n.endswith(".num_batches_tracked")}
+        weights = spectrally_normalised(held)
         layers = [_layer(weights, step) for step in steps]
         z_dim = _fan_in(weights, steps[0])
         side = _final_side(layers)
@@ -72,6 +73,29 @@ def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]
     return params, facts
 
 
+def spectrally_normalised(arrays: Arrays) -> dict[str, np.ndarray]:
+    """Every `weight_bar` divided by its norm as `weight`; heykeetae/Self-Attention-GAN's form.
+
+    That code makes one power iteration from the stored vectors in every call; the first call after
+    loading is the reference.
+    """
+    found = dict(arrays)
+    for name in [name for name in arrays if name.endswith(".weight_bar")]:
+        base = name.removesuffix("_bar")
+        weight, u, v = (found.pop(f"{base}_{part}") for part in ("bar", "u", "v"))
+        matrix = weight.reshape(len(weight), -1).astype(np.float64)
+        if u.shape != (len(matrix),) or v.shape != matrix.shape[1:]:
+            raise UnsafeFileError(f"{base}: vectors of another size than the matrix")
+        v = _unit(matrix.T @ u)
+        u = _unit(matrix @ v)
+        found[base] = weight / (u @ matrix @ v)
+    return found
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x / (np.linalg.norm(x) + 1e-12)
+
+
 def _fan_in(arrays: Arrays, step: Step) -> int:
     weight = arrays[f"{step.linear}.weight"]
     return weight.shape[0 if weight.ndim == 4 and step.kind == "up" else 1]
@@ -79,6 +103,8 @@ def _fan_in(arrays: Arrays, step: Step) -> int:
 
 def _layer(arrays: Arrays, step: Step) -> list[Any]:
     """The fields of a `Layer`."""
+    if step.kind == "attend":
+        return ["attend", len(arrays[f"{step.linear}.value_conv.bias"]), "none"]
     weight = arrays[f"{step.linear}.weight"]
     if weight.ndim == 2:
         return ["dense", weight.shape[0] // max(step.side, 1) ** 2, step.activation, step.side]
@@ -91,7 +117,7 @@ def _final_side(layers: list[list[Any]]) -> int:
     for layer in layers:
         if layer[0] == "dense":
             side = layer[3] or side
-        else:
+        elif layer[0] != "attend":
             size, stride, padding = layer[4:]
             up = (side - 1) * stride + size - 2 * padding
             down = (side + 2 * padding - size) // stride + 1
@@ -100,6 +126,21 @@ def _final_side(layers: list[list[Any]]) -> int:
 
 
 def _rules(index: int, step: Step, layer: list[Any], arrays: Arrays) -> Iterator[Rule]:
+    if step.kind == "attend":
+        return _attention(f"layer{index}/attention", step.linear, layer[1])
+    return _linear(index, step, layer, arrays)
+
+
+def _attention(base: str, source: str, channels: int) -> Iterator[Rule]:
+    for name, count in (("query", channels // 8), ("key", channels // 8), ("value", channels)):
+        weight, bias = (f"{source}.{name}_conv.{part}" for part in ("weight", "bias"))
+        shape = (channels, count)
+        yield Rule(f"{base}/{name}/kernel", (weight,), lambda x: x[:, :, 0, 0].T, shape)
+        yield Rule(f"{base}/{name}/bias", (bias,), np.asarray, (count,))
+    yield Rule(f"{base}/gamma", (f"{source}.gamma",), lambda x: x.reshape(()), ())
+
+
+def _linear(index: int, step: Step, layer: list[Any], arrays: Arrays) -> Iterator[Rule]:
     weight = f"{step.linear}.weight"
     bias = [f"{step.linear}.bias"] if f"{step.linear}.bias" in arrays else []
     ends = ("weight", "bias", "running_mean", "running_var")
@@ -249,6 +290,16 @@ def digit_generator(arrays: Arrays) -> Plan | None:
     return Plan((*hidden, Step("gen.3.0", None, "tanh", 2)))
 
 
+def self_attention(arrays: Arrays) -> Plan | None:
+    """`l1.0.module` ... `l4`, `attn1`, `attn2`, `last`: heykeetae/Self-Attention-GAN, 64 px."""
+    if "l1.0.module.weight_bar" not in arrays or "attn1.gamma" not in arrays:
+        return None
+    first = Step("l1.0.module", "l1.1", "relu")
+    ups = [Step(f"l{i}.0.module", f"l{i}.1", "relu", 2, 1) for i in (2, 3, 4)]
+    looks = [Step(f"attn{i}", None, "none", kind="attend") for i in (1, 2)]
+    return Plan((first, *ups[:2], looks[0], ups[2], looks[1], Step("last.0", None, "tanh", 2, 1)))
+
+
 READERS: dict[str, Callable[[Arrays], Plan | None]] = {
     "DCGAN, face-generator": face_generator,
     "WGAN-GP, digits": digit_generator,
@@ -257,4 +308,5 @@ READERS: dict[str, Callable[[Arrays], Plan | None]] = {
     "DCGAN, WassersteinGAN": wasserstein,
     "WGAN-GP, caogang": gradient_penalty,
     "GAN of dense layers": perceptron,
+    "SAGAN, heykeetae": self_attention,
 }

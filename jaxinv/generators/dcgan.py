@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.generators.base import Generator, from_z
+from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.linear import leaky_relu
 from jaxinv.nn.resample import area_reduce
@@ -34,10 +35,11 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 
 
 class Layer(NamedTuple):
-    """One step: "dense" (to [side, side, channels], or flat if side is 0), "conv" or "up".
+    """One step: "dense" (to [side, side, channels], or flat if side is 0), "conv", "up", "attend".
 
-    "up" is a transposed convolution; both have a kernel [size, size], a stride and a padding, and
-    what they give is cut to [side, side] if side is not 0.
+    "attend" is self-attention (Zhang et al. 2019, SAGAN). "up" is a transposed convolution; it and
+    "conv" have a kernel [size, size], a stride and a padding, and what they give is cut to
+    [side, side] if side is not 0.
     """
 
     kind: str
@@ -57,6 +59,8 @@ class Step(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Flat or [h, w, in] -> flat or [h', w', channels]."""
+        if self.layer.kind == "attend":
+            return SelfAttention(name="attention")(x)
         y = self.dense(x) if self.layer.kind == "dense" else self.convolved(x)
         return ACTIVATIONS[self.layer.activation](y)
 
