@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import pickle
 import struct
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import edit, is_plain, watched
 from weights_convert import UnsafeFileError
 from weights_convert.pickles import Limits, read_pickle
 
@@ -199,42 +198,6 @@ def test_an_array_counts_as_often_as_it_is_mentioned() -> None:
 
 # --- nothing is touched ---------------------------------------------------------------------------
 
-FORBIDDEN = (
-    "exec",
-    "compile",
-    "import",
-    "open",
-    "pickle.",
-    "os.",
-    "subprocess.",
-    "socket.",
-    "ctypes.",
-    "marshal.",
-)
-_events: list[str] = []
-_watching = [False]
-
-
-def _watch(event: str, _: tuple[Any, ...]) -> None:
-    if _watching[0] and event.startswith(FORBIDDEN):
-        _events.append(event)
-
-
-@contextmanager
-def watched() -> Iterator[list[str]]:
-    _events.clear()
-    _watching[0] = True
-    try:
-        yield _events
-    finally:
-        _watching[0] = False
-
-
-@pytest.fixture(scope="module", autouse=True)
-def audit_hook() -> None:
-    # Hooks cannot be removed again; this one is silent unless `watched` is active.
-    sys.addaudithook(_watch)
-
 
 def test_the_hook_would_notice_the_standard_loader() -> None:
     with watched() as events:
@@ -283,31 +246,6 @@ EDITS = st.lists(
     min_size=1,
     max_size=6,
 )
-
-
-def edit(data: bytes, edits: list[tuple[str, int, bytes]]) -> bytes:
-    for kind, where, new in edits:
-        at = where % (len(data) + 1)
-        end = at + len(new)
-        if kind == "repeat":
-            data = data[:at] + data[max(0, at - 16) : at] * 3 + data[at:]
-        else:
-            data = (
-                data[:at]
-                + (b"" if kind == "delete" else new)
-                + data[at if kind == "insert" else end :]
-            )
-    return data
-
-
-def is_plain(value: Any) -> bool:
-    if type(value) is dict:
-        return all(type(k) in (str, int, bytes) and is_plain(v) for k, v in value.items())
-    if type(value) in (list, tuple):
-        return all(map(is_plain, value))
-    if type(value) is np.ndarray:
-        return value.dtype.kind in "biuf"
-    return value is None or type(value) in (bool, int, float, str, bytes)
 
 
 @settings(max_examples=400, deadline=None, derandomize=True)

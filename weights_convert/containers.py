@@ -37,13 +37,19 @@ def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
         head = handle.read(16)
     if _is_safetensors(head, size):
         return Contents("safetensors", _safetensors(path))
-    limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * size + SLACK))
+    return parse(path.read_bytes(), limits=limits)
+
+
+def parse(data: bytes, *, limits: Limits = USUAL) -> Contents:
+    """The same of a torch or pickle file's bytes."""
+    head = data[:16]
+    limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * len(data) + SLACK))
     if head.startswith(b"PK\x03\x04"):
-        return Contents("torch zip", torch_files.read_zip(path.read_bytes(), limits=limits))
+        return Contents("torch zip", torch_files.read_zip(data, limits=limits))
     if head.startswith(torch_files.LEGACY):
-        return Contents("torch legacy", torch_files.read_legacy(path.read_bytes(), limits=limits))
+        return Contents("torch legacy", torch_files.read_legacy(data, limits=limits))
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
-        return Contents("pickle", nvlabs.read(path.read_bytes(), limits=limits))
+        return Contents("pickle", nvlabs.read(data, limits=limits))
     raise UnsafeFileError(
         f"unknown kind of file, starting with {head[:8].hex(' ') or 'nothing'}; "
         "allowed: torch (zip or legacy), pickle, safetensors"
