@@ -19,7 +19,6 @@ from tests import torchlike as torch
 from weights_convert import UnsafeFileError, convert, sources
 
 DRAWS = np.random.default_rng(0)
-WIDTHS = {4: 6, 8: 5}
 
 
 def draw(*shape: int) -> np.ndarray:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from weights_convert.rules import Rule
+
+RATE = 0.01  # learning-rate multiplier of every StyleGAN's mapping, folded into its weights
 
 
 def side_of(number: int) -> int:
@@ -16,6 +20,18 @@ def dense(target: str, source: str, shape: tuple[int, int], tf: bool, rate: floa
     """A fully connected layer, [in, out] in TensorFlow and [out, in] in torch, with its gain."""
     gain = rate / np.sqrt(shape[0])
     return Rule(target, (source,), lambda x: gain * (x if tf else x.T), shape)
+
+
+def fully_connected(
+    index: int, names: tuple[str, str], shape: tuple[int, int], *, tf: bool = False, late: float = 1
+) -> Iterator[Rule]:
+    """Layer `index` of a mapping from its weight's and bias's names.
+
+    `late` is what our layer multiplies by after the bias and the source's did before it.
+    """
+    yield dense(f"mapping/fc{index}/kernel", names[0], shape, tf, RATE)
+    bias = f"mapping/fc{index}/bias"
+    yield Rule(bias, names[1:], lambda b: b * RATE / late, shape[1:])
 
 
 def kernel(x: np.ndarray, *, tf: bool, flip: bool) -> np.ndarray:

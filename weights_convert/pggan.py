@@ -96,15 +96,15 @@ def _layers(source: Source, widths: list[int], weights: Arrays) -> Iterator[Rule
         block, up = number // 2, number % 2 == 0
         inside, outside = widths[block - 1 if up else block], widths[block]
         name = source.layer(number)
-        fused = up and _is_fused(source, weights, name, (inside, outside))
+        fused = up and _is_fused(source, weights, name)
         gain = _gain(source, 9 * inside, 2**0.5)
 
         def laid(x: np.ndarray, fused: bool = fused, gain: float = gain) -> np.ndarray:
             if not fused:
                 return gain * kernel(x, tf=source.tf, flip=False)
             # Fused kernels lie [h, w, out, in] in TensorFlow and [in, out, h, w] in torch.
-            turned = x.swapaxes(2, 3) if source.tf else x.swapaxes(0, 1)
-            return gain * kernel(turned, tf=source.tf, flip=True)
+            usual = x.swapaxes(2, 3) if source.tf else x.swapaxes(0, 1)
+            return gain * kernel(usual, tf=source.tf, flip=True)
 
         base = f"b{4 << block}_conv{0 if up else 1}"
         shape = (3, 3, inside, outside)
@@ -113,13 +113,12 @@ def _layers(source: Source, widths: list[int], weights: Arrays) -> Iterator[Rule
         yield _bias(f"{base}/bias", f"{name}{source.end}bias", shift, outside)
 
 
-def _is_fused(source: Source, weights: Arrays, name: str, channels: tuple[int, int]) -> bool:
+def _is_fused(source: Source, weights: Arrays, name: str) -> bool:
     """By name in TensorFlow, in genforce by which axis has the inputs in any upsampling layer."""
     if source.tf:
         return name.endswith("Conv0_up")
     if source.whole:
         return False
-    del channels
     return any(
         weights[f"layer{2 * i}.weight"].shape[0] != len(weights[f"layer{2 * i}.bias"])
         for i in range(1, source.blocks)

@@ -81,16 +81,12 @@ def _nvlabs(tree: Any) -> Any:
     return node if isinstance(node, dict) and "state" in node else None
 
 
-def _nvlabs_stylegan2(tree: Any) -> Any:
-    node = _nvlabs(tree)
-    return node if node is not None and "synthesis.b4.const" in dict(module_arrays(node)) else None
+def _nvlabs_with(marker: str) -> Callable[[Any], Any]:
+    def find(tree: Any) -> Any:
+        node = _nvlabs(tree)
+        return node if node is not None and marker in dict(module_arrays(node)) else None
 
-
-def _nvlabs_stylegan3(tree: Any) -> Any:
-    node = _nvlabs(tree)
-    return (
-        node if node is not None and "synthesis.input.freqs" in dict(module_arrays(node)) else None
-    )
+    return find
 
 
 def _convert_stylegan3(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -190,12 +186,12 @@ def _genforce(tree: Any) -> Arrays | None:
     return state_dict(inner, "generator_smooth", "generator")
 
 
-def _genforce_with(marker: str) -> Callable[[Any], Any]:
-    def find(tree: Any) -> Any:
-        arrays = _genforce(tree)
+def _having(marker: str, find: Callable[[Any], Arrays | None]) -> Callable[[Any], Arrays | None]:
+    def found(tree: Any) -> Arrays | None:
+        arrays = find(tree)
         return arrays if arrays is not None and marker in arrays else None
 
-    return find
+    return found
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dict[str, Any]]]:
@@ -205,7 +201,7 @@ def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dic
 def _bare(tree: Any) -> Arrays | None:
     """A state dict that is the whole file, or the averaged generator of a training file."""
     if isinstance(tree, dict) and "avgG" in tree:
-        return state_dict(tree, "avgG", "netG")
+        return _gan_zoo(tree)
     return state_dict({"": tree}, "") or None
 
 
@@ -255,8 +251,8 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
 
 
 SOURCES: tuple[Source, ...] = (
-    Source("StyleGAN2, NVlabs torch", _nvlabs_stylegan2, _convert_nvlabs),
-    Source("StyleGAN3, NVlabs torch", _nvlabs_stylegan3, _convert_stylegan3),
+    Source("StyleGAN2, NVlabs torch", _nvlabs_with("synthesis.b4.const"), _convert_nvlabs),
+    Source("StyleGAN3, NVlabs torch", _nvlabs_with("synthesis.input.freqs"), _convert_stylegan3),
     Source(
         "StyleGAN2, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Conv/mod_weight"),
@@ -270,12 +266,12 @@ SOURCES: tuple[Source, ...] = (
     Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
     Source(
         "StyleGAN2, genforce",
-        _genforce_with("synthesis.early_layer.const"),
+        _having("synthesis.early_layer.const", _genforce),
         _with(stylegan2.GENFORCE),
     ),
     Source(
         "StyleGAN, genforce",
-        _genforce_with("synthesis.layer0.const"),
+        _having("synthesis.layer0.const", _genforce),
         _convert_genforce_stylegan1,
         ("fused",),
     ),

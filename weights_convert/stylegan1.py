@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, kernel
+from weights_convert.layouts import dense, fully_connected, kernel
 from weights_convert.rules import Rule, apply_rules
 
 Arrays = Mapping[str, np.ndarray]
-RATE = 0.01  # learning-rate multiplier of the mapping
 FUSED_FROM = 128  # px, where `fused_scale` is "auto"
 SMOOTH = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0]) / 16
 
@@ -177,11 +176,7 @@ class _Shape:
             fan_in = self.z_dim + self.label_width if i == 0 else self.w_dim
             weight, bias = (f"{names.fc(i)}{names.end}{part}" for part in ("weight", "bias"))
             shape = (fan_in, self.w_dim)
-            yield dense(f"mapping/fc{i}/kernel", weight, shape, names.tf, RATE)
-            # Our mapping multiplies by sqrt(2) after the bias, this one before it.
-            yield Rule(
-                f"mapping/fc{i}/bias", (bias,), lambda b: b * RATE / np.sqrt(2), (self.w_dim,)
-            )
+            yield from fully_connected(i, (weight, bias), shape, tf=names.tf, late=2**0.5)
         if names.average in arrays:
             yield Rule("mapping/average", (names.average,), np.ravel, (self.w_dim,))
 

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, kernel, side_of
+from weights_convert.layouts import dense, fully_connected, kernel, side_of
 from weights_convert.rules import Rule, apply_rules
 
-RATE = 0.01  # learning-rate multiplier of the mapping, folded into its weights
 FILTER = np.outer([1.0, 3.0, 3.0, 1.0], [1.0, 3.0, 3.0, 1.0]) / 64
 
 
@@ -45,7 +44,6 @@ class Naming:
     image_bias: str
     dense: tuple[str, str]
     label: tuple[str, ...] = ()
-    join: str = "embed"
     tf: bool = False
     flip: bool = False
     plus: float = 0.0
@@ -239,8 +237,7 @@ class _Shape:
         for i in range(self.layers):
             fan_in = self.z_dim + extra if i == 0 else w_dim
             weight, bias = (names.fc(i) + end for end in names.dense)
-            yield dense(f"mapping/fc{i}/kernel", weight, (fan_in, w_dim), names.tf, RATE)
-            yield Rule(f"mapping/fc{i}/bias", (bias,), lambda b: b * RATE, (w_dim,))
+            yield from fully_connected(i, (weight, bias), (fan_in, w_dim), tf=names.tf)
 
     def _layer(self, number: int, names: Naming) -> Iterator[Rule]:
         up, side, source = number % 2 == 1, side_of(number), names.layer(number)

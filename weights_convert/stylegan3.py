@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, kernel
+from weights_convert.layouts import dense, fully_connected, kernel
 from weights_convert.rules import Rule, apply_rules
 
-RATE = 0.01  # learning-rate multiplier of the mapping
 Arrays = Mapping[str, np.ndarray]
 
 
@@ -83,9 +82,8 @@ def _mapping(layers: int, z_dim: int, w_dim: int, labels: int) -> Iterator[Rule]
         yield Rule("mapping/embed/bias", ("mapping.embed.bias",), np.asarray, (w_dim,))
     for i in range(layers):
         fan_in = w_dim if i else z_dim + (w_dim if labels else 0)
-        source, shape = f"mapping.fc{i}", (fan_in, w_dim)
-        yield dense(f"mapping/fc{i}/kernel", f"{source}.weight", shape, False, RATE)
-        yield Rule(f"mapping/fc{i}/bias", (f"{source}.bias",), lambda b: b * RATE, (w_dim,))
+        names = (f"mapping.fc{i}.weight", f"mapping.fc{i}.bias")
+        yield from fully_connected(i, names, (fan_in, w_dim))
     yield Rule("mapping/average", ("mapping.w_avg",), np.asarray, (w_dim,))
 
 

@@ -50,7 +50,7 @@ def from_w(
 ) -> Generator:
     """The generator of two modules: mapping(z, label) -> w, and synthesis(s, noise, size) -> image.
 
-    `synthesis` has the methods `affine(w+) -> s` and `from_w(w+, size) -> image`.
+    `synthesis` has the method `affine(w+) -> s`.
     """
     draw = _bound(synthesis)
 
@@ -60,7 +60,7 @@ def from_w(
         w = jnp.ones((spec.rows, spec.w_dim))
         return {
             "mapping": mapping.init(first, jnp.ones(spec.z_dim), label)["params"],
-            "synthesis": synthesis.init(second, w, spec.resolution, method="from_w")["params"],
+            "synthesis": synthesis.init(second, w, spec.resolution, method=_whole)["params"],
         }
 
     def to_w(params: Params, z: Array, label: Array | None = None) -> Any:
@@ -74,6 +74,11 @@ def from_w(
         draw=draw,
         stored_noise=stored_noise,
     )
+
+
+def _whole(synthesis: Any, w: Array, size: int) -> Array:
+    # The whole path at once, so that initialisation reaches every parameter.
+    return synthesis(synthesis.affine(w), None, size)
 
 
 def from_z(spec: GeneratorSpec, network: Module) -> Generator:

@@ -150,10 +150,6 @@ class Synthesis(nn.Module):
             x = block(x, s[1 + 3 * index : 4 + 3 * index], maps[1 + 2 * index : 3 + 2 * index])
         return self.head(x, s[-1], size)
 
-    def from_w(self, w: Array, size: int) -> Array:
-        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
-        return self(self.affine(w), None, size)
-
 
 def scaled_noise(stored: Array, noise: Array | None) -> Array:
     """The stored map, or a given unit-variance map at the stored one's strength; [r, r, 1]."""

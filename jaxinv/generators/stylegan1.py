@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import Linear, leaky_relu
-from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.progressive import instance_norm, nearest_double, smooth
 from jaxinv.nn.resample import area_reduce
 
@@ -85,16 +85,9 @@ class Synthesis(nn.Module):
             x = layer(x, style, one)
         return area_reduce(x @ self.weight + self.bias, size)
 
-    def from_w(self, w: Array, size: int) -> Array:
-        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
-        return self(self.affine(w), None, size)
-
 
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` with the facts mapping_layers, label and label_width."""
-    facts = dict(spec.facts)
-    label = (facts.get("label", "none"), facts.get("label_width", 0))
-    mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
     widths = tuple(both // 2 for both in spec.styles[1::2])
     synthesis = Synthesis(widths)
 
@@ -104,4 +97,4 @@ def build(spec: GeneratorSpec) -> Generator:
         names += [f"b{4 << i}_conv{k}" for i in range(1, len(widths)) for k in (0, 1)]
         return tuple(tree[name]["noise"] for name in names)
 
-    return from_w(spec, mapping, synthesis, stored_noise)
+    return from_w(spec, mapping_of(spec), synthesis, stored_noise)

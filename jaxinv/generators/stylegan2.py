@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
-from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import modulated_conv
 from jaxinv.nn.resample import area_reduce, blur_double
 
@@ -115,10 +115,6 @@ class Synthesis(nn.Module):
             total = blur_double(total) + image(x, next(styles))
         return area_reduce(total, size)
 
-    def from_w(self, w: Array, size: int) -> Array:
-        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
-        return self(self.affine(w), None, size)
-
 
 def widths(spec: GeneratorSpec) -> tuple[int, ...]:
     """Channels at 4, 8, 16 ... px, read off the style vectors of the spec (those of torgb)."""
@@ -128,8 +124,6 @@ def widths(spec: GeneratorSpec) -> tuple[int, ...]:
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` with the facts mapping_layers, label and clamp."""
     facts = dict(spec.facts)
-    label = (facts.get("label", "none"), facts.get("label_width", 0))
-    mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
     synthesis = Synthesis(widths(spec), facts.get("clamp"))
 
     def stored_noise(params: Params) -> tuple[Array, ...]:
@@ -137,4 +131,4 @@ def build(spec: GeneratorSpec) -> Generator:
         names = [f"b{4 << i}_conv{k}" for i in range(len(widths(spec))) for k in (0, 1)][1:]
         return tuple(tree[name]["noise"] for name in names)
 
-    return from_w(spec, mapping, synthesis, stored_noise)
+    return from_w(spec, mapping_of(spec), synthesis, stored_noise)

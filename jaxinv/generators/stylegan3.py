@@ -17,14 +17,13 @@ from jaxinv.generators.base import Generator, from_w
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.filters import resample
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
-from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.mapping import mapping_of
+from jaxinv.nn.modulated import demodulation
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key
-
-EPSILON = 1e-8
 
 
 class Grid(NamedTuple):
@@ -111,8 +110,7 @@ class Layer(nn.Module):
             strength = self.gain
         else:
             style = style * lax.rsqrt(jnp.mean(style * style))
-            energy = jnp.sum(jnp.square(self.kernel), (0, 1))
-            strength = self.gain * lax.rsqrt(jnp.square(style) @ energy + EPSILON)
+            strength = self.gain * demodulation(style, self.kernel)
         backward = self.get_variable(FROZEN, "backward")
         y = conv(x * style, self.kernel, backward, Geometry(1, plan.size - 1)) * strength
         y = y + self.bias
@@ -156,17 +154,11 @@ class Synthesis(nn.Module):
             x = layer(x, style)
         return area_reduce(self.scale * x, size)
 
-    def from_w(self, w: Array, size: int) -> Array:
-        """W+ -> image: the whole path at once, so that initialisation reaches every parameter."""
-        return self(self.affine(w), None, size)
-
 
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of a `spec` with the facts grid, layers, scale and those of the mapping."""
     facts = dict(spec.facts)
-    label = (facts.get("label", "none"), facts.get("label_width", 0))
-    mapping = Mapping(spec.w_dim, facts["mapping_layers"], *label)
     plans = tuple(Plan(*fields) for fields in facts["layers"])
     synthesis = Synthesis(Grid(*facts["grid"]), plans, facts["scale"])
 
-    return from_w(spec, mapping, synthesis, lambda params: ())
+    return from_w(spec, mapping_of(spec), synthesis, lambda params: ())

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, pixel_norm
 
 if TYPE_CHECKING:
+    from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array
 
 
@@ -39,3 +40,10 @@ class Mapping(nn.Module):
         shape = (label.shape[-1], self.label_width)
         kernel = self.param("embed", nn.initializers.normal(), shape)
         return pixel_norm(jnp.concatenate([z, label @ kernel]))
+
+
+def mapping_of(spec: GeneratorSpec) -> Mapping:
+    """The mapping of a `spec`, by its facts mapping_layers and, with classes, label and its width."""
+    facts = dict(spec.facts)
+    label = (facts.get("label", "none"), facts.get("label_width", 0))
+    return Mapping(spec.w_dim, facts["mapping_layers"], *label)

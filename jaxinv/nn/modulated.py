@@ -17,6 +17,12 @@ EPSILON = 1e-8
 DOUBLE = Geometry(stride=1, padding=2, spread=2)
 
 
+def demodulation(style: Array, kernel: Array) -> Array:
+    """Factors [out] that give every output unit variance: equation 3, without a kernel per lane."""
+    energy = jnp.sum(jnp.square(kernel), (0, 1))
+    return lax.rsqrt(jnp.square(style) @ energy + EPSILON)
+
+
 def modulated_conv(
     x: Array, style: Array, kernel: Array, backward: Array | None, *, up: bool = False
 ) -> Array:
@@ -27,7 +33,5 @@ def modulated_conv(
     convolution of stride 2 and a blur give [2h, 2w, out]; the kernel is then the correlation's,
     applied after zeros were put between the pixels.
     """
-    energy = jnp.sum(jnp.square(kernel), (0, 1))
-    strength = lax.rsqrt(jnp.square(style) @ energy + EPSILON)
     y = conv(x * style, kernel, backward, DOUBLE if up else SAME)
-    return (blur(y) if up else y) * strength
+    return (blur(y) if up else y) * demodulation(style, kernel)
