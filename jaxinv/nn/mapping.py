@@ -43,7 +43,7 @@ class Mapping(nn.Module):
 
 
 def mapping_of(spec: GeneratorSpec) -> Mapping:
-    """The mapping of a `spec`, by its facts mapping_layers and, with classes, label and its width."""
+    """The mapping of a `spec`: its facts mapping_layers and, with classes, label, label_width."""
     facts = dict(spec.facts)
     label = (facts.get("label", "none"), facts.get("label_width", 0))
     return Mapping(spec.w_dim, facts["mapping_layers"], *label)
