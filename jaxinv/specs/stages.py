@@ -1,16 +1,11 @@
-"""Frozen dataclasses that say WHAT to do; every preset is built of nothing else.
-
-A preset is a list of stages. A stage moves some variables of a frozen generator so as to lower the
-weighted sum of some terms, with one solver, for a number of steps. All values are checked when the
-object is made, so that a wrong preset fails before anything is compiled.
-"""
+"""What is moved and how: variables, solvers, stages, and the presets that they make."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.terms import Term, labels
 from jaxinv.vocabulary import (
     CHAIN,
     CODECS,
@@ -18,65 +13,13 @@ from jaxinv.vocabulary import (
     IMAGE_TERMS,
     INITS,
     KEEPS,
-    LAYERS,
-    NETS,
     OPTIONS,
-    PRIORS,
-    REDUCTIONS,
     SCHEDULES,
     SOLVERS,
     SPACES,
-    TERMS,
     VARIABLE_TERMS,
     WHOLE_OPTIONS,
 )
-
-
-@dataclass(frozen=True)
-class GeneratorSpec:
-    """Facts of one generator, read from its checkpoint: nothing here is guessed.
-
-    `rows` counts those of W+; `styles` gives the channels of every modulation, in drawing order,
-    `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
-    layout that published directions use (empty when there is none); `labels` counts the classes;
-    z is "normal" or "uniform" on [-1, 1]; `facts` are for the architecture alone.
-    """
-
-    name: str
-    architecture: str
-    resolution: int
-    z_dim: int
-    w_dim: int = 0
-    rows: int = 0
-    styles: tuple[int, ...] = ()
-    noise: tuple[int, ...] = ()
-    layout18: tuple[int, ...] = ()
-    alignment: str = "none"
-    labels: int = 0
-    prior: str = "normal"
-    facts: tuple[tuple[str, Any], ...] = ()
-
-    def __post_init__(self) -> None:
-        check_whole("resolution", self.resolution, 8)
-        check_whole("z_dim", self.z_dim, 1)
-        check_whole("labels", self.labels, 0)
-        check_choice("prior", self.prior, PRIORS)
-        if len(self.layout18) not in (0, self.rows):
-            raise ValueError(
-                f"layout18 has {len(self.layout18)} entries; allowed: 0 or {self.rows} (rows)"
-            )
-
-    @property
-    def spaces(self) -> tuple[str, ...]:
-        """The latent spaces that this generator has."""
-        has = {
-            "z": True,
-            "w": self.w_dim > 0,
-            "w+": self.w_dim > 0 and self.rows > 0,
-            "s": bool(self.styles),
-            "noise": bool(self.noise),
-        }
-        return tuple(name for name in SPACES if has[name])
 
 
 @dataclass(frozen=True)
@@ -97,105 +40,6 @@ class Schedule:
         check_choice("schedule", self.kind, SCHEDULES)
         for name in ("rise", "fall", "until"):
             check_above(f"schedule {name}", getattr(self, name), 0.0)
-
-
-@dataclass(frozen=True)
-class View:
-    """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
-
-    `size` is that of the shorter side; a smaller image is left as it is. None keeps the resolution
-    at which the image is compared.
-    """
-
-    size: int | None = None
-    crop: tuple[float, float, float, float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.size is not None:
-            check_whole("view size", self.size, 8)
-        if self.crop is not None:
-            top, left, height, width = self.crop
-            inside = 0 <= top <= 1 - height + 1e-9 and 0 <= left <= 1 - width + 1e-9
-            if not (inside and height > 0 and width > 0):
-                raise ValueError(f"crop {self.crop} (top, left, height, width) must lie in [0, 1]")
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of the objective.
-
-    Image terms compare a view of the render with the same view of the target ("mse", "l1" on pixels
-    in [-1, 1]; "lpips" with `net`; "features": squared distance of the taps `layers` of `net`).
-    "weave" sees the render alone, also above the resolution at which images are compared: it
-    penalises a fine regular pattern (see `losses.weave`).
-    The others act on free variables: "noise_autocorrelation", "gaussian" (mean square of the code
-    of `variable` beyond `margin`), "row_spread" (mean square deviation of the rows of w+ from their
-    mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+,
-    and `part` does so by fractions of their number, whatever the generator: (0.7, 1) is the finest.
-    """
-
-    name: str
-    weight: float = 1.0
-    net: str | None = None
-    layers: tuple[str, ...] = ()
-    view: View = View()
-    reduction: str = "mean"
-    variable: str | None = None
-    rows: tuple[int, int] | None = None
-    part: tuple[float, float] | None = None
-    margin: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_choice("term", self.name, TERMS)
-        check_choice("reduction", self.reduction, REDUCTIONS)
-        check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
-        check_at_least("margin", self.margin, 0.0)
-        check_span("term rows", self.rows)
-        if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
-            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")
-        if self.name in ("lpips", "features"):
-            check_choice(f"net of term {self.name!r}", str(self.net), NETS)
-        if self.name == "features" and not self.layers:
-            layers = LAYERS[str(self.net)]
-            raise ValueError(f"term 'features' needs layers; allowed: {', '.join(layers)}")
-        for layer in self.layers if self.name == "features" else ():
-            check_choice(f"layer of {self.net!r}", layer, LAYERS[str(self.net)])
-        if self.name in ("gaussian", "row_spread"):
-            spaces = SPACES if self.name == "gaussian" else ("w+",)
-            check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
-        self._check_fields()
-
-    def _check_fields(self) -> None:
-        """Refuse fields that the term would ignore."""
-        default, penalty = View(), self.name in ("gaussian", "row_spread")
-        ignored = {
-            "net": self.net is not None and self.name not in ("lpips", "features"),
-            "layers": bool(self.layers) and self.name != "features",
-            "view": self.view != default and self.name in VARIABLE_TERMS,
-            "reduction": self.reduction != "mean" and self.name not in IMAGE_TERMS,
-            "variable": self.variable is not None and not penalty,
-            "margin": self.margin > 0 and not penalty,
-            "rows": self.rows is not None and not (penalty and self.variable == "w+"),
-            "part": self.part is not None and not (penalty and self.variable == "w+"),
-        }
-        for name, wrong in ignored.items():
-            if wrong:
-                raise ValueError(f"term {self.name!r} takes no {name}, got {getattr(self, name)!r}")
-
-    @property
-    def label(self) -> str:
-        """Name under which the value of this term is reported."""
-        size = f"@{self.view.size}" if self.view.size else ""
-        return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
-
-
-def labels(terms: tuple[Term, ...]) -> tuple[str, ...]:
-    """Names under which the values of `terms` are reported; repeated ones are numbered from 2."""
-    names: list[str] = []
-    for term in terms:
-        count = sum(name.partition("#")[0] == term.label for name in names)
-        names.append(f"{term.label}#{count + 1}" if count else term.label)
-    return tuple(names)
 
 
 @dataclass(frozen=True)

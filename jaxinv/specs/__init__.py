@@ -1,0 +1,34 @@
+"""Frozen dataclasses that say WHAT to do; every preset is built of nothing else.
+
+A preset is a list of stages. A stage moves some variables of a frozen generator so as to lower the
+weighted sum of some terms, with one solver, for a number of steps. All values are checked when the
+object is made, so that a wrong preset fails before anything is compiled.
+"""
+
+from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.stages import (
+    InitSpec,
+    Jitter,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Stop,
+    Variable,
+)
+from jaxinv.specs.terms import Term, View, labels
+
+__all__ = [
+    "GeneratorSpec",
+    "InitSpec",
+    "Jitter",
+    "Preset",
+    "Schedule",
+    "SolverSpec",
+    "Stage",
+    "Stop",
+    "Term",
+    "Variable",
+    "View",
+    "labels",
+]

@@ -1,0 +1,56 @@
+"""What a generator is, as facts of its checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from jaxinv.checks import check_choice, check_whole
+from jaxinv.vocabulary import PRIORS, SPACES
+
+
+@dataclass(frozen=True)
+class GeneratorSpec:
+    """Facts of one generator, read from its checkpoint: nothing here is guessed.
+
+    `rows` counts those of W+; `styles` gives the channels of every modulation, in drawing order,
+    `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
+    layout that published directions use (empty when there is none); `labels` counts the classes;
+    z is "normal" or "uniform" on [-1, 1]; `facts` are for the architecture alone.
+    """
+
+    name: str
+    architecture: str
+    resolution: int
+    z_dim: int
+    w_dim: int = 0
+    rows: int = 0
+    styles: tuple[int, ...] = ()
+    noise: tuple[int, ...] = ()
+    layout18: tuple[int, ...] = ()
+    alignment: str = "none"
+    labels: int = 0
+    prior: str = "normal"
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_whole("resolution", self.resolution, 8)
+        check_whole("z_dim", self.z_dim, 1)
+        check_whole("labels", self.labels, 0)
+        check_choice("prior", self.prior, PRIORS)
+        if len(self.layout18) not in (0, self.rows):
+            raise ValueError(
+                f"layout18 has {len(self.layout18)} entries; allowed: 0 or {self.rows} (rows)"
+            )
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The latent spaces that this generator has."""
+        has = {
+            "z": True,
+            "w": self.w_dim > 0,
+            "w+": self.w_dim > 0 and self.rows > 0,
+            "s": bool(self.styles),
+            "noise": bool(self.noise),
+        }
+        return tuple(name for name in SPACES if has[name])
