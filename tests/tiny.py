@@ -10,14 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.doctor import TINY
-from jaxinv.generators.base import Generator
+from jaxinv.generators.base import Generator, Part, refuse
 from jaxinv.loading import build, w_statistics
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce
 from jaxinv.rendering import render
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
-from jaxinv.types import Array, Key, Params
+from jaxinv.types import Array, Key, Params, State
 
 LINEAR = GeneratorSpec(
     name="linear",
@@ -184,10 +184,12 @@ def linear() -> Pair:
     """
     gen = Generator(
         spec=LINEAR,
+        steps=("sum",),
         init=_linear_params,
         map=lambda params, z: z @ params["mapping"]["mix"] + params["mapping"]["shift"],
         affine=lambda params, w: tuple(w),
-        draw=_linear_draw,
+        embed=refuse(LINEAR, "class embedding"),
+        run=_linear_run,
         stored_noise=lambda params: (params["synthesis"]["noise"],),
     )
     params = _linear_params(jax.random.key(0))
@@ -214,13 +216,19 @@ def _linear_params(key: Key) -> Params:
     }
 
 
-def _linear_draw(
-    params: Params, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int
-) -> Array:
+def _linear_run(
+    params: Params,
+    s: tuple[Array, ...],
+    noise: tuple[Array, ...] | None,
+    state: State,
+    part: Part,
+) -> State | Array:
     tree = params["synthesis"]
     (grain,) = noise or (tree["noise"],)
-    image = tree["base"] + jnp.einsum("rhwcd,rd->hwc", tree["basis"], jnp.stack(s))
-    return area_reduce(image + GRAIN * grain[..., None], size)
+    if part.first == 0:
+        plain = tree["base"] + jnp.einsum("rhwcd,rd->hwc", tree["basis"], jnp.stack(s))
+        state = {"x": plain + GRAIN * grain[..., None]}
+    return state if part.last else area_reduce(state["x"], part.size)
 
 
 def draw(pair: Pair, seed: int, count: int = 1) -> np.ndarray:

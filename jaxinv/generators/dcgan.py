@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, from_z
+from jaxinv.generators import base
 from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.linear import leaky_relu
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array
+    from jaxinv.types import Array, State
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
@@ -90,17 +90,30 @@ class Chain(nn.Module):
 
     layers: tuple[Layer, ...]
 
-    @nn.compact
-    def __call__(self, z: Array, size: int) -> Array:
-        """[z_dim] -> [size, size, 3]."""
-        x = z
-        for index, layer in enumerate(self.layers):
-            x = Step(layer, name=f"layer{index}")(x)
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """One per layer."""
+        return tuple(f"layer{index}" for index in range(len(self.layers)))
+
+    def setup(self) -> None:
+        self.chain = [
+            Step(layer, name=name) for layer, name in zip(self.layers, self.steps, strict=True)
+        ]
+
+    def step(self, index: int, state: State, z: Array, noise: None) -> State:
+        """One layer: {"x": [h, w, channels], or flat}."""
+        del noise
+        return {"x": self.chain[index](state.get("x", z))}
+
+    def finish(self, state: State, z: Array, size: int) -> Array:
+        """-> image [size, size, 3]."""
+        del z
+        x = state["x"]
         return area_reduce(jnp.broadcast_to(x, (*x.shape[:2], 3)), size)
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` whose fact "layers" lists the chain."""
     layers = tuple(Layer(*fields) for fields in dict(spec.facts)["layers"])
     chain = Chain(layers)
-    return from_z(spec, chain)
+    return base.from_z(spec, base.Synthesis(chain, jnp.ones(spec.z_dim)))

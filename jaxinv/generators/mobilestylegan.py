@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, from_w
+from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu
@@ -21,7 +21,7 @@ from jaxinv.nn.resample import area_reduce, inverse_haar
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Params
+    from jaxinv.types import Array, Params, State
 
 MAPPING_LAYERS = 8
 
@@ -123,6 +123,11 @@ class Synthesis(nn.Module):
 
     widths: tuple[int, ...]
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The first convolution, then one per block."""
+        return ("first", *(f"block{i}" for i in range(len(self.widths) - 1)))
+
     def setup(self) -> None:
         self.const = self.param("const", nn.initializers.normal(), (4, 4, self.widths[0]))
         self.first = First(self.widths[0])
@@ -142,13 +147,19 @@ class Synthesis(nn.Module):
         layers.append(self.head)
         return tuple(layer.style(row) for layer, row in zip(layers, w, strict=True))
 
-    def __call__(self, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int) -> Array:
+    def step(
+        self, index: int, state: State, s: tuple[Array, ...], noise: tuple[Array, ...] | None
+    ) -> State:
+        """The first convolution or one block: {"x": [h, w, channels]}."""
+        maps = noise or (None,) * (2 * len(self.steps) - 1)
+        if index == 0:
+            return {"x": self.first(self.const, s[0], maps[0])}
+        block, last = self.blocks[index - 1], 3 * index + 1
+        return {"x": block(state["x"], s[last - 3 : last], maps[2 * index - 1 : 2 * index + 1])}
+
+    def finish(self, state: State, s: tuple[Array, ...], size: int) -> Array:
         """-> image [size, size, 3] in about [-1, 1]."""
-        maps = noise or (None,) * (1 + 2 * len(self.blocks))
-        x = self.first(self.const, s[0], maps[0])
-        for index, block in enumerate(self.blocks):
-            x = block(x, s[1 + 3 * index : 4 + 3 * index], maps[1 + 2 * index : 3 + 2 * index])
-        return self.head(x, s[-1], size)
+        return self.head(state["x"], s[-1], size)
 
 
 def scaled_noise(stored: Array, noise: Array | None) -> Array:
@@ -163,7 +174,7 @@ def widths(spec: GeneratorSpec) -> tuple[int, ...]:
     return (spec.styles[0], *spec.styles[3::3])
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` whose `styles` lists the channels of all modulations."""
     mapping, synthesis = Mapping(spec.w_dim, MAPPING_LAYERS), Synthesis(widths(spec))
 
@@ -174,4 +185,5 @@ def build(spec: GeneratorSpec) -> Generator:
             maps += [tree[f"block{index}"][conv]["noise"] for conv in ("conv1", "conv2")]
         return tuple(m / jnp.maximum(jnp.sqrt(jnp.mean(m * m)), 1e-12) for m in maps)
 
-    return from_w(spec, mapping, synthesis, stored_noise)
+    code = jnp.ones((spec.rows, spec.w_dim))
+    return base.from_w(spec, mapping, base.Synthesis(synthesis, code, stored_noise))

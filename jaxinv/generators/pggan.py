@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, from_z
+from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import leaky_relu, pixel_norm
 from jaxinv.nn.progressive import nearest_double
@@ -19,7 +19,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array
+    from jaxinv.types import Array, State
 
 
 class Layer(nn.Module):
@@ -70,44 +70,47 @@ class Progressive(nn.Module):
     lod: float
     tanh: bool
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The dense layer, then one per convolution."""
+        return ("dense", *base.block_steps(len(self.widths))[1:])
+
     def setup(self) -> None:
-        first = self.widths[0]
-        self.dense = Dense(first)
-        blocks = [[Layer((first, first), False, name="b4_conv1")]]
-        pairs = zip(self.widths, self.widths[1:], strict=False)
-        for index, (inside, outside) in enumerate(pairs, start=1):
-            side = 4 << index
-            blocks.append(
-                [
-                    Layer((inside, outside), True, name=f"b{side}_conv0"),
-                    Layer((outside, outside), False, name=f"b{side}_conv1"),
-                ]
-            )
-        self.blocks = blocks
+        layers: list[Dense | Layer] = [Dense(self.widths[0], name="dense")]
+        for number, name in enumerate(self.steps[1:], start=1):
+            block, second = divmod(number, 2)
+            channels = self.widths[block if second else block - 1], self.widths[block]
+            layers.append(Layer(channels, not second, name=name))
+        self.layers = layers
         self.colours = [Colours(name=f"b{4 << i}_rgb") for i in range(len(self.widths))]
 
-    def __call__(self, z: Array, size: int) -> Array:
-        """[z_dim] -> [size, size, 3]."""
-        x, last = self.dense(z), len(self.widths) - 1
-        low = image = jnp.zeros((4, 4, 3))
-        for index, block in enumerate(self.blocks):
-            for layer in block:
-                x = layer(x)
-            level = last - index  # of detail: 0 at the full resolution
-            if index:
-                low, image = nearest_double(low), nearest_double(image)
-            own = self.colours[index](x) if level - self.lod < 1 or self.is_initializing() else low
-            # Linear between two levels, and above the finer one only enlarged.
-            if level >= self.lod:
-                image = own
-            elif level > self.lod - 1:
-                image = own + (low - own) * (self.lod - level)
-            low = own
+    def step(self, index: int, state: State, z: Array, noise: None) -> State:
+        """One layer: {"x": [h, w, channels]}; "image" too from the coarser of two blended levels.
+
+        Between two levels the image is linear; above the finer one it is only enlarged.
+        """
+        del noise
+        block, second = divmod(index, 2)
+        state = {**state, "x": self.layers[index](state["x"] if index else z)}
+        level = len(self.widths) - 1 - block  # of detail: 0 at the full resolution
+        if not second or (level - self.lod >= 1 and not self.is_initializing()):
+            return state
+        own = self.colours[block](state["x"])
+        if level >= self.lod:
+            return {**state, "image": own}
+        low = nearest_double(state["image"])
+        share = min(self.lod - level, 1.0)
+        return {**state, "image": own + (low - own) * share if share < 1 else low}
+
+    def finish(self, state: State, z: Array, size: int) -> Array:
+        """-> image [size, size, 3]."""
+        del z
+        image = state["image"]
         return area_reduce(jnp.tanh(image) if self.tanh else image, size)
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts widths, lod and tanh."""
     facts = dict(spec.facts)
     network = Progressive(facts["widths"], facts.get("lod", 0.0), facts.get("tanh", False))
-    return from_z(spec, network)
+    return base.from_z(spec, base.Synthesis(network, jnp.ones(spec.z_dim)))

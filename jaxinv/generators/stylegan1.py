@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, from_w
+from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import Linear, leaky_relu
 from jaxinv.nn.mapping import mapping_of
@@ -20,7 +20,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Params
+    from jaxinv.types import Array, Params, State
 
 
 class Layer(nn.Module):
@@ -56,18 +56,19 @@ class Synthesis(nn.Module):
 
     widths: tuple[int, ...]
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """One per layer."""
+        return ("b4_const", *base.block_steps(len(self.widths))[1:])
+
     def setup(self) -> None:
-        first = self.widths[0]
-        self.const = self.param("const", nn.initializers.ones, (4, 4, first))
-        layers = [
-            Layer((first, first), 4, "none", name="b4_const"),
-            Layer((first, first), 4, "plain", name="b4_conv1"),
-        ]
-        pairs = zip(self.widths, self.widths[1:], strict=False)
-        for index, (inside, outside) in enumerate(pairs, start=1):
-            side = 4 << index
-            layers.append(Layer((inside, outside), side, "up", name=f"b{side}_conv0"))
-            layers.append(Layer((outside, outside), side, "plain", name=f"b{side}_conv1"))
+        self.const = self.param("const", nn.initializers.ones, (4, 4, self.widths[0]))
+        layers: list[Layer] = []
+        for number, name in enumerate(self.steps):
+            block, second = divmod(number, 2)
+            kind = "plain" if second else "up" if block else "none"
+            channels = self.widths[max(block - 1, 0) if not second else block], self.widths[block]
+            layers.append(Layer(channels, 4 << block, kind, name=name))
         self.layers = layers
         self.weight = self.param("weight", nn.initializers.lecun_normal(), (self.widths[-1], 3))
         self.bias = self.param("bias", nn.initializers.zeros, (3,))
@@ -76,25 +77,27 @@ class Synthesis(nn.Module):
         """W+ [rows, w_dim] -> one style [2 channels] per layer."""
         return tuple(layer.style(row) for layer, row in zip(self.layers, w, strict=True))
 
-    def __call__(self, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int) -> Array:
+    def step(
+        self, index: int, state: State, s: tuple[Array, ...], noise: tuple[Array, ...] | None
+    ) -> State:
+        """One layer: {"x": [h, w, channels]}."""
+        x = state.get("x", self.const)
+        return {"x": self.layers[index](x, s[index], noise[index] if noise else None)}
+
+    def finish(self, state: State, s: tuple[Array, ...], size: int) -> Array:
         """-> image [size, size, 3] in about [-1, 1]."""
-        x = self.const
-        for layer, style, one in zip(
-            self.layers, s, noise or (None,) * len(self.layers), strict=True
-        ):
-            x = layer(x, style, one)
-        return area_reduce(x @ self.weight + self.bias, size)
+        del s
+        return area_reduce(state["x"] @ self.weight + self.bias, size)
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts mapping_layers, label and label_width."""
     widths = tuple(both // 2 for both in spec.styles[1::2])
     synthesis = Synthesis(widths)
 
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
-        names = ["b4_const", "b4_conv1"]
-        names += [f"b{4 << i}_conv{k}" for i in range(1, len(widths)) for k in (0, 1)]
-        return tuple(tree[name]["noise"] for name in names)
+        return tuple(tree[name]["noise"] for name in synthesis.steps)
 
-    return from_w(spec, mapping_of(spec), synthesis, stored_noise)
+    code = jnp.ones((spec.rows, spec.w_dim))
+    return base.from_w(spec, mapping_of(spec), base.Synthesis(synthesis, code, stored_noise))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator, from_w
+from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
 from jaxinv.nn.mapping import mapping_of
@@ -21,7 +21,7 @@ from jaxinv.nn.resample import area_reduce, blur_double
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Params
+    from jaxinv.types import Array, Params, State
 
 
 class Layer(nn.Module):
@@ -76,14 +76,18 @@ class Synthesis(nn.Module):
     widths: tuple[int, ...]
     clamp: float | None
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """One per convolution; the second of a block draws its image too."""
+        return base.block_steps(len(self.widths))[1:]
+
     def setup(self) -> None:
         self.const = self.param("const", nn.initializers.normal(), (4, 4, self.widths[0]))
-        layers: list[list[Layer]] = []
-        for index, width in enumerate(self.widths):
-            side, before = 4 << index, self.widths[max(index - 1, 0)]
-            first = Layer((before, width), side, True, self.clamp, name=f"b{side}_conv0")
-            second = Layer((width, width), side, False, self.clamp, name=f"b{side}_conv1")
-            layers.append([first, second] if index else [second])
+        layers: list[Layer] = []
+        for number, name in enumerate(self.steps):
+            block, up = (number + 1) // 2, number % 2 == 1
+            channels = self.widths[block - up], self.widths[block]
+            layers.append(Layer(channels, 4 << block, up, self.clamp, name=name))
         self.layers = layers
         self.images = [
             ToRGB(width, self.clamp, name=f"b{4 << index}_torgb")
@@ -96,24 +100,30 @@ class Synthesis(nn.Module):
         The image layer of a block shares its row with the first convolution of the next.
         """
         styles: list[Array] = []
-        row = 0
-        for block, image in zip(self.layers, self.images, strict=True):
-            for layer in (*block, image):
-                styles.append(layer.style(w[row]))
-                row += 1
-            row -= 1
+        for number, layer in enumerate(self.layers):
+            block = (number + 1) // 2
+            styles.append(layer.style(w[number]))
+            if number % 2 == 0:
+                styles.append(self.images[block].style(w[number + 1]))
         return tuple(styles)
 
-    def __call__(self, s: tuple[Array, ...], noise: tuple[Array, ...] | None, size: int) -> Array:
+    def step(
+        self, index: int, state: State, s: tuple[Array, ...], noise: tuple[Array, ...] | None
+    ) -> State:
+        """One convolution: {"x": [h, w, channels], "image": the sum so far, absent at first}."""
+        block = (index + 1) // 2
+        x = self.layers[index](
+            state.get("x", self.const), s[index + block], noise[index] if noise else None
+        )
+        if index % 2:
+            return {**state, "x": x}
+        own = self.images[block](x, s[index + block + 1])
+        return {"x": x, "image": blur_double(state["image"]) + own if block else own}
+
+    def finish(self, state: State, s: tuple[Array, ...], size: int) -> Array:
         """-> image [size, size, 3] in about [-1, 1]."""
-        styles = iter(s)
-        maps = iter(noise or (None,) * (2 * len(self.widths) - 1))
-        x, total = self.const, jnp.zeros((2, 2, 3))
-        for block, image in zip(self.layers, self.images, strict=True):
-            for layer in block:
-                x = layer(x, next(styles), next(maps))
-            total = blur_double(total) + image(x, next(styles))
-        return area_reduce(total, size)
+        del s
+        return area_reduce(state["image"], size)
 
 
 def widths(spec: GeneratorSpec) -> tuple[int, ...]:
@@ -121,14 +131,14 @@ def widths(spec: GeneratorSpec) -> tuple[int, ...]:
     return tuple(spec.styles[1::3])
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts mapping_layers, label and clamp."""
     facts = dict(spec.facts)
     synthesis = Synthesis(widths(spec), facts.get("clamp"))
 
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]
-        names = [f"b{4 << i}_conv{k}" for i in range(len(widths(spec))) for k in (0, 1)][1:]
-        return tuple(tree[name]["noise"] for name in names)
+        return tuple(tree[name]["noise"] for name in synthesis.steps)
 
-    return from_w(spec, mapping_of(spec), synthesis, stored_noise)
+    code = jnp.ones((spec.rows, spec.w_dim))
+    return base.from_w(spec, mapping_of(spec), base.Synthesis(synthesis, code, stored_noise))

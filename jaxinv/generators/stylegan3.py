@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.generators.base import Generator, from_w
+from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.filters import resample
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
@@ -23,7 +23,7 @@ from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array, Key
+    from jaxinv.types import Array, Key, State
 
 
 class Grid(NamedTuple):
@@ -137,6 +137,11 @@ class Synthesis(nn.Module):
     plans: tuple[Plan, ...]
     scale: float
 
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The input, then one per layer."""
+        return ("input", *(f"layer{i}" for i in range(len(self.plans))))
+
     def setup(self) -> None:
         self.input = Input(self.grid)
         self.layers = [Layer(plan, name=f"layer{i}") for i, plan in enumerate(self.plans)]
@@ -146,19 +151,22 @@ class Synthesis(nn.Module):
         parts = (self.input, *self.layers)
         return tuple(part.style(row) for part, row in zip(parts, w, strict=True))
 
-    def __call__(self, s: tuple[Array, ...], noise: Any, size: int) -> Array:
-        """-> image [size, size, 3] in about [-1, 1]."""
+    def step(self, index: int, state: State, s: tuple[Array, ...], noise: Any) -> State:
+        """The input or one layer: {"x": [h, w, channels]}, with a margin around the image."""
         del noise
-        x = self.input(s[0])
-        for layer, style in zip(self.layers, s[1:], strict=True):
-            x = layer(x, style)
-        return area_reduce(self.scale * x, size)
+        return {"x": self.layers[index - 1](state["x"], s[index]) if index else self.input(s[0])}
+
+    def finish(self, state: State, s: tuple[Array, ...], size: int) -> Array:
+        """-> image [size, size, 3] in about [-1, 1]."""
+        del s
+        return area_reduce(self.scale * state["x"], size)
 
 
-def build(spec: GeneratorSpec) -> Generator:
+def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts grid, layers, scale and those of the mapping."""
     facts = dict(spec.facts)
     plans = tuple(Plan(*fields) for fields in facts["layers"])
     synthesis = Synthesis(Grid(*facts["grid"]), plans, facts["scale"])
 
-    return from_w(spec, mapping_of(spec), synthesis, lambda params: ())
+    code = jnp.ones((spec.rows, spec.w_dim))
+    return base.from_w(spec, mapping_of(spec), base.Synthesis(synthesis, code))

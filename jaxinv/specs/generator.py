@@ -15,7 +15,8 @@ class GeneratorSpec:
 
     `rows` counts those of W+; `styles` gives the channels of every modulation, in drawing order,
     `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
-    layout that published directions use (empty when there is none); `labels` counts the classes;
+    layout that published directions use (empty when there is none); `labels` counts the classes,
+    `embedding` is the length of the vector that stands for one inside a generator without W;
     z is "normal" or "uniform" on [-1, 1]; `facts` are for the architecture alone.
     """
 
@@ -30,6 +31,7 @@ class GeneratorSpec:
     layout18: tuple[int, ...] = ()
     alignment: str = "none"
     labels: int = 0
+    embedding: int = 0
     prior: str = "normal"
     facts: tuple[tuple[str, Any], ...] = ()
 
@@ -37,6 +39,7 @@ class GeneratorSpec:
         check_whole("resolution", self.resolution, 8)
         check_whole("z_dim", self.z_dim, 1)
         check_whole("labels", self.labels, 0)
+        check_whole("embedding", self.embedding, 0)
         check_choice("prior", self.prior, PRIORS)
         if len(self.layout18) not in (0, self.rows):
             raise ValueError(
