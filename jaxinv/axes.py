@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxinv.loading import remembered
 from jaxinv.losses import observe
-from jaxinv.spaces import STATISTICS, TURNS, project
+from jaxinv.spaces import STATISTICS, TURNS, draw_prior, project
 from jaxinv.specs import Preset, Stage, Variable
 from jaxinv.stages import Lane, Problem, Weights, objective
 from jaxinv.vocabulary import IMAGE_TERMS
@@ -95,8 +95,7 @@ def gradients(problem: Problem, weights: Weights, keys: Key) -> Array:
 
     def one(key: Key) -> Array:
         ours, theirs, reach = jax.random.split(key, 3)
-        shape = (gen.spec.z_dim,)
-        image = gen.synthesize(params, {"z": jax.random.normal(theirs, shape)}, problem.size)
+        image = gen.synthesize(params, draw_prior(gen.spec, theirs), problem.size)
         lane = Lane(
             observe(problem.stage.terms, weights.nets, image),
             None,
@@ -104,7 +103,7 @@ def gradients(problem: Problem, weights: Weights, keys: Key) -> Array:
             jnp.zeros((), jnp.int32),
             {},
         )
-        code = project(gen, params, WHITE, {"z": jax.random.normal(ours, shape)})
+        code = project(gen, params, WHITE, draw_prior(gen.spec, ours))
         code = 0.7 * jax.random.uniform(reach) * code
         loss: Any = objective(problem, weights, lane, jnp.zeros(()))
         return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)

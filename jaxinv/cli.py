@@ -211,8 +211,8 @@ def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator."""
     from weights_convert import convert
 
-    wanted = {name: getattr(options, name) for name in ("out", "name", "alignment", "fused")}
-    path = convert(options.file, **wanted)
+    wanted = ("out", "name", "alignment", "fused", "depth", "epsilon")
+    path = convert(options.file, **{name: getattr(options, name) for name in wanted})
     say(f"{path}: use it with -g {options.out or path.stem}")
     return DONE
 
@@ -224,13 +224,14 @@ def verb_sample(options: argparse.Namespace) -> int:
     from jaxinv.loading import load_generator
     from jaxinv.pixels import grid, to_uint8
     from jaxinv.rendering import render
-    from jaxinv.sampling import sample_latents
+    from jaxinv.sampling import at_truncation, sample_latents
 
     ready_generator(options.generator)
     gen, params = load_generator(options.generator)
     latents = sample_latents(
         gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label
     )
+    params = at_truncation(params, options.psi) if gen.spec.embedding else params
     pictures = to_uint8(render(gen, params, latents))
     columns = math.isqrt(options.count - 1) + 1
     data = encode_png(grid(pictures, columns))
@@ -297,6 +298,12 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
         action=argparse.BooleanOptionalAction,
         default=None,
         help="only for the first StyleGAN from genforce: its fused_scale, if that was not auto",
+    )
+    convert.add_argument(
+        "--depth", type=positive, metavar="N", help="only for BigGAN-deep from ajbrock: its G_depth"
+    )
+    convert.add_argument(
+        "--epsilon", type=float, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
     )
     sample = verbs.add_parser("sample", help="draw random images of a generator")
     sample.add_argument("generator", metavar="GENERATOR")

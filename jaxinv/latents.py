@@ -63,6 +63,8 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
         "w+": (spec.rows, spec.w_dim),
         "s": tuple((channels,) for channels in spec.styles),
         "noise": tuple((side, side) for side in spec.noise),
+        "label": (spec.labels,),
+        "embedding": (spec.embedding,),
     }
     for name, value in latents.items():
         found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape

@@ -18,7 +18,7 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import dcgan, mobilestylegan, pggan, stylegan1, stylegan2, stylegan3
+from jaxinv.generators import biggan, dcgan, mobilestylegan, pggan, stylegan1, stylegan2, stylegan3
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Key, Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "biggan": biggan.build,
     "dcgan": dcgan.build,
     "mobilestylegan": mobilestylegan.build,
     "pggan": pggan.build,

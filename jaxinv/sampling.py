@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from functools import partial
+import math
 from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv.checks import check_whole
-from jaxinv.spaces import SPACES, STATISTICS
+from jaxinv.generators.base import convert
+from jaxinv.spaces import DRAWS, STATISTICS
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
@@ -52,6 +53,33 @@ def one_hot(gen: Generator, label: int | None) -> Array | None:
     return jax.nn.one_hot(label, count)
 
 
+def at_truncation(params: Params, truncation: float, *, published: bool = True) -> Params:
+    """`params` with the statistics that a BigGAN of HuggingFace's port keeps for a truncation.
+
+    Between two rows of its tables the port weighs them the wrong way round, and takes steps of 0.02
+    in floating point; `published` follows it, otherwise they are interpolated. Other generators
+    are left as they are. Raises `ValueError` for a truncation outside (0, 1].
+    """
+    if not 0 < truncation <= 1:
+        raise ValueError(f"truncation must be in (0, 1], got {truncation}")
+
+    def chosen(tables: Array) -> Array:
+        # In double precision, as the port divides: 0.14 and 0.58 do not fall on a row.
+        part, whole = math.modf(truncation / (1.0 / (len(tables) - 1)))
+        first = int(whole)
+        if not part:
+            return tables[first]
+        share = part if published else 1 - part
+        return tables[first] * share + tables[first + 1] * (1 - share)
+
+    def walk(tree: Params) -> Params:
+        found: Params = {k: walk(v) if isinstance(v, dict) else v for k, v in tree.items()}
+        tables = {name: f"{name}s" for name in ("mean", "variance") if f"{name}s" in found}
+        return found | {name: chosen(found[table]) for name, table in tables.items()}
+
+    return {**params, "synthesis": walk(params["synthesis"])}
+
+
 def sample_latents(
     gen: Generator,
     params: Params,
@@ -61,19 +89,25 @@ def sample_latents(
     psi: float = 1.0,
     label: int | None = None,
 ) -> Latents:
-    """`count` draws with a leading axis: {"w": [count, w_dim]}, or {"z": ...} where there is no W.
+    """`count` draws with a leading axis: {"w": [count, w_dim]}, or z (and label) without a W.
 
-    Raises `ValueError` for a count below 1, a class that the generator does not have, and a `psi`
-    other than 1 where there is no W.
+    `psi` is the truncation of W; for a generator of classes without W, z is `psi` times a normal
+    draw that is cut off at 2 (Brock et al. 2019, section 3.1; see `at_truncation` too). Raises
+    `ValueError` for a count below 1, a class that the generator does not have, and a `psi` other
+    than 1 where neither applies.
     """
     check_whole("count", count, 1)
-    classes = one_hot(gen, label)
+    spec, classes = gen.spec, one_hot(gen, label)
     keys = jax.random.split(jax.random.key(seed), count)
-    z = jax.vmap(partial(SPACES["z"].sample, gen, params))(keys)
-    if not gen.spec.w_dim:
-        if psi != 1.0:
+    cut = psi != 1.0 and spec.embedding > 0
+    draw = DRAWS["truncated_normal" if cut else spec.prior]
+    z = jax.vmap(lambda key: draw(key, (spec.z_dim,)))(keys)
+    given: Latents = {"z": psi * z if cut else z}
+    if classes is not None:
+        given["label"] = jnp.broadcast_to(classes, (count, len(classes)))
+    if not spec.w_dim:
+        if psi != 1.0 and not cut:
             average(params)
-        return {"z": z}
-    given = () if classes is None else (jnp.broadcast_to(classes, (count, len(classes))),)
-    w = jax.jit(jax.vmap(lambda *a: gen.map(params, *a)))(z, *given)
+        return given
+    w = jax.jit(jax.vmap(lambda one: convert(gen, params, one, "w")))(given)
     return {"w": w if psi == 1.0 else truncate(params, w, psi)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -13,7 +14,7 @@ from jaxinv.generators.base import Generator, convert
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.specs import Variable
+    from jaxinv.specs import GeneratorSpec, Variable
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 STATISTICS = "statistics"
@@ -35,16 +36,30 @@ class Codec(NamedTuple):
     encode: Callable[[Params, Tree], Tree]
 
 
-def _draw_z(gen: Generator, key: Key) -> Array:
-    if gen.spec.prior == "uniform":
-        return jax.random.uniform(key, (gen.spec.z_dim,), minval=-1.0, maxval=1.0)
-    return jax.random.normal(key, (gen.spec.z_dim,))
+def _truncated(key: Key, shape: tuple[int, ...]) -> Array:
+    return jax.random.truncated_normal(key, -2.0, 2.0, shape)
+
+
+DRAWS: dict[str, Callable[..., Array]] = {
+    "normal": jax.random.normal,
+    "uniform": partial(jax.random.uniform, minval=-1.0, maxval=1.0),
+    "truncated_normal": _truncated,
+}
+
+
+def draw_prior(spec: GeneratorSpec, key: Key) -> Latents:
+    """A random z, and a random class where there are classes."""
+    latents: Latents = {"z": DRAWS[spec.prior](key, (spec.z_dim,))}
+    if spec.labels:
+        number = jax.random.randint(jax.random.fold_in(key, 1), (), 0, spec.labels)
+        latents["label"] = jax.nn.one_hot(number, spec.labels)
+    return latents
 
 
 def _chain(space: str) -> Space:
     return Space(
         mean=lambda gen, params: convert(gen, params, {"w": params[STATISTICS]["mean"]}, space),
-        sample=lambda gen, params, key: convert(gen, params, {"z": _draw_z(gen, key)}, space),
+        sample=lambda gen, params, key: convert(gen, params, draw_prior(gen.spec, key), space),
         project=lambda gen, params, latents: convert(gen, params, latents, space),
     )
 
@@ -64,7 +79,7 @@ def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array
 SPACES: dict[str, Space] = {
     "z": Space(
         mean=lambda gen, params: jnp.zeros((gen.spec.z_dim,)),
-        sample=lambda gen, params, key: _draw_z(gen, key),
+        sample=lambda gen, params, key: draw_prior(gen.spec, key)["z"],
         project=lambda gen, params, latents: convert(gen, params, latents, "z"),
     ),
     "w": _chain("w"),

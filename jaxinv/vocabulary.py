@@ -4,7 +4,7 @@ from __future__ import annotations
 
 CHAIN = ("z", "w", "w+", "s")
 SPACES = (*CHAIN, "noise")
-PRIORS = ("normal", "uniform")
+PRIORS = ("normal", "uniform", "truncated_normal")
 CODECS = ("identity", "whiten", "eigen")
 INITS = ("mean", "prior", "stored", "previous")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -17,16 +18,18 @@ import pytest
 
 from jaxinv.generators.base import Generator
 from jaxinv.loading import build, load_generator
-from jaxinv.sampling import truncate
-from jaxinv.types import Params
+from jaxinv.sampling import at_truncation, truncate
+from jaxinv.specs import GeneratorSpec
+from jaxinv.types import Latents, Params
+from tests.original_features import ours, places, theirs
 from weights_convert import convert
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
 CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
-# Families that no source of `weights_convert` reads yet.
-WAITING = ("biggan", "sagan-ajbrock")
+
+INNER = ("linear_out", "gen_z_out")
 
 Comparison = tuple[str, np.ndarray, np.ndarray, float]
 Wanted = dict[str, np.ndarray]
@@ -34,10 +37,6 @@ Wanted = dict[str, np.ndarray]
 
 def fixtures() -> list[Path]:
     return sorted(path for path in FIXTURES.glob("*") if path.is_dir())
-
-
-def is_waiting(path: Path) -> bool:
-    return f"{path.name}-".startswith(WAITING)
 
 
 def fused(path: Path) -> bool | None:
@@ -163,6 +162,8 @@ def given_noise(drawn: Drawn, wanted: Wanted, w: np.ndarray) -> list[Comparison]
 
 def from_z(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     """Images of generators without W; grey ones have one channel there, three equal ones here."""
+    if drawn.gen.spec.embedding:
+        return of_classes(drawn, wanted)
     mine, reference = drawn.images("z", wanted["z"]), wanted[first(wanted, "img", "out_image")]
     if reference.ndim == 2:
         side = drawn.gen.spec.resolution
@@ -171,6 +172,41 @@ def from_z(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
         reference = 2 * reference - 1
     reference = np.broadcast_to(nhwc(reference), mine.shape)
     return [("img", mine, reference, IMAGES), *levels(drawn, wanted)]
+
+
+def classes(spec: GeneratorSpec, wanted: Wanted) -> np.ndarray:
+    return wanted["class_onehot"] if "class_onehot" in wanted else np.eye(spec.labels)[wanted["y"]]
+
+
+def of_classes(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """Class vectors, and images of classes, of mixtures and at several truncations."""
+    spec, z = drawn.gen.spec, wanted["z"]
+    labels = (
+        wanted["class_onehot"] if "class_onehot" in wanted else np.eye(spec.labels)[wanted["y"]]
+    )
+    embedded = np.asarray(jax.vmap(lambda one: drawn.gen.embed(drawn.params, one))(labels))
+    found: list[Comparison] = []
+    if "cond_vector" in wanted:
+        found.append(("cond_vector", np.hstack([z, embedded]), wanted["cond_vector"], CODES))
+    elif wanted["y_embed"].ndim == 2:
+        found.append(("y_embed", embedded, wanted["y_embed"], CODES))
+    cases = [("img", {"label": labels})]
+    if "img_mix" in wanted:
+        cases.append(("img_mix", {"embedding": wanted["y_embed_mix"]}))
+    for name in wanted:
+        if "_trunc" in name:
+            kind = "class_soft" if "soft" in name else "class_onehot"
+            cases.append((name, {"label": wanted[kind]}))
+    for name, given in cases:
+        if name not in wanted:
+            continue
+        truncation = float(name.partition("_trunc")[2] or 1)
+        params = at_truncation(drawn.params, truncation)
+        mine = np.asarray(
+            jax.jit(jax.vmap(partial(drawn.gen.synthesize, params)))({"z": z, **given})
+        )
+        found.append((name, mine, nhwc(wanted[name]), IMAGES))
+    return found
 
 
 def levels(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
@@ -185,10 +221,37 @@ def levels(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     return found
 
 
+def features(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """What is inside, at every cut, for the first sample."""
+    gen = drawn.gen
+    names = [n for n in wanted if n.startswith(("feat_", "rgb_")) or n.endswith(INNER)]
+    params = at_truncation(drawn.params, 0.4) if "img_trunc0.4" in wanted else drawn.params
+    states = jax.jit(gen.features)(params, one_sample(drawn, wanted))
+    found = []
+    for name, place in places(gen, names).items():
+        mine = ours(states, gen.steps, place)
+        found.append((name, mine, theirs(wanted[name], place, mine.shape), IMAGES))
+    return found
+
+
+def one_sample(drawn: Drawn, wanted: Wanted) -> Latents:
+    """The first sample's latents."""
+    spec = drawn.gen.spec
+    if not spec.w_dim:
+        return {"z": wanted["z"][0]} | ({"label": classes(spec, wanted)[0]} if spec.labels else {})
+    w = wanted[first(wanted, "ws", "w", "out_w")][0]
+    return {"w": w[0] if w.ndim == 2 else w}
+
+
 def comparisons(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     if not drawn.gen.spec.w_dim:
-        return from_z(drawn, wanted)
-    return [*codes(drawn, wanted), *styles(drawn, wanted), *pictures(drawn, wanted)]
+        return [*from_z(drawn, wanted), *features(drawn, wanted)]
+    return [
+        *codes(drawn, wanted),
+        *styles(drawn, wanted),
+        *pictures(drawn, wanted),
+        *features(drawn, wanted),
+    ]
 
 
 @pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no fixtures in {FIXTURES.name}")
@@ -199,8 +262,6 @@ def test_converted_checkpoints_draw_what_the_original_code_drew(
     monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
     worst, count, done = 0.0, 0, 0
     for folder in fixtures():
-        if is_waiting(folder):
-            continue
         (checkpoint,) = (path for path in folder.iterdir() if path.suffix in CHECKPOINTS)
         drawn = Drawn(
             *load_generator(str(convert(checkpoint, name=folder.name, fused=fused(folder))))

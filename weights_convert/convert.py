@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from jaxinv import checkpoints
 from jaxinv.loading import read_spec
@@ -12,6 +13,7 @@ from weights_convert import containers, sources
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pull import SCHEMA
 
+CONFIG_BYTES = 2**20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -21,15 +23,15 @@ def convert(
     out: str | Path | None = None,
     name: str | None = None,
     alignment: str = "none",
-    fused: bool | None = None,
+    **options: Any,
 ) -> Path:
     """Path of the converted generator.
 
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
-    were cut ("none" or "ffhq"); `fused`: see `sources.convert`. Nothing in the file is executed.
-    Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
-    bad name, `OSError` if there is no file.
+    were cut ("none" or "ffhq"); `options`: see `sources.convert`, None leaves one out. Nothing in
+    the file is executed. Raises `UnsafeFileError` for a file that is malformed or of no known
+    source, `ValueError` for a bad name, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -41,8 +43,8 @@ def convert(
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     contents = containers.read(file)
-    options = {} if fused is None else {"fused": fused}
-    found = sources.convert(contents.tree, **options)
+    given = {key: value for key, value in options.items() if value is not None}
+    found = sources.convert(contents.tree, config=_config(file), **given)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",
@@ -60,3 +62,14 @@ def convert(
     except ValueError as error:
         raise UnsafeFileError(f"{file.name}: a network of impossible sizes ({error})") from error
     return checkpoints.save(path, found.params, metadata)
+
+
+def _config(file: Path) -> Any:
+    """The contents of config.json beside `file`, or None."""
+    path = file.with_name("config.json")
+    if not path.is_file() or path.stat().st_size > CONFIG_BYTES:
+        return None
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UnsafeFileError(f"{path.name} beside the file is not JSON ({error})") from error

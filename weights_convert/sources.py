@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import dcgan, pggan, stylegan1, stylegan2, stylegan3
+from weights_convert import biggan, dcgan, pggan, stylegan1, stylegan2, stylegan3
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -28,21 +28,25 @@ class Source(NamedTuple):
     find: Callable[[Any], Any]
     convert: Callable[..., tuple[dict[str, Any], dict[str, Any]]]
     options: tuple[str, ...] = ()
+    config: bool = False
 
 
-def convert(tree: Any, **options: Any) -> Converted:
+def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
     """The generator of a checkpoint's plain tree.
 
-    `options` say what a source's files leave open: "fused" (bool), whether a first StyleGAN of
-    genforce was built with fused_scale=True or False instead of "auto". Raises `UnsafeFileError`,
-    saying what was found and what is known, for a tree that no source writes; `ValueError` for an
-    option that the source does not need.
+    `config` is what stands in the file config.json beside it, which one source needs. `options` say
+    what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
+    with fused_scale=True or False instead of "auto"; "depth" and "epsilon" of a BigGAN by ajbrock.
+    Raises `UnsafeFileError`, saying what was found and what is known, for a tree that no source
+    writes; `ValueError` for an option that the source does not need.
     """
     for source in SOURCES:
         found = source.find(tree)
         if found is None:
             continue
-        if extra := sorted(set(options) - set(source.options)):
+        if source.config:
+            options["config"] = config
+        if extra := sorted(set(options) - {*source.options, "config"}):
             raise ValueError(
                 f"option {extra[0]!r} with a file of {source.name}; "
                 f"allowed: {', '.join(source.options) or 'none'}"
@@ -241,6 +245,12 @@ def _loss(tree: Any) -> Any:
     return settings.get("lossCriterion") if isinstance(settings, dict) else None
 
 
+def _convert_huggingface(arrays: Arrays, config: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    if not isinstance(config, dict):
+        raise UnsafeFileError("this BigGAN says how it is built in config.json: put that beside it")
+    return biggan.convert_huggingface(arrays, config)
+
+
 def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
     def find(tree: Any) -> Any:
         arrays = _bare(tree)
@@ -278,5 +288,17 @@ SOURCES: tuple[Source, ...] = (
     Source("PGGAN, NVlabs TensorFlow", *_progressive(_tensorflow_arrays, pggan.tensorflow)),
     Source("PGGAN, genforce", *_progressive(_genforce, pggan.genforce)),
     Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
+    Source(
+        "BigGAN or SAGAN, ajbrock",
+        _having("blocks.0.0.conv1.u0", _bare),
+        biggan.convert_ajbrock,
+        ("depth", "epsilon"),
+    ),
+    Source(
+        "BigGAN-deep, HuggingFace",
+        _having("generator.gen_z.weight_orig", _bare),
+        _convert_huggingface,
+        config=True,
+    ),
     *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
 )

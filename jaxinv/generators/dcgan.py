@@ -60,7 +60,7 @@ class Step(nn.Module):
     def __call__(self, x: Array) -> Array:
         """Flat or [h, w, in] -> flat or [h', w', channels]."""
         if self.layer.kind == "attend":
-            return SelfAttention(name="attention")(x)
+            return SelfAttention(name="attention")(x)[0]
         y = self.dense(x) if self.layer.kind == "dense" else self.convolved(x)
         return ACTIVATIONS[self.layer.activation](y)
 

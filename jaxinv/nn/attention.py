@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxinv.nn.linear import Linear
 
@@ -16,16 +17,37 @@ REDUCTION = 8  # queries and keys have an eighth of the channels
 
 
 class SelfAttention(nn.Module):
-    """x + gamma * (attention over all pixels), without pooling and without a scale."""
+    """x + gamma * (attention over all pixels), without a scale of the products.
+
+    `pooled`: keys and values are the largest of every 2x2 pixels, values have half the channels,
+    and nothing has a bias (Brock et al. 2019, BigGAN).
+    """
+
+    pooled: bool = False
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """[h, w, c] -> [h, w, c]."""
-        height, width, channels = x.shape
-        flat = x.reshape(height * width, channels)
-        query = Linear(channels // REDUCTION, name="query")(flat)
-        key = Linear(channels // REDUCTION, name="key")(flat)
-        value = Linear(channels, name="value")(flat)
+    def __call__(self, x: Array) -> tuple[Array, Array]:
+        """[h, w, c] -> the same, and the weights [h w, keys] of every pixel's attention."""
+        channels, bias = x.shape[-1], not self.pooled
+        narrow, wide = channels // REDUCTION, channels // 2 if self.pooled else channels
+        query = _flat(Linear(narrow, bias, name="query")(x))
+        key, value = (
+            _flat(largest(y) if self.pooled else y)
+            for y in (Linear(narrow, bias, name="key")(x), Linear(wide, bias, name="value")(x))
+        )
         weights = jax.nn.softmax(query @ key.T, axis=-1)
+        seen = weights @ value
+        if self.pooled:
+            seen = Linear(channels, bias, name="out")(seen)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x + gamma * (weights @ value).reshape(x.shape)
+        return x + gamma * seen.reshape(x.shape), weights
+
+
+def _flat(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def largest(x: Array) -> Array:
+    """[h, w, c] -> [h/2, w/2, c]: the largest of every 2x2 pixels."""
+    height, width, channels = x.shape
+    return jnp.max(x.reshape(height // 2, 2, width // 2, 2, channels), (1, 3))

@@ -19,13 +19,14 @@ class Linear(nn.Module):
     """y = x @ kernel + bias with kernel [in, features]; scales are folded in at conversion."""
 
     features: int
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[..., in] -> [..., features]."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros, (self.features,))
-        return x @ kernel + bias
+        y = x @ kernel
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
 
 
 def leaky_relu(x: Array, slope: float = 0.2) -> Array:

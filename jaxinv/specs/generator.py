@@ -17,7 +17,8 @@ class GeneratorSpec:
     `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
     layout that published directions use (empty when there is none); `labels` counts the classes,
     `embedding` is the length of the vector that stands for one inside a generator without W;
-    z is "normal" or "uniform" on [-1, 1]; `facts` are for the architecture alone.
+    z is "normal", "uniform" on [-1, 1], or "truncated_normal" on [-2, 2]; `facts` are for the
+    architecture alone.
     """
 
     name: str

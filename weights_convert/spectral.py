@@ -1,0 +1,59 @@
+"""Spectral norms folded into weights, as each source computes them when it draws.
+
+None of them uses the exact largest singular value: the vectors that a file holds decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from weights_convert.errors import UnsafeFileError
+
+Arrays = Mapping[str, np.ndarray]
+
+
+def from_stored_vectors(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`weight_orig`, `weight_u`, `weight_v` -> `weight`: divided by u W v (torch's own form)."""
+    found = dict(arrays)
+    for name in [name for name in arrays if name.endswith(".weight_orig")]:
+        base = name.removesuffix("_orig")
+        weight, u, v = (_taken(found, f"{base}_{part}") for part in ("orig", "u", "v"))
+        matrix = _matrix(base, weight, u, v)
+        found[base] = weight / (u @ matrix @ v)
+    return found
+
+
+def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`weight`, `u0` -> `weight`: half a power iteration from the stored vector (ajbrock's form).
+
+    `sv0` is a record that nothing uses.
+    """
+    found = {name: array for name, array in arrays.items() if not name.endswith(".sv0")}
+    for name in [name for name in found if name.endswith(".u0")]:
+        base = f"{name.removesuffix('.u0')}.weight"
+        u, weight = _taken(found, name).ravel(), _taken(found, base)
+        matrix = _matrix(base, weight, u)
+        found[base] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+    return found
+
+
+def _taken(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
+    if name not in arrays:
+        raise UnsafeFileError(f"the source has no {name:.80}")
+    return arrays.pop(name)
+
+
+def _matrix(
+    name: str, weight: np.ndarray, u: np.ndarray, v: np.ndarray | None = None
+) -> np.ndarray:
+    matrix = weight.reshape(len(weight), -1).astype(np.float64)
+    if u.shape != (len(matrix),) or (v is not None and v.shape != matrix.shape[1:]):
+        raise UnsafeFileError(f"{name}: vectors of another size than the matrix")
+    return matrix
+
+
+def unit(x: np.ndarray) -> np.ndarray:
+    """x at length 1."""
+    return x / (np.linalg.norm(x) + 1e-12)
