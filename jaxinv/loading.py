@@ -18,7 +18,16 @@ import numpy as np
 
 from jaxinv import checkpoints
 from jaxinv.checks import check_choice
-from jaxinv.generators import biggan, dcgan, mobilestylegan, pggan, stylegan1, stylegan2, stylegan3
+from jaxinv.generators import (
+    biggan,
+    dcgan,
+    mobilestylegan,
+    pggan,
+    progressive_discriminator,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import GeneratorSpec
@@ -28,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
+    from jaxinv.generators.discriminator import Discriminator
     from jaxinv.types import Key, Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
@@ -39,6 +49,9 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "stylegan2": stylegan2.build,
     "stylegan3": stylegan3.build,
 }
+DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
+    "progressive": progressive_discriminator.build,
+}
 SAMPLES = 20_000
 BATCH = 2_000
 SEED = 0
@@ -48,7 +61,12 @@ SEED = 0
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of `spec`; equal specs give one object, so that programs are shared."""
     check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
-    return ARCHITECTURES[spec.architecture](spec)
+    gen = ARCHITECTURES[spec.architecture](spec)
+    plan = dict(spec.facts).get("discriminator")
+    if plan is None:
+        return gen
+    check_choice("discriminator", plan[0], tuple(DISCRIMINATORS))
+    return gen._replace(discriminator=DISCRIMINATORS[plan[0]](spec))
 
 
 def weights_file(name: str) -> Path:

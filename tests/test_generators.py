@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -13,17 +13,19 @@ import pytest
 
 from jaxinv import loading
 from jaxinv.generators.base import convert
+from jaxinv.generators.discriminator import DISCRIMINATOR
 from jaxinv.generators.mobilestylegan import build
 from jaxinv.latents import fit_latents
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.resample import area_reduce
 from jaxinv.rendering import render
+from jaxinv.spaces import draw_prior
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Array, Latents, Params
 from jaxinv.vocabulary import CHAIN
 from jaxinv.zoo import ZOO
 from tests.goldens import make_ffhq
-from tests.tiny import Pair, linear, mobile, old, style, third
+from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third
 from tests.weights import need
 from weights_convert.mobilestylegan import mapping_rules, synthesis_rules
 
@@ -210,3 +212,96 @@ def test_ffhq_agrees_with_openvino_on_whole_pictures(ffhq: Pair) -> None:
         theirs = synthesis(one)
         assert np.abs(theirs).max() > 0.5
         np.testing.assert_allclose(ours, theirs, atol=1e-3, rtol=0)
+
+
+# --- cuts -----------------------------------------------------------------------------------------
+
+EVERY = {**PAIRS, "pggan": grown, "dcgan": chain, "biggan": classes}
+
+
+def prior(pair: Pair, seed: int = 0) -> Latents:
+    return draw_prior(pair[0].spec, jax.random.key(seed))
+
+
+@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
+def test_a_prefix_and_its_suffix_make_the_whole_picture(make: Any) -> None:
+    gen, params = make()
+    latents = prior(make())
+    whole = np.asarray(gen.synthesize(params, latents))
+    features = gen.features(params, latents)
+    assert tuple(features) == gen.steps
+    for cut in gen.steps:
+        state = gen.prefix(params, latents, cut)
+        jax.tree.map(partial(np.testing.assert_allclose, atol=1e-6), state, features[cut])
+        again = gen.suffix(params, latents, cut, state, None)
+        np.testing.assert_allclose(again, whole, atol=1e-5)
+
+
+def test_features_of_one_picture_in_the_middle_of_another_change_it() -> None:
+    gen, params = style()
+    ours, theirs = prior(style(), 0), prior(style(), 1)
+    mixed = gen.suffix(params, ours, "b8_conv1", gen.prefix(params, theirs, "b8_conv1"), None)
+    for latents in (ours, theirs):
+        assert np.abs(mixed - gen.synthesize(params, latents)).max() > 0.1
+
+
+def test_a_cut_that_there_is_not_is_refused_with_those_there_are() -> None:
+    gen, params = style()
+    with pytest.raises(ValueError, match=r"b5.*allowed: b4_conv1, b8_conv0"):
+        gen.prefix(params, prior(style()), "b5")
+
+
+# --- classes --------------------------------------------------------------------------------------
+
+
+def test_a_class_its_vector_and_a_mixture_of_one_class_draw_the_same() -> None:
+    gen, params = classes()
+    z, label = jnp.ones(9), jax.nn.one_hot(3, 10)
+    one = gen.synthesize(params, {"z": z, "label": label})
+    vector = gen.embed(params, label)
+    assert vector.shape == (4,)
+    np.testing.assert_allclose(
+        gen.synthesize(params, {"z": z, "embedding": vector}), one, atol=1e-6
+    )
+    other = gen.synthesize(params, {"z": z, "label": jax.nn.one_hot(4, 10)})
+    assert np.abs(other - one).max() > 0.01
+
+
+def test_a_class_is_asked_for_where_there_are_classes() -> None:
+    gen, params = classes()
+    with pytest.raises(ValueError, match=r"classes: latents with z need a 'label' \[10\]"):
+        gen.synthesize(params, {"z": jnp.ones(9)})
+
+
+def test_attention_maps_are_among_the_features() -> None:
+    gen, params = classes()
+    weights = gen.features(params, prior(classes()))["attention0"]["attention"]
+    assert weights.shape == (64, 16)  # every pixel of 8x8 looks at 4x4 pooled ones
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+
+
+# --- discriminators -------------------------------------------------------------------------------
+
+
+def test_a_score_depends_on_the_group_alone() -> None:
+    gen, params = style()
+    assert gen.discriminator is not None
+    params = {**params, DISCRIMINATOR: gen.discriminator.init(jax.random.key(0))}
+    images = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3), minval=-1.0)
+    scores = gen.discriminator.scores(params, images)
+    assert scores.shape == (8,)
+    # Sample i stands with i + 2, i + 4 and i + 6.
+    group = gen.discriminator.scores(params, images[::2])
+    np.testing.assert_allclose(group, scores[::2], atol=1e-5)
+    assert np.abs(gen.discriminator.scores(params, images[:1])[0] - scores[0]) > 1e-4
+    with pytest.raises(ValueError, match="6 images; allowed: up to 4, or a multiple of 4"):
+        gen.discriminator.scores(params, images[:6])
+
+
+def test_features_of_a_discriminator_shrink_from_step_to_step() -> None:
+    gen, params = style()
+    assert gen.discriminator is not None
+    params = {**params, DISCRIMINATOR: gen.discriminator.init(jax.random.key(0))}
+    found = gen.discriminator.features(params, jnp.zeros((16, 16, 3)))
+    shapes = {name: state["x"].shape for name, state in found.items()}
+    assert shapes == {"image": (16, 16, 6), "b16": (8, 8, 8), "b8": (4, 4, 8)}

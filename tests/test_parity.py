@@ -16,17 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv.cli import main
 from jaxinv.generators.base import Generator
 from jaxinv.loading import build, load_generator
 from jaxinv.sampling import at_truncation, truncate
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents, Params
 from tests.original_features import ours, places, theirs
-from weights_convert import convert
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 IMAGES, CODES = 1e-5, 5e-6  # relative to the largest value, and absolute
+SCORES = 2e-5  # relative; a score is the small difference of large sums
 CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
 
 INNER = ("linear_out", "gen_z_out")
@@ -39,11 +40,17 @@ def fixtures() -> list[Path]:
     return sorted(path for path in FIXTURES.glob("*") if path.is_dir())
 
 
-def fused(path: Path) -> bool | None:
-    """What the file of a first StyleGAN from genforce does not say: how it was built."""
+def options(path: Path) -> list[str]:
+    """What a checkpoint does not say about how it was built, for the command line."""
     facts = json.loads((path / "meta.json").read_text("utf-8"))
-    own = facts.get("generator_kwargs", {}) if facts.get("gan_type") == "stylegan" else {}
-    return own.get("fused_scale") if path.name.startswith("genforce") else None
+    own = {**facts.get("generator_kwargs", {}), **facts.get("kwargs", {})}
+    found: list[str] = []
+    if facts.get("gan_type") == "stylegan" and isinstance(own.get("fused_scale"), bool):
+        found.append("--fused" if own["fused_scale"] else "--no-fused")
+    if path.name.endswith("ajbrock"):
+        found += [f"--epsilon={own['BN_eps']}"]
+        found += [f"--depth={own['G_depth']}"] if "G_depth" in own else []
+    return found
 
 
 def nhwc(images: np.ndarray) -> np.ndarray:
@@ -234,6 +241,17 @@ def features(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     return found
 
 
+def scores(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
+    """What the discriminator beside the generator says of the original images."""
+    name = next((n for n in ("d_logits", "d_out", "d_logits_of_img_const") if n in wanted), None)
+    if name is None or drawn.gen.discriminator is None:
+        return []
+    images = nhwc(wanted[first(wanted, "img_const", "img", "out_image")])
+    labels = [jnp.asarray(wanted[n]) for n in ("c", "label") if n in wanted and wanted[n].size]
+    mine = drawn.gen.discriminator.scores(drawn.params, jnp.asarray(images), *labels)
+    return [(name, np.asarray(mine), wanted[name][:, 0], SCORES)]
+
+
 def one_sample(drawn: Drawn, wanted: Wanted) -> Latents:
     """The first sample's latents."""
     spec = drawn.gen.spec
@@ -245,12 +263,13 @@ def one_sample(drawn: Drawn, wanted: Wanted) -> Latents:
 
 def comparisons(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     if not drawn.gen.spec.w_dim:
-        return [*from_z(drawn, wanted), *features(drawn, wanted)]
+        return [*from_z(drawn, wanted), *features(drawn, wanted), *scores(drawn, wanted)]
     return [
         *codes(drawn, wanted),
         *styles(drawn, wanted),
         *pictures(drawn, wanted),
         *features(drawn, wanted),
+        *scores(drawn, wanted),
     ]
 
 
@@ -263,9 +282,9 @@ def test_converted_checkpoints_draw_what_the_original_code_drew(
     worst, count, done = 0.0, 0, 0
     for folder in fixtures():
         (checkpoint,) = (path for path in folder.iterdir() if path.suffix in CHECKPOINTS)
-        drawn = Drawn(
-            *load_generator(str(convert(checkpoint, name=folder.name, fused=fused(folder))))
-        )
+        words = ["convert", str(checkpoint), "--name", folder.name, *options(folder)]
+        assert main(words) == 0, capsys.readouterr().err
+        drawn = Drawn(*load_generator(folder.name))
         wanted = dict(np.load(folder / "io.npz"))
         for name, mine, reference, allowed in comparisons(drawn, wanted):
             assert mine.shape == reference.shape, (folder.name, name)

@@ -49,7 +49,11 @@ STYLE = GeneratorSpec(
     rows=6,
     styles=(16, 16, 16, 12, 12, 12, 8, 8),
     noise=(4, 8, 8, 16, 16),
-    facts=(("clamp", 4.0), ("mapping_layers", 2)),
+    facts=(
+        ("clamp", 4.0),
+        ("mapping_layers", 2),
+        ("discriminator", ("progressive", "residual", (8, 8, 6), 4, 4.0, 1, "none", 0, 0)),
+    ),
 )
 
 
@@ -71,6 +75,25 @@ CHAIN = GeneratorSpec(
                 ("up", 1, "tanh", 0, 4, 2, 1),
             ),
         ),
+    ),
+)
+
+
+# 16 px: two blocks, attention between them; ten classes with vectors of 4, z in three shares.
+CLASSES = GeneratorSpec(
+    name="classes",
+    architecture="biggan",
+    resolution=16,
+    z_dim=9,
+    labels=10,
+    embedding=4,
+    facts=(
+        ("attention", (0,)),
+        ("blocks", ((16, 16, True), (16, 8, True))),
+        ("condition", "split"),
+        ("deep", False),
+        ("epsilons", (1e-4, 1e-5)),
+        ("table", True),
     ),
 )
 
@@ -120,6 +143,11 @@ THIRD = GeneratorSpec(
 )
 
 
+def classes() -> Pair:
+    """A BigGAN with random weights, ready for the engine; its class vectors are learnt."""
+    return mobile(CLASSES)
+
+
 def third() -> Pair:
     """A StyleGAN3 with random weights, ready for the engine."""
     return mobile(THIRD)
@@ -157,7 +185,9 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
         if names[-1].endswith("filter"):
             return jnp.full(leaf.shape, 1 / np.prod(leaf.shape))
         if names[-1] in ("transform", "gain"):
-            return jnp.eye(3) if names[-1] == "transform" else jnp.ones(())
+            return jnp.eye(3) if names[-1] == "transform" else jnp.ones(leaf.shape)
+        if names[-1] in ("mean", "variance"):
+            return jnp.full(leaf.shape, float(names[-1] == "variance"))
         if names[-1] == "bias":  # modulations start at 1, as in a trained network
             return jnp.full(leaf.shape, float("style" in names))
         fan_in = float(np.prod(leaf.shape[:-1]))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from weights_convert.errors import UnsafeFileError
 from weights_convert.rules import Rule
 
 RATE = 0.01  # learning-rate multiplier of every StyleGAN's mapping, folded into its weights
@@ -39,3 +40,24 @@ def kernel(x: np.ndarray, *, tf: bool, flip: bool) -> np.ndarray:
     x = x.reshape(x.shape[-4:])
     x = x if tf else x.transpose(2, 3, 1, 0)
     return x[::-1, ::-1] if flip else x
+
+
+def without_filters(
+    arrays: Mapping[str, np.ndarray], taps: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """`arrays` without those that hold a filter, which must be that of `taps` along both axes.
+
+    Its gain may be any. Raises `UnsafeFileError` for another filter.
+    """
+    expected = np.outer(taps, taps) / sum(taps) ** 2
+    return {n: a for n, a in arrays.items() if not _is_filter(n, a, expected)}
+
+
+def _is_filter(name: str, array: np.ndarray, expected: np.ndarray) -> bool:
+    if not name.endswith(("resample_filter", "kernel")):
+        return False
+    square = array.shape[-2:] == expected.shape
+    gains = array.sum((-1, -2), keepdims=True) if square else array
+    if not square or not np.allclose(array, gains * expected, atol=1e-6):
+        raise UnsafeFileError(f"{name}: another filter than the usual one; allowed: that one")
+    return True

@@ -117,12 +117,13 @@ def _is_fused(source: Source, weights: Arrays, name: str) -> bool:
     """By name in TensorFlow, in genforce by which axis has the inputs in any upsampling layer."""
     if source.tf:
         return name.endswith("Conv0_up")
-    if source.whole:
-        return False
-    return any(
-        weights[f"layer{2 * i}.weight"].shape[0] != len(weights[f"layer{2 * i}.bias"])
-        for i in range(1, source.blocks)
-    )
+    return not source.whole and inputs_lead(weights)
+
+
+def inputs_lead(weights: Arrays) -> bool:
+    """Whether the upsampling layers of genforce lie [in, out, 3, 3], as in a fused network."""
+    ups = (f"layer{2 * i}" for i in range(1, 16) if f"layer{2 * i}.weight" in weights)
+    return any(weights[f"{up}.weight"].shape[0] != len(weights[f"{up}.bias"]) for up in ups)
 
 
 def _images(source: Source, widths: list[int]) -> Iterator[Rule]:

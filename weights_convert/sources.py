@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import biggan, dcgan, pggan, stylegan1, stylegan2, stylegan3
+from weights_convert import biggan, dcgan, discriminators, pggan, stylegan1, stylegan2, stylegan3
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -21,14 +21,21 @@ class Converted(NamedTuple):
     source: str
 
 
+Judged = tuple[dict[str, Any], list[Any]]  # parameters and plan of a discriminator
+
+
 class Source(NamedTuple):
-    """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them."""
+    """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them.
+
+    `judge` gives the discriminator that stands beside it, or None.
+    """
 
     name: str
     find: Callable[[Any], Any]
     convert: Callable[..., tuple[dict[str, Any], dict[str, Any]]]
     options: tuple[str, ...] = ()
     config: bool = False
+    judge: Callable[[Any], Judged | None] | None = None
 
 
 def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
@@ -51,10 +58,27 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
                 f"option {extra[0]!r} with a file of {source.name}; "
                 f"allowed: {', '.join(source.options) or 'none'}"
             )
-        return Converted(*source.convert(found, **options), source.name)
+        params, facts = source.convert(found, **options)
+        return with_discriminator(Converted(params, facts, source.name), source, tree)
     raise UnsafeFileError(
         f"no known generator in the file: it holds {_summary(tree)}; "
         f"known: {', '.join(source.name for source in SOURCES)}"
+    )
+
+
+def with_discriminator(converted: Converted, source: Source, tree: Any) -> Converted:
+    """The same with the discriminator of the tree, if it has one of a kind that is known."""
+    try:
+        judged = source.judge(tree) if source.judge else None
+    except UnsafeFileError:  # somebody's own: the generator is good without
+        judged = None
+    if judged is None:
+        return converted
+    params, plan = judged
+    facts = [*converted.facts["facts"], ["discriminator", plan]]
+    return converted._replace(
+        params={**converted.params, "discriminator": params},
+        facts={**converted.facts, "facts": facts},
     )
 
 
@@ -126,6 +150,19 @@ def _convert_nvlabs(node: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return stylegan2.convert(dict(module_arrays(node)), stylegan2.NVLABS, clamp=clamp)
 
 
+def _judge_nvlabs(tree: Any) -> Judged | None:
+    node = tree.get("D")
+    if not isinstance(node, dict) or "state" not in node:
+        return None
+    states = [state for state, _ in _modules(node, "")]
+    clamps = {state["conv_clamp"] for state in states if state.get("conv_clamp")}
+    clamp = clamps.pop() if clamps else None
+    group = next((state["group_size"] for state in states if "group_size" in state), None)
+    return discriminators.convert(
+        dict(module_arrays(node)), discriminators.NVLABS, "residual", group=group, clamp=clamp
+    )
+
+
 # --- NVlabs, TensorFlow ---------------------------------------------------------------------------
 
 
@@ -174,6 +211,25 @@ def _convert_tensorflow_stylegan1(found: Any) -> tuple[dict[str, Any], dict[str,
     )
 
 
+def _judge_tensorflow(kind: str) -> Callable[[Any], Judged | None]:
+    def judge(tree: Any) -> Judged | None:
+        node = tree[1]
+        if not isinstance(node, dict) or node.get("class") != "Network":
+            return None
+        arrays = dict(network_arrays(node))
+        fused = kind == "pooled" and any("Conv1_down" in name for name in arrays)
+        group, clamp = (_static(node, name, None) for name in ("mbstd_group_size", "conv_clamp"))
+        return discriminators.convert(
+            arrays,
+            discriminators.TENSORFLOW,
+            "plain" if fused else kind,
+            group=group,
+            clamp=clamp,
+        )
+
+    return judge
+
+
 # --- state dicts ----------------------------------------------------------------------------------
 
 
@@ -188,6 +244,22 @@ def _rosinality(tree: Any) -> Arrays | None:
 def _genforce(tree: Any) -> Arrays | None:
     inner = tree.get("models", tree) if isinstance(tree, dict) else tree
     return state_dict(inner, "generator_smooth", "generator")
+
+
+def _judge_beside(
+    names: discriminators.Naming, key: str, kind: str
+) -> Callable[[Any], Judged | None]:
+    def judge(tree: Any) -> Judged | None:
+        inner = tree.get("models", tree)
+        arrays = state_dict(inner, key)
+        return None if arrays is None else discriminators.convert(arrays, names, kind)
+
+    return judge
+
+
+def _judge_genforce_pggan(tree: Any) -> Judged | None:
+    kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
+    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree)
 
 
 def _having(marker: str, find: Callable[[Any], Arrays | None]) -> Callable[[Any], Arrays | None]:
@@ -261,32 +333,59 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
 
 
 SOURCES: tuple[Source, ...] = (
-    Source("StyleGAN2, NVlabs torch", _nvlabs_with("synthesis.b4.const"), _convert_nvlabs),
-    Source("StyleGAN3, NVlabs torch", _nvlabs_with("synthesis.input.freqs"), _convert_stylegan3),
+    Source(
+        "StyleGAN2, NVlabs torch",
+        _nvlabs_with("synthesis.b4.const"),
+        _convert_nvlabs,
+        judge=_judge_nvlabs,
+    ),
+    Source(
+        "StyleGAN3, NVlabs torch",
+        _nvlabs_with("synthesis.input.freqs"),
+        _convert_stylegan3,
+        judge=_judge_nvlabs,
+    ),
     Source(
         "StyleGAN2, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Conv/mod_weight"),
         _convert_tensorflow,
+        judge=_judge_tensorflow("residual"),
     ),
     Source(
         "StyleGAN, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Const/StyleMod/weight"),
         _convert_tensorflow_stylegan1,
+        judge=_judge_tensorflow("smooth"),
     ),
-    Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
+    Source(
+        "StyleGAN2, rosinality",
+        _rosinality,
+        _with(stylegan2.ROSINALITY),
+        judge=_judge_beside(discriminators.ROSINALITY, "d", "residual"),
+    ),
     Source(
         "StyleGAN2, genforce",
         _having("synthesis.early_layer.const", _genforce),
         _with(stylegan2.GENFORCE),
+        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "residual"),
     ),
     Source(
         "StyleGAN, genforce",
         _having("synthesis.layer0.const", _genforce),
         _convert_genforce_stylegan1,
         ("fused",),
+        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
     ),
-    Source("PGGAN, NVlabs TensorFlow", *_progressive(_tensorflow_arrays, pggan.tensorflow)),
-    Source("PGGAN, genforce", *_progressive(_genforce, pggan.genforce)),
+    Source(
+        "PGGAN, NVlabs TensorFlow",
+        *_progressive(_tensorflow_arrays, pggan.tensorflow),
+        judge=_judge_tensorflow("pooled"),
+    ),
+    Source(
+        "PGGAN, genforce",
+        *_progressive(_genforce, pggan.genforce),
+        judge=_judge_genforce_pggan,
+    ),
     Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
     Source(
         "BigGAN or SAGAN, ajbrock",

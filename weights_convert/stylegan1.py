@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, fully_connected, kernel
+from weights_convert.layouts import dense, fully_connected, kernel, without_filters
 from weights_convert.rules import Rule, apply_rules
 
 Arrays = Mapping[str, np.ndarray]
 FUSED_FROM = 128  # px, where `fused_scale` is "auto"
-SMOOTH = np.outer([1.0, 2.0, 1.0], [1.0, 2.0, 1.0]) / 16
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,8 @@ def convert(
     `fused` is the source's `fused_scale`: True, False or "auto", from 128 px on. Raises
     `UnsafeFileError` for arrays that the rules do not cover and for a network in mid-training.
     """
-    weights = {n: a for n, a in arrays.items() if not _is_filter(n, a) and not _is_level(n, a)}
+    held = without_filters(arrays, (1, 2, 1))
+    weights = {name: array for name, array in held.items() if not _is_level(name, array)}
     end = names.end
     blocks = sum(names.layer(2 * j + 1) + f"{end}weight" in weights for j in range(16))
     for j in range(blocks - 1):  # the layers that draw lower resolutions
@@ -92,14 +92,6 @@ def convert(
     except (KeyError, IndexError) as error:
         raise UnsafeFileError(f"the source has no {error.args[0]!s:.80}") from error
     return apply_rules(shape.rules(names, weights, fused), weights), shape.facts()
-
-
-def _is_filter(name: str, array: np.ndarray) -> bool:
-    if not name.endswith("blur.kernel"):
-        return False
-    if array.shape[-2:] != (3, 3) or not np.allclose(array, SMOOTH, atol=1e-6):
-        raise UnsafeFileError(f"{name}: another filter than [1, 2, 1]; allowed: that one")
-    return True
 
 
 def _is_level(name: str, array: np.ndarray) -> bool:

@@ -14,10 +14,8 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, fully_connected, kernel, side_of
+from weights_convert.layouts import dense, fully_connected, kernel, side_of, without_filters
 from weights_convert.rules import Rule, apply_rules
-
-FILTER = np.outer([1.0, 3.0, 3.0, 1.0], [1.0, 3.0, 3.0, 1.0]) / 64
 
 
 @dataclass(frozen=True)
@@ -133,19 +131,9 @@ def convert(
 
     Filters must be [1, 3, 3, 1]. Raises `UnsafeFileError` for arrays that the rules do not cover.
     """
-    weights = {name: array for name, array in arrays.items() if not _is_filter(name, array)}
+    weights = without_filters(arrays, (1, 3, 3, 1))
     shape = _Shape.of(weights, naming)
     return apply_rules(shape.rules(naming, weights), weights), shape.facts(clamp)
-
-
-def _is_filter(name: str, array: np.ndarray) -> bool:
-    if not name.endswith(("resample_filter", "kernel")):
-        return False
-    whole = array.reshape(array.shape[-2:]) if array.ndim >= 2 else array
-    gain = float(whole.sum())
-    if whole.shape != (4, 4) or not np.allclose(whole, gain * FILTER, atol=1e-6):
-        raise UnsafeFileError(f"{name}: another filter than [1, 3, 3, 1]; allowed: that one")
-    return True
 
 
 @dataclass(frozen=True)

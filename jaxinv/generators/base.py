@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from flax.linen import Module
 
+    from jaxinv.generators.discriminator import Discriminator
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key, Latents, Params, State, Tree
 
@@ -36,7 +37,8 @@ class Generator(NamedTuple):
     -> the vector that stands for a class inside a generator without W. run(params, code, noise,
     state, part) makes some `steps` of the synthesis: it gives the state after them, or the image
     [size, size, 3] in [-1, 1]. `code` is s; where there is no W, z, or (z, embedding). `noise` is a
-    tuple of unit-variance maps [r, r], or None for the stored ones.
+    tuple of unit-variance maps [r, r], or None for the stored ones. `discriminator` is the one that
+    it was trained against, where the checkpoint has it.
     """
 
     spec: GeneratorSpec
@@ -47,6 +49,7 @@ class Generator(NamedTuple):
     embed: Callable[[Params, Array], Array]
     run: Callable[[Params, Tree, tuple[Array, ...] | None, State, Part], Any]
     stored_noise: Callable[[Params], tuple[Array, ...]]
+    discriminator: Discriminator | None = None
 
     def synthesize(self, params: Params, latents: Latents, size: int | None = None) -> Array:
         """Image [size, size, 3] of one sample's latents in any space (default: full size).

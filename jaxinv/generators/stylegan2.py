@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
+from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import modulated_conv
 from jaxinv.nn.resample import area_reduce, blur_double
@@ -63,11 +63,6 @@ class ToRGB(nn.Module):
     def __call__(self, x: Array, style: Array) -> Array:
         """[side, side, channels] -> [side, side, 3]."""
         return clamped(x @ (style[:, None] * self.weight) + self.bias, self.clamp)
-
-
-def clamped(x: Array, limit: float | None) -> Array:
-    """x, at most `limit` away from zero if there is a limit."""
-    return x if limit is None else jnp.clip(x, -limit, limit)
 
 
 class Synthesis(nn.Module):

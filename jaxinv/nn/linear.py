@@ -34,6 +34,11 @@ def leaky_relu(x: Array, slope: float = 0.2) -> Array:
     return jnp.maximum(x, slope * x)
 
 
+def clamped(x: Array, limit: float | None) -> Array:
+    """x, at most `limit` away from zero if there is a limit."""
+    return x if limit is None else jnp.clip(x, -limit, limit)
+
+
 def pixel_norm(x: Array, epsilon: float = 1e-8) -> Array:
     """x divided by the root mean square over its last axis (Karras et al. 2018, PGGAN, 4.2)."""
     return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + epsilon)
