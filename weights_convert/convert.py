@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from jaxinv import checkpoints
+from jaxinv.checks import check_above
 from jaxinv.loading import read_spec
 from weights_convert import containers, sources
 from weights_convert.errors import UnsafeFileError
@@ -22,14 +23,15 @@ def convert(
     name: str | None = None,
     alignment: str = "none",
     fused: bool | None = None,
+    clamp: float | None = None,
 ) -> Path:
     """Path of the converted generator.
 
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
-    were cut ("none" or "ffhq"); `fused`: see `sources.convert`. Nothing in the file is executed.
-    Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
-    bad name, `OSError` if there is no file.
+    were cut ("none" or "ffhq"); `fused`, `clamp`: see `sources.convert`. Nothing in the file is
+    executed. Raises `UnsafeFileError` for a file that is malformed or of no known source,
+    `ValueError` for a bad name or clamp, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -40,8 +42,11 @@ def convert(
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
+    if clamp is not None:
+        check_above("clamp", clamp, 0.0)
     contents = containers.read(file)
-    options = {} if fused is None else {"fused": fused}
+    given = {"fused": fused, "clamp": clamp}
+    options = {key: value for key, value in given.items() if value is not None}
     found = sources.convert(contents.tree, **options)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {

@@ -34,9 +34,10 @@ def convert(tree: Any, **options: Any) -> Converted:
     """The generator of a checkpoint's plain tree.
 
     `options` say what a source's files leave open: "fused" (bool), whether a first StyleGAN of
-    genforce was built with fused_scale=True or False instead of "auto". Raises `UnsafeFileError`,
-    saying what was found and what is known, for a tree that no source writes; `ValueError` for an
-    option that the source does not need.
+    genforce was built with fused_scale=True or False instead of "auto"; "clamp" (float), at which
+    the network of an NVlabs state dict clamps its layers. Raises `UnsafeFileError`, saying what was
+    found and what is known, for a tree that no source writes; `ValueError` for an option that the
+    source does not need.
     """
     for source in SOURCES:
         found = source.find(tree)
@@ -205,6 +206,16 @@ def _bare(tree: Any) -> Arrays | None:
     return state_dict({"": tree}, "") or None
 
 
+def _convert_nvlabs_dict(
+    arrays: Arrays, clamp: float | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=clamp)
+
+
+def _convert_stylegan3_dict(arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+    return stylegan3.convert(arrays, stylegan3.states_of(arrays))
+
+
 def _convert_genforce_stylegan1(
     arrays: Arrays, fused: bool | str = "auto"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -262,6 +273,17 @@ SOURCES: tuple[Source, ...] = (
         "StyleGAN, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Const/StyleMod/weight"),
         _convert_tensorflow_stylegan1,
+    ),
+    Source(
+        "StyleGAN2, NVlabs state dict",
+        _having("synthesis.b4.const", _bare),
+        _convert_nvlabs_dict,
+        ("clamp",),
+    ),
+    Source(
+        "StyleGAN3, NVlabs state dict",
+        _having("synthesis.input.freqs", _bare),
+        _convert_stylegan3_dict,
     ),
     Source("StyleGAN2, rosinality", _rosinality, _with(stylegan2.ROSINALITY)),
     Source(
