@@ -17,7 +17,7 @@ from jaxinv.loading import build, load_generator, read_spec
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
 from tests.tiny import CHAIN, STYLE
-from weights_convert import UnsafeFileError, containers, convert, export, stylegan3
+from weights_convert import UnsafeFileError, containers, convert, export, sources
 from weights_convert.rules import Rule, apply_rules, undo_rules
 
 ALLOWED = 1e-6  # relative to an array's largest value
@@ -283,12 +283,12 @@ def third_arrays(tmp_path: Path) -> dict[str, np.ndarray]:
     ("name", "array", "told"),
     [
         ("synthesis.L1_16_7.weight", None, "allowed: L0, L1"),
-        ("synthesis.L1_16_7.weight", np.zeros((7, 8)), "array or its shape"),
+        ("synthesis.L1_16_7.weight", np.zeros((7, 8)), "missing or of another shape"),
         ("synthesis.L1_16_7.up_filter", np.zeros(18), "rates 16 and 16"),
         ("synthesis.L1_16_7.up_filter", np.zeros(13), "rates 16 and 16"),
-        ("synthesis.L1_16_7.up_filter", np.zeros(()), "array or its shape"),
+        ("synthesis.L1_16_7.up_filter", np.zeros(()), "missing or of another shape"),
         ("mapping.w_avg", None, "mapping.w_avg"),
-        ("mapping.fc0.weight", np.zeros(3), "array or its shape"),
+        ("mapping.fc0.weight", np.zeros(3), "missing or of another shape"),
     ],
 )
 def test_a_stylegan3_whose_plan_does_not_follow_is_refused(
@@ -298,7 +298,29 @@ def test_a_stylegan3_whose_plan_does_not_follow_is_refused(
     arrays.pop(name)
     arrays |= {} if array is None else {name: array}
     with pytest.raises(UnsafeFileError, match=told):
-        stylegan3.convert(arrays, stylegan3.states_of(arrays))
+        sources.convert(arrays)
+
+
+@pytest.mark.parametrize(
+    ("spec", "target"),
+    [(PLAIN, "rosinality"), (LABELLED, "nvlabs-state-dict"), (THIRD, "nvlabs-state-dict")],
+    ids=lambda value: value.name if isinstance(value, GeneratorSpec) else value,
+)
+def test_arrays_of_other_shapes_are_converted_or_refused_with_the_one_error(
+    spec: GeneratorSpec, target: str, tmp_path: Path
+) -> None:
+    arrays, rest = arrays_of(export(saved(spec, tmp_path), target))
+    outcomes = []
+    for name, array in arrays.items():
+        for shape in ((), (0,), (0,) * array.ndim, (1, *array.shape), array.shape[:-1], (3, 2, 7)):
+            changed = arrays | {name: np.ones(shape, np.float32)}
+            try:
+                sources.convert({"g_ema": changed, **rest} if rest else changed)
+                outcomes.append("read")
+            except UnsafeFileError:
+                outcomes.append("refused")
+    assert outcomes.count("refused") > len(outcomes) / 2
+    assert "read" in outcomes  # one more axis of length 1 does no harm
 
 
 def test_a_clamp_is_asked_for_where_the_file_does_not_say_it(tmp_path: Path) -> None:

@@ -33,8 +33,11 @@ def apply_rules(
     """Build the nested dict that `rules` describe out of `weights`, all of which must be used.
 
     `constants` may be used but need not be. Raises `UnsafeFileError` for a missing source, an
-    unused weight, a target filled twice, a wrong shape and values that are not finite.
+    unused or empty weight, a target filled twice, a wrong shape and values that are not finite.
     """
+    for name, weight in weights.items():
+        if not np.size(weight):
+            raise UnsafeFileError(f"{name[:80]!r} holds no numbers: shape {np.shape(weight)}")
     known = {**(constants or {}), **weights}
     nested: dict[str, Any] = {}
     used: set[str] = set()

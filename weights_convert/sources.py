@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_convert import dcgan, pggan, stylegan1, stylegan2, stylegan3
-from weights_convert.errors import UnsafeFileError
+from weights_convert.errors import UnsafeFileError, one_error
 
 Arrays = dict[str, np.ndarray]
 
@@ -40,7 +40,8 @@ def convert(tree: Any, **options: Any) -> Converted:
     source does not need.
     """
     for source in SOURCES:
-        found = source.find(tree)
+        with one_error(source.name):
+            found = source.find(tree)
         if found is None:
             continue
         if extra := sorted(set(options) - set(source.options)):
@@ -48,7 +49,8 @@ def convert(tree: Any, **options: Any) -> Converted:
                 f"option {extra[0]!r} with a file of {source.name}; "
                 f"allowed: {', '.join(source.options) or 'none'}"
             )
-        return Converted(*source.convert(found, **options), source.name)
+        with one_error(source.name):
+            return Converted(*source.convert(found, **options), source.name)
     raise UnsafeFileError(
         f"no known generator in the file: it holds {_summary(tree)}; "
         f"known: {', '.join(source.name for source in SOURCES)}"

@@ -204,19 +204,13 @@ class _Shape:
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> _Shape:
-        try:
-            layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
-            blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
-            tf = names.tf
-            widths = tuple(
-                arrays[names.image(j) + names.image_kernel].shape[-2 if tf else -3]
-                for j in range(blocks)
-            )
-            dense = arrays[names.fc(layers - 1) + names.dense[0]]
-            first = arrays[names.fc(0) + names.dense[0]]
-        except (KeyError, IndexError) as error:
-            raise UnsafeFileError(f"the source has no {error.args[0]!s:.80}") from error
-        w_dim, fan_in = dense.shape[tf], first.shape[1 - tf]
+        layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
+        blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
+        tf = names.tf
+        images = (arrays[names.image(j) + names.image_kernel].shape for j in range(blocks))
+        widths = tuple(shape[-2 if tf else -3] for shape in images)
+        first, last = (arrays[names.fc(i) + names.dense[0]].shape for i in (0, layers - 1))
+        w_dim, fan_in = last[tf], first[1 - tf]
         labels = extra = 0
         join = next(
             (kind for kind in ("embed", "concat") if _label(names, kind)[0] in arrays), "none"

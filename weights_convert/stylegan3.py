@@ -165,8 +165,7 @@ def _layer(base: str, source: str, plan: Sequence[Any], w_dim: int) -> Iterator[
 def states_of(arrays: Arrays) -> dict[str, dict[str, Any]]:
     """The attributes of the modules that a state dict belongs to, as `convert` asks for them.
 
-    Raises `UnsafeFileError` for missing arrays, and where the sides in the layers' names contradict
-    the filters.
+    Raises `UnsafeFileError` where the sides in the layers' names contradict the filters.
     """
     found = sorted((int(m[2]), m[1], int(m[3])) for m in map(LAYER.fullmatch, arrays) if m)
     names, sides = [name for _, name, _ in found], [side for _, _, side in found]
@@ -174,16 +173,13 @@ def states_of(arrays: Arrays) -> dict[str, dict[str, Any]]:
         raise UnsafeFileError(f"layers {', '.join(names)[:80] or 'none'}; allowed: L0, L1 ...")
     # The last two layers have the image's own rate and no margin.
     plan = list(zip(sides, [side - 2 * MARGIN for side in sides[:-2]] + sides[-2:], strict=True))
-    try:
-        states = {
-            f"synthesis.{name}.": _layer_state(arrays, name, plan[max(i - 1, 0)], plan[i])
-            for i, name in enumerate(names)
-        }
-        channels, w_dim = len(arrays["synthesis.input.phases"]), len(arrays["mapping.w_avg"])
-        labels = arrays["mapping.embed.weight"].shape[1] if "mapping.embed.weight" in arrays else 0
-        z_dim = arrays["mapping.fc0.weight"].shape[1] - (w_dim if labels else 0)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise UnsafeFileError(f"the source lacks an array or its shape: {error!s:.80}") from error
+    states = {
+        f"synthesis.{name}.": _layer_state(arrays, name, plan[max(i - 1, 0)], plan[i])
+        for i, name in enumerate(names)
+    }
+    channels, w_dim = len(arrays["synthesis.input.phases"]), len(arrays["mapping.w_avg"])
+    labels = arrays["mapping.embed.weight"].shape[1] if "mapping.embed.weight" in arrays else 0
+    z_dim = arrays["mapping.fc0.weight"].shape[1] - (w_dim if labels else 0)
     states[""] = {"z_dim": z_dim, "w_dim": w_dim, "c_dim": labels, "img_resolution": sides[-1]}
     states["synthesis."] = {"layer_names": names, "output_scale": SCALE}
     states["synthesis.input."] = {
