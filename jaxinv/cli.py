@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxinv import __version__
+from jaxinv.options import add_foreign, positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -208,12 +209,19 @@ def walk(tree: dict, prefix: str = "") -> list:
 
 
 def verb_convert(options: argparse.Namespace) -> int:
-    """Turn a foreign checkpoint into a generator."""
-    from weights_convert import convert
+    """Turn a foreign checkpoint into a generator, or a generator into a foreign checkpoint."""
+    from weights_convert import convert, export
 
-    wanted = ("out", "name", "alignment", "fused", "depth", "epsilon")
-    path = convert(options.file, **{name: getattr(options, name) for name in wanted})
-    say(f"{path}: use it with -g {options.out or path.stem}")
+    names = ("name", "alignment", "fused", "clamp", "depth", "epsilon")
+    given = {name: getattr(options, name) for name in names}
+    wanted = {name: value for name, value in given.items() if value is not None}
+    if options.to is None:
+        path = convert(options.file, out=options.out, **wanted)
+        say(f"{path}: use it with -g {options.out or path.stem}")
+        return DONE
+    if wanted:
+        raise ValueError(f"option --{next(iter(wanted))} with --to; allowed: --out")
+    say(str(export(options.file, options.to, out=options.out)))
     return DONE
 
 
@@ -250,14 +258,6 @@ def verb_doctor(options: argparse.Namespace) -> int:
     return DONE if healthy else UNFINISHED
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
-    return value
-
-
 def parser() -> Parser:
     """All verbs and their options."""
     top = Parser(prog="jaxinv", description="GAN inversion: find the latent code of a photograph.")
@@ -279,39 +279,6 @@ def parser() -> Parser:
     for verb in verbs.choices.values():
         verb.set_defaults(own=verb)
     return top
-
-
-def add_foreign(verbs: argparse._SubParsersAction) -> None:
-    """The verbs for generators that people bring."""
-    convert = verbs.add_parser("convert", help="make a generator of somebody else's checkpoint")
-    convert.add_argument("file", metavar="FILE")
-    convert.add_argument("-o", "--out", metavar="OUT.safetensors")
-    convert.add_argument("--name", metavar="NAME", help="what -g shall know it by")
-    convert.add_argument(
-        "--alignment",
-        choices=("none", "ffhq"),
-        default="none",
-        help="how its training images were cut (default: none)",
-    )
-    convert.add_argument(
-        "--fused",
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help="only for the first StyleGAN from genforce: its fused_scale, if that was not auto",
-    )
-    convert.add_argument(
-        "--depth", type=positive, metavar="N", help="only for BigGAN-deep from ajbrock: its G_depth"
-    )
-    convert.add_argument(
-        "--epsilon", type=float, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
-    )
-    sample = verbs.add_parser("sample", help="draw random images of a generator")
-    sample.add_argument("generator", metavar="GENERATOR")
-    sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")
-    sample.add_argument("-o", "--out", required=True, metavar="GRID.png")
-    sample.add_argument("--seed", type=int, default=0, metavar="S")
-    sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation of W")
-    sample.add_argument("--label", type=int, metavar="L", help="class, from 0")
 
 
 def add_invert(verbs: argparse._SubParsersAction) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxinv import checkpoints
+from jaxinv.checks import check_above
 from jaxinv.loading import read_spec
 from weights_convert import containers, sources
 from weights_convert.errors import UnsafeFileError
@@ -42,6 +43,9 @@ def convert(
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
+    for option in ("clamp", "epsilon", "depth"):
+        if options.get(option) is not None:
+            check_above(option, options[option], 0.0)
     contents = containers.read(file)
     given = {key: value for key, value in options.items() if value is not None}
     found = sources.convert(contents.tree, config=_config(file), **given)

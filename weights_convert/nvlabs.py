@@ -15,7 +15,7 @@ from weights_convert.stand_ins import DICT, DICTS, NUMPY, StandIn, holder
 from weights_convert.torch_files import TENSORS, Storage, raw_legacy
 
 _STORAGE_NAMES: Names = {**NUMPY, **TENSORS}
-_NETWORK = holder("Network")
+_NETWORK = holder("Network", "build_module_src")
 _TENSORFLOW: Names = {
     **NUMPY,
     **DICTS,

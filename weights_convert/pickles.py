@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import io
 import pickletools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,8 @@ from weights_convert.errors import UnsafeFileError
 from weights_convert.stand_ins import NUMPY, Name, Pending, PendingDict, StandIn
 
 _MAX_NAME = 128
+# Beyond it, and where hashes wrap around, numbers with equal hashes make a dict quadratic.
+_MAX_KEY = 2**53
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
@@ -103,6 +106,7 @@ class _Machine:
     stack: list[Any] = field(default_factory=list)
     marks: list[list[Any]] = field(default_factory=list)
     memo: dict[int, Any] = field(default_factory=dict)
+    copied: Counter[str] = field(default_factory=Counter)
 
     def run(self) -> Any:
         for _ in range(self.limits.opcodes):
@@ -173,7 +177,18 @@ class _Machine:
             raise UnsafeFileError(
                 f"pickle calls a {type(callee).__name__}; only stand-ins can be called"
             )
-        self.stack.append(callee.stand_in.call(arguments))
+        made = callee.stand_in.call(arguments)
+        if isinstance(made, PendingDict):
+            self._spend(len(made.items), self.limits.nodes, "values")
+        elif type(made) is bytes:
+            self._spend(len(made), self.limits.decoded_bytes, "bytes")
+        self.stack.append(made)
+
+    def _spend(self, count: int, allowed: int, what: str) -> None:
+        # A call or a state can copy what the memo names, over and over, in a few bytes each time.
+        self.copied[what] += count
+        if self.copied[what] > allowed:
+            raise UnsafeFileError(f"pickle copies more than {allowed} {what}")
 
     def persistent_id(self) -> None:
         if self.persistent is None:
@@ -186,6 +201,8 @@ class _Machine:
             raise UnsafeFileError(
                 f"pickle sets the state of a {type(target).__name__}; only stand-ins have one"
             )
+        if type(state) is dict:
+            self._spend(len(state), self.limits.nodes, "values")
         target.build(state)
 
     def append(self, items: list[Any]) -> None:
@@ -209,6 +226,8 @@ class _Machine:
                 raise UnsafeFileError(
                     f"pickle has a dict key of type {type(key).__name__}; allowed: str, int, bytes"
                 )
+            if type(key) is int and abs(key) > _MAX_KEY:
+                raise UnsafeFileError(f"pickle has a dict key of {key.bit_length()} bits")
             target[key] = value
 
 

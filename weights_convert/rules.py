@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,16 @@ from weights_convert.errors import UnsafeFileError
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of a table: `target` ("a/b/c") is `transform(*sources)`, float32 `shape`."""
+    """One line of a table: `target` ("a/b/c") is `transform(*sources)`, float32 `shape`.
+
+    `inverse` gives the one source back, so that the table can be read in both directions.
+    """
 
     target: str
     sources: tuple[str, ...]
     transform: Callable[..., np.ndarray]
     shape: tuple[int, ...]
+    inverse: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def apply_rules(
@@ -29,8 +33,11 @@ def apply_rules(
     """Build the nested dict that `rules` describe out of `weights`, all of which must be used.
 
     `constants` may be used but need not be. Raises `UnsafeFileError` for a missing source, an
-    unused weight, a target filled twice, a wrong shape and values that are not finite.
+    unused or empty weight, a target filled twice, a wrong shape and values that are not finite.
     """
+    for name, weight in weights.items():
+        if not np.size(weight):
+            raise UnsafeFileError(f"{name[:80]!r} holds no numbers: shape {np.shape(weight)}")
     known = {**(constants or {}), **weights}
     nested: dict[str, Any] = {}
     used: set[str] = set()
@@ -67,3 +74,34 @@ def _put(nested: dict[str, Any], target: str, array: np.ndarray) -> None:
     if leaf in branch:
         raise UnsafeFileError(f"two rules fill {target}")
     branch[leaf] = array
+
+
+def undo_rules(rules: Iterable[Rule], params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The source's arrays by name, float32, of which `apply_rules` would make `params`.
+
+    All parameters must be used. Raises `ValueError` for one that is missing, left over or of
+    another shape, and for a rule that has no inverse.
+    """
+    left = dict(_leaves(params, ""))
+    arrays: dict[str, np.ndarray] = {}
+    for rule in rules:
+        if rule.inverse is None or len(rule.sources) != 1:
+            raise ValueError(f"the rule of {rule.target} cannot be undone")
+        if rule.target not in left:
+            raise ValueError(f"the generator has no {rule.target}")
+        array = np.asarray(left.pop(rule.target), np.float64)
+        if array.shape != rule.shape:
+            raise ValueError(f"{rule.target}: shape {array.shape}; allowed: {rule.shape}")
+        stored = np.asarray(rule.inverse(array), np.float32)
+        arrays[rule.sources[0]] = np.ascontiguousarray(stored).reshape(stored.shape)
+    if left:
+        raise ValueError(f"{len(left)} parameters are used by no rule: {', '.join(left)[:400]}")
+    return arrays
+
+
+def _leaves(params: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in params.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}/")
+        else:
+            yield f"{prefix}{key}", value

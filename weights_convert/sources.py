@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_convert import biggan, dcgan, discriminators, pggan, stylegan1, stylegan2, stylegan3
-from weights_convert.errors import UnsafeFileError
+from weights_convert.errors import UnsafeFileError, one_error
 
 Arrays = dict[str, np.ndarray]
 
@@ -43,12 +43,14 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
 
     `config` is what stands in the file config.json beside it, which one source needs. `options` say
     what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
-    with fused_scale=True or False instead of "auto"; "depth" and "epsilon" of a BigGAN by ajbrock.
-    Raises `UnsafeFileError`, saying what was found and what is known, for a tree that no source
-    writes; `ValueError` for an option that the source does not need.
+    with fused_scale=True or False instead of "auto"; "clamp" (float), at which the network of an
+    NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock. Raises
+    `UnsafeFileError`, saying what was found and what is known, for a tree that no source writes;
+    `ValueError` for an option that the source does not need.
     """
     for source in SOURCES:
-        found = source.find(tree)
+        with one_error(source.name):
+            found = source.find(tree)
         if found is None:
             continue
         if source.config:
@@ -58,7 +60,8 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
                 f"option {extra[0]!r} with a file of {source.name}; "
                 f"allowed: {', '.join(source.options) or 'none'}"
             )
-        params, facts = source.convert(found, **options)
+        with one_error(source.name):
+            params, facts = source.convert(found, **options)
         return with_discriminator(Converted(params, facts, source.name), source, tree)
     raise UnsafeFileError(
         f"no known generator in the file: it holds {_summary(tree)}; "
@@ -69,7 +72,8 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
 def with_discriminator(converted: Converted, source: Source, tree: Any) -> Converted:
     """The same with the discriminator of the tree, if it has one of a kind that is known."""
     try:
-        judged = source.judge(tree) if source.judge else None
+        with one_error("the discriminator"):
+            judged = source.judge(tree) if source.judge else None
     except UnsafeFileError:  # somebody's own: the generator is good without
         judged = None
     if judged is None:
@@ -281,6 +285,16 @@ def _bare(tree: Any) -> Arrays | None:
     return state_dict({"": tree}, "") or None
 
 
+def _convert_nvlabs_dict(
+    arrays: Arrays, clamp: float | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=clamp)
+
+
+def _convert_stylegan3_dict(arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+    return stylegan3.convert(arrays, stylegan3.states_of(arrays))
+
+
 def _convert_genforce_stylegan1(
     arrays: Arrays, fused: bool | str = "auto"
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -362,6 +376,17 @@ SOURCES: tuple[Source, ...] = (
         _rosinality,
         _with(stylegan2.ROSINALITY),
         judge=_judge_beside(discriminators.ROSINALITY, "d", "residual"),
+    ),
+    Source(
+        "StyleGAN2, NVlabs state dict",
+        _having("synthesis.b4.const", _bare),
+        _convert_nvlabs_dict,
+        ("clamp",),
+    ),
+    Source(
+        "StyleGAN3, NVlabs state dict",
+        _having("synthesis.input.freqs", _bare),
+        _convert_stylegan3_dict,
     ),
     Source(
         "StyleGAN2, genforce",

@@ -93,29 +93,39 @@ class PendingArray(Pending):
                 f"pickle holds an array of {len(raw)} bytes that its shape and type do not need"
             )
         flat = np.frombuffer(raw, kind)
-        if kind.kind == "b" and raw.strip(b"\x00\x01"):
-            raise UnsafeFileError("pickle holds booleans other than 0 and 1")
-        native = flat.astype(kind.newbyteorder("="), copy=False)
-        self.array = native.reshape(shape, order="F" if column_major else "C")
+        self.array = flat.reshape(shape, order="F" if column_major else "C")
 
     def result(self) -> np.ndarray:
-        """The array."""
-        return super().result() if self.array is None else self.array
+        """The array, in this machine's byte order; only now is any of it looked at or copied."""
+        if self.array is None:
+            return super().result()
+        if self.array.dtype.kind == "b" and (self.array.view(np.uint8) > 1).any():
+            raise UnsafeFileError("pickle holds booleans other than 0 and 1")
+        return self.array.astype(self.array.dtype.newbyteorder("="), copy=False)
 
 
 class PendingDict(Pending):
-    """Stands for a kind of dict, or for an object that is only its attributes."""
+    """Stands for a kind of dict, or for an object that is only its attributes.
 
-    def __init__(self, items: dict[Any, Any] | None = None, *, stateful: bool = False) -> None:
+    `dropped` are attributes that are not kept.
+    """
+
+    def __init__(
+        self,
+        items: dict[Any, Any] | None = None,
+        *,
+        stateful: bool = False,
+        dropped: tuple[str, ...] = (),
+    ) -> None:
         self.items: dict[Any, Any] = {} if items is None else items
-        self.stateful = stateful
+        self.stateful, self.dropped = stateful, dropped
 
     def build(self, state: Any) -> None:
         """Take the attributes of an object; those of a dict (its `_metadata`) are dropped."""
         if type(state) is not dict:
             raise UnsafeFileError("pickle sets a state that is not a dict of attributes")
         if self.stateful:
-            self.items.update(state)
+            self.items.update((k, v) for k, v in state.items() if k not in self.dropped)
 
     def result(self) -> dict[Any, Any]:
         """The items, themselves unfinished."""
@@ -136,9 +146,12 @@ class PendingScalar(Pending):
         return np.frombuffer(self.raw, kind)[0].item()
 
 
-def holder(kind: str) -> StandIn:
-    """Stand-in of a class whose objects become dicts of attributes, with their class's name."""
-    return StandIn(lambda _: PendingDict({"class": kind}, stateful=True))
+def holder(kind: str, *dropped: str) -> StandIn:
+    """Stand-in of a class whose objects become dicts of attributes, with their class's name.
+
+    The attributes called `dropped` are not kept.
+    """
+    return StandIn(lambda _: PendingDict({"class": kind}, stateful=True, dropped=dropped))
 
 
 def _call_dict(arguments: tuple[Any, ...]) -> PendingDict:

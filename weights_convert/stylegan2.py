@@ -13,9 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert.errors import UnsafeFileError
-from weights_convert.layouts import dense, fully_connected, kernel, side_of, without_filters
-from weights_convert.rules import Rule, apply_rules
+from jaxinv.specs import GeneratorSpec
+from weights_convert.layouts import (
+    Layout,
+    convolution,
+    dense,
+    fully_connected,
+    laid,
+    plain,
+    side_of,
+    square_filter,
+    without_filters,
+)
+from weights_convert.rules import Rule, apply_rules, undo_rules
+
+TAPS = (1, 3, 3, 1)  # of its filters
 
 
 @dataclass(frozen=True)
@@ -25,7 +37,8 @@ class Naming:
     Layers are numbered 0 (4 px), then two per resolution; images 0 (4 px), 1 (8 px) ...
     `tf`: kernels lie HWIO and dense weights [in, out]. `flip`: kernels of upsampling layers are
     stored for a transposed convolution. `plus`: is added to every style's bias. `scaled`: kernels
-    are multiplied by 1 / sqrt(fan-in) before demodulation.
+    are multiplied by 1 / sqrt(fan-in) before demodulation. `batched`: arrays of images carry axes
+    of length 1. `filters` gives the stored copies of the filter for so many blocks, and their gain.
     """
 
     fc: Callable[[int], str]
@@ -46,6 +59,21 @@ class Naming:
     flip: bool = False
     plus: float = 0.0
     scaled: bool = True
+    batched: bool = False
+    filters: Callable[[int], dict[str, float]] = lambda blocks: {}
+
+
+def _nvlabs_filters(blocks: int) -> dict[str, float]:
+    layers = [f"{NVLABS.layer(n)}.resample_filter" for n in range(2 * blocks - 1)]
+    return dict.fromkeys(
+        [*(f"synthesis.b{4 << j}.resample_filter" for j in range(blocks)), *layers], 1
+    )
+
+
+def _rosinality_filters(blocks: int) -> dict[str, float]:
+    layers = [f"{ROSINALITY.layer(n)}.conv.blur.kernel" for n in range(1, 2 * blocks - 1, 2)]
+    images = [f"{ROSINALITY.image(j)}.upsample.kernel" for j in range(1, blocks)]
+    return dict.fromkeys([*layers, *images], 4)
 
 
 def _tf_layer(number: int) -> str:
@@ -70,6 +98,7 @@ NVLABS = Naming(
     label=("mapping.embed.weight", "mapping.embed.bias"),
     flip=True,
     scaled=False,
+    filters=_nvlabs_filters,
 )
 ROSINALITY = Naming(
     fc=lambda i: f"style.{i + 1}",
@@ -86,6 +115,8 @@ ROSINALITY = Naming(
     image_bias=".bias",
     dense=(".weight", ".bias"),
     flip=True,
+    batched=True,
+    filters=_rosinality_filters,
 )
 GENFORCE = Naming(
     fc=lambda i: f"mapping.dense{i}",
@@ -131,14 +162,27 @@ def convert(
 
     Filters must be [1, 3, 3, 1]. Raises `UnsafeFileError` for arrays that the rules do not cover.
     """
-    weights = without_filters(arrays, (1, 3, 3, 1))
+    weights = without_filters(arrays, TAPS)
     shape = _Shape.of(weights, naming)
-    return apply_rules(shape.rules(naming, weights), weights), shape.facts(clamp)
+    return apply_rules(shape.rules(naming), weights), shape.facts(clamp)
+
+
+def export(params: Mapping[str, Any], spec: GeneratorSpec, naming: Naming) -> dict[str, np.ndarray]:
+    """The arrays that `naming` gives the parameters, filters included: `convert` undone.
+
+    Raises `ValueError` for parameters that are not those of the `spec`.
+    """
+    shape = _Shape.of_spec(spec)
+    filters = {
+        name: np.asarray(gain * square_filter(TAPS), np.float32)
+        for name, gain in naming.filters(len(shape.widths)).items()
+    }
+    return undo_rules(shape.rules(naming), params) | filters
 
 
 @dataclass(frozen=True)
 class _Shape:
-    """The sizes of a network, read from its arrays."""
+    """The sizes of a network, read from its arrays, or from the facts of a converted one."""
 
     z_dim: int
     w_dim: int
@@ -147,22 +191,17 @@ class _Shape:
     labels: int
     join: str
     label_width: int
+    average: bool
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> _Shape:
-        try:
-            layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
-            blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
-            tf = names.tf
-            widths = tuple(
-                arrays[names.image(j) + names.image_kernel].shape[-2 if tf else -3]
-                for j in range(blocks)
-            )
-            dense = arrays[names.fc(layers - 1) + names.dense[0]]
-            first = arrays[names.fc(0) + names.dense[0]]
-        except (KeyError, IndexError) as error:
-            raise UnsafeFileError(f"the source has no {error.args[0]!s:.80}") from error
-        w_dim, fan_in = dense.shape[tf], first.shape[1 - tf]
+        layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
+        blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
+        tf = names.tf
+        images = (arrays[names.image(j) + names.image_kernel].shape for j in range(blocks))
+        widths = tuple(shape[-2 if tf else -3] for shape in images)
+        first, last = (arrays[names.fc(i) + names.dense[0]].shape for i in (0, layers - 1))
+        w_dim, fan_in = last[tf], first[1 - tf]
         labels = extra = 0
         join = next(
             (kind for kind in ("embed", "concat") if _label(names, kind)[0] in arrays), "none"
@@ -170,7 +209,15 @@ class _Shape:
         if join != "none":
             matrix = arrays[_label(names, join)[0]]
             labels, extra = matrix.shape if join == "concat" or tf else matrix.shape[::-1]
-        return cls(fan_in - extra, w_dim, layers, widths, labels, join, extra)
+        average = names.average in arrays
+        return cls(fan_in - extra, w_dim, layers, widths, labels, join, extra, average)
+
+    @classmethod
+    def of_spec(cls, spec: GeneratorSpec) -> _Shape:
+        facts = dict(spec.facts)
+        layers, widths = facts["mapping_layers"], tuple(spec.styles[1::3])
+        label = (facts.get("label", "none"), facts.get("label_width", 0))
+        return cls(spec.z_dim, spec.w_dim, layers, widths, spec.labels, *label, average=True)
 
     def facts(self, clamp: float | None) -> dict[str, Any]:
         """Fields of the `GeneratorSpec`."""
@@ -197,18 +244,13 @@ class _Shape:
             "facts": sorted(facts.items()),
         }
 
-    def rules(self, names: Naming, arrays: Mapping[str, np.ndarray]) -> Iterator[Rule]:
+    def rules(self, names: Naming) -> Iterator[Rule]:
         """The table: mapping, constant, layers, images."""
         yield from self._mapping(names)
-        if names.average in arrays:
-            yield Rule("mapping/average", (names.average,), np.ravel, (self.w_dim,))
-        width = self.widths[0]
-        yield Rule(
-            "synthesis/const",
-            (names.const,),
-            lambda x: x.reshape(x.shape[-3:]).transpose(1, 2, 0),
-            (4, 4, width),
-        )
+        if self.average:
+            yield plain("mapping/average", names.average, (self.w_dim,))
+        const = Layout((1, 2, 0), ones=(int(names.batched), 0))
+        yield laid("synthesis/const", names.const, (4, 4, self.widths[0]), const)
         for number in range(2 * len(self.widths) - 1):
             yield from self._layer(number, names)
         for index, width in enumerate(self.widths):
@@ -219,9 +261,9 @@ class _Shape:
         names_of = _label(names, self.join)
         if self.join == "embed":
             yield dense("mapping/embed/kernel", names_of[0], (self.labels, extra), names.tf)
-            yield Rule("mapping/embed/bias", names_of[1:], np.asarray, (extra,))
+            yield plain("mapping/embed/bias", names_of[1], (extra,))
         elif self.join == "concat":
-            yield Rule("mapping/embed", names_of, np.asarray, (self.labels, extra))
+            yield plain("mapping/embed", names_of[0], (self.labels, extra))
         for i in range(self.layers):
             fan_in = self.z_dim + extra if i == 0 else w_dim
             weight, bias = (names.fc(i) + end for end in names.dense)
@@ -229,38 +271,33 @@ class _Shape:
 
     def _layer(self, number: int, names: Naming) -> Iterator[Rule]:
         up, side, source = number % 2 == 1, side_of(number), names.layer(number)
-        block = (number + 1) // 2
+        block, one = (number + 1) // 2, int(names.batched)
         inside, outside = self.widths[block - 1 if up else block], self.widths[block]
         base = f"synthesis/b{side}_conv{0 if up else 1}"
-        gain = 1 / np.sqrt(9 * inside) if names.scaled else 1.0
-        yield Rule(
-            f"{base}/kernel",
-            (source + names.kernel,),
-            lambda x: gain * kernel(x, tf=names.tf, flip=up and names.flip),
-            (3, 3, inside, outside),
+        layout = convolution(
+            tf=names.tf,
+            flip=up and names.flip,
+            gain=1 / np.sqrt(9 * inside) if names.scaled else 1.0,
+            batched=names.batched,
         )
-        yield Rule(f"{base}/bias", (source + names.bias,), np.ravel, (outside,))
-        yield Rule(f"{base}/strength", (source + names.strength,), lambda x: np.reshape(x, ()), ())
-        yield Rule(
-            f"{base}/noise", (names.noise(number),), lambda x: x.reshape(x.shape[-2:]), (side, side)
-        )
+        yield laid(f"{base}/kernel", source + names.kernel, (3, 3, inside, outside), layout)
+        yield plain(f"{base}/bias", source + names.bias, (outside,))
+        yield plain(f"{base}/strength", source + names.strength, (), (one, 0))
+        yield plain(f"{base}/noise", names.noise(number), (side, side), (2 * one, 0))
         yield from self._style(base, source, inside, names)
 
     def _image(self, index: int, width: int, names: Naming) -> Iterator[Rule]:
-        base, source = f"synthesis/b{4 << index}_torgb", names.image(index)
-        yield Rule(
-            f"{base}/weight",
-            (source + names.image_kernel,),
-            lambda x: kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(width),
-            (width, 3),
-        )
-        yield Rule(f"{base}/bias", (source + names.image_bias,), np.ravel, (3,))
+        base, source, one = f"synthesis/b{4 << index}_torgb", names.image(index), int(names.batched)
+        ones, axes = ((2, 0), (0, 1)) if names.tf else ((one, 2), (1, 0))
+        layout = Layout(axes, 1 / np.sqrt(width), ones=ones)
+        yield laid(f"{base}/weight", source + names.image_kernel, (width, 3), layout)
+        yield plain(f"{base}/bias", source + names.image_bias, (3,), (one, 2 * one))
         yield from self._style(base, source, width, names)
 
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:
         weight, bias = (source + end for end in names.style)
         yield dense(f"{base}/style/kernel", weight, (self.w_dim, channels), names.tf)
-        yield Rule(f"{base}/style/bias", (bias,), lambda b: b + names.plus, (channels,))
+        yield plain(f"{base}/style/bias", bias, (channels,), plus=names.plus)
 
 
 def _label(names: Naming, join: str) -> tuple[str, ...]:

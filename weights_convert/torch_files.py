@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import math
+import re
+import stat
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -29,6 +31,9 @@ from weights_convert.stand_ins import (
 
 LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850190ee803")[:14]
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_STRANGE = re.compile(r"(^|/)\.\.?(/|$)|[\\:\0]")  # names that lead out of a folder
+_ENTRY, MAX_MEMBERS = b"PK\x01\x02", 2**16  # how each member's entry in the directory begins
+_END, _END_BYTES = b"PK\x05\x06", 22  # the last record, when the archive has no comment
 _TYPES = {
     "Float": "<f4",
     "Double": "<f8",
@@ -49,6 +54,7 @@ class Storage(Pending):
     def __init__(self, kind: str, count: int) -> None:
         self.kind, self.count = kind, count
         self.raw: bytes | memoryview | None = None
+        self._numbers: np.ndarray | None = None
 
     @property
     def nbytes(self) -> int:
@@ -56,7 +62,12 @@ class Storage(Pending):
         return self.count * np.dtype(_TYPES[self.kind]).itemsize
 
     def array(self) -> np.ndarray:
-        """All numbers, in a row; bfloat16 is widened to float32."""
+        """All numbers, in a row; bfloat16 is widened to float32, once for all tensors."""
+        if self._numbers is None:
+            self._numbers = self._decoded()
+        return self._numbers
+
+    def _decoded(self) -> np.ndarray:
         if self.raw is None or len(self.raw) != self.nbytes:
             raise UnsafeFileError(f"torch file lacks the {self.nbytes} bytes of a storage")
         if self.kind == "Bool" and bytes(self.raw).strip(b"\x00\x01"):
@@ -76,7 +87,7 @@ class Tensor(Pending):
         self.storage, self.offset, self.sizes, self.strides = storage, offset, sizes, strides
 
     def result(self) -> np.ndarray:
-        """A read-only view of the storage's bytes, or a fresh array for bfloat16."""
+        """A read-only view of the storage's numbers."""
         flat = self.storage.array()
         if math.prod(self.sizes) == 0:
             return np.zeros(self.sizes, flat.dtype)
@@ -95,10 +106,11 @@ def _call_tensor(arguments: tuple[Any, ...]) -> Tensor:
     if len(arguments) < 4 or not isinstance(arguments[0], Storage):
         raise UnsafeFileError("torch file holds a tensor without a storage")
     storage, offset, sizes, strides = arguments[:4]
+    ranks = [len(part) if type(part) is tuple else 0 for part in (sizes, strides)]
+    if ranks[0] != ranks[1] or ranks[0] > MAX_RANK:
+        raise UnsafeFileError(f"torch file holds a tensor of rank {ranks[0]}")
     if type(offset) is not int or offset < 0 or not _whole(sizes) or not _whole(strides):
         raise UnsafeFileError("torch file holds a tensor with bad sizes; allowed: integers >= 0")
-    if len(sizes) != len(strides) or len(sizes) > MAX_RANK:
-        raise UnsafeFileError(f"torch file holds a tensor of rank {len(sizes)}")
     return Tensor(storage, offset, sizes, strides)
 
 
@@ -166,9 +178,11 @@ def read_zip(data: bytes, *, limits: Limits = USUAL) -> Any:
     Raises `UnsafeFileError` for anything malformed; members must be stored as they are, as torch
     stores them, so that nothing can expand.
     """
+    if (members := data.count(_ENTRY)) > MAX_MEMBERS:
+        raise UnsafeFileError(f"zip archive of {members} members; allowed: {MAX_MEMBERS}")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_whole(archive, len(data))
+            _check_whole(archive, data)
             return plain(_from_zip(archive, limits), limits)
     except UnsafeFileError:
         raise
@@ -176,13 +190,22 @@ def read_zip(data: bytes, *, limits: Limits = USUAL) -> Any:
         raise UnsafeFileError(f"broken zip archive ({type(error).__name__})") from None
 
 
-def _check_whole(archive: zipfile.ZipFile, size: int) -> None:
-    """Refuse archives that are also something else, and members that share their bytes."""
+def _check_whole(archive: zipfile.ZipFile, data: bytes) -> None:
+    """Refuse archives that are also something else, or that readers would not agree about."""
     members = archive.infolist()
-    if archive.comment or min((member.header_offset for member in members), default=1):
+    ends = data[-_END_BYTES:].startswith(_END) and not archive.comment
+    if not ends or min((member.header_offset for member in members), default=1):
         raise UnsafeFileError("zip archive with other data before or behind it")
-    if sum(member.file_size for member in members) > size:
+    if sum(member.file_size for member in members) > len(data):
         raise UnsafeFileError("zip archive whose members overlap or expand")
+    if len(archive.NameToInfo) < len(members):
+        raise UnsafeFileError("zip archive with two members of one name")
+    for member in members:
+        name = member.orig_filename  # `filename` ends at the first zero byte
+        if name.startswith("/") or _STRANGE.search(name):
+            raise UnsafeFileError(f"zip archive with a member called {name[:80]!r}")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise UnsafeFileError(f"zip archive with a link, {name[:80]!r}")
 
 
 def _from_zip(archive: zipfile.ZipFile, limits: Limits) -> Any:
