@@ -1,0 +1,73 @@
+"""Who wrote a checkpoint, and what of it becomes a generator: one `Source` for each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from weights_convert.errors import UnsafeFileError, one_error
+from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
+from weights_convert.sources.base import Source
+
+SOURCES = (*nvlabs_torch.SOURCES, *nvlabs_tensorflow.SOURCES, *state_dicts.SOURCES)
+
+
+class Converted(NamedTuple):
+    """Nested parameters, fields of the `GeneratorSpec`, and the name of the source's layout."""
+
+    params: dict[str, Any]
+    facts: dict[str, Any]
+    source: str
+
+
+def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
+    """The generator of a checkpoint's plain tree.
+
+    `config` is what stands in the file config.json beside it, which one source needs. `options` say
+    what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
+    with fused_scale=True or False instead of "auto"; "clamp" (float), at which the network of an
+    NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock. Raises
+    `UnsafeFileError`, saying what was found and what is known, for a tree that no source writes;
+    `ValueError` for an option that the source does not need.
+    """
+    for source in SOURCES:
+        with one_error(source.name):
+            found = source.find(tree)
+        if found is None:
+            continue
+        if source.config:
+            options["config"] = config
+        if extra := sorted(set(options) - {*source.options, "config"}):
+            raise ValueError(
+                f"option {extra[0]!r} with a file of {source.name}; "
+                f"allowed: {', '.join(source.options) or 'none'}"
+            )
+        with one_error(source.name):
+            params, facts = source.convert(found, **options)
+        return with_discriminator(Converted(params, facts, source.name), source, tree)
+    raise UnsafeFileError(
+        f"no known generator in the file: it holds {_summary(tree)}; "
+        f"known: {', '.join(source.name for source in SOURCES)}"
+    )
+
+
+def with_discriminator(converted: Converted, source: Source, tree: Any) -> Converted:
+    """The same with the discriminator of the tree, if it has one of a kind that is known."""
+    try:
+        with one_error("the discriminator"):
+            judged = source.judge(tree) if source.judge else None
+    except UnsafeFileError:  # somebody's own: the generator is good without
+        judged = None
+    if judged is None:
+        return converted
+    params, plan = judged
+    facts = [*converted.facts["facts"], ["discriminator", plan]]
+    return converted._replace(
+        params={**converted.params, "discriminator": params},
+        facts={**converted.facts, "facts": facts},
+    )
+
+
+def _summary(tree: Any) -> str:
+    names = list(tree) if isinstance(tree, dict) else []
+    shown = ", ".join(str(name)[:40] for name in names[:6])
+    return f"{type(tree).__name__} of {shown or 'nothing that has a name'}"

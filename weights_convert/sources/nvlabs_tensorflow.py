@@ -1,0 +1,103 @@
+"""The pickles of NVlabs' TensorFlow code: PGGAN, StyleGAN, StyleGAN2 and ADA."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weights_convert import discriminators, pggan, stylegan1, stylegan2
+from weights_convert.sources.base import Arrays, Facts, Judged, Source
+
+
+def network_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Variables of a Network and of its components, by path."""
+    for name, value in node.get("variables", ()):
+        yield f"{prefix}{name}", np.asarray(value, np.float32)
+    for name, inner in (node.get("components") or {}).items():
+        yield from network_arrays(inner, f"{prefix}{name}/")
+
+
+def _tensorflow(tree: Any) -> Any:
+    """The averaged generator of a 3-tuple of Networks, and its arrays."""
+    if not (isinstance(tree, tuple) and len(tree) == 3 and isinstance(tree[2], dict)):
+        return None
+    node = tree[2]
+    return (node, dict(network_arrays(node))) if node.get("class") == "Network" else None
+
+
+def _tensorflow_with(marker: str) -> Callable[[Any], Any]:
+    def find(tree: Any) -> Any:
+        found = _tensorflow(tree)
+        return found if found is not None and marker in found[1] else None
+
+    return find
+
+
+def _static(node: Any, name: str, usual: Any) -> Any:
+    """An argument that the network was built with, from its synthesis or from the whole."""
+    inner = (node.get("components") or {}).get("synthesis") or {}
+    whole, part = (one.get("static_kwargs") or {} for one in (node, inner))
+    return part.get(name, whole.get(name, usual))
+
+
+def _convert_tensorflow(found: Any) -> Facts:
+    node, arrays = found
+    arrays = {name: array for name, array in arrays.items() if name != "lod"}
+    clamp = _static(node, "conv_clamp", None)
+    return stylegan2.convert(arrays, stylegan2.TENSORFLOW, clamp=clamp)
+
+
+def _convert_tensorflow_stylegan1(found: Any) -> Facts:
+    node, arrays = found
+    return stylegan1.convert(
+        arrays, stylegan1.TENSORFLOW, fused=_static(node, "fused_scale", "auto")
+    )
+
+
+def _progressive(tree: Any) -> tuple[Arrays, pggan.Source] | None:
+    found = _tensorflow(tree)
+    source = None if found is None else pggan.tensorflow(found[1])
+    return None if found is None or source is None else (found[1], source)
+
+
+def _judge_tensorflow(kind: str) -> Callable[[Any], Judged | None]:
+    def judge(tree: Any) -> Judged | None:
+        node = tree[1]
+        if not isinstance(node, dict) or node.get("class") != "Network":
+            return None
+        arrays = dict(network_arrays(node))
+        fused = kind == "pooled" and any("Conv1_down" in name for name in arrays)
+        group, clamp = (_static(node, name, None) for name in ("mbstd_group_size", "conv_clamp"))
+        return discriminators.convert(
+            arrays,
+            discriminators.TENSORFLOW,
+            "plain" if fused else kind,
+            group=group,
+            clamp=clamp,
+        )
+
+    return judge
+
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "StyleGAN2, NVlabs TensorFlow",
+        _tensorflow_with("synthesis/4x4/Conv/mod_weight"),
+        _convert_tensorflow,
+        judge=_judge_tensorflow("residual"),
+    ),
+    Source(
+        "StyleGAN, NVlabs TensorFlow",
+        _tensorflow_with("synthesis/4x4/Const/StyleMod/weight"),
+        _convert_tensorflow_stylegan1,
+        judge=_judge_tensorflow("smooth"),
+    ),
+    Source(
+        "PGGAN, NVlabs TensorFlow",
+        _progressive,
+        lambda found: pggan.convert(*found, tanh=False),
+        judge=_judge_tensorflow("pooled"),
+    ),
+)

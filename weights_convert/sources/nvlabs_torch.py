@@ -1,0 +1,87 @@
+"""The pickles of NVlabs' torch code: StyleGAN2, ADA and StyleGAN3."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from weights_convert import discriminators, stylegan2, stylegan3
+from weights_convert.errors import UnsafeFileError
+from weights_convert.sources.base import Facts, Judged, Source
+
+
+def _nvlabs(tree: Any) -> Any:
+    node = tree.get("G_ema") if isinstance(tree, dict) else None
+    return node if isinstance(node, dict) and "state" in node else None
+
+
+def _nvlabs_with(marker: str) -> Callable[[Any], Any]:
+    def find(tree: Any) -> Any:
+        node = _nvlabs(tree)
+        return node if node is not None and marker in dict(module_arrays(node)) else None
+
+    return find
+
+
+def _convert_stylegan3(node: Any) -> Facts:
+    states = {path: state for state, path in _modules(node, "")}
+    return stylegan3.convert(dict(module_arrays(node)), states)
+
+
+def module_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
+    """Parameters and buffers of a torch module and all modules within, by dotted name."""
+    for inner, path in _modules(node, prefix):
+        for kind in ("_parameters", "_buffers"):
+            for name, value in inner.get(kind, {}).items():
+                if isinstance(value, np.ndarray):
+                    yield f"{path}{name}", value
+
+
+def _modules(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[dict[str, Any], str]]:
+    state = node.get("state")
+    if not isinstance(state, dict):
+        raise UnsafeFileError(f"module {prefix or 'at the top'!r} has no attributes")
+    yield state, prefix
+    for name, child in (state.get("_modules") or {}).items():
+        if isinstance(child, dict):
+            yield from _modules(child, f"{prefix}{name}.")
+
+
+def _convert_nvlabs(node: Any) -> Facts:
+    layers = [state for state, _ in _modules(node, "") if "conv_clamp" in state]
+    clamps = {state["conv_clamp"] for state in layers if "weight" in state.get("_parameters", {})}
+    if len(clamps) > 1:
+        raise UnsafeFileError(f"layers with different clamps: {clamps}; allowed: one")
+    clamp = clamps.pop() if clamps else None
+    return stylegan2.convert(dict(module_arrays(node)), stylegan2.NVLABS, clamp=clamp)
+
+
+def _judge_nvlabs(tree: Any) -> Judged | None:
+    node = tree.get("D")
+    if not isinstance(node, dict) or "state" not in node:
+        return None
+    states = [state for state, _ in _modules(node, "")]
+    clamps = {state["conv_clamp"] for state in states if state.get("conv_clamp")}
+    clamp = clamps.pop() if clamps else None
+    group = next((state["group_size"] for state in states if "group_size" in state), None)
+    return discriminators.convert(
+        dict(module_arrays(node)), discriminators.NVLABS, "residual", group=group, clamp=clamp
+    )
+
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "StyleGAN2, NVlabs torch",
+        _nvlabs_with("synthesis.b4.const"),
+        _convert_nvlabs,
+        judge=_judge_nvlabs,
+    ),
+    Source(
+        "StyleGAN3, NVlabs torch",
+        _nvlabs_with("synthesis.input.freqs"),
+        _convert_stylegan3,
+        judge=_judge_nvlabs,
+    ),
+)

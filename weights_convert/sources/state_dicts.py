@@ -1,0 +1,157 @@
+"""State dicts: names and arrays, whoever wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from weights_convert import biggan, dcgan, discriminators, pggan, stylegan1, stylegan2, stylegan3
+from weights_convert.errors import UnsafeFileError
+from weights_convert.sources.base import Arrays, Facts, Judged, Source, having, state_dict
+
+
+def _rosinality(tree: Any) -> Arrays | None:
+    arrays = state_dict(tree, "g_ema", "g")
+    if arrays is None or "style.1.weight" not in arrays:
+        return None
+    average = tree.get("latent_avg")
+    return arrays | ({"latent_avg": average} if isinstance(average, np.ndarray) else {})
+
+
+def _genforce(tree: Any) -> Arrays | None:
+    inner = tree.get("models", tree) if isinstance(tree, dict) else tree
+    return state_dict(inner, "generator_smooth", "generator")
+
+
+def _judge_beside(
+    names: discriminators.Naming, key: str, kind: str
+) -> Callable[[Any], Judged | None]:
+    def judge(tree: Any) -> Judged | None:
+        inner = tree.get("models", tree)
+        arrays = state_dict(inner, key)
+        return None if arrays is None else discriminators.convert(arrays, names, kind)
+
+    return judge
+
+
+def _judge_genforce_pggan(tree: Any) -> Judged | None:
+    kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
+    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree)
+
+
+def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
+    return lambda arrays: stylegan2.convert(arrays, naming)
+
+
+def _bare(tree: Any) -> Arrays | None:
+    """A state dict that is the whole file, or the averaged generator of a training file."""
+    if isinstance(tree, dict) and "avgG" in tree:
+        return _gan_zoo(tree)
+    return state_dict({"": tree}, "") or None
+
+
+def _convert_nvlabs_dict(arrays: Arrays, clamp: float | None = None) -> Facts:
+    return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=clamp)
+
+
+def _convert_stylegan3_dict(arrays: Arrays) -> Facts:
+    return stylegan3.convert(arrays, stylegan3.states_of(arrays))
+
+
+def _convert_genforce_stylegan1(arrays: Arrays, fused: bool | str = "auto") -> Facts:
+    return stylegan1.convert(arrays, stylegan1.GENFORCE, fused=fused)
+
+
+def _gan_zoo(tree: Any) -> Arrays | None:
+    return state_dict(tree, "avgG", "netG")
+
+
+def _progressive(
+    find: Callable[[Any], Arrays | None], reader: Callable[[pggan.Arrays], pggan.Source | None]
+) -> tuple[Callable[[Any], Any], Callable[[Any], Facts]]:
+    def find_both(tree: Any) -> Any:
+        arrays = find(tree)
+        source = None if arrays is None else reader(arrays)
+        return None if source is None else (arrays, source, _loss(tree))
+
+    def convert_both(found: Any) -> Facts:
+        arrays, source, loss = found
+        return pggan.convert(arrays, source, tanh=loss not in (None, "WGANGP"))
+
+    return find_both, convert_both
+
+
+def _loss(tree: Any) -> Any:
+    """GAN zoo's name of the loss, which decides whether the image passes through tanh."""
+    settings = tree.get("config") if isinstance(tree, dict) else None
+    return settings.get("lossCriterion") if isinstance(settings, dict) else None
+
+
+def _convert_huggingface(arrays: Arrays, config: Any) -> Facts:
+    if not isinstance(config, dict):
+        raise UnsafeFileError("this BigGAN says how it is built in config.json: put that beside it")
+    return biggan.convert_huggingface(arrays, config)
+
+
+def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
+    def find(tree: Any) -> Any:
+        arrays = _bare(tree)
+        steps = None if arrays is None else reader(arrays)
+        return None if steps is None else (arrays, steps)
+
+    return Source(name, find, lambda found: dcgan.convert(*found))
+
+
+SOURCES: tuple[Source, ...] = (
+    Source(
+        "StyleGAN2, rosinality",
+        _rosinality,
+        _with(stylegan2.ROSINALITY),
+        judge=_judge_beside(discriminators.ROSINALITY, "d", "residual"),
+    ),
+    Source(
+        "StyleGAN2, NVlabs state dict",
+        having("synthesis.b4.const", _bare),
+        _convert_nvlabs_dict,
+        ("clamp",),
+    ),
+    Source(
+        "StyleGAN3, NVlabs state dict",
+        having("synthesis.input.freqs", _bare),
+        _convert_stylegan3_dict,
+    ),
+    Source(
+        "StyleGAN2, genforce",
+        having("synthesis.early_layer.const", _genforce),
+        _with(stylegan2.GENFORCE),
+        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "residual"),
+    ),
+    Source(
+        "StyleGAN, genforce",
+        having("synthesis.layer0.const", _genforce),
+        _convert_genforce_stylegan1,
+        ("fused",),
+        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
+    ),
+    Source(
+        "PGGAN, genforce",
+        *_progressive(_genforce, pggan.genforce),
+        judge=_judge_genforce_pggan,
+    ),
+    Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
+    Source(
+        "BigGAN or SAGAN, ajbrock",
+        having("blocks.0.0.conv1.u0", _bare),
+        biggan.convert_ajbrock,
+        ("depth", "epsilon"),
+    ),
+    Source(
+        "BigGAN-deep, HuggingFace",
+        having("generator.gen_z.weight_orig", _bare),
+        _convert_huggingface,
+        config=True,
+    ),
+    *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
+)
