@@ -7,7 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from weights_convert import biggan, dcgan, discriminators, pggan, stylegan1, stylegan2, stylegan3
+from weights_convert import (
+    biggan,
+    dcgan,
+    discriminators,
+    keras,
+    pggan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
 from weights_convert.errors import UnsafeFileError
 
 Arrays = dict[str, np.ndarray]
@@ -400,4 +409,5 @@ SOURCES: tuple[Source, ...] = (
         config=True,
     ),
     *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
+    Source("Sequential, Keras", keras.find, keras.convert),
 )
