@@ -284,9 +284,9 @@ def _with(naming: stylegan2.Naming) -> Callable[[Any], tuple[dict[str, Any], dic
 
 
 def _bare(tree: Any) -> Arrays | None:
-    """A state dict that is the whole file, or the averaged generator of a training file."""
-    if isinstance(tree, dict) and "avgG" in tree:
-        return _gan_zoo(tree)
+    """A state dict that is the whole file, or the generator of a training file."""
+    if isinstance(tree, dict) and ("avgG" in tree or "netG_state_dict" in tree):
+        return state_dict(tree, "avgG", "netG", "netG_state_dict")
     return state_dict({"": tree}, "") or None
 
 
