@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -265,6 +268,35 @@ def test_a_generator_is_converted_whole_or_not_at_all() -> None:
         ):
             with pytest.raises(UnsafeFileError, match=told):
                 sources.convert(tree(layers, changed))
+
+
+STRANGE = (None, True, -1, 2, 2**40, 1e300, math.nan, "", "relu", [], [1], [None, 4], {}, [[1]])
+
+
+def spots(node: Any) -> Iterator[tuple[Any, Any]]:
+    """Every (container, key) of nested dicts and lists."""
+    for key in list(node) if isinstance(node, dict) else range(len(node)):
+        yield node, key
+        if isinstance(node[key], dict | list):
+            yield from spots(node[key])
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_whatever_stands_in_the_configuration_the_error_is_the_one(case: str) -> None:
+    whole = tree(MODELS[case])
+    outcomes = Counter[str]()
+    for node, key in list(spots(whole["model_config"])):
+        usual = node[key]
+        for strange in STRANGE:
+            node[key] = strange
+            try:
+                sources.convert(whole)
+                outcomes["converted"] += 1
+            except UnsafeFileError:
+                outcomes["refused"] += 1
+        node[key] = usual
+    assert outcomes["refused"] > 300
+    assert sources.convert(whole).source == "Sequential, Keras"
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ REFUSED: dict[str, tuple[Callable[[h5py.File], object], dict[str, Any], str]] = 
     "truths": (typed([True]), {}, "numbers of type"),
     "complex numbers": (typed([1j]), {}, "numbers of type"),
     "other byte order": (typed(np.ones(2, ">f4")), {}, "numbers of type"),
-    "no space": (typed(h5py.Empty("f4")), {}, "space"),
+    "no space": (typed(h5py.Empty("f4")), {}, "sizes of kind 2, 2"),
     "deep": (nested, {}, "nested deeper than 64"),
     "newer": (many, {"libver": "latest"}, "newer layout; allowed: the first"),
     "ordered": (many, {"track_order": True}, "newer layout; allowed: the first"),

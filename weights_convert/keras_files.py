@@ -192,7 +192,7 @@ class _File:
             raise UnsafeFileError(f"HDF5: arrays expand to more than {self.limits.decoded_bytes}")
         data = self._stored(_only(messages, _LAYOUT).at, count * dtype.itemsize)
         try:
-            return np.frombuffer(data, dtype, count).reshape(shape).copy()
+            return np.frombuffer(data, dtype, count).reshape(shape)
         except ValueError as error:
             raise UnsafeFileError(f"HDF5: array of shape {shape} ({error})"[:200]) from error
 
@@ -210,7 +210,9 @@ class _File:
         """The sizes of an array (IV.A.2.b)."""
         version, rank, _, kind = self.unpack("4B", at)
         if rank > _RANK or version not in (1, 2) or (version == 2 and kind not in (0, 1)):
-            raise UnsafeFileError(f"HDF5: space {version, kind} of rank {rank}; allowed: {_RANK}")
+            raise UnsafeFileError(
+                f"HDF5: sizes of kind {version}, {kind} and {rank} axes; allowed: at most {_RANK}"
+            )
         return self.unpack(f"{rank}Q", at + (8 if version == 1 else 4))
 
     def _stored(self, at: int, size: int) -> bytes:
