@@ -143,7 +143,7 @@ def test_gradients_by_backward_kernels_are_the_automatic_ones(case: str, cache: 
     z = jax.random.normal(jax.random.key(0), (gen.spec.z_dim,))
 
     def size(given: Any, z: jax.Array) -> jax.Array:
-        return jnp.sum(jnp.sin(3 * gen.draw(given, z, None, gen.spec.resolution)))
+        return jnp.sum(jnp.sin(3 * gen.synthesize(given, {"z": z})))
 
     ours, theirs = (
         jax.grad(partial(size, given))(z)
