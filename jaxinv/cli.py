@@ -124,7 +124,7 @@ def measure(name: str) -> None:
     """Measure a pulled generator's gradient axes for the default preset, once its nets are here."""
     from jaxinv.zoo import ZOO, is_present
 
-    if not is_present("lpips") or all(out.kind != "generator" for out in ZOO[name].outputs):
+    if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
         return
     from jaxinv.axes import with_axes
     from jaxinv.inversion import find_preset

@@ -33,11 +33,11 @@ class Output:
 
     `members` maps a member's path to its size in bytes. `sha256` is the file's own digest where the
     file is copied unchanged; a converted file carries a digest of its contents in its metadata
-    instead.
+    instead. "foreign" converts as `jaxinv convert` does.
     """
 
     file: str
-    converter: Literal["mobilestylegan", "lpips", "copy"]
+    converter: Literal["mobilestylegan", "lpips", "foreign", "copy"]
     kind: Literal["generator", "features", "landmarks"]
     architecture: str
     members: Mapping[str, int]
@@ -139,6 +139,53 @@ ZOO: Mapping[str, Entry] = {
             "ffhq: the package random-face states Apache-2.0 for its files.",
             "ffhq: the network was distilled from StyleGAN2-FFHQ; the teacher and the data set",
             "ffhq: are for NON-COMMERCIAL use only. Treat the weights as non-commercial.",
+        ),
+    ),
+    "faces-64": Entry(
+        name="faces-64",
+        title="DCGAN, rendered faces, 64 px (Radford et al. 2016, arXiv:1511.06434)",
+        archive=Archive(
+            package="gan-face-generate",
+            version="1.1.1",
+            kind="wheel",
+            filename="gan_face_generate-1.1.1-py3-none-any.whl",
+            sha256="24102f4be41d164e44251168ede0458a45e498a888c81493e2aea48529640569",
+            size=13_306_246,
+        ),
+        outputs=(
+            Output(
+                file="faces-64.safetensors",
+                converter="foreign",
+                kind="generator",
+                architecture="dcgan",
+                members={"gan_face_generate/weights.tar": 14_322_251},
+                spec={
+                    "name": "faces-64",
+                    "architecture": "dcgan",
+                    "resolution": 64,
+                    "z_dim": 100,
+                    "prior": "normal",
+                    # Kind, channels, activation, side to cut to, kernel, stride, padding.
+                    "facts": (
+                        (
+                            "layers",
+                            (
+                                ("up", 512, "relu", 0, 4, 1, 0),
+                                ("up", 256, "relu", 0, 4, 2, 1),
+                                ("up", 128, "relu", 0, 4, 2, 1),
+                                ("up", 64, "relu", 0, 4, 2, 1),
+                                ("up", 3, "tanh", 0, 4, 2, 1),
+                            ),
+                        ),
+                    ),
+                },
+                domain="rough faces, 64 px, framed as DigiFace-1M is",
+            ),
+        ),
+        licence=(
+            "faces-64: the package gan-face-generate states MIT for its files.",
+            "faces-64: the network was trained on DigiFace-1M, which is for RESEARCH use only.",
+            "faces-64: Treat the weights as research-only.",
         ),
     ),
     "lpips": Entry(

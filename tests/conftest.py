@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+# OpenVINO reports its use from a forked process, which warns once JAX has started; without this
+# module it does not.
+_modules: dict[str, Any] = sys.modules
+_modules["openvino_telemetry"] = None
 
 # Same examples on every run and no deadline: a slow machine must not turn a test red.
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tests import torchlike as torch
+from tests.kerasfiles import keras_file
 from weights_convert import UnsafeFileError
 from weights_convert.containers import parse
 from weights_convert.pickles import Limits
@@ -96,6 +97,7 @@ def seeds() -> dict[str, bytes]:
         "torch legacy": torch.legacy_file(body, ARRAYS),
         "module pickle": torch.finished(module),
         "network pickle": torch.finished(network),
+        "HDF5": keras_file([{"config": {"name": "a"}}], {f"a/{n}": x for n, x in ARRAYS.items()}),
     }
 
 

@@ -257,7 +257,7 @@ def test_render_refuses_what_the_generator_cannot_draw(
 def test_a_folder_of_thirty_awkward_files_with_the_real_generator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    need(*ZOO)
+    need("ffhq", "lpips", "landmarks")
     quicken(monkeypatch)
     face = images.to_uint8(images.resize(images.read_photo(PORTRAIT).pixels[FACE], 128))
     kinds = write_awkward_folder(tmp_path / "in", face)

@@ -12,7 +12,6 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from jaxinv.zoo import ZOO
 from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +51,7 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
-    need(*ZOO)
+    need("ffhq", "lpips", "landmarks")
     notebook = read(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     folder = str(workplace / "notebooks")
@@ -66,7 +65,7 @@ def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(workplace: Path) -> None:
-    need(*ZOO)
+    need("ffhq", "lpips", "landmarks")
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)
     small = re.sub(r"size=\d+", "size=64", code).replace(
         ', preset="quick"', ', preset="quick", steps=2'

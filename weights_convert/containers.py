@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxinv import checkpoints
-from weights_convert import nvlabs, torch_files
+from weights_convert import keras_files, nvlabs, torch_files
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pickles import USUAL, Limits
 
@@ -41,7 +41,7 @@ def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
 
 
 def parse(data: bytes, *, limits: Limits = USUAL) -> Contents:
-    """The same of a torch or pickle file's bytes."""
+    """The same of the bytes of a torch, pickle or Keras file."""
     head = data[:16]
     limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * len(data) + SLACK))
     if head.startswith(b"PK\x03\x04"):
@@ -50,9 +50,11 @@ def parse(data: bytes, *, limits: Limits = USUAL) -> Contents:
         return Contents("torch legacy", torch_files.read_legacy(data, limits=limits))
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return Contents("pickle", nvlabs.read(data, limits=limits))
+    if head.startswith(keras_files.SIGNATURE):
+        return Contents("HDF5", keras_files.read(data, limits=limits))
     raise UnsafeFileError(
         f"unknown kind of file, starting with {head[:8].hex(' ') or 'nothing'}; "
-        "allowed: torch (zip or legacy), pickle, safetensors"
+        "allowed: torch (zip or legacy), pickle, HDF5, safetensors"
     )
 
 

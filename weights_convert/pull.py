@@ -7,9 +7,10 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from jaxinv import checkpoints, zoo
-from weights_convert import archives, fetch, lpips, mobilestylegan
+from weights_convert import archives, containers, fetch, lpips, mobilestylegan, sources
 from weights_convert.errors import UnsafeFileError
 
 SCHEMA = "1"
@@ -58,16 +59,21 @@ def _write(path: Path, output: zoo.Output, item: zoo.Entry, members: Mapping[str
         (data,) = own.values()
         _copy(path, data, output.sha256)
         return
-    if output.converter == "mobilestylegan":
-        params = mobilestylegan.convert(own)
-    else:
-        (data,) = own.values()
-        params = lpips.convert(output.architecture, data)
+    params = _converted(output, own)
     checkpoints.save(
         path,
         params,
         metadata(output, item) | {"content_sha256": checkpoints.content_sha256(params)},
     )
+
+
+def _converted(output: zoo.Output, files: Mapping[str, bytes]) -> dict[str, Any]:
+    if output.converter == "mobilestylegan":
+        return mobilestylegan.convert(files)
+    (data,) = files.values()
+    if output.converter == "foreign":
+        return sources.convert(containers.parse(data).tree).params
+    return lpips.convert(output.architecture, data)
 
 
 def _copy(path: Path, data: bytes, expected: str) -> None:

@@ -28,18 +28,19 @@ if TYPE_CHECKING:
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "none": lambda x: x,
     "relu": jax.nn.relu,
-    "leaky_relu": leaky_relu,
     "tanh": jnp.tanh,
     "sigmoid": lambda x: 2 * jax.nn.sigmoid(x) - 1,  # from [0, 1] to [-1, 1]
 }
 
 
 class Layer(NamedTuple):
-    """One step: "dense" (to [side, side, channels], or flat if side is 0), "conv", "up", "attend".
+    """One step of a chain, and the activation behind it (`slope` is leaky_relu's).
 
-    "attend" is self-attention (Zhang et al. 2019, SAGAN). "up" is a transposed convolution; it and
-    "conv" have a kernel [size, size], a stride and a padding, and what they give is cut to
-    [side, side] if side is not 0.
+    "dense" (to [side, side, channels], or flat if side is 0); "conv" and "up", the transposed
+    convolution, with a kernel [size, size], a stride and a padding, cut to [side, side] if side is
+    not 0; "attend", self-attention (Zhang et al. 2019, SAGAN); "scale", a factor and a shift per
+    channel; "reshape" to [side, side, channels]; "nearest", which repeats every pixel `size` times
+    each way.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class Layer(NamedTuple):
     size: int = 0
     stride: int = 1
     padding: int = 0
+    slope: float = 0.2
 
 
 class Step(nn.Module):
@@ -59,10 +61,15 @@ class Step(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """Flat or [h, w, in] -> flat or [h', w', channels]."""
-        if self.layer.kind == "attend":
+        kind, _, activation, *_ = self.layer
+        if kind == "attend":
             return SelfAttention(name="attention")(x)[0]
-        y = self.dense(x) if self.layer.kind == "dense" else self.convolved(x)
-        return ACTIVATIONS[self.layer.activation](y)
+        found = {"dense": self.dense, "conv": self.convolved, "up": self.convolved}
+        found |= {"scale": self.scaled, "reshape": self.reshaped, "nearest": self.enlarged}
+        y = found[kind](x)
+        if activation == "leaky_relu":
+            return leaky_relu(y, self.layer.slope)
+        return ACTIVATIONS[activation](y)
 
     def dense(self, x: Array) -> Array:
         """Fully connected."""
@@ -72,9 +79,23 @@ class Step(nn.Module):
         y = x.ravel() @ kernel + self.param("bias", nn.initializers.zeros, (count,))
         return y.reshape(side, side, channels) if side else y
 
+    def scaled(self, x: Array) -> Array:
+        """A factor and a shift per channel: a normalisation that no layer before can take in."""
+        shape = (self.layer.channels,)
+        factor = self.param("scale", nn.initializers.ones, shape)
+        return x * factor + self.param("bias", nn.initializers.zeros, shape)
+
+    def reshaped(self, x: Array) -> Array:
+        """[side * side * channels] -> [side, side, channels]."""
+        return x.reshape(self.layer.side, self.layer.side, self.layer.channels)
+
+    def enlarged(self, x: Array) -> Array:
+        """[h, w, channels] -> [size * h, size * w, channels]."""
+        return x.repeat(self.layer.size, 0).repeat(self.layer.size, 1)
+
     def convolved(self, x: Array) -> Array:
         """Convolution, or the transposed one: a correlation after x was spread by the stride."""
-        kind, channels, _, side, size, stride, padding = self.layer
+        kind, channels, _, side, size, stride, padding, _ = self.layer
         x = x if x.ndim == 3 else x[None, None]
         shape = (size, size, x.shape[-1], channels)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)

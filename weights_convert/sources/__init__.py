@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from weights_convert import keras
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
 from weights_convert.sources.base import Source
 
-SOURCES = (*nvlabs_torch.SOURCES, *nvlabs_tensorflow.SOURCES, *state_dicts.SOURCES)
+SOURCES = (
+    *nvlabs_torch.SOURCES,
+    *nvlabs_tensorflow.SOURCES,
+    *state_dicts.SOURCES,
+    Source("Sequential, Keras", keras.find, keras.convert),
+)
 
 
 class Converted(NamedTuple):

@@ -47,7 +47,7 @@ def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
 
 def _bare(tree: Any) -> Arrays | None:
     """A state dict that is the whole file, or the averaged generator of a training file."""
-    if isinstance(tree, dict) and "avgG" in tree:
+    if isinstance(tree, dict) and ("avgG" in tree or "netG_state_dict" in tree):
         return _gan_zoo(tree)
     return state_dict({"": tree}, "") or None
 
@@ -65,7 +65,7 @@ def _convert_genforce_stylegan1(arrays: Arrays, fused: bool | str = "auto") -> F
 
 
 def _gan_zoo(tree: Any) -> Arrays | None:
-    return state_dict(tree, "avgG", "netG")
+    return state_dict(tree, "avgG", "netG", "netG_state_dict")
 
 
 def _progressive(
