@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -46,15 +47,19 @@ def verb_invert(options: argparse.Namespace) -> int:
     from jaxinv.runs import Request, run
 
     # Whatever can be wrong with the command comes before any download.
-    preset = find_preset(options.preset)
+    preset = find_preset(options.preset or "default")
     with_steps(preset, options.steps)
     check_mode(options.align)
     fields: dict[str, Any] = vars(options) | {
         "paths": tuple(options.paths),
         "export": tuple(options.export),
     }
+    fields["preset"] = preset.name
     request = Request(**{name: fields[name] for name in Request.__dataclass_fields__})
     spec = ready_generator(options.generator)
+    if options.preset is None and not spec.w_dim:
+        preset = find_preset("z")
+    request = replace(request, preset=preset.name)
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     ensure("lpips", *(["landmarks"] if aligned else []))
     done, failed = run(request, preset)
@@ -212,7 +217,7 @@ def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator, or a generator into a foreign checkpoint."""
     from weights_convert import convert, export
 
-    names = ("name", "alignment", "fused", "clamp", "depth", "epsilon")
+    names = ("name", "alignment", "fused", "clamp", "depth", "epsilon", "discriminator")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
@@ -296,9 +301,8 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "-p",
         "--preset",
-        default="default",
         metavar="NAME",
-        help="method, see `jaxinv presets` (default: default)",
+        help="method, see `jaxinv presets` (default: default, or z where there is no W)",
     )
     verb.add_argument(
         "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
@@ -308,6 +312,7 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
     verb.add_argument("--seed", type=int, default=0, metavar="S")
+    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
     verb.add_argument(
         "--size",
         type=positive,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxinv.spaces import SPACES, project
+from jaxinv.vocabulary import CLASSES
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
@@ -30,7 +31,8 @@ def start(
     if variable.init.kind == "previous":
         value = previous
     elif variable.init.kind == "prior":
-        value = {variable.space: space.sample(gen, params, draw)}
+        given = {name: previous[name] for name in CLASSES if name in previous}
+        value = {variable.space: space.sample(gen, params, draw, given)}
     else:
         value = {variable.space: space.mean(gen, params)}
     code, unravel = ravel_pytree(project(gen, params, variable, value))

@@ -18,11 +18,12 @@ from jaxinv.checks import check_choice, check_whole
 from jaxinv.loading import load_features
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_preset, check_weights
+from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.stages import DIVERGED, Best, Lane, Problem, Weights, sight, solve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxinv.generators.base import Generator
     from jaxinv.types import Array, Latents, Params
@@ -113,6 +114,22 @@ def check_images(gen: Generator, images: np.ndarray) -> None:
         raise ValueError("no images to invert")
 
 
+def check_labels(gen: Generator, labels: Sequence[int] | None, count: int) -> Array | None:
+    """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
+    if labels is None:
+        if gen.spec.embedding:
+            raise ValueError(f"generator {gen.spec.name!r} draws classes: give a label per image")
+        return None
+    if len(labels) != count:
+        raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
+    rows = [one_hot(gen, int(label)) for label in labels]
+    return jnp.stack([row for row in rows if row is not None])
+
+
+def _of_classes(classes: Array | None, rows: np.ndarray, restarts: int) -> Latents:
+    return {} if classes is None else {"label": jnp.repeat(classes[rows], restarts, axis=0)}
+
+
 def invert(
     gen: Generator,
     params: Params,
@@ -121,6 +138,7 @@ def invert(
     preset: Preset | str = "default",
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
+    labels: Sequence[int] | None = None,
     seed: int = 0,
     restarts: int | None = None,
     steps: int | None = None,
@@ -131,7 +149,8 @@ def invert(
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
     images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S]
-    weights of the pixels. `restarts` starts per image run side by side; the one with the lowest
+    weights of the pixels; `labels`: the class of every image, for generators that draw classes.
+    `restarts` starts per image run side by side; the one with the lowest
     loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
     (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
     the step) is frozen at its best point and reported as "diverged"; the others are not touched.
@@ -152,6 +171,7 @@ def invert(
     check_preset(gen.spec, preset, images.shape[1])
     nets = load_features(preset.nets) if nets is None else nets
     check_weights(preset, params, nets)
+    classes = check_labels(gen, labels, len(images))
     weights = Weights(with_axes(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
@@ -159,7 +179,7 @@ def invert(
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
         lanes = prepare(
             images[padded], None if masks is None else masks[padded], seed, restarts, asked=count
-        )
+        )._replace(given=_of_classes(classes, padded, restarts))
         parts.append(run_stages(gen, weights, preset, lanes, width=width, report=report))
     return gather(preset, parts)
 
@@ -168,6 +188,7 @@ class Batch(NamedTuple):
     """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L].
 
     Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
+    `given` are latents that no stage moves.
     """
 
     images: Array
@@ -176,6 +197,7 @@ class Batch(NamedTuple):
     restarts: Array
     per_image: int
     asked: int
+    given: Latents = {}  # noqa: RUF012 - never written to
 
 
 def prepare(
@@ -210,7 +232,7 @@ def run_stages(
     wanted = lanes.asked * lanes.per_image
     if width is None:
         width = 1 if jax.default_backend() == "cpu" else len(lanes.images)
-    previous: Latents = {}
+    previous: Latents = lanes.given
     reached: list[Best] = []
     curves: list[np.ndarray] = []
     for index, stage in enumerate(preset.stages):

@@ -20,6 +20,7 @@ from jaxinv import checkpoints
 from jaxinv.checks import check_choice
 from jaxinv.generators import (
     biggan,
+    chain_discriminator,
     dcgan,
     mobilestylegan,
     pggan,
@@ -50,6 +51,7 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "stylegan3": stylegan3.build,
 }
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
+    "chain": chain_discriminator.build,
     "progressive": progressive_discriminator.build,
 }
 SAMPLES = 20_000

@@ -30,6 +30,9 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
         help="how its training images were cut (default: none)",
     )
     convert.add_argument(
+        "--discriminator", metavar="FILE", help="its discriminator, where that is another file"
+    )
+    convert.add_argument(
         "--fused",
         action=argparse.BooleanOptionalAction,
         default=None,

@@ -63,6 +63,7 @@ class Request:
     restarts: int | None = None
     batch: int | None = None
     seed: int = 0
+    label: int | None = None
     size: int | None = None
     align: str = "auto"
     fit: images.Fit = "crop"
@@ -142,9 +143,14 @@ def list_files(request: Request) -> list[Path]:
 
 
 def loss_size(own: int, asked: int | None, resolution: int) -> int:
-    """Resolution of the comparison: `asked`, or the largest power of two within the own size."""
+    """Resolution of the comparison: `asked`, or the largest power of two within the own size.
+
+    An image as large as the generator's is compared at that.
+    """
     if asked is not None:
         return asked
+    if own >= resolution:
+        return resolution
     return 1 << (min(max(own, SMALLEST), resolution).bit_length() - 1)
 
 
@@ -314,6 +320,7 @@ def finish_batch(
         preset=job.preset,
         nets=job.nets,
         masks=np.stack(masks) if masks else None,
+        labels=None if job.request.label is None else [job.request.label] * len(photos),
         seed=job.request.seed,
         restarts=job.request.restarts,
         batch=job.request.batch,

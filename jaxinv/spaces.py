@@ -22,10 +22,13 @@ TURNS = "turns"
 
 
 class Space(NamedTuple):
-    """One latent space: its mean, a draw from its prior, and the code of given latents in it."""
+    """One latent space: its mean, a draw from its prior, and the code of given latents in it.
+
+    sample(gen, params, key, given) is of the class that is `given`, if there is one.
+    """
 
     mean: Callable[[Generator, Params], Tree]
-    sample: Callable[[Generator, Params, Key], Tree]
+    sample: Callable[[Generator, Params, Key, Latents], Tree]
     project: Callable[[Generator, Params, Latents], Tree]
 
 
@@ -59,13 +62,15 @@ def draw_prior(spec: GeneratorSpec, key: Key) -> Latents:
 def _chain(space: str) -> Space:
     return Space(
         mean=lambda gen, params: convert(gen, params, {"w": params[STATISTICS]["mean"]}, space),
-        sample=lambda gen, params, key: convert(gen, params, draw_prior(gen.spec, key), space),
+        sample=lambda gen, params, key, given: convert(
+            gen, params, {**draw_prior(gen.spec, key), **given}, space
+        ),
         project=lambda gen, params, latents: convert(gen, params, latents, space),
     )
 
 
-def _draw_noise(gen: Generator, params: Params, key: Key) -> tuple[Array, ...]:
-    del params
+def _draw_noise(gen: Generator, params: Params, key: Key, given: Latents) -> tuple[Array, ...]:
+    del params, given
     keys = jax.random.split(key, len(gen.spec.noise))
     return tuple(
         jax.random.normal(k, (side, side)) for k, side in zip(keys, gen.spec.noise, strict=True)
@@ -79,7 +84,7 @@ def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array
 SPACES: dict[str, Space] = {
     "z": Space(
         mean=lambda gen, params: jnp.zeros((gen.spec.z_dim,)),
-        sample=lambda gen, params, key: draw_prior(gen.spec, key)["z"],
+        sample=lambda gen, params, key, given: draw_prior(gen.spec, key)["z"],
         project=lambda gen, params, latents: convert(gen, params, latents, "z"),
     ),
     "w": _chain("w"),

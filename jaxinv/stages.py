@@ -20,6 +20,7 @@ from jaxinv.nn.resample import area_reduce
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, hold, lift
+from jaxinv.vocabulary import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,7 +78,7 @@ class Best(NamedTuple):
 
 def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
     """Latents of one lane: the stage's variables from their codes, others from earlier stages."""
-    latents = {k: v for k, v in previous.items() if k == "noise"}
+    latents = {k: v for k, v in previous.items() if k in ("noise", *CLASSES)}
     for variable in problem.stage.variables:
         latents[variable.space] = lift(params, variable, codes[variable.space])
     if not any(variable.space != "noise" for variable in problem.stage.variables):

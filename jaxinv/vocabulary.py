@@ -4,6 +4,7 @@ from __future__ import annotations
 
 CHAIN = ("z", "w", "w+", "s")
 SPACES = (*CHAIN, "noise")
+CLASSES = ("label", "embedding")  # what latents say about the class
 PRIORS = ("normal", "uniform", "truncated_normal")
 CODECS = ("identity", "whiten", "eigen")
 INITS = ("mean", "prior", "stored", "previous")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -12,11 +13,15 @@ from PIL import Image
 from jaxinv import cli, loading
 from jaxinv.checkpoints import read_metadata
 from jaxinv.cli import DONE, USAGE, main
+from jaxinv.generators import chain_discriminator
+from jaxinv.generators.discriminator import DISCRIMINATOR
 from jaxinv.loading import load_generator
 from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
+from jaxinv.specs import GeneratorSpec
 from tests import torchlike as torch
-from weights_convert import UnsafeFileError, convert, sources
+from weights_convert import UnsafeFileError, chains, convert, sources
+from weights_convert.dcgan import face_discriminator
 
 DRAWS = np.random.default_rng(0)
 
@@ -179,3 +184,51 @@ def test_wrong_use_is_one_line(
     said = capsys.readouterr()
     assert told in said.err
     assert len(said.err.splitlines()) == 1
+
+
+def test_a_chain_that_judges_is_the_sum_of_its_parts() -> None:
+    """32 px -> 16, 8, 4, 2 px -> one number, against loops over pixels."""
+    widths = (3, 4, 4, 4, 6)
+    arrays: dict[str, np.ndarray] = {}
+    for i in range(4):
+        arrays[f"discriminator.{i}.0.weight"] = 0.3 * draw(widths[i + 1], widths[i], 4, 4)
+    arrays["discriminator.0.0.bias"] = draw(4)
+    for i in (1, 2, 3):
+        for part in ("weight", "bias", "running_mean"):
+            arrays[f"discriminator.{i}.1.{part}"] = draw(widths[i + 1])
+        arrays[f"discriminator.{i}.1.running_var"] = 1 + draw(widths[i + 1]) ** 2
+    arrays |= {"discriminator.5.weight": draw(1, 24), "discriminator.5.bias": draw(1)}
+    x = image = draw(3, 32, 32)
+    for i in range(4):
+        x = halved(x, arrays[f"discriminator.{i}.0.weight"])
+        if i == 0:
+            x = x + arrays["discriminator.0.0.bias"][:, None, None]
+        else:
+            gain, shift, mean, variance = (
+                arrays[f"discriminator.{i}.1.{part}"][:, None, None]
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            x = (x - mean) / np.sqrt(variance + 1e-5) * gain + shift
+        x = np.maximum(x, 0.2 * x)
+    wanted = arrays["discriminator.5.weight"] @ x.ravel() + arrays["discriminator.5.bias"]
+
+    steps = face_discriminator(arrays)
+    assert steps is not None
+    params, plan = chains.judge(arrays, steps, 32)
+    facts = (("discriminator", (*plan[:2], tuple(map(tuple, plan[2])))),)
+    found = chain_discriminator.build(GeneratorSpec("d", "dcgan", 32, 8, facts=facts))
+    score = found.scores({DISCRIMINATOR: params}, jnp.asarray(image.transpose(1, 2, 0)[None]))
+    np.testing.assert_allclose(score, wanted, rtol=1e-4)
+
+
+def halved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """A convolution of 4x4 in steps of 2 with one pixel of zeros around, pixel by pixel."""
+    wide, side = np.pad(x, [(0, 0), (1, 1), (1, 1)]), x.shape[1] // 2
+    cells = [
+        [
+            np.einsum("ihw,oihw->o", wide[:, 2 * a : 2 * a + 4, 2 * b : 2 * b + 4], kernel)
+            for b in range(side)
+        ]
+        for a in range(side)
+    ]
+    return np.asarray(cells).transpose(2, 0, 1)

@@ -247,3 +247,7 @@ def test_write_json_keeps_names_that_are_not_utf8(tmp_path: Path) -> None:
     runs.write_json(tmp_path / "run.json", {"path": name})
     assert json.loads((tmp_path / "run.json").read_text("utf-8")) == {"path": name}
     shutil.copy(tmp_path / "run.json", tmp_path / name)
+
+
+def test_an_image_as_large_as_the_generators_is_compared_at_that() -> None:
+    assert [runs.loss_size(own, None, 28) for own in (27, 28, 300)] == [16, 28, 28]

@@ -24,15 +24,17 @@ def convert(
     out: str | Path | None = None,
     name: str | None = None,
     alignment: str = "none",
+    discriminator: str | Path | None = None,
     **options: Any,
 ) -> Path:
     """Path of the converted generator.
 
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
-    were cut ("none" or "ffhq"); `options`: see `sources.convert`, None leaves one out. Nothing in
-    the file is executed. Raises `UnsafeFileError` for a file that is malformed or of no known
-    source, `ValueError` for a bad name, `OSError` if there is no file.
+    were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
+    another one; `options`: see `sources.convert`, None leaves one out. Nothing in the files is
+    executed. Raises `UnsafeFileError` for a file that is malformed or of no known source,
+    `ValueError` for a bad name, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -49,6 +51,8 @@ def convert(
     contents = containers.read(file)
     given = {key: value for key, value in options.items() if value is not None}
     found = sources.convert(contents.tree, config=_config(file), **given)
+    if discriminator is not None:
+        found = sources.attach(found, containers.read(discriminator).tree)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",

@@ -1,8 +1,8 @@
-"""The presets that most people need: one search, ended after 50, 100 or 200 evaluations."""
+"""The presets that most people need: W+ in three lengths, and z where there is no W."""
 
 from __future__ import annotations
 
-from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
 
 CODE = (Variable("w+", codec="eigen"),)
 LIKENESS = (
@@ -35,4 +35,18 @@ FINE = Preset(
     summary="the same search, 200 evaluations: small things too",
     reference=REFERENCE,
     stages=(Stage(CODE, (*LIKENESS, *CALM), steps=200, solver=SOLVER),),
+)
+Z = Preset(
+    name="z",
+    summary="z and pixels, from 4 random starts, 200 evaluations: for generators without W",
+    reference="this library: L-BFGS on the objective of Creswell & Bharath 2018, arXiv:1802.05701",
+    restarts=4,
+    stages=(
+        Stage(
+            (Variable("z", init=InitSpec("prior")),),
+            (Term("mse"),),
+            steps=200,
+            solver=SOLVER,
+        ),
+    ),
 )

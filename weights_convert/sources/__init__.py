@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from weights_convert import keras
+from weights_convert import chains, dcgan, keras
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
-from weights_convert.sources.base import Source
+from weights_convert.sources.base import Judged, Source
 
 SOURCES = (
     *nvlabs_torch.SOURCES,
@@ -63,14 +63,31 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
             judged = source.judge(tree) if source.judge else None
     except UnsafeFileError:  # somebody's own: the generator is good without
         judged = None
-    if judged is None:
-        return converted
+    return converted if judged is None else _joined(converted, judged)
+
+
+def _joined(converted: Converted, judged: Judged) -> Converted:
     params, plan = judged
     facts = [*converted.facts["facts"], ["discriminator", plan]]
     return converted._replace(
         params={**converted.params, "discriminator": params},
         facts={**converted.facts, "facts": facts},
     )
+
+
+def attach(converted: Converted, tree: Any) -> Converted:
+    """The same with the discriminator of another tree, for sources that keep it in its own file.
+
+    Raises `UnsafeFileError` for one that is of no known kind or does not fit the generator.
+    """
+    arrays = state_dicts.bare(tree) or {}
+    for reader in dcgan.JUDGES:
+        steps = reader(arrays)
+        if steps is not None:
+            with one_error("the discriminator"):
+                judged = chains.judge(arrays, steps, converted.facts["resolution"])
+            return _joined(converted, judged)
+    raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")
 
 
 def _summary(tree: Any) -> str:

@@ -7,7 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert import biggan, dcgan, discriminators, pggan, stylegan1, stylegan2, stylegan3
+from weights_convert import (
+    biggan,
+    chains,
+    dcgan,
+    discriminators,
+    pggan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
 from weights_convert.errors import UnsafeFileError
 from weights_convert.sources.base import Arrays, Facts, Judged, Source, having, state_dict
 
@@ -45,7 +54,7 @@ def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
     return lambda arrays: stylegan2.convert(arrays, naming)
 
 
-def _bare(tree: Any) -> Arrays | None:
+def bare(tree: Any) -> Arrays | None:
     """A state dict that is the whole file, or the averaged generator of a training file."""
     if isinstance(tree, dict) and ("avgG" in tree or "netG_state_dict" in tree):
         return _gan_zoo(tree)
@@ -97,11 +106,11 @@ def _convert_huggingface(arrays: Arrays, config: Any) -> Facts:
 
 def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
     def find(tree: Any) -> Any:
-        arrays = _bare(tree)
+        arrays = bare(tree)
         steps = None if arrays is None else reader(arrays)
         return None if steps is None else (arrays, steps)
 
-    return Source(name, find, lambda found: dcgan.convert(*found))
+    return Source(name, find, lambda found: chains.convert(*found))
 
 
 SOURCES: tuple[Source, ...] = (
@@ -113,13 +122,13 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "StyleGAN2, NVlabs state dict",
-        having("synthesis.b4.const", _bare),
+        having("synthesis.b4.const", bare),
         _convert_nvlabs_dict,
         ("clamp",),
     ),
     Source(
         "StyleGAN3, NVlabs state dict",
-        having("synthesis.input.freqs", _bare),
+        having("synthesis.input.freqs", bare),
         _convert_stylegan3_dict,
     ),
     Source(
@@ -143,13 +152,13 @@ SOURCES: tuple[Source, ...] = (
     Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
     Source(
         "BigGAN or SAGAN, ajbrock",
-        having("blocks.0.0.conv1.u0", _bare),
+        having("blocks.0.0.conv1.u0", bare),
         biggan.convert_ajbrock,
         ("depth", "epsilon"),
     ),
     Source(
         "BigGAN-deep, HuggingFace",
-        having("generator.gen_z.weight_orig", _bare),
+        having("generator.gen_z.weight_orig", bare),
         _convert_huggingface,
         config=True,
     ),

@@ -1,0 +1,92 @@
+"""Small generators that other people trained, converted from their files.
+
+The folder is JAXINV_DATA (default ../shared/data); without it the tests skip.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv.inversion import invert
+from jaxinv.loading import load_generator
+from jaxinv.metrics.reconstruction import psnr
+from jaxinv.pixels import to_uint8
+from jaxinv.rendering import render
+from jaxinv.sampling import sample_latents
+from tests.tiny import Pair
+from weights_convert import UnsafeFileError, convert
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = Path(os.environ.get("JAXINV_DATA", ROOT.parent / "shared" / "data")) / "weights"
+FACES, DIGITS = "celeba32_dcgan_{}.pt", "mnist28_wgangp_{}.pth"
+
+pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="no folder of real weights")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
+    monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
+
+
+def faces() -> Pair:
+    judge = WEIGHTS / FACES.format("discriminator")
+    file = WEIGHTS / FACES.format("generator")
+    return load_generator(str(convert(file, name="celeba32", discriminator=judge)))
+
+
+def drawn(pair: Pair, count: int, seed: int) -> np.ndarray:
+    return render(*pair, sample_latents(*pair, count, seed=seed))
+
+
+def test_faces_of_32_px_are_found_again_at_35_db() -> None:
+    pair = faces()
+    pictures = drawn(pair, 6, seed=3)
+    found = invert(*pair, pictures, preset="z", nets={})
+    scores = psnr(to_uint8(render(*pair, found.latents)), to_uint8(pictures))
+    assert scores.min() > 35, scores
+
+
+def test_the_discriminator_of_the_faces_tells_blurred_ones_from_its_generators() -> None:
+    gen, params = faces()
+    assert gen.discriminator is not None
+    pictures = drawn((gen, params), 32, seed=1)
+    blurred = pictures.reshape(32, 8, 4, 8, 4, 3).mean((2, 4)).repeat(4, 1).repeat(4, 2)
+    one, other = (gen.discriminator.scores(params, jnp.asarray(x)) for x in (pictures, blurred))
+    assert np.abs(one.mean() - other.mean()) > 2 * np.std(one) / 32**0.5
+    assert tuple(gen.discriminator.features(params, jnp.asarray(pictures[0]))) == tuple(
+        f"layer{i}" for i in range(5)
+    )
+
+
+def test_digits_and_their_critic() -> None:
+    judge = WEIGHTS / DIGITS.format("critic")
+    gen, params = load_generator(
+        str(convert(WEIGHTS / DIGITS.format("generator"), name="mnist28", discriminator=judge))
+    )
+    assert gen.discriminator is not None
+    pictures = drawn((gen, params), 16, seed=2)
+    assert pictures.shape == (16, 28, 28, 3)
+    noise = np.random.default_rng(0).uniform(-1, 1, pictures.shape)
+    one, other = (gen.discriminator.scores(params, jnp.asarray(x)) for x in (pictures, noise))
+    assert np.abs(one.mean() - other.mean()) > 4 * (np.std(one) + np.std(other)) / 4
+
+
+def test_the_discriminator_of_another_generator_is_refused() -> None:
+    with pytest.raises(UnsafeFileError, match="no discriminator of images of 32 px"):
+        convert(
+            WEIGHTS / FACES.format("generator"),
+            name="celeba32",
+            discriminator=WEIGHTS / DIGITS.format("critic"),
+        )
+    with pytest.raises(UnsafeFileError, match="no known discriminator in the file"):
+        convert(
+            WEIGHTS / FACES.format("generator"),
+            name="celeba32",
+            discriminator=WEIGHTS / DIGITS.format("generator"),
+        )
