@@ -33,6 +33,9 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
         "--discriminator", metavar="FILE", help="its discriminator, where that is another file"
     )
     convert.add_argument(
+        "--like", metavar="GENERATOR", help="only for orbax: whose parameters these are"
+    )
+    convert.add_argument(
         "--fused",
         action=argparse.BooleanOptionalAction,
         default=None,

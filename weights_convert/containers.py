@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxinv import checkpoints
-from weights_convert import keras_files, nvlabs, torch_files
+from weights_convert import folders, keras_files, nvlabs, torch_files
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pickles import USUAL, Limits
 
@@ -25,12 +25,14 @@ class Contents(NamedTuple):
 
 
 def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
-    """The contents of a checkpoint file.
+    """The contents of a checkpoint file, or of a folder that is one.
 
     Raises `UnsafeFileError` for a file of unknown kind, and for one that is malformed, hostile or
     larger than `limits`; `OSError` if there is none. The tree takes at most twice the file's size.
     """
     path = Path(path)
+    if path.is_dir():
+        return Contents(*folders.read(path, limits))
     if (size := path.stat().st_size) > limits.file_bytes:
         raise UnsafeFileError(f"file of {size} bytes; allowed: at most {limits.file_bytes}")
     with path.open("rb") as handle:

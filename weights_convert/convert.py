@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 from jaxinv import checkpoints
 from jaxinv.checks import check_above
 from jaxinv.loading import read_spec
-from weights_convert import containers, sources
+from weights_convert import containers, own, sources
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pull import SCHEMA
 
@@ -25,6 +26,7 @@ def convert(
     name: str | None = None,
     alignment: str = "none",
     discriminator: str | Path | None = None,
+    like: str | None = None,
     **options: Any,
 ) -> Path:
     """Path of the converted generator.
@@ -32,9 +34,10 @@ def convert(
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
     were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
-    another one; `options`: see `sources.convert`, None leaves one out. Nothing in the files is
-    executed. Raises `UnsafeFileError` for a file that is malformed or of no known source,
-    `ValueError` for a bad name, `OSError` if there is no file.
+    another one; `like` is the generator whose parameters an orbax checkpoint holds; `options`: see
+    `sources.convert`, None leaves one out. Nothing in the files is executed. Raises
+    `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
+    name, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -50,7 +53,10 @@ def convert(
             check_above(option, options[option], 0.0)
     contents = containers.read(file)
     given = {key: value for key, value in options.items() if value is not None}
-    found = sources.convert(contents.tree, config=_config(file), **given)
+    if contents.container == "orbax":
+        found = sources.Converted(*own.convert(contents.tree, like), "jaxinv")
+    else:
+        found = sources.convert(contents.tree, config=_config(file), **given)
     if discriminator is not None:
         found = sources.attach(found, containers.read(discriminator).tree)
     facts = {"name": name, "alignment": alignment, **found.facts}
@@ -61,7 +67,7 @@ def convert(
         "architecture": facts["architecture"],
         "spec": json.dumps(facts),
         "source": f"{found.source} ({contents.container}), {file.name}",
-        "source_sha256": checkpoints.sha256_file(file),
+        "source_sha256": _sha256(file),
         "licence": "that of the source file",
         "content_sha256": checkpoints.content_sha256(found.params),
     }
@@ -70,6 +76,15 @@ def convert(
     except ValueError as error:
         raise UnsafeFileError(f"{file.name}: a network of impossible sizes ({error})") from error
     return checkpoints.save(path, found.params, metadata)
+
+
+def _sha256(path: Path) -> str:
+    """Digest of a file, or of the names and digests of a folder's files."""
+    if path.is_file():
+        return checkpoints.sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = (f"{checkpoints.sha256_file(f)} {f.relative_to(path).as_posix()}\n" for f in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _config(file: Path) -> Any:

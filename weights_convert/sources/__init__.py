@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from jaxinv import zoo
 from weights_convert import chains, dcgan, keras
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
-from weights_convert.sources.base import Judged, Source
+from weights_convert.sources.base import Facts, Judged, Source
+
+
+def _openvino(tree: Any) -> Any:
+    return tree.get("openvino") if isinstance(tree, dict) else None
+
+
+def _mobilestylegan(params: dict[str, Any]) -> Facts:
+    # The rules fit one network only, whose facts the zoo has.
+    facts = dict(zoo.entry("ffhq").outputs[0].spec)
+    return params, {k: v for k, v in facts.items() if k not in ("name", "alignment")}
+
 
 SOURCES = (
     *nvlabs_torch.SOURCES,
     *nvlabs_tensorflow.SOURCES,
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
+    Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),
 )
 
 
