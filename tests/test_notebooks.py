@@ -34,8 +34,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_there_is_a_notebook() -> None:
-    assert [path.name[:3] for path in NOTEBOOKS] == [f"{i:02d}_" for i in range(len(NOTEBOOKS))]
-    assert NOTEBOOKS
+    numbers = [path.name[:3] for path in NOTEBOOKS]
+    assert numbers[0] == "00_"
+    assert len(set(numbers)) == len(numbers)
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -51,7 +52,8 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
-    need("ffhq", "lpips", "landmarks")
+    if path.name.startswith("00"):
+        need("ffhq", "lpips", "landmarks")
     notebook = read(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     folder = str(workplace / "notebooks")
