@@ -70,8 +70,8 @@ def bucket(count: int, batch: int) -> int:
 
 
 def default_batch() -> int:
-    """Images per batch: 1 on CPU, where a batch gains nothing, otherwise 8."""
-    return 1 if jax.default_backend() == "cpu" else 8
+    """Images per batch and device: 1 on CPU, where a batch gains nothing, otherwise 8."""
+    return jax.local_device_count() * (1 if jax.default_backend() == "cpu" else 8)
 
 
 def find_preset(preset: Preset | str) -> Preset:

@@ -7,6 +7,7 @@ that no lane depends on its neighbours, on the batch size or on the number of de
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 CHUNK = 10
+LANES = "lanes"  # the axis of devices
 OK, DIVERGED, STOPPED = 0, 1, 2
 START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
 
@@ -145,7 +147,22 @@ def solver_of(stage: Stage) -> Solver:
 
 
 def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
-    """`fn` on every lane of a tree with leading axis L, `width` lanes at once."""
+    """`fn` on every lane of a tree with leading axis L, `width` lanes at once on every device.
+
+    Lanes are spread over as many of the local devices as divide their number; what `fn` closes over
+    is copied to each.
+    """
+    count = jax.tree.leaves(lanes)[0].shape[0]
+    share = partial(_on_one_device, fn, width)
+    spread = math.gcd(count, jax.local_device_count())
+    if spread == 1:
+        return share(lanes)
+    mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:spread]), (LANES,))
+    lane = jax.sharding.PartitionSpec(LANES)
+    return jax.shard_map(share, mesh=mesh, in_specs=lane, out_specs=lane, check_vma=False)(lanes)
+
+
+def _on_one_device(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
     count = jax.tree.leaves(lanes)[0].shape[0]
     if count == 1:  # as in the loop below, without the time to trace a vmap
         return jax.tree.map(lambda a: a[None], fn(jax.tree.map(lambda a: a[0], lanes)))
