@@ -135,15 +135,16 @@ HOOKS: dict[str, Callable[[dict[str, Tree]], dict[str, Tree]]] = {
 
 def solver_of(stage: Stage) -> Solver:
     """The stage's solver with its hooks."""
+    rates = tuple((v.space, v.rate) for v in stage.variables if v.rate != 1)
     if not stage.hooks:
-        return build_solver(stage.solver)
+        return build_solver(stage.solver, rates=rates)
 
     def hook(codes: dict[str, Tree]) -> dict[str, Tree]:
         for name in stage.hooks:
             codes = HOOKS[name](codes)
         return codes
 
-    return build_solver(stage.solver, hook)
+    return build_solver(stage.solver, hook, rates)
 
 
 def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:

@@ -25,15 +25,20 @@ NETS = tuple(LAYERS)
 REDUCTIONS = ("mean", "sum")
 SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay")
 # Solvers and the options that they take beside the learning rate.
+EXTRAS = ("lookahead", "pull", "centralise")  # of every first-order solver
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "adam": ("b1", "b2", "eps", "eps_root"),
-    "sgd": (),
-    "rmsprop": ("decay", "eps", "initial_scale"),
-    "adamax": ("b1", "b2", "eps"),
-    "radam": ("b1", "b2", "eps", "eps_root", "threshold"),
+    "adam": ("b1", "b2", "eps", "eps_root", *EXTRAS),
+    "sgd": EXTRAS,
+    "momentum": ("decay", *EXTRAS),
+    "rmsprop": ("decay", "eps", "initial_scale", *EXTRAS),
+    "adamax": ("b1", "b2", "eps", *EXTRAS),
+    "adamw": ("b1", "b2", "eps", "weight_decay", *EXTRAS),
+    "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
+    "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "lbfgs": ("history", "warmup", "first", "longest"),
 }
 SOLVERS = tuple(OPTIONS)
-WHOLE_OPTIONS = {"history": 1, "warmup": 0}  # whole numbers, and the least that is allowed
+# Whole numbers, and the least that is allowed.
+WHOLE_OPTIONS = {"history": 1, "warmup": 0, "lookahead": 0, "centralise": 0}
 HOOKS = ("standardise_noise",)
 KEEPS = ("best", "last")

@@ -13,7 +13,7 @@ import optax
 import pytest
 
 from jaxinv.solvers.base import Eval, Solver, factor
-from jaxinv.solvers.first_order import TRANSFORMS, first_order
+from jaxinv.solvers.first_order import TRANSFORMS, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
@@ -114,7 +114,11 @@ SOLVERS = {
     "sgd": (SolverSpec("sgd", 0.5), False),
     "rmsprop": (SolverSpec("rmsprop", 0.03), False),
     "adamax": (SolverSpec("adamax", 0.2), False),
+    "adamw": (SolverSpec("adamw", 0.1), False),
+    "momentum": (SolverSpec("momentum", 0.1), False),
     "radam": (SolverSpec("radam", 0.2), False),
+    "ranger": (SolverSpec("ranger", 0.4), False),
+    "adam-lookahead": (SolverSpec("adam", 0.2, options=(("lookahead", 5),)), False),
     "lbfgs": (SolverSpec("lbfgs", options=(("history", 5),)), True),
     "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), True),
 }
@@ -183,6 +187,35 @@ def test_first_order_steps_are_those_of_optax(name: str) -> None:
         u = u - 0.05 * (0.5 + 0.5 * np.cos(np.pi * step / 5)) * np.asarray(direction)
 
 
+def test_lookahead_goes_back_part_of_the_way() -> None:
+    """By hand: SGD on a slope of 1, with a rate of 1; every third step half of the way is kept."""
+    solver = build(SolverSpec("sgd", 1.0, options=(("lookahead", 3), ("pull", 0.5))))
+    _, seen = run(solver, jnp.sum, jnp.zeros(1), 8)
+    wanted = [0, -1, -2, -1.5, -2.5, -3.5, -3, -4]
+    np.testing.assert_allclose(seen.u[:, 0], wanted)
+
+
+def test_centralised_gradients_have_no_mean() -> None:
+    solver = build(SolverSpec("sgd", 1.0, options=(("centralise", 1),)))
+    slope = jnp.asarray([[1.0, 2.0], [3.0, 6.0]])
+    _, seen = run(solver, lambda u: jnp.sum(slope * u), jnp.zeros((2, 2)), 2)
+    np.testing.assert_allclose(seen.u[1], -(slope - slope.mean(1, keepdims=True)))
+
+
+def test_a_variable_may_have_a_rate_of_its_own() -> None:
+    solver = build(SolverSpec("adam", 0.1), rates=(("noise", 0.25),))
+    _, seen = run(
+        solver,
+        lambda u: u["w"] ** 2 + u["noise"] ** 2,
+        dict.fromkeys(("w", "noise"), jnp.ones(())),
+        2,
+    )
+    moved = {name: 1 - seen.u[name][1] for name in seen.u}
+    np.testing.assert_allclose(moved["noise"], 0.25 * moved["w"], rtol=1e-4)
+    with pytest.raises(ValueError, match="'lbfgs' takes no rates"):
+        build(SolverSpec("lbfgs"), rates=(("w", 2.0),))
+
+
 def test_options_reach_the_solver() -> None:
     plain, heavy = (
         build(SolverSpec("adam", 0.1, options=options)) for options in ((), (("b1", 0.5),))
@@ -196,7 +229,9 @@ def test_options_reach_the_solver() -> None:
 
 
 def test_hooks_act_after_every_step() -> None:
-    solver = first_order(optax.identity(), 0.1, Schedule(), hook=lambda u: u / jnp.linalg.norm(u))
+    solver = first_order(
+        optax.identity(), 0.1, Schedule(), Moves(hook=lambda u: u / jnp.linalg.norm(u))
+    )
     _, seen = run(solver, jnp.sum, jnp.asarray([3.0, 4.0]), 6)
     np.testing.assert_allclose(np.linalg.norm(seen.u, axis=1), [5, 1, 1, 1, 1, 1], rtol=1e-6)
     with pytest.raises(ValueError, match="'lbfgs' takes no hooks; allowed: adam, adamax"):

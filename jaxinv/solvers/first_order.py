@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -14,48 +15,131 @@ import optax
 from jaxinv.solvers.base import Eval, Solver, factor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.specs import Schedule
     from jaxinv.types import Array, Key, Tree
+
+
+def adamw(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, weight_decay: float = 1e-4
+) -> optax.GradientTransformation:
+    """Adam with weight decay beside it (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+    return optax.chain(optax.scale_by_adam(b1, b2, eps), optax.add_decayed_weights(weight_decay))
+
+
+def momentum(decay: float = 0.9) -> optax.GradientTransformation:
+    """Heavy ball (Polyak 1964)."""
+    return optax.trace(decay)
+
 
 TRANSFORMS: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adam": optax.scale_by_adam,
     "adamax": optax.scale_by_adamax,
+    "adamw": adamw,
+    "momentum": momentum,
     "radam": optax.scale_by_radam,
+    "ranger": optax.scale_by_radam,
     "rmsprop": optax.scale_by_rms,
     "sgd": optax.identity,
 }
 
 
+class Extras(NamedTuple):
+    """What goes with any transformation.
+
+    `lookahead` > 0: after as many steps the point goes back to the share `pull` of the way that
+    they made (Zhang et al. 2019, Lookahead, algorithm 1). `centralise` 1: gradients of arrays with
+    two or more axes have mean 0 over all but the first (Yong et al. 2020, Gradient Centralization).
+    """
+
+    lookahead: int = 0
+    pull: float = 0.5
+    centralise: int = 0
+
+
+# Ranger is RAdam with lookahead; its later form centralises gradients too, which suits weights but
+# keeps a code from moving its mean.
+EXTRAS = {"ranger": Extras(6, 0.5)}
+
+
 class State(NamedTuple):
-    """The current point and the transformation's own state."""
+    """The current point, the transformation's own state, lookahead's slow point and its count."""
 
     u: Tree
     inner: Any
+    slow: Tree = None
+    tick: Any = 0
+
+
+class Moves(NamedTuple):
+    """What shapes the steps beside the transformation.
+
+    `rates`: factors of the learning rate for some of the variables, by name; `hook` is applied to
+    the point after every step.
+    """
+
+    extras: Extras = Extras()
+    rates: tuple[tuple[str, float], ...] = ()
+    hook: Callable[[Tree], Tree] | None = None
+
+
+PLAIN = Moves()
 
 
 def first_order(
     transform: optax.GradientTransformation,
     learning_rate: float,
     schedule: Schedule,
-    *,
-    hook: Callable[[Tree], Tree] = lambda u: u,
+    moves: Moves = PLAIN,
 ) -> Solver:
     """u <- hook(u - learning_rate x schedule x transform(gradient)), one evaluation per step."""
+    extras, rates, hook = moves
+    transform = optax.chain(optax.centralize(), transform) if extras.centralise else transform
 
     def init(u: Tree) -> State:
-        return State(u, transform.init(u))
+        slow = (u, jnp.zeros((), jnp.int32)) if extras.lookahead else ()
+        return State(u, transform.init(u), *slow)
 
     def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
         (loss, aux), gradient = jax.value_and_grad(fn, has_aux=True)(state.u, key)
         update, inner = transform.update(gradient, state.inner, state.u)
         rate = learning_rate * factor(schedule, progress)
+        update = _scaled(update, dict(rates))
 
         def move(at: Array, by: Array) -> Array:
             return at - rate * by
 
-        u = jax.tree.map(move, state.u, update)
-        return State(hook(u), inner), Eval(state.u, loss, aux, ~jnp.isfinite(loss))
+        moved = State(jax.tree.map(move, state.u, update), inner, state.slow, state.tick)
+        moved = _looked_ahead(moved, extras) if extras.lookahead else moved
+        if hook is not None:
+            moved = moved._replace(u=hook(moved.u))
+        return moved, Eval(state.u, loss, aux, ~jnp.isfinite(loss))
 
     return Solver(init, step)
+
+
+def _scaled(update: Tree, rates: dict[str, float]) -> Tree:
+    """Every named part of an update times its rate."""
+    if not rates:
+        return update
+    return {name: _times(part, rates.get(name, 1.0)) for name, part in update.items()}
+
+
+def _times(part: Tree, factor: float) -> Tree:
+    def scale(a: Array) -> Array:
+        return factor * a
+
+    return jax.tree.map(scale, part)
+
+
+def _looked_ahead(state: State, extras: Extras) -> State:
+    tick = state.tick + 1
+    due = tick % extras.lookahead == 0
+
+    def slow(at: Array, to: Array) -> Array:
+        return jnp.where(due, at + extras.pull * (to - at), at)
+
+    def back(held: Array, at: Array) -> Array:
+        return jnp.where(due, held, at)
+
+    held = jax.tree.map(slow, state.slow, state.u)
+    return State(jax.tree.map(back, held, state.u), state.inner, held, tick)

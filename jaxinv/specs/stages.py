@@ -67,7 +67,7 @@ class Variable:
     "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns each row
     of whitened w+ into its gradient axes (see `axes`). `tie` gives, for every row of W+, the index
     of the code that it uses, so that rows with the same index move together; `freeze` keeps codes
-    [first, last) at their initial value.
+    [first, last) at their initial value; `rate` is a factor of the solver's learning rate.
     """
 
     space: str
@@ -75,9 +75,11 @@ class Variable:
     init: InitSpec = InitSpec()
     tie: tuple[int, ...] = ()
     freeze: tuple[int, int] | None = None
+    rate: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice("space", self.space, SPACES)
+        check_above(f"rate of {self.space!r}", self.rate, 0.0)
         check_choice("codec", self.codec, CODECS)
         known = "stored" if self.space == "noise" else "mean"
         check_choice(f"start of {self.space!r}", self.init.kind, (known, "prior", "previous"))
@@ -187,7 +189,9 @@ class Stage:
 
     def _check_solver(self) -> None:
         """A line search cannot follow a loss or a point that changes behind its back."""
-        wrong = {"hooks": self.hooks, "jitter": self.jitter, "keep 'last'": self.keep == "last"}
+        rates = [variable.rate for variable in self.variables if variable.rate != 1]
+        wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
+        wrong |= {"keep 'last'": self.keep == "last"}
         for name, present in wrong.items():
             if self.solver.name == "lbfgs" and present:
                 others = ", ".join(solver for solver in SOLVERS if solver != "lbfgs")
