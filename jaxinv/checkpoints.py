@@ -19,12 +19,17 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
 
 _BLOCK = 2**20
+_KINDS = {("b", 1): "BOOL"} | {
+    (kind, size): f"{kind.upper()}{8 * size}"
+    for kind in "iuf"
+    for size in (1, 2, 4, 8)
+    if (kind, size) != ("f", 1)
+}
 
 
 class CheckpointError(ValueError):
@@ -108,18 +113,26 @@ def save(
     for key, value in notes.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ValueError(f"metadata must map str to str, got {key!r}: {value!r}")
-    header, arrays = _ordered(safetensors.numpy.save(flat, notes))
-    return atomic_write(path, lambda handle: (handle.write(header), handle.write(arrays)))
+    return atomic_write(path, lambda handle: _write(handle, flat, notes))
 
 
-def _ordered(data: bytes) -> tuple[bytes, memoryview]:
-    # The library writes metadata in random order; sorted, equal contents give equal files. Array
-    # offsets count from the end of the header, whose length must be a multiple of 8.
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end])
-    text = json.dumps(dict(sorted(header.items())), sort_keys=True, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text, memoryview(data)[end:]
+def _write(handle: BinaryIO, flat: Mapping[str, np.ndarray], notes: Mapping[str, str]) -> None:
+    # The library builds the whole file in memory, twice, and writes metadata in random order.
+    # Sorted, equal contents give equal files. Wide numbers first, so that each lies aligned.
+    names = sorted(flat, key=lambda name: (-flat[name].itemsize, name))
+    header: dict[str, Any] = {"__metadata__": dict(notes)}
+    end = 0
+    for name in names:
+        array, start = flat[name], end
+        end += array.nbytes
+        kind = _KINDS[array.dtype.kind, array.itemsize]
+        header[name] = {"dtype": kind, "shape": array.shape, "data_offsets": (start, end)}
+    text = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # offsets count from here
+    handle.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        array = flat[name]
+        handle.write(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
 
 
 def load(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -163,7 +176,7 @@ def _flatten(
             yield from _flatten(value, (*parents, key))
         else:
             array = np.asarray(value)
-            if array.dtype.kind not in "biuf":
+            if (array.dtype.kind, array.itemsize) not in _KINDS:
                 raise ValueError(
                     f"{'/'.join((*parents, key))} has dtype {array.dtype}; "
                     "allowed: booleans, integers and floats that numpy knows"

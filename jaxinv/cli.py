@@ -196,10 +196,16 @@ def verb_inspect(options: argparse.Namespace) -> int:
     from jaxinv import checkpoints
 
     params, metadata = checkpoints.load(Path(options.file))
-    for key, value in sorted(metadata.items()):
-        say(f"{key}: {value}")
-    say(f"parameters: {sum(np.size(a) for _, a in walk(params)):,}")
-    for name, array in walk(params):
+    if metadata.get("kind") == "generator":
+        from jaxinv.card import card
+
+        for line in card(params, metadata):
+            say(line)
+    else:
+        for key, value in sorted(metadata.items()):
+            say(f"{key}: {value}")
+        say(f"parameters: {sum(np.size(a) for _, a in walk(params)):,}")
+    for name, array in walk(params) if options.arrays else []:
         say(f"  {name} {array.dtype} {list(array.shape)}")
     return DONE
 
@@ -279,6 +285,7 @@ def parser() -> Parser:
     verbs.add_parser("presets", help="list the methods")
     inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
     inspect.add_argument("file", metavar="FILE")
+    inspect.add_argument("--arrays", action="store_true", help="list every array too")
     verbs.add_parser("doctor", help="check the installation")
     add_foreign(verbs)
     for verb in verbs.choices.values():

@@ -26,7 +26,7 @@ LAYERS = {
     "losses": 3.1, "inits": 3.1, "rendering": 3.1, "sampling": 3.1,
     "loading": 3.2, "metrics": 3.2, "requirements": 3.2,
     "stages": 4.0, "axes": 4.05, "inversion": 4.1, "encoding": 4.2, "edits": 4.2,
-    "report": 5.0, "progress": 5.0, "apps": 5.1, "doctor": 5.1, "outcome": 5.1,
+    "report": 5.0, "progress": 5.0, "apps": 5.1, "card": 5.1, "doctor": 5.1, "outcome": 5.1,
     "options": 5.2, "runs": 5.2, "cli": 5.3, "": 6.0, "__main__": 6.0,
 }  # fmt: skip
 NETWORKS = {"nn", "generators", "features", "encoders"}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,31 @@ def test_strided_and_foreign_byte_order_arrays_keep_their_values(tmp_path: Path)
     params, _ = checkpoints.load(checkpoints.save(tmp_path / "a.safetensors", tree))
     for name, array in tree.items():
         np.testing.assert_array_equal(params[name], array)
+
+
+def test_numbers_of_every_type_come_back_and_lie_aligned(tmp_path: Path) -> None:
+    tree = {kind: np.arange(3).astype(kind) for kind in "?bBhHiIqQefd"}
+    path = checkpoints.save(tmp_path / "a.safetensors", tree)
+    params, _ = checkpoints.load(path)
+    assert {name: array.dtype for name, array in params.items()} == {
+        name: array.dtype for name, array in tree.items()
+    }
+    assert all((params[name] == array).all() for name, array in tree.items())
+    data = path.read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    starts = {name: header[name]["data_offsets"][0] for name in tree}
+    assert [name for name, start in starts.items() if start % tree[name].itemsize] == []
+
+
+def test_writing_holds_no_second_copy_of_the_arrays(tmp_path: Path) -> None:
+    tree = {name: np.ones(2**20, np.float32) for name in "abcd"}
+    tracemalloc.start()
+    try:
+        checkpoints.save(tmp_path / "a.safetensors", tree)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_equal_contents_give_equal_files_whatever_the_order(tmp_path: Path) -> None:

@@ -214,14 +214,6 @@ def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert "5000 evaluations, w+; Abdal et al. 2019" in said
 
 
-def test_inspect(cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["inspect", str(cache / "tiny.safetensors")]) == DONE
-    said = capsys.readouterr().out
-    assert "kind: generator" in said
-    assert "synthesis/first/kernel float32 [3, 3, 16, 16]" in said
-    assert f"parameters: {sum(np.size(a) for _, a in cli.walk(tiny_params())):,}" in said
-
-
 @pytest.mark.usefixtures("cache")
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == DONE

@@ -6,6 +6,7 @@ None of them uses the exact largest singular value: the vectors that a file hold
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def from_stored_vectors(arrays: Arrays) -> dict[str, np.ndarray]:
         base = name.removesuffix("_orig")
         weight, u, v = (_taken(found, f"{base}_{part}") for part in ("orig", "u", "v"))
         matrix = _matrix(base, weight, u, v)
-        found[base] = weight / (u @ matrix @ v)
+        found[base] = _divided(weight, u @ matrix @ v)
     return found
 
 
@@ -35,7 +36,7 @@ def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
         base = f"{name.removesuffix('.u0')}.weight"
         u, weight = _taken(found, name).ravel(), _taken(found, base)
         matrix = _matrix(base, weight, u)
-        found[base] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+        found[base] = _divided(weight, np.linalg.norm(matrix @ unit(matrix.T @ u)))
     return found
 
 
@@ -52,6 +53,11 @@ def _matrix(
     if u.shape != (len(matrix),) or (v is not None and v.shape != matrix.shape[1:]):
         raise UnsafeFileError(f"{name}: vectors of another size than the matrix")
     return matrix
+
+
+def _divided(weight: np.ndarray, sigma: Any) -> np.ndarray:
+    """float32, what it is stored as: all weights are held at once."""
+    return (weight / sigma).astype(np.float32)
 
 
 def unit(x: np.ndarray) -> np.ndarray:

@@ -1,11 +1,9 @@
-"""`python -m tests.benchmarks engine` and `python -m tests.benchmarks table OUT...`."""
+"""`python -m tests.benchmarks NAME`: engine, table OUT..., ladder FOLDER or fullwidth."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-from tests.benchmarks import engine, ladder, tables
 
 
 def main() -> None:
@@ -19,12 +17,27 @@ def main() -> None:
     faces.add_argument("folder", type=Path)
     faces.add_argument("--limit", type=int, default=16)
     faces.add_argument("--size", type=int, default=256)
-    options = top.parse_args()
-    if options.name == "engine":
+    names.add_parser("fullwidth", help="memory and time of networks of published widths")
+    run(top.parse_args())
+
+
+def run(options: argparse.Namespace) -> None:
+    # Imported here: whatever this process holds counts as memory of those that it starts.
+    if options.name == "fullwidth":
+        from tests.benchmarks import fullwidth
+
+        fullwidth.report()
+    elif options.name == "engine":
+        from tests.benchmarks import engine
+
         engine.report(options.repeats)
     elif options.name == "ladder":
+        from tests.benchmarks import ladder
+
         ladder.report(options.folder, options.limit, options.size)
     else:
+        from tests.benchmarks import tables
+
         print(tables.table(options.outs))
 
 
