@@ -39,6 +39,22 @@ def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
     return found
 
 
+def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`w` or `Matrix`, `u` -> the same divided: half a step, outputs last (TensorFlow's SAGAN).
+
+    The whole step that it makes ends in the same norm.
+    """
+    found = dict(arrays)
+    for name in [name for name in arrays if name.endswith("/u")]:
+        base = name.removesuffix("u")
+        base += "w" if f"{base}w" in found else "Matrix"
+        u, weight = _taken(found, name).ravel(), _taken(found, base)
+        turned = np.moveaxis(weight, -1, 0)
+        matrix = _matrix(base, turned, u)
+        found[base] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+    return found
+
+
 def _taken(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     if name not in arrays:
         raise UnsafeFileError(f"the source has no {name:.80}")

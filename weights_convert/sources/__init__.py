@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from weights_convert import keras
+from weights_convert import keras, sagan
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
 from weights_convert.sources.base import Source
@@ -14,6 +14,7 @@ SOURCES = (
     *nvlabs_tensorflow.SOURCES,
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
+    Source("SAGAN, TensorFlow", sagan.find, sagan.convert),
 )
 
 
