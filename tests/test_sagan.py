@@ -221,7 +221,7 @@ def test_a_network_without_attention_is_one() -> None:
 # --- what is refused ------------------------------------------------------------------------------
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "a part more": ({"g_extra/w": np.ones(3)}, "1 weights .* used by no rule: g_extra/w"),
+    "a part more": ({"g_extra/beta": np.ones(3)}, "1 weights .* used by no rule: g_extra/beta"),
     "a vector of another length": ({"g_block2/snconv1/u": np.ones((1, 3))}, "another size"),
     "no vector": ({"g_bn/beta": None}, "has no g_bn/beta"),
     "no blocks": (dict.fromkeys([f"g_block{i}/snconv1/w" for i in range(6)]), "no g_block1"),
@@ -250,3 +250,23 @@ def test_two_generators_in_one_file_are_not_told_apart() -> None:
     tree = scoped(network(), "a/") | scoped(network(), "b/")
     with pytest.raises(UnsafeFileError, match="no known generator"):
         sources.convert(tree)
+
+
+STRANGE = (np.ones(()), np.ones(0), np.ones(1), np.ones((2, 2)), np.ones((3, 3, 1, 9)))
+
+
+def test_whatever_the_shapes_are_it_ends_in_the_one_error() -> None:
+    usual = scoped(network())
+    for name, array in usual.items():
+        for strange in STRANGE:
+            if name.endswith(("/u", "/sigma_ratio")) and strange.size == array.size:
+                continue  # as many numbers in a row say the same
+            with pytest.raises(UnsafeFileError):
+                sources.convert({**usual, name: strange})
+
+
+def test_every_variable_is_needed() -> None:
+    usual = scoped(network())
+    for name in usual:
+        with pytest.raises(UnsafeFileError):
+            sources.convert({n: array for n, array in usual.items() if n != name})

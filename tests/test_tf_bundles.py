@@ -205,6 +205,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "a value beyond the block": (blocked(b"\x00\x01\x7fw"), "a name of 0 and 1 bytes"),
     "a long name": (lambda: one(name=b"w" * 1025), "up to 1024"),
     "a name of no text": (lambda: one(name=b"\xff"), "allowed: UTF-8"),
+    "a name of a slice": (lambda: one(name=b"\0v\0\1\1"), "is a slice; allowed: arrays in one"),
     "a number without an end": (blocked(b"\xff" * 20), "does not end"),
     "a number cut off": (blocked(b"\x80"), "does not end"),
     "a number of 70 bits": (blocked(b"\xff" * 9 + b"\x7f"), "allowed: below 2"),

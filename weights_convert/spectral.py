@@ -42,16 +42,13 @@ def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
 def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
     """`w` or `Matrix`, `u` -> the same divided: half a step, outputs last (TensorFlow's SAGAN).
 
-    The whole step that it makes ends in the same norm.
+    The whole step that it makes ends in the same norm. Nothing is without a vector.
     """
     found = dict(arrays)
-    for name in [name for name in arrays if name.endswith("/u")]:
-        base = name.removesuffix("u")
-        base += "w" if f"{base}w" in found else "Matrix"
-        u, weight = _taken(found, name).ravel(), _taken(found, base)
-        turned = np.moveaxis(weight, -1, 0)
-        matrix = _matrix(base, turned, u)
-        found[base] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+    for name in [name for name in arrays if name.rpartition("/")[2] in ("w", "Matrix")]:
+        u, weight = _taken(found, f"{name.rpartition('/')[0]}/u").ravel(), found[name]
+        matrix = _matrix(name, np.moveaxis(weight, -1, 0), u)
+        found[name] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
     return found
 
 

@@ -204,6 +204,8 @@ class _Entry(NamedTuple):
 
     @classmethod
     def of(cls, key: bytes, value: bytes) -> _Entry:
+        if key.startswith(b"\0"):  # as names of slices are, and no others
+            raise _error(f"{key[1:80]!r} is a slice; allowed: arrays in one piece")
         try:
             name = key.decode()
         except UnicodeDecodeError as error:
