@@ -28,7 +28,7 @@ from tests.tfbundles import (
 )
 from weights_convert import UnsafeFileError, containers, tf_bundles
 from weights_convert.checksums import crc32c
-from weights_convert.pickles import Limits
+from weights_convert.pickles import USUAL, Limits
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("JAXINV_SHARED", ROOT.parent / "shared"))
@@ -49,9 +49,8 @@ def many() -> dict[str, np.ndarray]:
     return found
 
 
-def parse(index: bytes, data: bytes = NUMBERS.tobytes(), limits: Limits | None = None) -> dict:
-    given = {"limits": limits} if limits else {}
-    return containers.parse(index, beside={ONE_FILE: data}.__getitem__, **given).tree
+def parse(index: bytes, data: bytes = NUMBERS.tobytes(), limits: Limits = USUAL) -> dict:
+    return containers.parse(index, beside={ONE_FILE: data}.__getitem__, limits=limits).tree
 
 
 def one(value: bytes | None = None, name: bytes = b"w") -> bytes:
