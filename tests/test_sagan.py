@@ -246,6 +246,12 @@ def test_a_bundle_of_something_else_is_no_known_generator(tmp_path: Path) -> Non
         sources.convert(containers.read(path).tree)
 
 
+@pytest.mark.parametrize("tree", [{3: np.ones(2)}, {b"g_snh0/Matrix": np.ones(2)}, {}, [], None])
+def test_trees_of_other_kinds_are_no_known_generator(tree: Any) -> None:
+    with pytest.raises(UnsafeFileError, match="no known generator"):
+        sources.convert(tree)
+
+
 def test_two_generators_in_one_file_are_not_told_apart() -> None:
     tree = scoped(network(), "a/") | scoped(network(), "b/")
     with pytest.raises(UnsafeFileError, match="no known generator"):

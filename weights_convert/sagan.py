@@ -33,7 +33,8 @@ def find(tree: Any) -> Arrays | None:
     """
     if not isinstance(tree, Mapping):
         return None
-    arrays = _averages({n: a for n, a in tree.items() if isinstance(a, np.ndarray)})
+    named = {n: a for n, a in tree.items() if isinstance(n, str) and isinstance(a, np.ndarray)}
+    arrays = _averages(named)
     scopes = [name.removesuffix(_FIRST) for name in arrays if f"/{name}".endswith(f"/{_FIRST}")]
     if len(scopes) != 1:
         return None
