@@ -15,7 +15,7 @@ import pytest
 from tests import fuzz
 from tests.kerasfiles import keras_file
 from weights_convert import UnsafeFileError, containers
-from weights_convert.pickles import Limits
+from weights_convert.pickles import USUAL, Limits
 
 TYPES = ("f2", "f4", "f8", "i1", "i4", "i8", "u1", "u4", "u8")
 
@@ -27,8 +27,8 @@ def written(fill: Callable[[h5py.File], object], **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def read(data: bytes, limits: Limits | None = None) -> Any:
-    return containers.parse(data, **({"limits": limits} if limits else {})).tree
+def read(data: bytes, limits: Limits = USUAL) -> Any:
+    return containers.parse(data, limits=limits).tree
 
 
 def many(file: h5py.File) -> None:

@@ -318,5 +318,7 @@ def test_attention_mixes_values_by_the_match_of_queries_and_keys() -> None:
         return flat @ np.asarray(params[name]["kernel"]) + np.asarray(params[name]["bias"])
 
     scores = np.exp(linear("query") @ linear("key").T)
-    mixed = scores / scores.sum(1, keepdims=True) @ linear("value")
-    close(module.apply({"params": params}, jnp.asarray(x)), x + 0.5 * mixed.reshape(x.shape))
+    weights = scores / scores.sum(1, keepdims=True)
+    found: Any = module.apply({"params": params}, jnp.asarray(x))
+    close(found[0], x + 0.5 * (weights @ linear("value")).reshape(x.shape))
+    close(found[1], weights)

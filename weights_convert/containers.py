@@ -1,16 +1,19 @@
 """Any checkpoint file -> a plain tree of dicts, lists, numbers, strings and arrays.
 
-The kind of a file is read from its first bytes, never from its name. Nothing in it is executed.
+The kind of a file is read from its first bytes (of TensorFlow's indices, from the last), never from
+its name. Nothing in it is executed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxinv import checkpoints
-from weights_convert import folders, keras_files, nvlabs, torch_files
+from weights_convert import folders, keras_files, nvlabs, tf_bundles, torch_files
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pickles import USUAL, Limits
 
@@ -25,10 +28,11 @@ class Contents(NamedTuple):
 
 
 def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
-    """The contents of a checkpoint file, or of a folder that is one.
+    """The contents of a checkpoint: a file, TensorFlow's NAME.index, or a folder.
 
     Raises `UnsafeFileError` for a file of unknown kind, and for one that is malformed, hostile or
     larger than `limits`; `OSError` if there is none. The tree takes at most twice the file's size.
+    Nothing but the file is opened; of a bundle the NAME.data-*-of-* beside it, too.
     """
     path = Path(path)
     if path.is_dir():
@@ -39,11 +43,20 @@ def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
         head = handle.read(16)
     if _is_safetensors(head, size):
         return Contents("safetensors", _safetensors(path))
-    return parse(path.read_bytes(), limits=limits)
+    return parse(path.read_bytes(), limits=limits, beside=partial(_beside, path, limits))
 
 
-def parse(data: bytes, *, limits: Limits = USUAL) -> Contents:
-    """The same of the bytes of a torch, pickle or Keras file."""
+def _alone(end: str) -> bytes:
+    raise UnsafeFileError(f"the index of a TensorFlow bundle without its file {end}")
+
+
+def parse(
+    data: bytes, *, limits: Limits = USUAL, beside: Callable[[str], bytes] = _alone
+) -> Contents:
+    """The same of the bytes of a torch, pickle or Keras file, or of the index of a bundle.
+
+    `beside` gives the bytes of a bundle's data file from the end of its name.
+    """
     head = data[:16]
     limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * len(data) + SLACK))
     if head.startswith(b"PK\x03\x04"):
@@ -54,10 +67,24 @@ def parse(data: bytes, *, limits: Limits = USUAL) -> Contents:
         return Contents("pickle", nvlabs.read(data, limits=limits))
     if head.startswith(keras_files.SIGNATURE):
         return Contents("HDF5", keras_files.read(data, limits=limits))
+    if data.endswith(tf_bundles.MAGIC):
+        return Contents("TensorFlow bundle", tf_bundles.read(data, beside, limits=limits))
     raise UnsafeFileError(
         f"unknown kind of file, starting with {head[:8].hex(' ') or 'nothing'}; "
-        "allowed: torch (zip or legacy), pickle, HDF5, safetensors"
+        "allowed: torch (zip or legacy), pickle, HDF5, safetensors, TensorFlow (.index)"
     )
+
+
+def _beside(path: Path, limits: Limits, end: str) -> bytes:
+    """The file beside NAME.index that is called NAME and `end`."""
+    if path.suffix != ".index":
+        raise UnsafeFileError(f"{path.name}: the index of a bundle; allowed: a name NAME.index")
+    other = path.with_name(path.stem + end)
+    if not other.is_file():
+        raise UnsafeFileError(f"{path.name} needs the file {other.name} beside it")
+    if (size := other.stat().st_size) > limits.file_bytes:
+        raise UnsafeFileError(f"{other.name} of {size} bytes; allowed: {limits.file_bytes}")
+    return other.read_bytes()
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

@@ -40,6 +40,19 @@ def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
     return found
 
 
+def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`w` or `Matrix`, `u` -> the same divided: half a step, outputs last (TensorFlow's SAGAN).
+
+    The whole step that it makes ends in the same norm. Nothing is without a vector.
+    """
+    found = dict(arrays)
+    for name in [name for name in arrays if name.rpartition("/")[2] in ("w", "Matrix")]:
+        u, weight = _taken(found, f"{name.rpartition('/')[0]}/u").ravel(), found[name]
+        matrix = _matrix(name, np.moveaxis(weight, -1, 0), u)
+        found[name] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+    return found
+
+
 def _taken(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:
     if name not in arrays:
         raise UnsafeFileError(f"the source has no {name:.80}")

@@ -1,4 +1,4 @@
-"""BigGAN, BigGAN-deep (Brock et al. 2019, arXiv:1809.11096) and SAGAN (Zhang et al. 2019).
+"""BigGAN, BigGAN-deep (Brock et al. 2019, arXiv:1809.11096), SAGAN (Zhang et al. 2019), YLG (2020).
 
 Residual blocks whose normalisations are conditioned on a class vector, and on z. Spectral norms are
 folded into the weights; the statistics of the normalisations are parameters, because truncation
@@ -7,6 +7,7 @@ chooses among several (see `sampling.truncated`).
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flax.linen as nn
@@ -18,6 +19,7 @@ from jaxinv.generators import base
 from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import Linear
+from jaxinv.nn.local_attention import LocalAttention
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
 
@@ -42,7 +44,8 @@ class Plan(NamedTuple):
     `attention`: the blocks after which it stands. `condition` of the normalisations, e being the
     class vector: "class" (e; z goes into the first layer), "joint" (e and z; both go into the first
     layer as well) or "split" (e and the block's own share of z; the first share goes into the first
-    layer). `epsilons` of the normalisations in blocks and of the last one.
+    layer). `epsilons` of the normalisations in blocks and of the last one. `local`: attention is
+    sparse and in eight heads (YLG).
     """
 
     blocks: tuple[Block, ...]
@@ -50,6 +53,7 @@ class Plan(NamedTuple):
     deep: bool
     condition: str
     epsilons: tuple[float, float]
+    local: bool = False
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -152,7 +156,8 @@ class Residual(nn.Module):
         for index, block in enumerate(plan.blocks):
             parts[f"block{index}"] = kind(block, plan.epsilons[0], name=f"block{index}")
         for index in plan.attention:
-            parts[f"attention{index}"] = SelfAttention(pooled=True, name=f"attention{index}")
+            look = LocalAttention if plan.local else partial(SelfAttention, pooled=True)
+            parts[f"attention{index}"] = look(name=f"attention{index}")
         self.parts = parts
         self.norm = Norm(plan.epsilons[1])
         self.image = Conv(3)
@@ -162,7 +167,10 @@ class Residual(nn.Module):
         return label @ self.classes if self.table else label
 
     def step(self, index: int, state: State, code: tuple[Array, Array], noise: None) -> State:
-        """One part: {"x": [h, w, channels]}, and "attention" [pixels, keys] after an attention."""
+        """One part: {"x": [h, w, channels]}, and "attention" [pixels, keys] after an attention.
+
+        YLG's has one more axis before those, of its eight heads.
+        """
         del noise
         name = self.steps[index]
         kind = name.rstrip("0123456789")
@@ -184,7 +192,8 @@ class Residual(nn.Module):
 def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts blocks, attention, deep, condition, epsilons.
 
-    The fact "table" says whether class vectors are learnt; otherwise a class is its own vector.
+    The fact "table" says whether class vectors are learnt; otherwise a class is its own vector. The
+    fact "local" may be left out.
     """
     facts = dict(spec.facts)
     plan = Plan(
@@ -193,6 +202,7 @@ def build(spec: GeneratorSpec) -> base.Generator:
         facts["deep"],
         facts["condition"],
         facts["epsilons"],
+        facts.get("local", False),
     )
     network = Residual(plan, (spec.labels, spec.embedding) if facts["table"] else ())
     code = jnp.ones(spec.z_dim), jnp.ones(spec.embedding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jaxinv import zoo
-from weights_convert import chains, dcgan, keras
+from weights_convert import chains, dcgan, keras, sagan
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
 from weights_convert.sources.base import Facts, Judged, Source
@@ -27,6 +27,7 @@ SOURCES = (
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
     Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),
+    Source("SAGAN, TensorFlow", sagan.find, sagan.convert),
 )
 
 
