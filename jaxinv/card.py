@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.checkpoints import content_sha256
+from jaxinv.checkpoints import content_sha256, read_spec
 from jaxinv.generators.discriminator import DISCRIMINATOR
-from jaxinv.loading import build, read_spec
+from jaxinv.loading import build
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 import safetensors
 
+from jaxinv.specs import GeneratorSpec
+
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
 
@@ -233,3 +235,44 @@ def _one_error(path: str | Path) -> Iterator[None]:
         OverflowError,
     ) as error:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
+
+
+def weights_file(name: str) -> Path:
+    """Path of a converted checkpoint: `name` itself if it is a file, otherwise in the cache folder.
+
+    Raises `ValueError` saying what to pull when there is none.
+    """
+    path = Path(name)
+    if path.suffix == ".safetensors" or path.is_file():
+        if path.is_file():
+            return path
+        raise ValueError(f"no such weights file: {name}")
+    path = cache_dir() / f"{name}.safetensors"
+    if not path.is_file():
+        held = sorted(p.stem for p in cache_dir().glob("*.safetensors"))
+        raise ValueError(
+            f"weights {name!r} are not in {cache_dir()} "
+            f"(there: {', '.join(held) or 'none'}); "
+            f"`jaxinv zoo` lists what `jaxinv pull NAME` can fetch"
+        )
+    return path
+
+
+def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
+    """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
+    if metadata.get("kind") != "generator" or "spec" not in metadata:
+        raise ValueError(
+            f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; "
+            f"allowed: 'generator'"
+        )
+    stored: dict[str, Any] = json.loads(metadata["spec"])
+    facts = {name: _frozen(value) for name, value in stored.items()}
+    try:
+        return GeneratorSpec(**facts)
+    except TypeError as error:
+        raise ValueError(f"not the facts of a generator: {error}") from error
+
+
+def _frozen(value: Any) -> Any:
+    """JSON's lists as tuples."""
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value

@@ -73,8 +73,7 @@ def ready_generator(name: str) -> GeneratorSpec:
 
     Raises `ValueError` for a name that is neither a file nor in the zoo.
     """
-    from jaxinv.checkpoints import cache_dir, read_metadata
-    from jaxinv.loading import read_spec, weights_file
+    from jaxinv.checkpoints import cache_dir, read_metadata, read_spec, weights_file
     from jaxinv.zoo import ZOO
 
     known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]

@@ -6,7 +6,6 @@ Nothing is downloaded here: see `jaxinv pull`.
 from __future__ import annotations
 
 import hashlib
-import json
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import checkpoints
+from jaxinv.checkpoints import read_spec, weights_file
 from jaxinv.checks import check_choice
 from jaxinv.generators import (
     biggan,
@@ -71,27 +71,6 @@ def build(spec: GeneratorSpec) -> Generator:
     return gen._replace(discriminator=DISCRIMINATORS[plan[0]](spec))
 
 
-def weights_file(name: str) -> Path:
-    """Path of a converted checkpoint: `name` itself if it is a file, otherwise in the cache folder.
-
-    Raises `ValueError` saying what to pull when there is none.
-    """
-    path = Path(name)
-    if path.suffix == ".safetensors" or path.is_file():
-        if path.is_file():
-            return path
-        raise ValueError(f"no such weights file: {name}")
-    path = checkpoints.cache_dir() / f"{name}.safetensors"
-    if not path.is_file():
-        held = sorted(p.stem for p in checkpoints.cache_dir().glob("*.safetensors"))
-        raise ValueError(
-            f"weights {name!r} are not in {checkpoints.cache_dir()} "
-            f"(there: {', '.join(held) or 'none'}); "
-            f"`jaxinv zoo` lists what `jaxinv pull NAME` can fetch"
-        )
-    return path
-
-
 def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
     """Parameters and metadata of a converted checkpoint.
 
@@ -105,26 +84,6 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
             f"pull it again"
         )
     return jax.tree.map(jnp.asarray, params), metadata
-
-
-def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
-    """The `GeneratorSpec` stored in a checkpoint's metadata; `ValueError` if it holds none."""
-    if metadata.get("kind") != "generator" or "spec" not in metadata:
-        raise ValueError(
-            f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; "
-            f"allowed: 'generator'"
-        )
-    stored: dict[str, Any] = json.loads(metadata["spec"])
-    facts = {name: _frozen(value) for name, value in stored.items()}
-    try:
-        return GeneratorSpec(**facts)
-    except TypeError as error:
-        raise ValueError(f"not the facts of a generator: {error}") from error
-
-
-def _frozen(value: Any) -> Any:
-    """JSON's lists as tuples."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def use_compilation_cache() -> None:

@@ -20,10 +20,11 @@ import numpy as np
 from jaxinv import __version__, checkpoints, images
 from jaxinv.align import check_mode
 from jaxinv.axes import with_axes
+from jaxinv.checkpoints import weights_file
 from jaxinv.doctor import version
 from jaxinv.folders import find_images
 from jaxinv.inversion import Inversion, default_batch, invert, with_steps
-from jaxinv.loading import load_features, load_generator, weights_file
+from jaxinv.loading import load_features, load_generator
 from jaxinv.outcome import (
     DIFFERENCE_GAIN,
     Outcome,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
 from collections.abc import Callable
@@ -184,3 +185,14 @@ def test_medians_are_caught() -> None:
 )
 def test_marked_commands(readme: str, found: list[str]) -> None:
     assert rules.marked_commands(readme) == found
+
+
+def test_converters_start_without_jax() -> None:
+    """Reading a file needs no more than numpy and safetensors, until a format needs it."""
+    code = "import sys, weights_convert; print({m.partition('.')[0] for m in sys.modules})"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    loaded = {name for name in ast.literal_eval(done.stdout) if not name.startswith("_")}
+    foreign = loaded - set(sys.stdlib_module_names) - {"cython_runtime"}
+    assert foreign == {"jaxinv", "numpy", "safetensors", "weights_convert"}

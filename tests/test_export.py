@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from jaxinv import checkpoints, loading
+from jaxinv.checkpoints import read_spec
 from jaxinv.cli import DONE, USAGE, main, walk
-from jaxinv.loading import build, load_generator, read_spec
+from jaxinv.loading import build, load_generator
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
 from tests.tiny import CHAIN, STYLE

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxinv import checkpoints
-from jaxinv.loading import read_spec
+from jaxinv.checkpoints import read_spec
 from tests.test_export import ALLOWED, BOTH, arrays_of, compare, error
 from tests.test_parity import CHECKPOINTS, FIXTURES
 from weights_convert import convert, export

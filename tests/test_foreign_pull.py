@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from jaxinv import checkpoints, cli, loading, zoo
-from jaxinv.loading import load_generator, read_spec
+from jaxinv.checkpoints import read_spec
+from jaxinv.loading import load_generator
 from jaxinv.rendering import render
 from tests import torchlike as torch
 from tests.keraslike import scattered

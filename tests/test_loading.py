@@ -14,17 +14,16 @@ import numpy as np
 import pytest
 
 from jaxinv import checkpoints, loading
+from jaxinv.checkpoints import read_spec, weights_file
 from jaxinv.doctor import TINY
 from jaxinv.loading import (
     build,
     cached_statistics,
     load_features,
     load_generator,
-    read_spec,
     read_weights,
     use_compilation_cache,
     w_statistics,
-    weights_file,
 )
 from jaxinv.nn.conv import FROZEN, backward_kernel
 from jaxinv.rendering import render

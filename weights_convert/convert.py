@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from jaxinv import checkpoints
+from jaxinv.checkpoints import read_spec
 from jaxinv.checks import check_above
-from jaxinv.loading import read_spec
 from weights_convert import containers, own, sources
 from weights_convert.errors import UnsafeFileError
 from weights_convert.pull import SCHEMA

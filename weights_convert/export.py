@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxinv import checkpoints
+from jaxinv.checkpoints import read_spec, weights_file
 from jaxinv.checks import check_choice
-from jaxinv.loading import build, cached_statistics, read_spec, read_weights, weights_file
 from jaxinv.specs import GeneratorSpec
 from weights_convert import stylegan2, stylegan3, torch_writer
 
@@ -43,6 +43,8 @@ def export(generator: str | Path, target: str, *, out: str | Path | None = None)
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .pt or .pth")
     spec = read_spec(checkpoints.read_metadata(source))
     _check(spec, target)
+    from jaxinv.loading import read_weights
+
     tree = TARGETS[target].tree(_with_average(read_weights(source)[0], spec), spec)
     return checkpoints.atomic_write(path, lambda handle: torch_writer.write(tree, handle))
 
@@ -60,6 +62,8 @@ def _with_average(params: Params, spec: GeneratorSpec) -> Params:
     """`params` with the mean of W, measured if the checkpoint had none."""
     mapping = params["mapping"]
     if "average" not in mapping:
+        from jaxinv.loading import build, cached_statistics
+
         mean = cached_statistics(build(spec), dict(params))["mean"]
         mapping = {**mapping, "average": mean}
     return {**params, "mapping": mapping}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxinv import checkpoints
-from jaxinv.loading import weights_file
+from jaxinv.checkpoints import weights_file
 from weights_convert.errors import UnsafeFileError
 
 
