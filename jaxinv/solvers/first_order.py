@@ -67,7 +67,7 @@ class State(NamedTuple):
     u: Tree
     inner: Any
     slow: Tree = None
-    tick: Any = 0
+    tick: Any = None
 
 
 class Moves(NamedTuple):
