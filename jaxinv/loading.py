@@ -61,8 +61,18 @@ SEED = 0
 
 @lru_cache
 def build(spec: GeneratorSpec) -> Generator:
-    """The generator of `spec`; equal specs give one object, so that programs are shared."""
+    """The generator of `spec`; equal specs give one object, so that programs are shared.
+
+    Raises `ValueError` for facts that fit no architecture.
+    """
     check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
+    try:
+        return _built(spec)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"the facts of {spec.name!r} fit no generator ({error!r:.120})") from error
+
+
+def _built(spec: GeneratorSpec) -> Generator:
     gen = ARCHITECTURES[spec.architecture](spec)
     plan = dict(spec.facts).get("discriminator")
     if plan is None:

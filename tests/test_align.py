@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -12,10 +11,11 @@ import pytest
 from PIL import Image
 
 from jaxinv import align, images, pixels
+from tests.weights import SHARED
 
 ROOT = Path(__file__).resolve().parents[1]
 ASTRONAUT = ROOT / "notebooks" / "photos" / "astronaut.png"
-FACES = Path(os.environ.get("JAXINV_SHARED", ROOT.parent / "shared")) / "data" / "faces"
+FACES = SHARED / "data" / "faces"
 
 
 def framed_landmarks(side: float = 200.0, centre: tuple[float, float] = (300, 250)) -> np.ndarray:

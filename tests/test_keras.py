@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -40,11 +39,10 @@ from tests.keraslike import (
     up,
     weights,
 )
+from tests.weights import SHARED
 from weights_convert import UnsafeFileError, containers, convert, keras, sources
 from weights_convert.keras_config import Config
 
-ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("JAXINV_SHARED", ROOT.parent / "shared"))
 ANIME = SHARED / "data" / "weights" / "animeface64_dcgan_generator.h5"
 # Every kind of layer, strides above and below, even and odd kernels, normalisation before and
 # behind activations, of vectors and of images, with and without its parts.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,9 @@ from jaxinv.loading import (
 from jaxinv.nn.conv import FROZEN, backward_kernel
 from jaxinv.rendering import render
 from jaxinv.spaces import STATISTICS
+from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
-from tests.tiny import linear, mobile
+from tests.tiny import CHAIN, linear, mobile
 
 
 @pytest.fixture
@@ -206,3 +207,11 @@ def test_compiled_programs_go_where_the_user_said(
         for name, value in before.items():
             config.update(name, value)
         config.update("jax_persistent_cache_min_compile_time_secs", wait)
+
+
+def test_facts_that_fit_no_architecture_are_one_error() -> None:
+    with pytest.raises(ValueError, match="facts of 'odd' fit no generator"):
+        loading.build(GeneratorSpec("odd", "dcgan", 16, 4))
+    more = (*CHAIN.facts, ("discriminator", ("chain",)))
+    with pytest.raises(ValueError, match="facts of 'odd' fit no generator"):
+        loading.build(replace(CHAIN, name="odd", facts=more))

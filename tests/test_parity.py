@@ -23,9 +23,9 @@ from jaxinv.sampling import at_truncation, truncate
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents, Params
 from tests.original_features import ours, places, theirs
+from tests.weights import SHARED
 
-ROOT = Path(__file__).parents[1]
-FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", ROOT.parent / "shared" / "fixtures"))
+FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", SHARED / "fixtures"))
 # Relative to the largest value, absolute, and relative to the largest value or to 1, the size of
 # the terms whose sum a score is.
 IMAGES, CODES, SCORES = "images", "codes", "scores"

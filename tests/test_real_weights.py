@@ -1,11 +1,10 @@
 """Small generators that other people trained, converted from their files.
 
-The folder is JAXINV_DATA (default ../shared/data); without it the tests skip.
+They lie in data/weights of the folder JAXINV_SHARED (default ../shared), or the tests skip.
 """
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -19,13 +18,14 @@ from jaxinv.pixels import to_uint8
 from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
 from tests.tiny import Pair
+from tests.weights import SHARED
 from weights_convert import UnsafeFileError, convert
 
-ROOT = Path(__file__).parents[1]
-WEIGHTS = Path(os.environ.get("JAXINV_DATA", ROOT.parent / "shared" / "data")) / "weights"
+WEIGHTS = SHARED / "data" / "weights"
 FACES, DIGITS = "celeba32_dcgan_{}.pt", "mnist28_wgangp_{}.pth"
 
-pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="no folder of real weights")
+ABSENT = "needs shared/data/weights (set JAXINV_SHARED)"
+pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=ABSENT)
 
 
 @pytest.fixture(autouse=True)

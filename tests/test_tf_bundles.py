@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,12 +25,11 @@ from tests.tfbundles import (
     whole,
     write,
 )
+from tests.weights import SHARED
 from weights_convert import UnsafeFileError, containers, tf_bundles
 from weights_convert.checksums import crc32c
 from weights_convert.pickles import USUAL, Limits
 
-ROOT = Path(__file__).parents[1]
-SHARED = Path(os.environ.get("JAXINV_SHARED", ROOT.parent / "shared"))
 ANIME = SHARED / "data" / "weights" / "animeface64_dcgan_discriminator.tfckpt.index"
 NUMBERS = np.arange(6, dtype=np.float32).reshape(2, 3)
 

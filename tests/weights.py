@@ -16,6 +16,9 @@ from jaxinv.checkpoints import atomic_write
 from weights_convert import fetch, pull
 from weights_convert.archives import read_members
 
+ROOT = Path(__file__).parents[1]
+# Real weights, pictures and fixtures that do not belong to the repository.
+SHARED = Path(os.environ.get("JAXINV_SHARED", ROOT.parent / "shared"))
 MUST = os.environ.get("CI") == "true"
 
 

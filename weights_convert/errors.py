@@ -20,7 +20,7 @@ def one_error(source: str) -> Iterator[None]:
         yield
     except UnsafeFileError:
         raise
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UnsafeFileError(
             f"{source}: an array is missing or of another shape ({error!s:.80})"
         ) from error
