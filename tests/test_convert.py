@@ -232,3 +232,18 @@ def halved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
         for a in range(side)
     ]
     return np.asarray(cells).transpose(2, 0, 1)
+
+
+def test_extra_layers_of_a_wasserstein_gan_keep_the_resolution() -> None:
+    arrays = {"main.initial:5-4:convt.weight": draw(5, 4, 4, 4)}
+    arrays["main.extra-layers-0:4:conv.weight"] = draw(4, 4, 3, 3)
+    for name in ("initial", "extra-layers-0"):
+        for part in ("weight", "bias", "running_mean"):
+            arrays[f"main.{name}:4:batchnorm.{part}"] = draw(4)
+        arrays[f"main.{name}:4:batchnorm.running_var"] = 1 + draw(4) ** 2
+    arrays["main.final:4-3:convt.weight"] = draw(4, 3, 4, 4)
+    found = sources.convert(arrays)
+    assert found.source == "DCGAN, WassersteinGAN"
+    assert found.facts["resolution"] == 8
+    kinds = [layer[0] for layer in dict(found.facts["facts"])["layers"]]
+    assert kinds == ["up", "conv", "up"]

@@ -283,12 +283,16 @@ def test_converted_checkpoints_draw_what_the_original_code_drew(
     monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
     worst, count, done = 0.0, 0, 0
     for folder in fixtures():
-        (checkpoint,) = (path for path in folder.iterdir() if path.suffix in CHECKPOINTS)
+        held = [path for path in folder.iterdir() if path.suffix in CHECKPOINTS]
+        assert len(held) == 1, f"{folder.name} is no fixture: one checkpoint, found {held}"
+        checkpoint = held[0]
         words = ["convert", str(checkpoint), "--name", folder.name, *options(folder)]
         assert main(words) == 0, capsys.readouterr().err
         drawn = Drawn(*load_generator(folder.name))
         wanted = dict(np.load(folder / "io.npz"))
-        for name, mine, reference, kind in comparisons(drawn, wanted):
+        compared = comparisons(drawn, wanted)
+        assert compared, f"{folder.name} has no output that is known"
+        for name, mine, reference, kind in compared:
             assert mine.shape == reference.shape, (folder.name, name)
             largest = float(np.abs(reference).max())
             scale = {CODES: 1.0, SCORES: max(largest, 1.0)}.get(kind, largest)

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable
 
 from weights_convert.chains import Arrays, Plan, Step
-from weights_convert.errors import UnsafeFileError
 
 
 def pytorch_examples(arrays: Arrays) -> Plan | None:
@@ -49,7 +48,10 @@ def gan_zoo(arrays: Arrays) -> Plan | None:
 
 
 def wasserstein(arrays: Arrays) -> Plan | None:
-    """`main.initial:100-512:convt`, `main.pyramid:...`, `main.final:...`: WassersteinGAN."""
+    """`main.initial:100-512:convt`, `main.pyramid:...`, `main.final:...`: WassersteinGAN.
+
+    Between the pyramid and the end there may be `main.extra-layers-0:64:conv` and so on.
+    """
     convs = [
         n.removesuffix(".weight")
         for n in arrays
@@ -64,12 +66,12 @@ def wasserstein(arrays: Arrays) -> Plan | None:
     steps: list[Step] = []
     for name in convs:
         stage, sizes, kind = name.split(":")
-        if kind != "convt":
-            raise UnsafeFileError(f"{name}: extra convolutions are not built; allowed: convt")
-        out = sizes.split("-")[1]
+        out = sizes.rpartition("-")[2]
         norm = None if stage == "main.final" else f"{stage}:{out}:batchnorm"
-        geometry = (1, 0) if stage == "main.initial" else (2, 1)
-        steps.append(Step(name, norm, "relu" if norm else "tanh", *geometry))
+        # Extra layers, if any, keep the resolution.
+        geometry = (1, 0) if stage == "main.initial" else (2, 1) if kind == "convt" else (1, 1)
+        way = "up" if kind == "convt" else "conv"
+        steps.append(Step(name, norm, "relu" if norm else "tanh", *geometry, kind=way))
     return Plan(tuple(steps))
 
 
