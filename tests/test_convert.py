@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
 from jaxinv.specs import GeneratorSpec
 from tests import torchlike as torch
-from weights_convert import UnsafeFileError, chains, convert, sources
+from tests.weights import SHARED
+from weights_convert import UnsafeFileError, chains, containers, convert, sources
 from weights_convert.dcgan import face_discriminator
 
 DRAWS = np.random.default_rng(0)
@@ -247,3 +250,25 @@ def test_extra_layers_of_a_wasserstein_gan_keep_the_resolution() -> None:
     assert found.facts["resolution"] == 8
     kinds = [layer[0] for layer in dict(found.facts["facts"])["layers"]]
     assert kinds == ["up", "conv", "up"]
+
+
+@pytest.mark.parametrize("kind", ["mybn", "standing", "synchronised"])
+def test_all_normalisations_of_ajbrocks_biggan_are_one(kind: str) -> None:
+    file = SHARED / "fixtures" / "biggan-ajbrock" / "G_ema.pth"
+    if not file.is_file():
+        pytest.skip("needs shared/fixtures (set JAXINV_SHARED)")
+    plain = containers.read(file).tree
+    other: dict[str, np.ndarray] = {}
+    for name, array in plain.items():
+        base, _, leaf = name.rpartition(".")
+        if not leaf.startswith("stored"):
+            other[name] = array
+        elif kind == "synchronised":
+            other[f"{base}.bn.{leaf.replace('stored', 'running')}"] = array
+            other[f"{base}.bn.num_batches_tracked"] = np.asarray(7)
+        else:
+            count = 3.0 if kind == "standing" else 0.0
+            other[f"{base}.bn.{leaf}"] = array * (count or 1)
+            other[f"{base}.bn.accumulation_counter"] = np.full(1, count, np.float32)
+    ours, theirs = (sources.convert(tree).params for tree in (other, plain))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), ours, theirs)

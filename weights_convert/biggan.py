@@ -124,17 +124,21 @@ def convert_huggingface(arrays: Arrays, config: Mapping[str, Any]) -> Converted:
 
 
 def _plain_statistics(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The statistics of ajbrock's other normalisation under the names of the plain one.
+    """The statistics of ajbrock's other normalisations under the names of the plain one.
 
-    Standing statistics are sums over `accumulation_counter` batches.
+    Its own one ("mybn") may hold standing statistics, sums over `accumulation_counter` batches; the
+    synchronised one calls them `running_mean` and `running_var`.
     """
     found: dict[str, np.ndarray] = {}
     for name, array in arrays.items():
         base, _, leaf = name.rpartition(".")
-        if leaf in ("stored_mean", "stored_var") and base.endswith(".bn"):
+        if leaf in ("accumulation_counter", "num_batches_tracked"):
+            continue
+        if base.endswith(".bn"):
             count = float(arrays.get(f"{base}.accumulation_counter", np.zeros(1)).ravel()[0])
+            leaf = leaf.replace("running", "stored")
             found[f"{base.removesuffix('.bn')}.{leaf}"] = array / count if count else array
-        elif leaf != "accumulation_counter":
+        else:
             found[name] = array
     return found
 
