@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxinv import __version__
-from jaxinv.options import add_foreign, positive
+from jaxinv.options import add_foreign, add_invert, add_study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -257,6 +257,23 @@ def verb_sample(options: argparse.Namespace) -> int:
     return DONE
 
 
+def verb_study(options: argparse.Namespace) -> int:
+    """Compare methods on the same images from the same seeds."""
+    from jaxinv.experiments import Plan, prepare, run
+    from jaxinv.progress import announce
+
+    fields: dict[str, Any] = vars(options) | {"methods": tuple(options.methods)}
+    plan = Plan(**{name: fields[name] for name in Plan.__dataclass_fields__})
+    presets = prepare(plan)
+    spec = ready_generator(plan.generator)
+    aligned = plan.images and plan.align == "auto" and spec.alignment != "none"
+    ensure(*(["lpips"] if any(preset.nets for preset in presets) else []))
+    ensure(*(["landmarks"] if aligned and find_spec("dlib") else []))
+    say(run(plan, presets, announce))
+    say(f"tables and plots: {Path(plan.out)}")
+    return DONE
+
+
 def verb_doctor(options: argparse.Namespace) -> int:
     """Check the installation with a tiny inversion."""
     del options
@@ -287,64 +304,10 @@ def parser() -> Parser:
     inspect.add_argument("--arrays", action="store_true", help="list every array too")
     verbs.add_parser("doctor", help="check the installation")
     add_foreign(verbs)
+    add_study(verbs)
     for verb in verbs.choices.values():
         verb.set_defaults(own=verb)
     return top
-
-
-def add_invert(verbs: argparse._SubParsersAction) -> None:
-    """The main verb."""
-    verb = verbs.add_parser("invert", help="find the latents of photographs")
-    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
-    verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
-    verb.add_argument(
-        "-g",
-        "--generator",
-        default="ffhq",
-        metavar="NAME",
-        help="zoo name or weights file (default: ffhq)",
-    )
-    verb.add_argument(
-        "-p",
-        "--preset",
-        metavar="NAME",
-        help="method, see `jaxinv presets` (default: default, or z where there is no W)",
-    )
-    verb.add_argument(
-        "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
-    )
-    verb.add_argument(
-        "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
-    )
-    verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
-    verb.add_argument("--seed", type=int, default=0, metavar="S")
-    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
-    verb.add_argument(
-        "--size",
-        type=positive,
-        metavar="PX",
-        help="side at which images are compared (default: their own, at most the generator's)",
-    )
-    verb.add_argument(
-        "--align",
-        default="auto",
-        metavar="auto|none|LANDMARKS.json",
-        help="cut faces as the generator's training images were cut",
-    )
-    verb.add_argument(
-        "--fit",
-        choices=("crop", "pad", "stretch", "refuse"),
-        default="crop",
-        help="what to do with images that are not square",
-    )
-    verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
-    verb.add_argument(
-        "--export",
-        action="append",
-        default=[],
-        choices=("npz",),
-        help="also write latents in this layout",
-    )
 
 
 VERBS = {
@@ -356,6 +319,7 @@ VERBS = {
     "inspect": verb_inspect,
     "convert": verb_convert,
     "sample": verb_sample,
+    "study": verb_study,
     "doctor": verb_doctor,
 }
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -20,7 +20,8 @@ from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_preset, check_weights
 from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
-from jaxinv.stages import DIVERGED, Best, Lane, Problem, Weights, sight, solve
+from jaxinv.specs import labels as labels_of
+from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,13 +41,23 @@ class Progress:
     losses: np.ndarray
 
 
+class Restarts(NamedTuple):
+    """What all R restarts of B images reached: latents lead with [B, R], the others are [B, R]."""
+
+    latents: Latents
+    loss: np.ndarray
+    evaluations: np.ndarray
+    diverged: np.ndarray
+
+
 @dataclass(frozen=True)
 class Inversion:
     """What `invert` found for B images and R restarts.
 
     latents: the best restart's, with a leading axis B; losses [B, R, T] of every evaluation (NaN
     after a lane ended); best [B] index of the best restart; loss [B] its loss; status [B] "ok" or
-    "diverged"; evaluations [B] of the best restart.
+    "diverged"; evaluations [B] of the best restart. Where they were asked for: terms [B, R, T] by
+    label, the values of single terms at every evaluation, and `every` restart's end.
     """
 
     latents: Latents
@@ -56,6 +67,8 @@ class Inversion:
     status: tuple[str, ...]
     evaluations: np.ndarray
     preset: Preset
+    terms: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    every: Restarts | None = None
 
 
 def image_key(image: np.ndarray, seed: int) -> Array:
@@ -126,6 +139,14 @@ def check_labels(gen: Generator, labels: Sequence[int] | None, count: int) -> Ar
     return jnp.stack([row for row in rows if row is not None])
 
 
+def check_watch(preset: Preset, watch: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless every stage has the terms of those labels."""
+    for number, stage in enumerate(preset.stages, start=1):
+        for name in watch:
+            what = f"term to watch in preset {preset.name!r}, stage {number}:"
+            check_choice(what, name, labels_of(stage.terms))
+
+
 def _of_classes(classes: Array | None, rows: np.ndarray, restarts: int) -> Latents:
     return {} if classes is None else {"label": jnp.repeat(classes[rows], restarts, axis=0)}
 
@@ -144,6 +165,8 @@ def invert(
     steps: int | None = None,
     batch: int | None = None,
     width: int | None = None,
+    watch: tuple[str, ...] = (),
+    every: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
@@ -154,6 +177,7 @@ def invert(
     loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
     (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
     the step) is frozen at its best point and reported as "diverged"; the others are not touched.
+    `watch` names terms whose values are kept, `every` keeps the end of each restart.
     Raises `ValueError` for images, masks or counts that cannot be used, and for a preset that the
     generator, the images or the weights do not suit.
     """
@@ -171,6 +195,7 @@ def invert(
     check_preset(gen.spec, preset, images.shape[1])
     nets = load_features(preset.nets) if nets is None else nets
     check_weights(preset, params, nets)
+    check_watch(preset, watch)
     classes = check_labels(gen, labels, len(images))
     weights = Weights(with_axes(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
@@ -180,7 +205,11 @@ def invert(
         lanes = prepare(
             images[padded], None if masks is None else masks[padded], seed, restarts, asked=count
         )._replace(given=_of_classes(classes, padded, restarts))
-        parts.append(run_stages(gen, weights, preset, lanes, width=width, report=report))
+        parts.append(
+            run_stages(
+                gen, weights, preset, lanes, width=width, watch=watch, every=every, report=report
+            )
+        )
     return gather(preset, parts)
 
 
@@ -226,6 +255,8 @@ def run_stages(
     lanes: Batch,
     *,
     width: int | None = None,
+    watch: tuple[str, ...] = (),
+    every: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
@@ -234,9 +265,9 @@ def run_stages(
         width = 1 if jax.default_backend() == "cpu" else len(lanes.images)
     previous: Latents = lanes.given
     reached: list[Best] = []
-    curves: list[np.ndarray] = []
+    curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
-        problem = Problem(gen, stage, lanes.images.shape[1], width)
+        problem = Problem(gen, stage, lanes.images.shape[1], width, watch)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         given = Lane(
             sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
@@ -249,32 +280,43 @@ def run_stages(
         previous, best, curve = solve(problem, weights, given, report=tell)
         reached.append(best)
         curves.append(curve)
-    return choose_restarts(lanes, previous, reached, np.concatenate(curves, axis=1))
+    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
+    return choose_restarts(lanes, previous, reached, whole, every=every)
 
 
 def choose_restarts(
-    lanes: Batch, latents: Latents, reached: list[Best], curves: np.ndarray
+    lanes: Batch,
+    latents: Latents,
+    reached: list[Best],
+    curves: dict[str, np.ndarray],
+    *,
+    every: bool,
 ) -> dict[str, Any]:
     """Group lanes by image and keep the restart with the lowest loss of the last stage.
 
     A lane that diverged in any stage is reported as such, wherever it ended.
     """
-    wanted = lanes.asked * lanes.per_image
-    loss = np.asarray(reached[-1].loss)[:wanted].reshape(lanes.asked, -1)
-    best = np.argmin(loss, axis=1)
-    rows = np.arange(lanes.asked) * lanes.per_image + best
 
-    def pick(lanes: Array) -> np.ndarray:
-        return np.asarray(lanes)[rows]
+    def grouped(lane_values: Array | np.ndarray) -> np.ndarray:
+        array = np.asarray(lane_values)[: lanes.asked * lanes.per_image]
+        return array.reshape(lanes.asked, lanes.per_image, *array.shape[1:])
 
-    return {
-        "latents": jax.tree.map(pick, latents),
-        "losses": curves[:wanted].reshape(lanes.asked, lanes.per_image, -1),
-        "best": best,
-        "loss": loss[np.arange(len(best)), best],
-        "diverged": np.any([pick(stage.status) == DIVERGED for stage in reached], axis=0),
-        "evaluations": np.sum([pick(stage.evaluations) for stage in reached], axis=0),
-    }
+    ends = Restarts(
+        latents=jax.tree.map(grouped, latents),
+        loss=grouped(reached[-1].loss),
+        evaluations=np.sum([grouped(stage.evaluations) for stage in reached], axis=0),
+        diverged=np.any([grouped(stage.status) == DIVERGED for stage in reached], axis=0),
+    )
+    best = np.argmin(ends.loss, axis=1)
+
+    def pick(values: np.ndarray) -> np.ndarray:
+        return values[np.arange(lanes.asked), best]
+
+    chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
+    whole = {name: grouped(curve) for name, curve in curves.items()}
+    losses = whole.pop(LOSS)
+    kept = ends if every else None
+    return {**chosen, "losses": losses, "best": best, "terms": whole, "every": kept}
 
 
 def gather(preset: Preset, parts: list[dict[str, Any]]) -> Inversion:

@@ -1,4 +1,4 @@
-"""Options of the command line for generators that people bring, and their types."""
+"""Options of the verbs that take many, and their types."""
 
 from __future__ import annotations
 
@@ -11,6 +11,66 @@ def positive(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
     return value
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Numbers with commas between them."""
+    return tuple(float(part) for part in text.split(","))
+
+
+def add_invert(verbs: argparse._SubParsersAction) -> None:
+    """The main verb."""
+    verb = verbs.add_parser("invert", help="find the latents of photographs")
+    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
+    verb.add_argument(
+        "-g",
+        "--generator",
+        default="ffhq",
+        metavar="NAME",
+        help="zoo name or weights file (default: ffhq)",
+    )
+    verb.add_argument(
+        "-p",
+        "--preset",
+        metavar="NAME",
+        help="method, see `jaxinv presets` (default: default, or z where there is no W)",
+    )
+    verb.add_argument(
+        "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
+    )
+    verb.add_argument(
+        "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
+    )
+    verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
+    verb.add_argument("--seed", type=int, default=0, metavar="S")
+    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+    verb.add_argument(
+        "--size",
+        type=positive,
+        metavar="PX",
+        help="side at which images are compared (default: their own, at most the generator's)",
+    )
+    verb.add_argument(
+        "--align",
+        default="auto",
+        metavar="auto|none|LANDMARKS.json",
+        help="cut faces as the generator's training images were cut",
+    )
+    verb.add_argument(
+        "--fit",
+        choices=("crop", "pad", "stretch", "refuse"),
+        default="crop",
+        help="what to do with images that are not square",
+    )
+    verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
+    verb.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=("npz",),
+        help="also write latents in this layout",
+    )
 
 
 def add_foreign(verbs: argparse._SubParsersAction) -> None:
@@ -60,3 +120,65 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
     sample.add_argument("--seed", type=int, default=0, metavar="S")
     sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
     sample.add_argument("--label", type=int, metavar="L", help="class, from 0")
+
+
+def add_study(verbs: argparse._SubParsersAction) -> None:
+    """The verb that compares methods."""
+    verb = verbs.add_parser(
+        "study",
+        help="compare methods on the same images from the same seeds",
+        description=(
+            "Run every method on every image from every seed, and write tables (curves.jsonl, "
+            "finals.jsonl, slices.jsonl), plots (PNG) and a summary (summary.md)."
+        ),
+    )
+    verb.add_argument(
+        "methods",
+        nargs="+",
+        metavar="SPEC.py|PRESET",
+        help=(
+            "presets by name, or a Python file that defines PRESETS, a tuple or dict of Preset; "
+            "the file is YOUR code and is executed: run no one else's without reading it"
+        ),
+    )
+    verb.add_argument(
+        "-g", "--generator", required=True, metavar="NAME", help="zoo name or weights file"
+    )
+    verb.add_argument("--images", metavar="DIR", help="pictures to search for")
+    verb.add_argument(
+        "--self",
+        dest="draws",
+        type=positive,
+        metavar="K",
+        help="instead of --images: K draws of the generator itself, which it can reach exactly",
+    )
+    verb.add_argument(
+        "--seeds", type=positive, default=4, metavar="N", help="starts per image (default: 4)"
+    )
+    verb.add_argument("-o", "--out", default="study", metavar="OUT", help="folder (default: study)")
+    verb.add_argument(
+        "--steps", type=positive, metavar="N", help="evaluations, instead of the presets'"
+    )
+    verb.add_argument(
+        "--rates",
+        type=numbers,
+        default=(),
+        metavar="R,R",
+        help="try each preset at these rates (of lbfgs: those of its warm-up)",
+    )
+    verb.add_argument(
+        "--target",
+        metavar="DB|PRESET",
+        help=(
+            "the PSNR that counts as success, or the preset whose median final PSNR on an image "
+            "is that image's (default: the first)"
+        ),
+    )
+    verb.add_argument("--size", type=positive, metavar="PX", help="side of the images")
+    verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
+    verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
+    verb.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first seed")
+    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+    verb.add_argument(
+        "--align", default="auto", metavar="auto|none|LANDMARKS.json", help="as in invert"
+    )

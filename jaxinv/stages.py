@@ -34,16 +34,21 @@ if TYPE_CHECKING:
 CHUNK = 10
 LANES = "lanes"  # the axis of devices
 OK, DIVERGED, STOPPED = 0, 1, 2
+LOSS = "loss"  # the curve that is always kept; the others are of terms, by label
 START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
 
 
 class Problem(NamedTuple):
-    """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once."""
+    """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once.
+
+    `watch`: labels of the terms whose value is kept for every evaluation, beside the loss.
+    """
 
     gen: Generator
     stage: Stage
     size: int
     width: int
+    watch: tuple[str, ...] = ()
 
     @property
     def drawn(self) -> int:
@@ -201,30 +206,31 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
 def advance(
     problem: Problem, weights: Weights, lanes: Lane, state: tuple[Any, Best], span: Array
-) -> tuple[tuple[Any, Best], Array]:
-    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the losses [L, CHUNK]."""
+) -> tuple[tuple[Any, Best], dict[str, Array]]:
+    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK]."""
     solver = solver_of(problem.stage)
     first, last, steps = span
 
-    def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], Array]:
+    def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], dict[str, Array]]:
         lane, (inner, best) = args
 
         def body(step: Array, carry: Any) -> Any:
-            inner, best, losses = carry
+            inner, best, curves = carry
             progress = step / steps
             fn = objective(problem, weights, lane, progress)
             moved, seen = solver.step(jax.random.fold_in(lane.key, step), fn, inner, progress)
             running = best.status == OK
             inner = _where(running & ~seen.lost, moved, inner)
-            return (
-                inner,
-                update(problem.stage, best, seen),
-                losses.at[step - first].set(jnp.where(running, seen.loss, jnp.nan)),
-            )
+            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
+            curves = {
+                name: curves[name].at[step - first].set(jnp.where(running, value, jnp.nan))
+                for name, value in values.items()
+            }
+            return inner, update(problem.stage, best, seen), curves
 
-        carry = (inner, best, jnp.full(CHUNK, jnp.nan))
-        inner, best, losses = jax.lax.fori_loop(first, last, body, carry)
-        return (inner, best), losses
+        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
+        inner, best, curves = jax.lax.fori_loop(first, last, body, (inner, best, empty))
+        return (inner, best), curves
 
     return over_lanes(one, problem.width, (lanes, state))
 
@@ -276,24 +282,26 @@ def solve(
     lanes: Lane,
     *,
     report: Callable[[int, np.ndarray], None] | None = None,
-) -> tuple[Latents, Best, np.ndarray]:
-    """Run one stage on all lanes; returns latents, best-so-far and losses [L, steps].
+) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+    """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
 
     Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
     called and the stage ends early once no lane is running.
     """
     steps = problem.stage.steps
-    state, losses = begin(problem, weights, lanes), []
+    state = begin(problem, weights, lanes)
+    curves = {
+        name: np.full((len(lanes.restart), steps), np.nan, np.float32)
+        for name in (LOSS, *problem.watch)
+    }
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
         state, part = advance(problem, weights, lanes, state, jnp.asarray([first, last, steps]))
-        losses.append(np.asarray(part)[:, : last - first])
+        for name, curve in curves.items():
+            curve[:, first:last] = np.asarray(part[name])[:, : last - first]
         if report is not None:
             report(last, np.asarray(state[1].loss))
         if not np.any(np.asarray(state[1].status) == OK):
             break
     best = state[1]
-    curve = np.full((len(best.loss), steps), np.nan, np.float32)
-    done = np.concatenate(losses, axis=1)
-    curve[:, : done.shape[1]] = done
-    return finish(problem, weights, lanes, best.codes), best, curve
+    return finish(problem, weights, lanes, best.codes), best, curves

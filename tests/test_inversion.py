@@ -202,6 +202,33 @@ def test_a_lane_that_diverged_once_is_reported_at_the_end() -> None:
     assert np.isfinite(found.loss[0])
 
 
+def test_single_terms_and_every_restart_are_kept_when_asked_for() -> None:
+    terms = (*MSE, Term("gaussian", 0.1, variable="w"))
+    made = preset(one(terms=terms, steps=12), one(terms=terms, steps=3))
+    found = run(made, targets(3), restarts=2, batch=2, watch=("mse", "gaussian-w"), every=True)
+    plain = run(made, targets(3), restarts=2, batch=2)
+    assert (plain.terms, plain.every) == ({}, None)
+    np.testing.assert_array_equal(plain.losses, found.losses)
+    total = found.terms["mse"] + 0.1 * found.terms["gaussian-w"]
+    np.testing.assert_allclose(total, found.losses, rtol=1e-5)
+    assert found.every is not None
+    assert found.every.latents["w"].shape == (3, 2, 6)
+    for image, best in enumerate(found.best):
+        kept = found.every.latents["w"][image]
+        np.testing.assert_array_equal(kept[best], found.latents["w"][image])
+        drawn = render(*linear(), {"w": kept})
+        np.testing.assert_allclose(
+            np.mean((drawn - targets(3)[image]) ** 2, (1, 2, 3)),
+            [np.min(found.terms["mse"][image, r, 12:]) for r in range(2)],
+            rtol=1e-3,
+        )
+    np.testing.assert_array_equal(found.every.loss, found.losses[..., 12:].min(axis=-1))
+    np.testing.assert_array_equal(found.every.evaluations, np.full((3, 2), 15))
+    assert not found.every.diverged.any()
+    with pytest.raises(ValueError, match=r"stage 1: 'l1'; allowed: mse, gaussian-w"):
+        run(made, targets(1), watch=("l1",))
+
+
 # --- jitter, hooks, masks -------------------------------------------------------------------------
 
 

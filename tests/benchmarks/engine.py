@@ -139,11 +139,15 @@ def line_search() -> None:
     all_lanes = case(gen, Weights(params, {}), SEARCH, 32, LANES)
     _, best, curves = stages.solve(*all_lanes)
     goal = np.asarray(best.loss)[:, None] * (1 + 1e-4)
-    alone = np.concatenate([stages.solve(*all_lanes.alone(i))[2] for i in range(LANES)])
+    alone = np.concatenate(
+        [stages.solve(*all_lanes.alone(i))[2][stages.LOSS] for i in range(LANES)]
+    )
     reached = alone <= goal
     needed = np.where(reached.any(1), reached.argmax(1) + 1, SEARCH.steps).sum()
     executed = LANES * SEARCH.steps
-    accepted = [np.flatnonzero(np.diff(np.minimum.accumulate(c)) < 0) + 2 for c in curves]
+    accepted = [
+        np.flatnonzero(np.diff(np.minimum.accumulate(c)) < 0) + 2 for c in curves[stages.LOSS]
+    ]
     common = min(len(ticks) for ticks in accepted)
     own = np.stack([np.diff(ticks[:common], prepend=1) for ticks in accepted])
     print(f"\nline search, {LANES} lanes for {SEARCH.steps} iterations (goal 1.05)")

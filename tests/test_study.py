@@ -1,0 +1,373 @@
+"""Studies: figures that agree with the engine's own, tables, plots, refusals, and the verb."""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jaxinv.cli import DONE, USAGE, main
+from jaxinv.comparison import checkpoints
+from jaxinv.inversion import Progress, invert
+from jaxinv.plots import COLOURS, PLOTS, draw_all, drawable
+from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
+from jaxinv.rendering import render
+from jaxinv.spaces import STATISTICS
+from jaxinv.specs import InitSpec, Preset, SolverSpec, Stop, Term, Variable, View
+from jaxinv.study import LINE, WITNESS, Study, Watch, study, watched, with_rate
+from tests.engine import one, preset, targets
+from tests.offline import go_offline, write_photos
+from tests.tiny import linear
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+RANDOM = Variable("w", init=InitSpec("prior"))
+ADAM = Preset("adam", (one(RANDOM, steps=25),), "", "")
+LBFGS = Preset("lbfgs", (one(RANDOM, steps=25, solver=SolverSpec("lbfgs")),), "", "")
+NAMES = ("a", "b")
+
+
+def compare(*presets: Preset | str, count: int = 2, **others: Any) -> Study:
+    return study(*linear(), targets(count), presets, **{"nets": {}, "seeds": 3, **others})
+
+
+@lru_cache
+def both() -> Study:
+    return compare(ADAM, LBFGS, truth={"z": np.zeros((2, 7), np.float32)})
+
+
+# --- against the engine ---------------------------------------------------------------------------
+
+
+def test_a_trial_holds_what_the_engine_found() -> None:
+    adam, lbfgs = both().trials
+    for trial in (adam, lbfgs):
+        found = invert(*linear(), targets(2), preset=trial.preset, nets={}, restarts=3, every=True)
+        assert found.every is not None
+        assert trial.loss.shape == trial.psnr.shape == found.losses.shape == (2, 3, 25)
+        np.testing.assert_array_equal(trial.loss, np.minimum.accumulate(found.losses, axis=-1))
+        np.testing.assert_array_equal(trial.loss[..., -1], found.every.loss)
+        np.testing.assert_array_equal(trial.evaluations, found.every.evaluations)
+        np.testing.assert_allclose(trial.psnr, 10 * np.log10(4 / trial.loss), rtol=1e-5)
+        w = found.every.latents["w"]
+        mean = np.asarray(linear()[1][STATISTICS]["mean"])
+        centre = np.sqrt(np.mean((w - mean) ** 2, axis=-1))
+        np.testing.assert_allclose(trial.from_centre, centre, rtol=1e-5)
+        pair = np.sqrt(np.mean((w[:, 0] - w[:, 1]) ** 2, axis=-1))
+        third = np.sqrt(np.mean((w[:, 0] - w[:, 2]) ** 2, axis=-1))
+        np.testing.assert_allclose(trial.apart[:, 0], (pair + third) / 2, rtol=1e-5)
+        shift = np.asarray(linear()[1]["mapping"]["shift"])  # the w of z = 0
+        truth = np.sqrt(np.mean((w - shift) ** 2, axis=-1))
+        np.testing.assert_allclose(trial.from_truth, truth, rtol=1e-5)
+    # From the same starts, of which L-BFGS makes more.
+    np.testing.assert_allclose(adam.loss[..., 0], lbfgs.loss[..., 0], rtol=1e-5)
+    assert np.all(lbfgs.loss[..., -1] < adam.loss[..., -1])
+    mix = np.asarray(linear()[1]["mapping"]["mix"])
+    np.testing.assert_allclose(adam.usual, np.sqrt(np.mean(np.sum(mix**2, axis=0))), rtol=0.15)
+
+
+def test_slices_lead_from_the_best_solution_to_the_next() -> None:
+    for trial in both().trials:
+        final = np.sort(trial.loss[..., -1], axis=1)
+        for place, rank in ((0.0, 0), (1.0, 1)):
+            at = int(np.flatnonzero(np.isclose(LINE, place))[0])
+            np.testing.assert_allclose(trial.slices[:, at], final[:, rank], rtol=1e-3)
+        # The error of a linear generator is a parabola on every line.
+        bends = np.diff(trial.slices, 3, axis=1)
+        np.testing.assert_allclose(bends, 0, atol=1e-4 * trial.slices.max())
+    single = compare(ADAM, seeds=1, count=1, steps=3).trials[0]
+    assert np.isnan(single.slices).all()
+    assert np.isnan(single.apart).all()
+
+
+def test_seeds_do_not_depend_on_the_batch_nor_on_their_number() -> None:
+    together, fewer = compare(ADAM, batch=2).trials[0], compare(ADAM, seeds=2).trials[0]
+    alone = both().trials[0]
+    np.testing.assert_allclose(together.loss, alone.loss, rtol=1e-4)
+    np.testing.assert_allclose(fewer.loss, alone.loss[:, :2], rtol=1e-4)
+    assert len(np.unique(alone.loss[..., 0])) == 6
+
+
+def test_psnr_of_presets_that_do_not_look_at_all_pixels() -> None:
+    blurred = preset(one(RANDOM, terms=(Term("mse", view=View(8)),), steps=8))
+    cropped = preset(one(RANDOM, terms=(Term("mse", view=View(crop=(0, 0, 0.5, 0.5))),), steps=8))
+    plain = preset(one(RANDOM, terms=(Term("l1"), Term("mse", 2.0)), steps=8))
+    assert watched(plain) == (plain, "mse")
+    for made in (blurred, cropped):
+        seeing, label = watched(made)
+        assert label == WITNESS.label
+        assert seeing.stages[0].terms == (*made.stages[0].terms, WITNESS)
+        (trial,) = compare(made).trials
+        assert trial.preset == made
+        found = invert(*linear(), targets(2), preset=made, nets={}, restarts=3, every=True)
+        assert found.every is not None
+        np.testing.assert_allclose(trial.loss[..., -1], found.every.loss, rtol=1e-5)
+        drawn = [render(*linear(), {"w": w}) for w in found.every.latents["w"]]
+        errors = np.mean((np.stack(drawn) - targets(2)[:, None]) ** 2, axis=(2, 3, 4))
+        np.testing.assert_allclose(trial.psnr[..., -1], 10 * np.log10(4 / errors), rtol=1e-4)
+
+
+# --- targets --------------------------------------------------------------------------------------
+
+
+def test_the_target_is_what_the_baseline_reaches() -> None:
+    adam, lbfgs = both().trials
+    np.testing.assert_allclose(both().target, np.median(adam.psnr[..., -1], axis=1))
+    other = Study(both().trials, np.median(lbfgs.psnr[..., -1], axis=1), "")
+    assert np.mean(np.isfinite(both().reached(adam))) == 4 / 6  # the median of 3 and what is above
+    assert np.isfinite(both().reached(lbfgs)).all()
+    assert not np.isfinite(other.reached(adam)).any()
+    for image, seed in np.ndindex(2, 3):
+        count = int(both().reached(lbfgs)[image, seed])
+        curve = lbfgs.psnr[image, seed]
+        assert curve[count - 1] >= both().target[image] > curve[count - 2]
+
+
+@pytest.mark.parametrize(("target", "words"), [(21.5, "21.5 dB"), ("lbfgs", "what lbfgs reaches")])
+def test_targets_by_number_and_by_name(target: float | str, words: str) -> None:
+    found = compare(ADAM, LBFGS, target=target, steps=5)
+    assert words in found.aim
+    expected = np.median(found.trials[1].psnr[..., -1], axis=1)
+    np.testing.assert_allclose(found.target, expected if target == "lbfgs" else [21.5, 21.5])
+
+
+def test_rates_replace_those_of_every_stage() -> None:
+    made = with_rate(preset(one(), one()), 0.25)
+    assert made.name == "p 0.25"
+    assert [stage.solver.learning_rate for stage in made.stages] == [0.25, 0.25]
+
+
+def test_only_warm_chunks_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Two batches of three lanes; compiling takes a hundred seconds and more.
+    reports = [(1, 10, 100.0), (1, 20, 103.0), (1, 25, 104.5), (2, 5, 300.0)]
+    reports += [(1, 10, 500.0), (1, 20, 506.0), (1, 25, 509.0), (2, 5, 900.0)]
+    watch = Watch()
+    for stage, step, now in reports:
+        monkeypatch.setattr("jaxinv.study.time.monotonic", lambda now=now: now)
+        watch(Progress(stage, 2, step, 25, np.zeros(3)))
+    assert set(watch.chunks) == {1}
+    np.testing.assert_allclose(watch.chunks[1], [0.1, 0.1, 0.2, 0.2])
+    pace = watch.pace(preset(one(steps=25), one(steps=5)))
+    np.testing.assert_allclose(pace[:25], 0.15 * np.arange(1, 26))
+    assert np.isnan(pace[25:]).all()
+
+
+# --- tables and plots -----------------------------------------------------------------------------
+
+
+def test_tables_are_complete_and_agree_with_the_trials() -> None:
+    rows, finals = curve_rows(both(), NAMES), final_rows(both(), NAMES)
+    marks = checkpoints(25)
+    assert len(rows) == 2 * 2 * 3 * len(marks)
+    assert len(finals) == 2 * 2 * 3
+    assert len({(row["preset"], row["image"], row["seed"]) for row in finals}) == len(finals)
+    for trial in both().trials:
+        mine = [row for row in rows if row["preset"] == trial.preset.name]
+        losses = np.asarray([row["loss"] for row in mine]).reshape(2, 3, len(marks))
+        np.testing.assert_allclose(losses, trial.loss[..., np.asarray(marks) - 1], rtol=1e-6)
+        assert np.all(np.diff(losses) <= 0)
+        assert [row["evaluations"] for row in mine[: len(marks)]] == marks
+        assert mine[0]["seconds"] > 0
+        ends = [row for row in finals if row["preset"] == trial.preset.name]
+        for name, values in (("psnr", trial.psnr[..., -1]), ("apart", trial.apart)):
+            np.testing.assert_allclose([row[name] for row in ends], values.ravel(), rtol=1e-6)
+        met = [row["evaluations_to_target"] or np.inf for row in ends]
+        np.testing.assert_array_equal(met, both().reached(trial).ravel())
+    lines = slice_rows(both(), NAMES)
+    assert len(lines) == 2 * 2 * len(LINE)
+    assert all(row["mse"] > 0 for row in lines)
+
+
+def test_the_summary_has_a_line_for_every_preset() -> None:
+    head, _, names, _, adam, lbfgs = summary(both()).splitlines()
+    assert head.startswith("2 images x 3 seeds. Target: the median over seeds of what adam")
+    cells = [line.strip("| ").split(" | ") for line in (names, adam, lbfgs)]
+    assert len({len(line) for line in cells}) == 1
+    first, second = both().trials
+    assert cells[1][:4] == ["adam", "25", f"{np.median(first.psnr[..., -1]):.2f}", "67%"]
+    assert cells[2][3:5] == ["100%", f"{np.median(both().reached(second)):.0f}"]
+    hopeless = Study(both().trials, np.full(2, 99.0), "99 dB")
+    assert summary(hopeless).splitlines()[4].split(" | ")[3:5] == ["0%", "> 25"]
+
+
+def test_searches_that_end_early_and_diverge_are_told() -> None:
+    stop = preset(one(RANDOM, steps=25, stop=Stop("mse", 1e9)))
+    wild = Preset("wild", (one(RANDOM, steps=25, solver=SolverSpec("sgd", 1e12)),), "", "")
+    found = compare(stop, wild)
+    rows = final_rows(found, NAMES)
+    assert [(row["status"], row["evaluations"]) for row in rows[:6]] == [("ok", 1)] * 6
+    assert {row["status"] for row in rows[6:]} == {"diverged"}
+    curves = curve_rows(found, NAMES)
+    assert sum(row["preset"] == "p" for row in curves) == 6
+    text = json.dumps([rows, curves], allow_nan=False)
+    assert "null" in text
+    assert summary(found).splitlines()[-1].endswith("| 6 |")
+
+
+def test_every_plot_is_drawn_and_names_every_preset(tmp_path: Path) -> None:
+    assert drawable(both()) == list(PLOTS)
+    written = draw_all(both(), tmp_path)
+    assert {path.name for path in written} == {f"{name}.png" for name in PLOTS}
+    for path in written:
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    for name, plot in PLOTS.items():
+        figure = plot(both())
+        legends = [text.get_text() for box in figure.legends for text in box.get_texts()]
+        ticks = [t.get_text() for panel in figure.axes for t in panel.get_yticklabels()]
+        titles = [panel.get_title() for panel in figure.axes]
+        for trial in both().trials:
+            shown = [*legends, *ticks, *titles]
+            assert any(text.startswith(trial.preset.name) for text in shown), name
+        for panel in figure.axes:
+            assert panel.get_xlabel() or figure.get_supxlabel()
+
+
+def test_plots_of_one_seed_and_of_many_presets(tmp_path: Path) -> None:
+    single = compare(ADAM, seeds=1, count=1, steps=3)
+    assert drawable(single) == ["evaluations", "profiles", "targets", "distances"]
+    draw_all(single, tmp_path)
+    (trial,) = single.trials
+    many = Study((trial,) * (len(COLOURS) + 1), single.target, "")
+    first, *_, last = PLOTS["evaluations"](many).axes[0].get_lines()
+    assert first.get_color() == last.get_color()
+    assert first.get_linestyle() != last.get_linestyle()
+
+
+def test_tables_as_parquet(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = final_rows(both(), NAMES)
+    text, table = write_rows(tmp_path, "finals", rows)
+    assert [json.loads(line) for line in text.read_text("utf-8").splitlines()] == rows
+    assert parquet.read_table(table).to_pylist() == rows
+
+
+# --- refusals -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("presets", "others", "told"),
+    [
+        (["best"], {}, "unknown preset 'best'; allowed: quick"),
+        ([], {}, r"presets \(none\); allowed: some, each name once"),
+        ([ADAM, ADAM], {}, "presets adam, adam; allowed: some, each name once"),
+        ([ADAM], {"seeds": 0}, "seeds must be a whole number of at least 1"),
+        ([ADAM], {"target": "lbfgs"}, "unknown baseline 'lbfgs'; allowed: adam"),
+        ([ADAM], {"target": -1.0}, "target must be above 0.0 and finite, got -1.0"),
+        ([ADAM, "fine"], {}, "preset 'fine', stage 1"),
+    ],
+)
+def test_what_cannot_be_studied_is_refused(
+    presets: list[Any], others: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jaxinv.study.invert", lambda *given, **named: pytest.fail("too late"))
+    with pytest.raises(ValueError, match=told):
+        compare(*presets, **others)
+
+
+# --- the verb -------------------------------------------------------------------------------------
+
+SPEC = """
+from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
+
+W = (Variable("w", init=InitSpec("prior")),)
+PRESETS = {
+    name: Preset(name, (Stage(W, (Term("mse"),), 12, SolverSpec(name)),), "", "")
+    for name in ("adam", "adamax")
+}
+"""
+
+
+@pytest.fixture
+def place(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    go_offline(tmp_path_factory.getbasetemp(), monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "spec.py").write_text(SPEC)
+    write_photos(tmp_path / "photos", ["a.png", "b.png"])
+    return tmp_path
+
+
+def lines(file: Path) -> list[dict]:
+    return [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+
+
+def test_a_study_from_the_command_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["study", "spec.py", "pixels", "-g", "tiny", "--images", "photos", "--seeds", "2"]
+    assert main([*command, "--rates", "0.1,0.01", "--steps", "11"]) == DONE
+    said = capsys.readouterr()
+    table = (place / "study" / "summary.md").read_text("utf-8")
+    assert said.out.startswith(table)
+    names = [f"{name} {rate}" for name in ("adam", "adamax", "pixels") for rate in ("0.1", "0.01")]
+    assert [line.split(" | ")[0][2:] for line in table.splitlines()[4:]] == names
+    finals = lines(place / "study" / "finals.jsonl")
+    assert {(r["image"], r["seed"]) for r in finals} == {
+        (str(Path("photos", file)), seed) for file in ("a.png", "b.png") for seed in (0, 1)
+    }
+    assert len(lines(place / "study" / "curves.jsonl")) == len(finals) * len(checkpoints(11))
+    assert {row["from_truth"] for row in finals} == {None}
+    assert {path.stem for path in (place / "study").glob("*.png")} == set(PLOTS)
+    facts = json.loads((place / "study" / "study.json").read_text("utf-8"))
+    assert facts["plan"]["rates"] == [0.1, 0.01]
+    assert [one["name"] for one in facts["presets"]] == names
+
+
+def test_draws_of_the_generator_are_searched_for_without_matplotlib(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main(["study", "pixels", "-g", "tiny", "--self", "3", "--size", "16", "-o", "o"]) == DONE
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "no plots: matplotlib is not installed; pip install 'jaxinv[notebook]'"
+    finals = lines(place / "o" / "finals.jsonl")
+    assert [row["image"] for row in finals[::4]] == ["draw-0", "draw-1", "draw-2"]
+    assert all(row["from_truth"] > 0 for row in finals)
+    assert list((place / "o").glob("*.png")) == []
+
+
+GOOD = ["study", "pixels", "-g", "tiny", "--images", "photos"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["study", "best", *GOOD[2:]], ["unknown preset 'best'", "quick"]),
+        (["study", "none.py", *GOOD[2:]], ["none.py", "no such file", "PRESETS"]),
+        (["study", "empty.py", *GOOD[2:]], ["empty.py defines no PRESETS", "tuple, list or dict"]),
+        (["study", "wrong.py", *GOOD[2:]], ["wrong.py", "3 in PRESETS", "objects of Preset"]),
+        (["study", "broken.py", *GOOD[2:]], ["broken.py", "ZeroDivisionError"]),
+        (["study", "pixels", *GOOD[1:]], ["presets pixels, pixels", "each name once"]),
+        ([*GOOD[:-2]], ["--images and --self", "neither", "one of them"]),
+        ([*GOOD, "--self", "2"], ["--images and --self", "both", "one of them"]),
+        ([*GOOD[:-1], "nothing"], ["no image files in nothing"]),
+        ([*GOOD, "--seeds", "0"], ["--seeds", "at least 1, got 0"]),
+        ([*GOOD, "--rates", "0.1,fast"], ["--rates", "0.1,fast"]),
+        ([*GOOD, "--rates", "0"], ["learning rate must be above 0.0", "got 0.0"]),
+        ([*GOOD, "--target", "adam"], ["--target 'adam'", "a number of dB, pixels"]),
+        ([*GOOD, "--size", "64"], ["--size 64", "16 to 32"]),
+        (["study", "pixels", "--self", "2"], ["required", "-g"]),
+    ],
+)
+def test_wrong_use_is_refused_in_one_line(
+    arguments: list[str], words: list[str], place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "nothing").mkdir()
+    (place / "empty.py").write_text("X = 1\n")
+    (place / "wrong.py").write_text("PRESETS = (3,)\n")
+    (place / "broken.py").write_text("PRESETS = (1 / 0,)\n")
+    assert main(arguments) == USAGE
+    said = capsys.readouterr()
+    (line,) = said.err.splitlines()
+    assert said.out == ""
+    assert [word for word in words if word not in line] == []
+    assert not list(place.glob("study/*.jsonl"))
+
+
+def test_the_help_says_that_a_file_is_executed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["study", "--help"])
+    assert "YOUR code and is executed" in " ".join(capsys.readouterr().out.split())
