@@ -32,8 +32,29 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "adamax": ("b1", "b2", "eps"),
     "radam": ("b1", "b2", "eps", "eps_root", "threshold"),
     "lbfgs": ("history", "warmup", "first", "longest"),
+    "cma": ("population",),
+    "sep-cma": ("population",),
+    "de": ("population",),
+    "pso": ("population",),
+    "one-plus-one": (),
+    "random": (),
 }
 SOLVERS = tuple(OPTIONS)
-WHOLE_OPTIONS = {"history": 1, "warmup": 0}  # whole numbers, and the least that is allowed
+WHOLE_OPTIONS = {
+    "history": 1,
+    "warmup": 0,
+    "population": 4,
+}  # whole numbers, and the least that is allowed
+# What a stage cannot combine with a solver: it would change points or losses behind its back.
+_POPULATION = ("hooks", "schedule", "keep 'last'")
+REFUSES: dict[str, tuple[str, ...]] = {
+    "lbfgs": ("hooks", "schedule", "keep 'last'", "jitter"),
+    "cma": _POPULATION,
+    "sep-cma": _POPULATION,
+    "de": _POPULATION,
+    "pso": _POPULATION,
+    "one-plus-one": _POPULATION,
+    "random": _POPULATION,
+}
 HOOKS = ("standardise_noise",)
 KEEPS = ("best", "last")

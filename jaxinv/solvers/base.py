@@ -35,8 +35,8 @@ class Eval(NamedTuple):
 class Solver(NamedTuple):
     """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
 
-    A step makes exactly one value-and-gradient of `fn(u, key) -> (loss, aux)`; `progress` in [0, 1)
-    is the fraction of the stage already done.
+    A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient or without;
+    `progress` in [0, 1) is the fraction of the stage already done.
     """
 
     init: Callable[[Tree], State]

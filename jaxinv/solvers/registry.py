@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.solvers.draws import draws
 from jaxinv.solvers.first_order import TRANSFORMS, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.population import STRATEGIES, population
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,18 +20,23 @@ if TYPE_CHECKING:
 def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solver:
     """The solver that `spec` names, with `hook` applied to the point after every step.
 
-    Raises `ValueError` for an option it does not take, or a hook it cannot apply: L-BFGS takes
-    none, since a projection after the step would break its history.
+    Raises `ValueError` for an option it does not take, for a hook where it takes none (a projection
+    after the step would break its history), and for a package that is not installed.
     """
     options: dict[str, Any] = dict(spec.options)
+    if hook is not None and spec.name not in TRANSFORMS:
+        raise ValueError(f"solver {spec.name!r} takes no hooks; allowed: {', '.join(TRANSFORMS)}")
+    if spec.name in STRATEGIES:
+        size = options.get("population")
+        return population(spec.name, spec.learning_rate, None if size is None else int(size))
+    if spec.name in ("one-plus-one", "random"):
+        return draws(spec.learning_rate, adapt=spec.name == "one-plus-one")
     if spec.name == "lbfgs":
         unknown = set(options) - set(Options._fields)
         if unknown:
             raise ValueError(
                 f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
             )
-        if hook is not None:
-            raise ValueError("solver 'lbfgs' takes no hooks; allowed: " + ", ".join(TRANSFORMS))
         whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
         chosen: dict[str, Any] = {"rate": spec.learning_rate, **options, **whole}
         return lbfgs(Options(**chosen))
