@@ -38,13 +38,15 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "pso": ("population",),
     "one-plus-one": (),
     "random": (),
+    "hmc": ("leaps", "warmup", "target", "temperature"),
+    "mala": ("warmup", "target", "temperature"),
+    "sgld": ("temperature",),
 }
 SOLVERS = tuple(OPTIONS)
-WHOLE_OPTIONS = {
-    "history": 1,
-    "warmup": 0,
-    "population": 4,
-}  # whole numbers, and the least that is allowed
+# Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
+WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
+POSITIVE_OPTIONS = ("temperature",)
+RATE_OPTIONS = ("target",)
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("hooks", "schedule", "keep 'last'")
 REFUSES: dict[str, tuple[str, ...]] = {
@@ -55,6 +57,9 @@ REFUSES: dict[str, tuple[str, ...]] = {
     "pso": _POPULATION,
     "one-plus-one": _POPULATION,
     "random": _POPULATION,
+    "hmc": ("hooks", "jitter"),
+    "mala": ("hooks", "jitter"),
+    "sgld": ("hooks",),
 }
 HOOKS = ("standardise_noise",)
 KEEPS = ("best", "last")

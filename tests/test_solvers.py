@@ -51,7 +51,8 @@ class Problem(NamedTuple):
     """A loss, where to start, its least value, where that is, and what part of the gap may be left.
 
     `first` holds for solvers that see only gradients, `second` for those that learn curvature,
-    `blind` for those that see only losses and learn how far to look, `chance` for the others.
+    `blind` for those that see only losses and learn how far to look, `chance` for the others,
+    `chain` for those that draw samples.
     """
 
     loss: Loss
@@ -62,6 +63,7 @@ class Problem(NamedTuple):
     second: float
     blind: float = 0.35
     chance: float = 0.9
+    chain: float = 0.6
 
 
 def quadratic() -> Problem:
@@ -127,6 +129,9 @@ SOLVERS = {
     "de": (SolverSpec("de", 0.3, options=(("population", 8),)), "chance"),
     "pso": (SolverSpec("pso", 0.3, options=(("population", 8),)), "chance"),
     "random": (SolverSpec("random", 0.3), "chance"),
+    "hmc": (SolverSpec("hmc", 0.5, options=(("leaps", 5), ("temperature", 1e-4))), "chain"),
+    "mala": (SolverSpec("mala", 0.5, options=(("temperature", 1e-4),)), "chain"),
+    "sgld": (SolverSpec("sgld", 0.3, options=(("temperature", 1e-4),)), "chain"),
 }
 
 

@@ -23,13 +23,15 @@ class Eval(NamedTuple):
 
     Because it is the evaluated point, best-so-far costs nothing. `lost` is true when the solver
     cannot go on: its state must not be used again. A loss that is not finite is not the end of a
-    line search, which answers with a shorter step.
+    line search, which answers with a shorter step. `taken` is false where the solver looked at the
+    point but does not stand on it, so that keep "last" passes it over.
     """
 
     u: Tree
     loss: Array
     aux: Tree
     lost: Array
+    taken: Array | bool = True
 
 
 class Solver(NamedTuple):

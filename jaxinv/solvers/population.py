@@ -9,6 +9,7 @@ A candidate whose loss is not finite counts as the worst of its generation.
 
 # jax annotates its arguments only in part, evosax hardly.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 

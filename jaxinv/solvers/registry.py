@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.solvers.chains import CHAINS, hmc, sgld
+from jaxinv.solvers.chains import Options as Leaps
 from jaxinv.solvers.draws import draws
 from jaxinv.solvers.first_order import TRANSFORMS, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
@@ -29,6 +31,11 @@ def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solve
     if spec.name in STRATEGIES:
         size = options.get("population")
         return population(spec.name, spec.learning_rate, None if size is None else int(size))
+    if spec.name == "sgld":
+        return sgld(options.get("temperature", 1.0), spec.learning_rate, spec.schedule)
+    if spec.name in CHAINS:
+        chosen: dict[str, Any] = {**CHAINS[spec.name], **options}
+        return hmc(spec.name, Leaps(**chosen), spec.learning_rate, spec.schedule)
     if spec.name in ("one-plus-one", "random"):
         return draws(spec.learning_rate, adapt=spec.name == "one-plus-one")
     if spec.name == "lbfgs":
@@ -38,7 +45,7 @@ def build(spec: SolverSpec, hook: Callable[[Tree], Tree] | None = None) -> Solve
                 f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
             )
         whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
-        chosen: dict[str, Any] = {"rate": spec.learning_rate, **options, **whole}
+        chosen = {"rate": spec.learning_rate, **options, **whole}
         return lbfgs(Options(**chosen))
     try:
         transform = TRANSFORMS[spec.name](**options)

@@ -14,6 +14,8 @@ from jaxinv.vocabulary import (
     INITS,
     KEEPS,
     OPTIONS,
+    POSITIVE_OPTIONS,
+    RATE_OPTIONS,
     REFUSES,
     SCHEDULES,
     SOLVERS,
@@ -115,6 +117,10 @@ class SolverSpec:
             check_choice(f"option of solver {self.name!r}", name, OPTIONS[self.name])
             if name in WHOLE_OPTIONS:
                 check_whole(f"{self.name} {name}", value, WHOLE_OPTIONS[name])
+            if name in POSITIVE_OPTIONS:
+                check_above(f"{self.name} {name}", value, 0.0)
+            if name in RATE_OPTIONS and not 0 < value < 1:
+                raise ValueError(f"{self.name} {name} must lie between 0 and 1, got {value}")
         if "schedule" in REFUSES.get(self.name, ()) and self.schedule.kind != "constant":
             raise ValueError(
                 f"solver {self.name!r} has schedule {self.schedule.kind!r}; allowed: constant"
