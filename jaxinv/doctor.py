@@ -35,6 +35,8 @@ PACKAGES = (
     "safetensors",
     "dlib-bin",
     "unearth",
+    "evosax",
+    "blackjax",
 )
 TINY = GeneratorSpec(
     name="tiny",

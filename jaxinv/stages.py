@@ -238,7 +238,8 @@ def advance(
 def update(stage: Stage, best: Best, seen: Eval) -> Best:
     """Best-so-far after one evaluation; a lane that is lost or met its stop is frozen."""
     running, finite = best.status == OK, jnp.isfinite(seen.loss)
-    better = running & finite & ((seen.loss < best.loss) | (stage.keep == "last"))
+    wanted = seen.taken if stage.keep == "last" else seen.loss < best.loss
+    better = running & finite & wanted
     status = jnp.where(seen.lost, DIVERGED, OK)
     if stage.stop is not None:
         met = finite & (seen.aux[stage.stop.term] < stage.stop.below)

@@ -36,9 +36,35 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "lbfgs": ("history", "warmup", "first", "longest"),
+    "cma": ("population",),
+    "sep-cma": ("population",),
+    "de": ("population",),
+    "pso": ("population",),
+    "one-plus-one": (),
+    "random": (),
+    "hmc": ("leaps", "warmup", "target", "temperature"),
+    "mala": ("warmup", "target", "temperature"),
+    "sgld": ("temperature",),
 }
 SOLVERS = tuple(OPTIONS)
-# Whole numbers, and the least that is allowed.
-WHOLE_OPTIONS = {"history": 1, "warmup": 0, "lookahead": 0, "centralise": 0}
+# Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
+WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
+WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0}
+POSITIVE_OPTIONS = ("temperature",)
+RATE_OPTIONS = ("target",)
+# What a stage cannot combine with a solver: it would change points or losses behind its back.
+_POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
+REFUSES: dict[str, tuple[str, ...]] = {
+    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'", "jitter"),
+    "cma": _POPULATION,
+    "sep-cma": _POPULATION,
+    "de": _POPULATION,
+    "pso": _POPULATION,
+    "one-plus-one": _POPULATION,
+    "random": _POPULATION,
+    "hmc": ("rate", "hooks", "jitter"),
+    "mala": ("rate", "hooks", "jitter"),
+    "sgld": ("rate", "hooks"),
+}
 HOOKS = ("standardise_noise",)
 KEEPS = ("best", "last")

@@ -31,7 +31,10 @@ LAYERS = {
     "options": 5.2, "runs": 5.2, "experiments": 5.25, "cli": 5.3, "": 6.0, "__main__": 6.0,
 }  # fmt: skip
 NETWORKS = {"nn", "generators", "features", "encoders"}
-ONLY_IN = {"flax": NETWORKS, "PIL": {"images"}, "safetensors": {"checkpoints"}, "dlib": {"align"}}
+ONLY_IN = {
+    "flax": NETWORKS, "PIL": {"images"}, "safetensors": {"checkpoints"}, "dlib": {"align"},
+    "evosax": {"solvers"}, "blackjax": {"solvers"},
+}  # fmt: skip
 NOWHERE = {"torch", "tensorflow", "pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib"}
 BANNED_NAMES = {"utils", "util", "helpers", "_src", "contrib"}
 

@@ -152,27 +152,30 @@ def test_lanes_side_by_side_share_ordinary_convolutions() -> None:
 
 # --- devices --------------------------------------------------------------------------------------
 
+ROOT = Path(__file__).parents[1]
 ON_DEVICES = """
 import sys
 import jax, numpy as np
 from tests.test_independence import SHAKEN
-from tests.engine import run, targets
+from tests.engine import run
 assert jax.local_device_count() == 8
-found = run(SHAKEN, targets(8), batch=8, width=1, restarts=3)
+found = run(SHAKEN, np.load(sys.argv[2]), batch=8, width=1, restarts=3)
 np.savez(sys.argv[1], losses=found.losses, loss=found.loss, best=found.best, w=found.latents["w"])
 """
 
 
 def test_lanes_are_the_same_on_one_device_and_on_eight(tmp_path: Path) -> None:
+    # The very same pictures: a start depends on every bit of them.
+    np.save(tmp_path / "images.npy", targets(8))
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     subprocess.run(
-        [sys.executable, "-W", "error", "-c", ON_DEVICES, str(tmp_path / "eight.npz")],
-        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"},
-        cwd=Path(__file__).parents[1],
+        [sys.executable, "-W", "error", "-c", ON_DEVICES, "eight.npz", "images.npy"],
+        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
         check=True,
     )
     ours = run(SHAKEN, targets(8), batch=8, width=1, restarts=3)
     with np.load(tmp_path / "eight.npz") as theirs:
-        np.testing.assert_allclose(ours.losses, theirs["losses"], rtol=1e-5)
+        np.testing.assert_allclose(ours.losses, theirs["losses"], rtol=1e-4)
         np.testing.assert_array_equal(ours.best, theirs["best"])
         np.testing.assert_allclose(ours.latents["w"], theirs["w"], atol=1e-3)

@@ -12,8 +12,10 @@ import pytest
 from jaxinv import spaces, stages
 from jaxinv.features.trunks import NETS as TRUNKS
 from jaxinv.presets import PRESETS
+from jaxinv.solvers.chains import CHAINS
 from jaxinv.solvers.first_order import TRANSFORMS, Extras
 from jaxinv.solvers.lbfgs import Options
+from jaxinv.solvers.population import STRATEGIES
 from jaxinv.specs import (
     GeneratorSpec,
     InitSpec,
@@ -28,7 +30,7 @@ from jaxinv.specs import (
     View,
     labels,
 )
-from jaxinv.vocabulary import CODECS, HOOKS, LAYERS, OPTIONS, SPACES
+from jaxinv.vocabulary import CODECS, HOOKS, LAYERS, OPTIONS, REFUSES, SPACES
 
 MSE = Term("mse")
 W, WPLUS = Variable("w"), Variable("w+")
@@ -105,6 +107,15 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: SolverSpec("lbfgs", options=(("history", 0),)), "lbfgs history must be .* least 1"),
     (lambda: SolverSpec("lbfgs", options=(("warmup", 2.5),)), "lbfgs warmup must be a whole"),
     (lambda: SolverSpec("lbfgs", schedule=Schedule("cosine")), "'cosine'; allowed: constant"),
+    (lambda: SolverSpec("cma", options=(("population", 3),)), "cma population must be .* least 4"),
+    (lambda: SolverSpec("hmc", options=(("leaps", 0),)), "hmc leaps must be .* least 1, got 0"),
+    (lambda: SolverSpec("mala", options=(("leaps", 2),)), "'leaps'; allowed: warmup, target"),
+    (
+        lambda: SolverSpec("mala", options=(("target", 1),)),
+        "target must lie between 0 and 1, got 1",
+    ),
+    (lambda: SolverSpec("sgld", options=(("temperature", 0),)), "sgld temperature must be above 0"),
+    (lambda: SolverSpec("random", schedule=Schedule("cosine")), "'random' has schedule 'cosine'"),
     (lambda: Jitter(-1), "jitter scale"),
     (lambda: stage(steps=0), "steps must be a whole number of at least 1, got 0"),
     (lambda: stage(steps=2.5), "steps must be a whole number"),
@@ -122,6 +133,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: stage(stop=Stop("l1", 1.0)), "unknown stop term 'l1'; allowed: mse"),
     (lambda: stage(solver=LBFGS, jitter=Jitter()), "jitter with solver 'lbfgs'; allowed with"),
     (lambda: stage(solver=LBFGS, keep="last"), "keep 'last' with solver 'lbfgs'"),
+    (lambda: stage(solver=SolverSpec("de"), keep="last"), "keep 'last' with solver 'de'; .*: adam"),
     (
         lambda: stage(NOISE, solver=LBFGS, hooks=("standardise_noise",)),
         "hooks with solver 'lbfgs'; allowed with: adam",
@@ -223,7 +235,16 @@ def test_words_are_those_that_the_library_knows() -> None:
 
 
 def test_options_are_those_that_the_solvers_take() -> None:
-    assert set(OPTIONS) == {*TRANSFORMS, "lbfgs"}
+    assert set(OPTIONS) == {
+        *TRANSFORMS,
+        *STRATEGIES,
+        "lbfgs",
+        "one-plus-one",
+        "random",
+        "sgld",
+        *CHAINS,
+    }
+    assert set(REFUSES) == set(OPTIONS) - set(TRANSFORMS)
     assert set(OPTIONS["lbfgs"]) == set(Options._fields) - {"rate"}
     for name, transform in TRANSFORMS.items():
         taken = inspect.signature(transform).parameters

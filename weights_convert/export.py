@@ -29,7 +29,8 @@ def export(generator: str | Path, target: str, *, out: str | Path | None = None)
 
     `generator` is a name in the cache folder or a .safetensors file; `target` one of `TARGETS`;
     `out` (default: NAME-TARGET.pt in the current folder) must end in .pt or .pth. Raises
-    `ValueError` for anything else, and for a generator that the target cannot express.
+    `ValueError` for anything else, and for a generator that the target cannot express. A
+    discriminator stays behind.
     """
     check_choice("target", target, tuple(TARGETS))
     source = weights_file(str(generator))
@@ -59,14 +60,14 @@ def _check(spec: GeneratorSpec, target: str) -> None:
 
 
 def _with_average(params: Params, spec: GeneratorSpec) -> Params:
-    """`params` with the mean of W, measured if the checkpoint had none."""
+    """Mapping and synthesis with the mean of W, measured if the checkpoint had none."""
     mapping = params["mapping"]
     if "average" not in mapping:
         from jaxinv.loading import build, cached_statistics
 
         mean = cached_statistics(build(spec), dict(params))["mean"]
         mapping = {**mapping, "average": mean}
-    return {**params, "mapping": mapping}
+    return {"mapping": mapping, "synthesis": params["synthesis"]}
 
 
 def _other_architecture(spec: GeneratorSpec, *allowed: str) -> str:

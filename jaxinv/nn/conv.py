@@ -2,18 +2,20 @@
 
 Inside a loop XLA:CPU runs the reversed, axis-swapped kernel of an automatic gradient on a generic
 slow path (8 to 30 times slower). Handing the flipped kernel in as a separate, frozen array avoids
-it.
+it. Forward mode runs the convolution itself.
 """
 
 from __future__ import annotations
 
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from jaxinv.nn.adjoint import linear
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
@@ -47,63 +49,55 @@ class Geometry(NamedTuple):
     spread: int = 1
 
 
+@dataclass(frozen=True)
+class Convolve:
+    """Cross-correlation of x [h, w, in] with one of the two kernels, as a function that is data."""
+
+    stride: int
+    pads: tuple[tuple[int, int], tuple[int, int]]
+    spread: int
+    adjoint: bool = False
+
+    def __call__(self, x: Array, kernel: Array, backward: Array) -> Array:
+        """[h, w, in] -> [h', w', out], with `backward` instead of `kernel` if it is the adjoint."""
+        out = lax.conv_general_dilated(
+            x[None],
+            backward if self.adjoint else kernel,
+            (self.stride, self.stride),
+            self.pads,
+            lhs_dilation=(self.spread, self.spread),
+            dimension_numbers=DIMENSIONS,
+        )
+        return out[0]
+
+
+def convolve(geometry: Geometry) -> Convolve:
+    """The convolution of a geometry."""
+    pads = (geometry.padding, geometry.padding)
+    return Convolve(geometry.stride, (pads, pads), geometry.spread)
+
+
 def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """Cross-correlation of x [h, w, in] with kernel [kh, kw, in, out]."""
-    stride, padding, spread = geometry
-    pads = ((padding, padding), (padding, padding))
-    out = lax.conv_general_dilated(
-        x[None],
-        kernel,
-        (stride, stride),
-        pads,
-        lhs_dilation=(spread, spread),
-        dimension_numbers=DIMENSIONS,
-    )
-    return out[0]
+    return convolve(geometry)(x, kernel, kernel)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
 def frozen_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`; the kernels are constants: their gradient is zero by definition."""
-    del backward
-    return plain_conv(x, kernel, geometry)
-
-
-def _forward(
-    x: Array, kernel: Array, backward: Array, geometry: Geometry
-) -> tuple[Array, tuple[Array, Array, Array]]:
-    return plain_conv(x, kernel, geometry), (jnp.zeros((0, *x.shape)), kernel, backward)
-
-
-def _backward(
-    geometry: Geometry, kept: tuple[Array, Array, Array], g: Array
-) -> tuple[Array, Array, Array]:
-    empty, kernel, backward = kept
-    stride, _, spread = geometry
-    pads = tuple(
-        _transposed_padding(
-            empty.shape[1 + axis], g.shape[axis], kernel.shape[axis], geometry=geometry
-        )
+    forward = convolve(geometry)
+    out = jax.eval_shape(forward, x, kernel, backward).shape
+    height, width = (
+        _transposed_padding(x.shape[axis], out[axis], kernel.shape[axis], geometry=geometry)
         for axis in (0, 1)
     )
-    dx = lax.conv_general_dilated(
-        g[None],
-        backward,
-        (spread, spread),
-        pads,
-        lhs_dilation=(stride, stride),
-        dimension_numbers=DIMENSIONS,
-    )
-    return dx[0], jnp.zeros_like(kernel), jnp.zeros_like(backward)
+    adjoint = Convolve(geometry.spread, (height, width), geometry.stride, adjoint=True)
+    return linear(forward, adjoint, x, kernel, backward)
 
 
 def _transposed_padding(size: int, out: int, kernel: int, *, geometry: Geometry) -> tuple[int, int]:
     low = kernel - 1 - geometry.padding
     spread_out = (size - 1) * geometry.spread + 1
     return low, spread_out - ((out - 1) * geometry.stride + 1) + kernel - 1 - low
-
-
-frozen_conv.defvjp(_forward, _backward)
 
 
 SAME = Geometry()

@@ -23,20 +23,22 @@ class Eval(NamedTuple):
 
     Because it is the evaluated point, best-so-far costs nothing. `lost` is true when the solver
     cannot go on: its state must not be used again. A loss that is not finite is not the end of a
-    line search, which answers with a shorter step.
+    line search, which answers with a shorter step. `taken` is false where the solver looked at the
+    point but does not stand on it, so that keep "last" passes it over.
     """
 
     u: Tree
     loss: Array
     aux: Tree
     lost: Array
+    taken: Array | bool = True
 
 
 class Solver(NamedTuple):
     """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
 
-    A step makes exactly one value-and-gradient of `fn(u, key) -> (loss, aux)`; `progress` in [0, 1)
-    is the fraction of the stage already done.
+    A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient or without;
+    `progress` in [0, 1) is the fraction of the stage already done.
     """
 
     init: Callable[[Tree], State]

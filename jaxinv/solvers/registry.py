@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.solvers.chains import CHAINS, hmc, sgld
+from jaxinv.solvers.chains import Options as Leaps
+from jaxinv.solvers.draws import draws
 from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.population import STRATEGIES, population
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,22 +27,32 @@ def build(
     """The solver that `spec` names, with `hook` applied to the point after every step.
 
     `rates` are factors of the learning rate of some variables, for first-order solvers. Raises
-    `ValueError` for an option it does not take, or a hook it cannot apply: L-BFGS takes none, since
-    a projection after the step would break its history.
+    `ValueError` for an option it does not take, for a hook or rates where it takes none (they would
+    break its history), and for a package that is not installed.
     """
     options: dict[str, Any] = dict(spec.options)
+    for name, given in (("hooks", hook), ("rates", rates)):
+        if given and spec.name not in TRANSFORMS:
+            allowed = ", ".join(TRANSFORMS)
+            raise ValueError(f"solver {spec.name!r} takes no {name}; allowed: {allowed}")
+    if spec.name in STRATEGIES:
+        size = options.get("population")
+        return population(spec.name, spec.learning_rate, None if size is None else int(size))
+    if spec.name == "sgld":
+        return sgld(options.get("temperature", 1.0), spec.learning_rate, spec.schedule)
+    if spec.name in CHAINS:
+        chosen: dict[str, Any] = {**CHAINS[spec.name], **options}
+        return hmc(spec.name, Leaps(**chosen), spec.learning_rate, spec.schedule)
+    if spec.name in ("one-plus-one", "random"):
+        return draws(spec.learning_rate, adapt=spec.name == "one-plus-one")
     if spec.name == "lbfgs":
         unknown = set(options) - set(Options._fields)
         if unknown:
             raise ValueError(
                 f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
             )
-        if rates:
-            raise ValueError("solver 'lbfgs' takes no rates; allowed: " + ", ".join(TRANSFORMS))
-        if hook is not None:
-            raise ValueError("solver 'lbfgs' takes no hooks; allowed: " + ", ".join(TRANSFORMS))
         whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
-        chosen: dict[str, Any] = {"rate": spec.learning_rate, **options, **whole}
+        chosen = {"rate": spec.learning_rate, **options, **whole}
         return lbfgs(Options(**chosen))
     beside = {name: options.pop(name) for name in Extras._fields if name in options}
     extras = EXTRAS.get(spec.name, Extras())._replace(**beside)

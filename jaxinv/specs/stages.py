@@ -14,6 +14,9 @@ from jaxinv.vocabulary import (
     INITS,
     KEEPS,
     OPTIONS,
+    POSITIVE_OPTIONS,
+    RATE_OPTIONS,
+    REFUSES,
     SCHEDULES,
     SOLVERS,
     SPACES,
@@ -99,7 +102,10 @@ class Variable:
 
 @dataclass(frozen=True)
 class SolverSpec:
-    """A solver by name, its step length and whatever else it takes: name-value pairs."""
+    """A solver by name, its step length and whatever else it takes: name-value pairs.
+
+    The step length of solvers that draw candidates is their initial standard deviation.
+    """
 
     name: str = "adam"
     learning_rate: float = 0.1
@@ -113,9 +119,13 @@ class SolverSpec:
             check_choice(f"option of solver {self.name!r}", name, OPTIONS[self.name])
             if name in WHOLE_OPTIONS:
                 check_whole(f"{self.name} {name}", value, WHOLE_OPTIONS[name])
-        if self.name == "lbfgs" and self.schedule.kind != "constant":
+            if name in POSITIVE_OPTIONS:
+                check_above(f"{self.name} {name}", value, 0.0)
+            if name in RATE_OPTIONS and not 0 < value < 1:
+                raise ValueError(f"{self.name} {name} must lie between 0 and 1, got {value}")
+        if "schedule" in REFUSES.get(self.name, ()) and self.schedule.kind != "constant":
             raise ValueError(
-                f"solver 'lbfgs' has schedule {self.schedule.kind!r}; allowed: constant"
+                f"solver {self.name!r} has schedule {self.schedule.kind!r}; allowed: constant"
             )
 
 
@@ -188,14 +198,14 @@ class Stage:
             raise ValueError(f"jitter needs a free 'w' or 'w+'; free: {', '.join(free)}")
 
     def _check_solver(self) -> None:
-        """A line search cannot follow a loss or a point that changes behind its back."""
+        """Some solvers cannot follow a loss or a point that changes behind their back."""
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
         for name, present in wrong.items():
-            if self.solver.name == "lbfgs" and present:
-                others = ", ".join(solver for solver in SOLVERS if solver != "lbfgs")
-                raise ValueError(f"{name} with solver 'lbfgs'; allowed with: {others}")
+            if present and name in REFUSES.get(self.solver.name, ()):
+                others = ", ".join(s for s in SOLVERS if name not in REFUSES.get(s, ()))
+                raise ValueError(f"{name} with solver {self.solver.name!r}; allowed with: {others}")
 
     @property
     def spaces(self) -> tuple[str, ...]:
