@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from jaxinv.features.trunks import NETS
 from jaxinv.losses import seen_shape
+from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS
 from jaxinv.vocabulary import IMAGE_TERMS
 
@@ -21,6 +22,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
     """
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
+        build_solver(stage.solver)  # says so if its package is not installed
         for variable in stage.variables:
             _check_variable(where, spec, variable)
         for term in stage.terms:

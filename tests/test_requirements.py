@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -142,3 +143,14 @@ def test_invert_refuses_before_it_compiles(monkeypatch: pytest.MonkeyPatch) -> N
         invert(gen, params, image, preset=lpips, nets={})
     with pytest.raises(AssertionError, match="reached the engine"):
         invert(gen, params, image, preset=adam, nets={})
+
+
+@pytest.mark.parametrize(("solver", "package"), [("cma", "evosax"), ("hmc", "blackjax")])
+def test_a_package_that_is_not_installed_is_named_before_any_compile(
+    solver: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modules: dict[str, Any] = sys.modules
+    monkeypatch.setitem(modules, package, None)
+    made = preset(Variable("z", init=InitSpec("prior")), solver=SolverSpec(solver))
+    with pytest.raises(ValueError, match=f"needs {package}: pip install"):
+        check_preset(ONLY_Z, made, 64)
