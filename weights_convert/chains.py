@@ -12,6 +12,7 @@ import numpy as np
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.rules import Rule, apply_rules
+from weights_convert.spectral import from_a_whole_step
 
 EPSILON = 1e-5  # of batch normalisation
 Arrays = Mapping[str, np.ndarray]
@@ -77,7 +78,7 @@ def _chain(arrays: Arrays, steps: tuple[Step, ...]) -> tuple[dict[str, Any], lis
     """Parameters, layers, and the size of what comes in."""
     try:
         held = {n: a for n, a in arrays.items() if not n.endswith(".num_batches_tracked")}
-        weights = spectrally_normalised(held)
+        weights = from_a_whole_step(held)
         layers = [_layer(weights, step) for step in steps]
         inputs = _fan_in(weights, steps[0])
         rules = [
@@ -88,29 +89,6 @@ def _chain(arrays: Arrays, steps: tuple[Step, ...]) -> tuple[dict[str, Any], lis
     except (KeyError, IndexError) as error:
         raise UnsafeFileError(f"the source has no {error.args[0]!s:.80}") from error
     return apply_rules(rules, weights), layers, inputs
-
-
-def spectrally_normalised(arrays: Arrays) -> dict[str, np.ndarray]:
-    """Every `weight_bar` divided by its norm as `weight`; heykeetae/Self-Attention-GAN's form.
-
-    That code makes one power iteration from the stored vectors in every call; the first call after
-    loading is the reference.
-    """
-    found = dict(arrays)
-    for name in [name for name in arrays if name.endswith(".weight_bar")]:
-        base = name.removesuffix("_bar")
-        weight, u, v = (found.pop(f"{base}_{part}") for part in ("bar", "u", "v"))
-        matrix = weight.reshape(len(weight), -1).astype(np.float64)
-        if u.shape != (len(matrix),) or v.shape != matrix.shape[1:]:
-            raise UnsafeFileError(f"{base}: vectors of another size than the matrix")
-        v = _unit(matrix.T @ u)
-        u = _unit(matrix @ v)
-        found[base] = weight / (u @ matrix @ v)
-    return found
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / (np.linalg.norm(x) + 1e-12)
 
 
 def _fan_in(arrays: Arrays, step: Step) -> int:

@@ -40,6 +40,22 @@ def from_half_a_step(arrays: Arrays) -> dict[str, np.ndarray]:
     return found
 
 
+def from_a_whole_step(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`weight_bar`, `weight_u`, `weight_v` -> `weight`; heykeetae/Self-Attention-GAN's form.
+
+    That code makes one power iteration from the stored vectors in every call; the first call after
+    loading is the reference.
+    """
+    found = dict(arrays)
+    for name in [name for name in arrays if name.endswith(".weight_bar")]:
+        base = name.removesuffix("_bar")
+        weight, u, v = (_taken(found, f"{base}_{part}") for part in ("bar", "u", "v"))
+        matrix = _matrix(base, weight, u, v)
+        v = unit(matrix.T @ u)
+        found[base] = _divided(weight, unit(matrix @ v) @ matrix @ v)
+    return found
+
+
 def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
     """`w` or `Matrix`, `u` -> the same divided: half a step, outputs last (TensorFlow's SAGAN).
 
@@ -49,7 +65,7 @@ def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
     for name in [name for name in arrays if name.rpartition("/")[2] in ("w", "Matrix")]:
         u, weight = _taken(found, f"{name.rpartition('/')[0]}/u").ravel(), found[name]
         matrix = _matrix(name, np.moveaxis(weight, -1, 0), u)
-        found[name] = weight / np.linalg.norm(matrix @ unit(matrix.T @ u))
+        found[name] = _divided(weight, np.linalg.norm(matrix @ unit(matrix.T @ u)))
     return found
 
 

@@ -65,7 +65,8 @@ class Generator(NamedTuple):
         a `cut` that is none of `steps`.
         """
         part = Part(0, self._after(cut))
-        return self.run(params, synthesis_code(self, params, latents), *_start(latents), part)
+        code = synthesis_code(self, params, latents)
+        return self.run(params, code, latents.get("noise"), {}, part)
 
     def suffix(
         self, params: Params, latents: Latents, cut: str | None, state: State, size: int | None
@@ -77,11 +78,12 @@ class Generator(NamedTuple):
 
     def features(self, params: Params, latents: Latents) -> dict[str, State]:
         """What `prefix` gives for every one of `steps`, in one pass."""
-        code, (noise, state) = synthesis_code(self, params, latents), _start(latents)
+        code = synthesis_code(self, params, latents)
         found: dict[str, State] = {}
+        state: State = {}
         for index, name in enumerate(self.steps):
-            state = self.run(params, code, noise, state, Part(index, index + 1))
-            found[name] = state
+            part = Part(index, index + 1)
+            found[name] = state = self.run(params, code, latents.get("noise"), state, part)
         return found
 
     def _after(self, cut: str | None) -> int:
@@ -89,10 +91,6 @@ class Generator(NamedTuple):
             return 0
         check_choice(f"cut of generator {self.spec.name!r}", cut, self.steps)
         return self.steps.index(cut) + 1
-
-
-def _start(latents: Latents) -> tuple[tuple[Array, ...] | None, State]:
-    return latents.get("noise"), {}
 
 
 class Synthesis(NamedTuple):

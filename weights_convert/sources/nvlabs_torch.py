@@ -52,10 +52,15 @@ def _modules(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[dict[str, A
 def _convert_nvlabs(node: Any) -> Facts:
     layers = [state for state, _ in _modules(node, "") if "conv_clamp" in state]
     clamps = {state["conv_clamp"] for state in layers if "weight" in state.get("_parameters", {})}
+    arrays = dict(module_arrays(node))
+    return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=_only(clamps))
+
+
+def _only(clamps: set[Any]) -> Any:
+    """The one clamp of a network's layers, or None without any."""
     if len(clamps) > 1:
         raise UnsafeFileError(f"layers with different clamps: {clamps}; allowed: one")
-    clamp = clamps.pop() if clamps else None
-    return stylegan2.convert(dict(module_arrays(node)), stylegan2.NVLABS, clamp=clamp)
+    return clamps.pop() if clamps else None
 
 
 def _judge_nvlabs(tree: Any) -> Judged | None:
@@ -64,10 +69,13 @@ def _judge_nvlabs(tree: Any) -> Judged | None:
         return None
     states = [state for state, _ in _modules(node, "")]
     clamps = {state["conv_clamp"] for state in states if state.get("conv_clamp")}
-    clamp = clamps.pop() if clamps else None
     group = next((state["group_size"] for state in states if "group_size" in state), None)
     return discriminators.convert(
-        dict(module_arrays(node)), discriminators.NVLABS, "residual", group=group, clamp=clamp
+        dict(module_arrays(node)),
+        discriminators.NVLABS,
+        "residual",
+        group=group,
+        clamp=_only(clamps),
     )
 
 
