@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from jaxinv.rendering import render
     from jaxinv.specs import (
         GeneratorSpec,
+        Hook,
         InitSpec,
         Jitter,
         Preset,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "GeneratorSpec",
+    "Hook",
     "InitSpec",
     "Inversion",
     "Jitter",

@@ -8,13 +8,16 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
+from jaxinv.additions import neutral
 from jaxinv.spaces import SPACES, project
-from jaxinv.vocabulary import CLASSES
+from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
     from jaxinv.specs import Variable
     from jaxinv.types import Array, Key, Latents, Params, Tree
+
+DRAWN = ("prior", "best-of")
 
 
 def start(
@@ -22,21 +25,42 @@ def start(
 ) -> Tree:
     """Initial code of one lane; `lane` is (key, index of the restart).
 
-    "mean" and "stored" give the space's centre, around which the restarts but number 0 are spread;
-    "prior" gives a random draw, "previous" the latents of the stage before, as they are.
+    Codes and noise that start at one place do so in restart 0, and are spread around it in the
+    others; what is drawn, or comes from the stage before, is taken as it is. "best-of" gives one
+    draw: the stage compares several.
     """
     key, restart = lane
     draw, spread = jax.random.split(key)
-    space = SPACES[variable.space]
-    if variable.init.kind == "previous":
-        value = previous
-    elif variable.init.kind == "prior":
-        given = {name: previous[name] for name in CLASSES if name in previous}
-        value = {variable.space: space.sample(gen, params, draw, given)}
+    if not variable.copies or variable.space not in SPACES or variable.init.kind == "previous":
+        code = _one(gen, params, variable, previous, draw)
     else:
-        value = {variable.space: space.mean(gen, params)}
-    code, unravel = ravel_pytree(project(gen, params, variable, value))
-    if variable.init.kind in ("prior", "previous"):
-        return unravel(code)
-    shake = jnp.where(restart > 0, variable.init.spread, 0.0)
-    return unravel(code + shake * jax.random.normal(spread, code.shape))
+        keys = jax.random.split(draw, variable.copies)
+        code = jax.vmap(lambda k: _one(gen, params, variable, previous, k))(keys)
+    together = variable.init.kind in (*DRAWN, "previous")
+    if variable.space not in (*CHAIN, "noise") or (together and not _repeated(variable)):
+        return code
+    flat, unravel = ravel_pytree(code)
+    shake = variable.init.spread * ((restart > 0) | _repeated(variable))
+    return unravel(flat + shake * jax.random.normal(spread, flat.shape))
+
+
+def _repeated(variable: Variable) -> bool:
+    """Whether several copies would start at the same place, where no gradient tells them apart."""
+    return variable.copies > 1 and variable.init.kind not in DRAWN and variable.space in CHAIN
+
+
+def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, key: Key) -> Tree:
+    kind = variable.init.kind
+    if kind in ("previous", "given", "class"):
+        return project(gen, params, variable, previous)
+    if variable.space not in SPACES:
+        return neutral(gen, params, variable, key)
+    space = SPACES[variable.space]
+    if kind in DRAWN:
+        named = {name: previous[name] for name in CLASSES if name in previous}
+        value = space.sample(gen, params, key, named)
+    else:
+        value = space.mean(gen, params)
+    if kind == "zeros":
+        value = jax.tree.map(jnp.zeros_like, value)
+    return project(gen, params, variable, {variable.space: value})

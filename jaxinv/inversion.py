@@ -5,49 +5,32 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.axes import with_axes
+from jaxinv.batches import Progress, Restarts, bucket, lanes_given, prepare, run_stages
 from jaxinv.checks import check_choice, check_whole
+from jaxinv.generators.base import way
 from jaxinv.loading import load_features
+from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_preset, check_weights
 from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
-from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
+from jaxinv.stages import Weights
+from jaxinv.vocabulary import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.generators.base import Generator
+    from jaxinv.specs import Variable
     from jaxinv.types import Array, Latents, Params
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best."""
-
-    stage: int
-    stages: int
-    step: int
-    steps: int
-    losses: np.ndarray
-
-
-class Restarts(NamedTuple):
-    """What all R restarts of B images reached: latents lead with [B, R], the others are [B, R]."""
-
-    latents: Latents
-    loss: np.ndarray
-    evaluations: np.ndarray
-    diverged: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -69,17 +52,6 @@ class Inversion:
     preset: Preset
     terms: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     every: Restarts | None = None
-
-
-def image_key(image: np.ndarray, seed: int) -> Array:
-    """Key of one image from its content and the seed, whatever its place in the batch."""
-    digest = hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).digest()
-    return jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
-
-
-def bucket(count: int, batch: int) -> int:
-    """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
-    return min(batch, 1 << (count - 1).bit_length())
 
 
 def default_batch() -> int:
@@ -147,8 +119,31 @@ def check_watch(preset: Preset, watch: tuple[str, ...]) -> None:
             check_choice(what, name, labels_of(stage.terms))
 
 
-def _of_classes(classes: Array | None, rows: np.ndarray, restarts: int) -> Latents:
-    return {} if classes is None else {"label": jnp.repeat(classes[rows], restarts, axis=0)}
+def started(preset: Preset, starts: Latents | None, count: int) -> Preset:
+    """The preset that sets out from what the caller gives, if anything is given.
+
+    Raises `ValueError` for starts of another number than `count`, and where a preset needs some.
+    """
+    if starts is None:
+        if preset.needs_start:
+            raise ValueError(f"preset {preset.name!r} needs starts: latents [{count}, ...]")
+        return preset
+    counts = {leaf.shape[0] for leaf in jax.tree.leaves(starts)}
+    if counts != {count}:
+        raise ValueError(f"starts of {sorted(counts)} images; allowed: {count}")
+    first = preset.stages[0]
+    given = tuple(
+        replace(v, init=replace(v.init, kind="given")) if can_start(v, starts) else v
+        for v in first.variables
+    )
+    return replace(preset, stages=(replace(first, variables=given), *preset.stages[1:]))
+
+
+def can_start(variable: Variable, starts: Latents) -> bool:
+    """Whether a variable can set out from latents: they hold it, or a code that leads there."""
+    return variable.space in starts or (
+        variable.space in CHAIN and any(way(name, variable.space) for name in starts)
+    )
 
 
 def invert(
@@ -160,6 +155,7 @@ def invert(
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     labels: Sequence[int] | None = None,
+    starts: Latents | None = None,
     seed: int = 0,
     restarts: int | None = None,
     steps: int | None = None,
@@ -172,7 +168,9 @@ def invert(
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
     images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S]
-    weights of the pixels; `labels`: the class of every image, for generators that draw classes.
+    weights of the pixels; `labels`: the class of every image, for generators that draw classes;
+    `starts`: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
+    search), its first restart exactly, whatever start the preset names for its code.
     `restarts` starts per image run side by side; the one with the lowest
     loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
     (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
@@ -194,129 +192,24 @@ def invert(
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, images.shape[1])
     nets = load_features(preset.nets) if nets is None else nets
-    check_weights(preset, params, nets)
+    check_weights(gen, preset, params, nets)
     check_watch(preset, watch)
     classes = check_labels(gen, labels, len(images))
-    weights = Weights(with_axes(gen, params, preset, nets), nets)
+    preset = started(preset, starts, len(images))
+    weights = Weights(equipped(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
         lanes = prepare(
             images[padded], None if masks is None else masks[padded], seed, restarts, asked=count
-        )._replace(given=_of_classes(classes, padded, restarts))
+        )._replace(given=lanes_given(classes, starts, padded, restarts))
         parts.append(
             run_stages(
                 gen, weights, preset, lanes, width=width, watch=watch, every=every, report=report
             )
         )
     return gather(preset, parts)
-
-
-class Batch(NamedTuple):
-    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L].
-
-    Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
-    `given` are latents that no stage moves.
-    """
-
-    images: Array
-    masks: Array | None
-    keys: Array
-    restarts: Array
-    per_image: int
-    asked: int
-    given: Latents = {}  # noqa: RUF012 - never written to
-
-
-def prepare(
-    images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int, *, asked: int
-) -> Batch:
-    """Every image `restarts` times, with a key of its own per (image, restart)."""
-    keys = [
-        jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
-    ]
-    return Batch(
-        images=jnp.asarray(np.repeat(images, restarts, axis=0)),
-        masks=None
-        if masks is None
-        else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
-        keys=jnp.stack(keys),
-        restarts=jnp.tile(jnp.arange(restarts), len(images)),
-        per_image=restarts,
-        asked=asked,
-    )
-
-
-def run_stages(
-    gen: Generator,
-    weights: Weights,
-    preset: Preset,
-    lanes: Batch,
-    *,
-    width: int | None = None,
-    watch: tuple[str, ...] = (),
-    every: bool = False,
-    report: Callable[[Progress], None] | None = None,
-) -> dict[str, Any]:
-    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
-    wanted = lanes.asked * lanes.per_image
-    if width is None:
-        width = 1 if jax.default_backend() == "cpu" else len(lanes.images)
-    previous: Latents = lanes.given
-    reached: list[Best] = []
-    curves: list[dict[str, np.ndarray]] = []
-    for index, stage in enumerate(preset.stages):
-        problem = Problem(gen, stage, lanes.images.shape[1], width, watch)
-        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        given = Lane(
-            sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
-        )
-
-        def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
-            if report is not None:
-                report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
-
-        previous, best, curve = solve(problem, weights, given, report=tell)
-        reached.append(best)
-        curves.append(curve)
-    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
-    return choose_restarts(lanes, previous, reached, whole, every=every)
-
-
-def choose_restarts(
-    lanes: Batch,
-    latents: Latents,
-    reached: list[Best],
-    curves: dict[str, np.ndarray],
-    *,
-    every: bool,
-) -> dict[str, Any]:
-    """Group lanes by image and keep the restart with the lowest loss of the last stage.
-
-    A lane that diverged in any stage is reported as such, wherever it ended.
-    """
-
-    def grouped(lane_values: Array | np.ndarray) -> np.ndarray:
-        array = np.asarray(lane_values)[: lanes.asked * lanes.per_image]
-        return array.reshape(lanes.asked, lanes.per_image, *array.shape[1:])
-
-    ends = Restarts(
-        latents=jax.tree.map(grouped, latents),
-        loss=grouped(reached[-1].loss),
-        evaluations=np.sum([grouped(stage.evaluations) for stage in reached], axis=0),
-        diverged=np.any([grouped(stage.status) == DIVERGED for stage in reached], axis=0),
-    )
-    best = np.argmin(ends.loss, axis=1)
-
-    def pick(values: np.ndarray) -> np.ndarray:
-        return values[np.arange(lanes.asked), best]
-
-    chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
-    whole = {name: grouped(curve) for name, curve in curves.items()}
-    losses = whole.pop(LOSS)
-    kept = ends if every else None
-    return {**chosen, "losses": losses, "best": best, "terms": whole, "every": kept}
 
 
 def gather(preset: Preset, parts: list[dict[str, Any]]) -> Inversion:

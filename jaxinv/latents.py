@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxinv import checkpoints
+from jaxinv.vocabulary import CHAIN, NETWORK, RENDERED
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "1"
 LISTS = ("noise", "s")  # one array per layer
+TREES = (*NETWORK, *RENDERED)  # nested dicts
 LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and directions use
 
 
@@ -42,9 +44,9 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
             f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'"
         )
     for name, value in flat.items():
-        if isinstance(value, dict) != (name in LISTS):
+        if isinstance(value, dict) != (name in (*LISTS, *TREES)):
             raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
-        if isinstance(value, dict):
+        if name in LISTS:
             flat[name] = tuple(value[key] for key in sorted(value))
     return flat, metadata
 
@@ -52,13 +54,15 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
 def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
     """Latents of one sample for the generator of `spec`; W+ in 18 rows spreads over its own rows.
 
-    Raises `ValueError` naming the shapes that do not belong to that generator.
+    Raises `ValueError` naming the shapes that do not belong to that generator. What is added inside
+    the network, or changes it, is checked when it is drawn.
     """
     w = latents.get("w+")
     if w is not None and spec.layout18 and w.ndim == 2 and len(w) == LAYOUT != spec.rows:
         latents = {**latents, "w+": w[np.asarray(spec.layout18)]}
     expected = {
         "z": (spec.z_dim,),
+        "z+": (spec.rows, spec.z_dim),
         "w": (spec.w_dim,),
         "w+": (spec.rows, spec.w_dim),
         "s": tuple((channels,) for channels in spec.styles),
@@ -66,7 +70,10 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
         "label": (spec.labels,),
         "embedding": (spec.embedding,),
     }
-    for name, value in latents.items():
+    codes = {name: value for name, value in latents.items() if name not in TREES}
+    for name, value in codes.items():
+        if "mix" in latents and name in CHAIN:
+            value = value[0]  # several codes
         found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape
         if found != expected.get(name):
             allowed = expected.get(name, f"only {', '.join(expected)}")

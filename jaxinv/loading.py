@@ -30,16 +30,17 @@ from jaxinv.generators import (
     stylegan3,
 )
 from jaxinv.nn.conv import FROZEN, freeze
-from jaxinv.spaces import STATISTICS
+from jaxinv.spaces import IN_P, SLOPE, STATISTICS, P
 from jaxinv.specs import GeneratorSpec
 from jaxinv.vocabulary import NETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jaxinv.generators.base import Generator
     from jaxinv.generators.discriminator import Discriminator
-    from jaxinv.types import Key, Params, Tree
+    from jaxinv.specs import Preset
+    from jaxinv.types import Params, Tree
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "biggan": biggan.build,
@@ -55,6 +56,7 @@ DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
     "progressive": progressive_discriminator.build,
 }
 SAMPLES = 20_000
+P_SAMPLES = 1_000_000
 BATCH = 2_000
 SEED = 0
 
@@ -130,6 +132,17 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     return nets
 
 
+def mapped_batches(gen: Generator, params: Params, samples: int) -> Iterator[np.ndarray]:
+    """Batches [n, w_dim] of mapped draws (and classes) with a fixed seed, float64."""
+    spec = gen.spec
+    mapped = jax.jit(jax.vmap(partial(gen.map, params)))
+    for key in jax.random.split(jax.random.key(SEED), samples // BATCH):
+        z = jax.random.normal(key, (BATCH, spec.z_dim))
+        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, max(spec.labels, 1))
+        labels = (jax.nn.one_hot(classes, spec.labels),) if spec.labels else ()
+        yield np.asarray(mapped(z, *labels)).astype(np.float64)
+
+
 def w_statistics(gen: Generator, params: Params) -> Params:
     """Mean [d], scalar std, principal axes [d, d] and standard deviations along them [d] of W.
 
@@ -137,25 +150,60 @@ def w_statistics(gen: Generator, params: Params) -> Params:
     distance from the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest
     deviation first.
     """
-    spec = gen.spec
-
-    mapped = jax.jit(jax.vmap(partial(gen.map, params)))
-
-    def draw(key: Key) -> np.ndarray:
-        z = jax.random.normal(key, (BATCH, spec.z_dim))
-        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, max(spec.labels, 1))
-        labels = (jax.nn.one_hot(classes, spec.labels),) if spec.labels else ()
-        return np.asarray(mapped(z, *labels))
-
-    keys = jax.random.split(jax.random.key(SEED), SAMPLES // BATCH)
-    parts = [draw(key) for key in keys]
-    w = np.concatenate(parts).astype(np.float64)
+    w = np.concatenate(list(mapped_batches(gen, params, SAMPLES)))
     mean = w.mean(0)
-    values, axes = np.linalg.eigh((w - mean).T @ (w - mean) / len(w))
+    found = principal(mean, (w - mean).T @ (w - mean) / len(w))
+    return _single({**found, "std": np.sqrt(np.sum(found["scales"] ** 2))})
+
+
+def p_statistics(gen: Generator, params: Params) -> Params:
+    """Mean [d], principal axes [d, d], deviations along them and along the coordinates [d] of P.
+
+    P is W before the last activation of the mapping network (Zhu et al. 2020, arXiv:2012.09036,
+    section 3.1); from a million mapped draws, of which no more than a batch is held at a time.
+    """
+    count, total, square = 0, 0.0, 0.0
+    for w in mapped_batches(gen, params, P_SAMPLES):
+        p = np.where(w > 0, w, w / SLOPE)
+        count, total, square = count + len(p), total + p.sum(0), square + p.T @ p
+    mean = np.asarray(total / count)
+    covariance = square / count - np.outer(mean, mean)
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    return _single({**principal(mean, covariance), "deviations": deviations})
+
+
+def principal(mean: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
+    """The mean, axes in columns and deviations along them, the largest first."""
+    values, axes = np.linalg.eigh(covariance)
     axes = axes[:, ::-1] * np.sign(axes[:, ::-1].sum(0))
-    scales = np.sqrt(np.maximum(values[::-1], 1e-12))
-    found = {"mean": mean, "std": np.sqrt(np.sum(scales**2)), "axes": axes, "scales": scales}
+    return {"mean": mean, "axes": axes, "scales": np.sqrt(np.maximum(values[::-1], 1e-12))}
+
+
+def _single(found: dict[str, np.ndarray]) -> Params:
     return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+
+
+def with_p(
+    gen: Generator,
+    params: Params,
+    preset: Preset,
+    *,
+    report: Callable[[str], object] = lambda line: None,
+) -> Params:
+    """The parameters, their statistics with those of P if a variable of `preset` lives there.
+
+    They are kept in the cache folder; `report` is told before they are computed.
+    """
+    variables = [v for stage in preset.stages for v in stage.variables]
+    if not any(v.codec in IN_P for v in variables) or P in params[STATISTICS]:
+        return params
+
+    def compute() -> Params:
+        report(f"statistics of P of {gen.spec.name}, once (about a minute on a CPU)")
+        return p_statistics(gen, params)
+
+    found = remembered(f"p-{P_SAMPLES}-{SEED}", params["mapping"], compute)
+    return {**params, STATISTICS: {**params[STATISTICS], P: found}}
 
 
 def cached_statistics(gen: Generator, params: Params) -> Params:

@@ -6,7 +6,7 @@ observed once per image, the render once per evaluation. `evaluate` sums the wei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax.numpy as jnp
 from jax import lax
@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from jaxinv.features.trunks import NETS
 from jaxinv.nn.resample import area_reduce, resize
+from jaxinv.solvers.base import factor
 from jaxinv.specs import labels
 from jaxinv.vocabulary import IMAGE_TERMS
 
@@ -179,15 +180,25 @@ def evaluate(
     terms: tuple[Term, ...],
     nets: dict[str, Params],
     sample: Sample,
-    target: Seen,
-    mask: Array | None,
+    aim: tuple[Seen, Array | None],
+    progress: Array,
 ) -> tuple[Array, dict[str, Array]]:
-    """(weighted sum, value of each term before its weight, by label)."""
+    """(weighted sum, value of each term before its weight, by label).
+
+    `aim` is what was seen of the target, and the mask [h, w, 1]; `progress` in [0, 1) drives the
+    schedules of the weights.
+    """
+    target, mask = aim
     values = [
         image_term(term, nets, (sample.seen, target), mask)
         if term.name in IMAGE_TERMS
         else variable_term(term, sample)
         for term in terms
     ]
-    weighted = (term.weight * value for term, value in zip(terms, values, strict=True))
-    return sum(weighted, start=jnp.zeros(())), dict(zip(labels(terms), values, strict=True))
+    total = jnp.zeros(())
+    for term, value in zip(terms, values, strict=True):
+        weight: Any = term.weight
+        if term.schedule.kind != "constant":
+            weight = weight * factor(term.schedule, progress)
+        total = total + weight * value
+    return total, dict(zip(labels(terms), values, strict=True))

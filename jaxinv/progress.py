@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from jaxinv.inversion import Progress as Step
+    from jaxinv.batches import Progress as Step
 
 LINE_EVERY = 10.0
 

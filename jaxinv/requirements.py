@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jaxinv.additions import cuts
 from jaxinv.features.trunks import NETS
+from jaxinv.generators.deltas import select
 from jaxinv.losses import seen_shape
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS
-from jaxinv.vocabulary import IMAGE_TERMS
+from jaxinv.vocabulary import IMAGE_TERMS, NETWORK, RENDERED
 
 if TYPE_CHECKING:
+    from jaxinv.generators.base import Generator
     from jaxinv.specs import GeneratorSpec, Preset, Stage, Term, Variable
     from jaxinv.types import Params
 
@@ -30,8 +33,12 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
             _check_view(where, term, size)
 
 
-def check_weights(preset: Preset, params: Params, nets: dict[str, Params]) -> None:
-    """Raise `ValueError` unless the feature nets and statistics that the preset needs are there."""
+def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str, Params]) -> None:
+    """Raise `ValueError` unless the nets, statistics, steps and weights of the preset are there."""
+    for variable in (v for stage in preset.stages for v in stage.variables):
+        cuts(gen, variable.at)
+        if variable.space == "weights":
+            select(params, gen.steps, variable.select, variable.part)
     missing = sorted(set(preset.nets) - set(nets))
     if missing:
         raise ValueError(
@@ -46,22 +53,25 @@ def check_weights(preset: Preset, params: Params, nets: dict[str, Params]) -> No
 
 
 def _needs_statistics(stage: Stage) -> bool:
-    codes = [v for v in stage.variables if v.space not in ("z", "noise")]
+    codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
     return stage.jitter is not None or any(
         v.codec != "identity" or v.init.kind == "mean" for v in codes
     )
 
 
 def _codes(spec: GeneratorSpec, variable: Variable) -> int:
-    """Number of codes that a variable in w+ has."""
+    """Number of codes that a variable in rows has, or of noise maps."""
+    if variable.space == "noise":
+        return len(spec.noise)
     return max(variable.tie) + 1 if variable.tie else spec.rows
 
 
 def _check_variable(where: str, spec: GeneratorSpec, variable: Variable) -> None:
-    if variable.space not in spec.spaces:
+    allowed = (*spec.spaces, *NETWORK, *RENDERED)
+    if variable.space not in allowed:
         raise ValueError(
             f"{where} frees {variable.space!r}, which generator {spec.name!r} does not have; "
-            f"allowed: {', '.join(spec.spaces)}"
+            f"allowed: {', '.join(allowed)}"
         )
     if variable.tie and len(variable.tie) != spec.rows:
         raise ValueError(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.generators.base import Generator, convert
+from jaxinv.generators.base import Generator, convert, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 STATISTICS = "statistics"
 TURNS = "turns"
+P = "p"
+SLOPE = 0.2
+WITHIN = 1 - 1e-6  # where tanh can still be undone in float32
+LEAST = 1e-4  # the probability, relative to that of a class, from which others start
 
 
 class Space(NamedTuple):
@@ -81,17 +85,51 @@ def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array
     return latents["noise"] if "noise" in latents else gen.stored_noise(params)
 
 
+def _draw_rows(gen: Generator, params: Params, key: Key, given: Latents) -> Array:
+    del params, given
+    keys = jax.random.split(key, gen.spec.rows)
+    return jnp.stack([draw_prior(gen.spec, k)["z"] for k in keys])
+
+
+def _vector(gen: Generator, params: Params, latents: Latents) -> Array:
+    if "embedding" in latents:
+        return latents["embedding"]
+    return gen.embed(params, label_of(gen, latents))
+
+
+def _any_class(gen: Generator, params: Params) -> Array:
+    del params
+    return jnp.full(gen.spec.labels, 1 / gen.spec.labels)
+
+
 SPACES: dict[str, Space] = {
     "z": Space(
         mean=lambda gen, params: jnp.zeros((gen.spec.z_dim,)),
         sample=lambda gen, params, key, given: draw_prior(gen.spec, key)["z"],
         project=lambda gen, params, latents: convert(gen, params, latents, "z"),
     ),
+    "z+": Space(
+        mean=lambda gen, params: jnp.zeros((gen.spec.rows, gen.spec.z_dim)),
+        sample=_draw_rows,
+        project=lambda gen, params, latents: convert(gen, params, latents, "z+"),
+    ),
     "w": _chain("w"),
     "w+": _chain("w+"),
     "s": _chain("s"),
     "noise": Space(
         mean=lambda gen, params: gen.stored_noise(params), sample=_draw_noise, project=_held_noise
+    ),
+    "label": Space(
+        mean=_any_class,
+        sample=lambda gen, params, key, given: draw_prior(gen.spec, key)["label"],
+        project=lambda gen, params, latents: label_of(gen, latents),
+    ),
+    "embedding": Space(
+        mean=lambda gen, params: gen.embed(params, _any_class(gen, params)),
+        sample=lambda gen, params, key, given: gen.embed(
+            params, draw_prior(gen.spec, key)["label"]
+        ),
+        project=_vector,
     ),
 }
 
@@ -108,17 +146,58 @@ CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
     "whiten": Codec(decode=_unwhitened, encode=_whitened),
     "eigen": Codec(
-        decode=lambda st, u: _unwhitened(st, jnp.einsum("rij,rj->ri", st[TURNS], u)),
-        encode=lambda st, value: jnp.einsum("rij,ri->rj", st[TURNS], _whitened(st, value)),
+        decode=lambda st, u: _unwhitened(st, jnp.einsum("rij,...rj->...ri", st[TURNS], u)),
+        encode=lambda st, value: jnp.einsum("rij,...ri->...rj", st[TURNS], _whitened(st, value)),
+    ),
+    "p": Codec(decode=lambda st, u: to_w(u), encode=lambda st, value: to_p(value)),
+    "pn": Codec(
+        decode=lambda st, u: to_w(_unwhitened(st[P], u)),
+        encode=lambda st, value: _whitened(st[P], to_p(value)),
+    ),
+    "gaussianised": Codec(
+        decode=lambda st, u: to_w(st[P]["mean"] + u * st[P]["deviations"]),
+        encode=lambda st, value: (to_p(value) - st[P]["mean"]) / st[P]["deviations"],
+    ),
+    "tanh": Codec(
+        decode=lambda st, u: jnp.tanh(u),
+        encode=lambda st, value: jnp.arctanh(jnp.clip(value, -WITHIN, WITHIN)),
+    ),
+    "sphere": Codec(
+        decode=lambda st, u: u * (u.shape[-1] ** 0.5) * unit(u), encode=lambda st, value: value
+    ),
+    "softmax": Codec(
+        decode=lambda st, u: jax.nn.softmax(u), encode=lambda st, value: jnp.log(value + LEAST)
     ),
 }
+IN_P = ("pn", "gaussianised")  # codecs that need the statistics of P
+
+
+def to_p(w: Array) -> Array:
+    """w before the last activation of the mapping network (leaky ReLU of slope 0.2), up to a gain.
+
+    Zhu et al. 2020, arXiv:2012.09036: a leaky ReLU of slope 5.
+    """
+    return jnp.where(w > 0, w, w / SLOPE)
+
+
+def to_w(p: Array) -> Array:
+    """The inverse of `to_p`."""
+    return jnp.where(p > 0, p, p * SLOPE)
+
+
+def unit(u: Array) -> Array:
+    """1 / length of every vector, finite at 0."""
+    return jax.lax.rsqrt(jnp.sum(u * u, axis=-1, keepdims=True) + 1e-12)
 
 
 def hold(variable: Variable, code: Tree) -> Tree:
-    """The code itself, but its frozen rows pass no gradient, so that no term can move them."""
+    """The code itself, but its frozen rows or maps pass no gradient, so that no term moves them."""
     if variable.freeze is None:
         return code
     first, last = variable.freeze
+    if isinstance(code, tuple):
+        still = jax.lax.stop_gradient(code[first:last])
+        return (*code[:first], *still, *code[last:])
     return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
 
 
@@ -131,6 +210,8 @@ def lift(params: Params, variable: Variable, code: Tree) -> Tree:
 
 def project(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
     """The solver's code of given latents: moved into the space, then the inverse of `lift`."""
+    if variable.space not in SPACES:
+        return latents[variable.space]
     value = SPACES[variable.space].project(gen, params, latents)
     code = CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)
     if variable.tie:

@@ -15,13 +15,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.additions import through
+from jaxinv.hooks import hook_of
 from jaxinv.inits import start
 from jaxinv.losses import Sample, Seen, evaluate, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, hold, lift
-from jaxinv.vocabulary import CLASSES
+from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 CHUNK = 10
 LANES = "lanes"  # the axis of devices
 OK, DIVERGED, STOPPED = 0, 1, 2
+WORTH = 50  # evaluations that must be left for a smaller batch to be worth its compile
+SHAKEN = {"z", "z+", "w", "w+"}
 LOSS = "loss"  # the curve that is always kept; the others are of terms, by label
 START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
 
@@ -74,39 +78,51 @@ class Lane(NamedTuple):
     previous: Latents
 
 
+class Since(NamedTuple):
+    """The last loss that was clearly below the one before, and the evaluations made then."""
+
+    loss: Array
+    evaluations: Array
+
+
 class Best(NamedTuple):
-    """What one lane has reached: codes, their loss, evaluations made, status."""
+    """What one lane has reached: codes, their loss, evaluations made, status, last progress."""
 
     codes: dict[str, Tree]
     loss: Array
     evaluations: Array
     status: Array
+    since: Since
 
 
 def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
-    """Latents of one lane: the stage's variables from their codes, others from earlier stages."""
-    latents = {k: v for k, v in previous.items() if k in ("noise", *CLASSES)}
+    """Latents of one lane: the stage's variables from their codes, others from earlier stages.
+
+    A free code takes the place of one from an earlier stage, and so does a free class.
+    """
+    free = set(problem.stage.spaces)
+    replaced = {name for few in (CHAIN, CLASSES) if free & set(few) for name in few}
+    if "label" in previous and "label" not in free:
+        replaced.discard("label")  # what a free embedding started from still names the class
+    latents = {name: value for name, value in previous.items() if name not in replaced}
     for variable in problem.stage.variables:
         latents[variable.space] = lift(params, variable, codes[variable.space])
-    if not any(variable.space != "noise" for variable in problem.stage.variables):
-        latents = {**previous, **latents}
     return latents
 
 
 def jittered(
     problem: Problem, params: Params, latents: Latents, moment: tuple[Key, Array]
 ) -> Latents:
-    """Latents with the stage's Gaussian jitter on w or w+ (Karras et al. 2020, appendix D)."""
+    """Latents with the stage's Gaussian jitter on the code (Karras et al. 2020, appendix D)."""
     jitter = problem.stage.jitter
     if jitter is None:
         return latents
     key, progress = moment
-    scale = jitter.scale * params[STATISTICS]["std"] * factor(jitter.schedule, progress)
-    noisy = {
-        name: latents[name] + scale * jax.random.normal(key, latents[name].shape)
-        for name in ("w", "w+")
-        if name in latents
-    }
+    scale = jitter.scale * factor(jitter.schedule, progress)
+    noisy: Latents = {}
+    for name in SHAKEN.intersection(latents):
+        std = params[STATISTICS]["std"] if name in ("w", "w+") else 1.0
+        noisy[name] = latents[name] + scale * std * jax.random.normal(key, latents[name].shape)
     return {**latents, **noisy}
 
 
@@ -120,36 +136,20 @@ def objective(
         latents = decode(problem, weights.params, codes, lane.previous)
         shaken = jittered(problem, weights.params, latents, (key, progress))
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
+        image = through(shaken, image)
         seen = observe(problem.stage.terms, weights.nets, area_reduce(image, problem.size))
         sample = Sample(codes, latents, image, seen)
-        return evaluate(problem.stage.terms, weights.nets, sample, lane.target, lane.mask)
+        return evaluate(
+            problem.stage.terms, weights.nets, sample, (lane.target, lane.mask), progress
+        )
 
     return fn
-
-
-def standardise_noise(codes: dict[str, Tree]) -> dict[str, Tree]:
-    """Every noise map shifted and scaled to mean 0 and variance 1 (StyleGAN2, appendix D)."""
-    maps = tuple((m - jnp.mean(m)) * jax.lax.rsqrt(jnp.var(m) + 1e-12) for m in codes["noise"])
-    return {**codes, "noise": maps}
-
-
-HOOKS: dict[str, Callable[[dict[str, Tree]], dict[str, Tree]]] = {
-    "standardise_noise": standardise_noise
-}
 
 
 def solver_of(stage: Stage) -> Solver:
     """The stage's solver with its hooks."""
     rates = tuple((v.space, v.rate) for v in stage.variables if v.rate != 1)
-    if not stage.hooks:
-        return build_solver(stage.solver, rates=rates)
-
-    def hook(codes: dict[str, Tree]) -> dict[str, Tree]:
-        for name in stage.hooks:
-            codes = HOOKS[name](codes)
-        return codes
-
-    return build_solver(stage.solver, hook, rates)
+    return build_solver(stage.solver, hook_of(stage.hooks), rates)
 
 
 def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
@@ -184,71 +184,89 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
     """Solver state and best-so-far of every lane before its first evaluation."""
 
     def one(lane: Lane) -> tuple[Any, Best]:
-        key = jax.random.fold_in(lane.key, START)
-        codes = {
-            v.space: start(
-                problem.gen,
-                weights.params,
-                v,
-                lane.previous,
-                (jax.random.fold_in(key, i), lane.restart),
-            )
-            for i, v in enumerate(problem.stage.variables)
-        }
-        best = Best(
-            codes, jnp.full((), jnp.inf), jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32)
-        )
+        codes, looked = choose_start(problem, weights, lane)
+        infinite, none = jnp.full((), jnp.inf), jnp.zeros((), jnp.int32)
+        looks = jnp.full((), looked, jnp.int32)
+        best = Best(codes, infinite, looks, none, Since(infinite, looks))
         return solver_of(problem.stage).init(codes), best
 
     return _strong(over_lanes(one, problem.width, lanes))
+
+
+def choose_start(problem: Problem, weights: Weights, lane: Lane) -> tuple[dict[str, Tree], int]:
+    """Initial codes of one lane, and how often the objective was evaluated to find them."""
+    stage, key = problem.stage, jax.random.fold_in(lane.key, START)
+    counts = [v.init.count for v in stage.variables if v.init.kind == "best-of"]
+
+    def draw(number: Array) -> dict[str, Tree]:
+        own = jax.random.fold_in(key, number) if counts else key
+        keys = [jax.random.fold_in(own, i) for i in range(len(stage.variables))]
+        return {
+            v.space: start(problem.gen, weights.params, v, lane.previous, (k, lane.restart))
+            for v, k in zip(stage.variables, keys, strict=True)
+        }
+
+    if not counts:
+        return draw(jnp.zeros((), jnp.int32)), 0
+    fn = objective(problem, weights, lane, jnp.zeros(()))
+    numbers = jnp.arange(max(counts))
+    losses = jax.lax.map(lambda n: fn(draw(n), jax.random.fold_in(key, n))[0], numbers)
+    return draw(jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))), max(counts)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
 def advance(
     problem: Problem, weights: Weights, lanes: Lane, state: tuple[Any, Best], span: Array
 ) -> tuple[tuple[Any, Best], dict[str, Array]]:
-    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK]."""
+    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK].
+
+    A lane that is over makes no further step; where lanes go one by one it costs nothing.
+    """
     solver = solver_of(problem.stage)
     first, last, steps = span
 
     def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], dict[str, Array]]:
         lane, (inner, best) = args
 
-        def body(step: Array, carry: Any) -> Any:
-            inner, best, curves = carry
+        def running(carry: Any) -> Array:
+            step, (_, best), _ = carry
+            return (step < last) & (best.status == OK)
+
+        def body(carry: Any) -> Any:
+            step, (inner, best), curves = carry
             progress = step / steps
             fn = objective(problem, weights, lane, progress)
-            moved, seen = solver.step(jax.random.fold_in(lane.key, step), fn, inner, progress)
-            running = best.status == OK
-            inner = _where(running & ~seen.lost, moved, inner)
+            key = jax.random.fold_in(lane.key, step // CHUNK if solver.frozen else step)
+            inner, seen = solver.step(key, fn, inner, progress)
             values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
-            curves = {
-                name: curves[name].at[step - first].set(jnp.where(running, value, jnp.nan))
-                for name, value in values.items()
-            }
-            return inner, update(problem.stage, best, seen), curves
+            curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
+            return step + 1, (inner, update(problem.stage, best, seen)), curves
 
         empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
-        inner, best, curves = jax.lax.fori_loop(first, last, body, (inner, best, empty))
-        return (inner, best), curves
+        return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
     return over_lanes(one, problem.width, (lanes, state))
 
 
 def update(stage: Stage, best: Best, seen: Eval) -> Best:
-    """Best-so-far after one evaluation; a lane that is lost or met its stop is frozen."""
-    running, finite = best.status == OK, jnp.isfinite(seen.loss)
-    wanted = seen.taken if stage.keep == "last" else seen.loss < best.loss
-    better = running & finite & wanted
-    status = jnp.where(seen.lost, DIVERGED, OK)
-    if stage.stop is not None:
-        met = finite & (seen.aux[stage.stop.term] < stage.stop.below)
-        status = jnp.where(met, STOPPED, status)
+    """Best-so-far after one evaluation of a running lane, and whether the lane is over."""
+    finite = jnp.isfinite(seen.loss)
+    better = finite & (seen.taken if stage.keep == "last" else seen.loss < best.loss)
+    evaluations = best.evaluations + 1
+    status, since, stop = jnp.where(seen.lost, DIVERGED, OK), best.since, stage.stop
+    if stop is not None and stop.kind == "below":
+        status = jnp.where(finite & (seen.aux[stop.term] < stop.below), STOPPED, status)
+    elif stop is not None:
+        lower = finite & (seen.loss < since.loss * (1 - stop.gain * jnp.sign(since.loss)))
+        since = _where(lower, Since(seen.loss, evaluations), since)
+        tired = evaluations - since.evaluations >= stop.patience
+        status = jnp.where(tired & (status == OK), STOPPED, status)
     return Best(
         codes=_where(better, seen.u, best.codes),
         loss=jnp.where(better, seen.loss, best.loss),
-        evaluations=best.evaluations + running,
-        status=jnp.where(running, status, best.status),
+        evaluations=evaluations,
+        status=jnp.asarray(status, jnp.int32),
+        since=since,
     )
 
 
@@ -287,22 +305,30 @@ def solve(
     """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
 
     Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
-    called and the stage ends early once no lane is running.
+    called, lanes that are over leave the batch once they are its greater part, and the stage ends
+    early once no lane is running.
     """
-    steps = problem.stage.steps
-    state = begin(problem, weights, lanes)
-    curves = {
-        name: np.full((len(lanes.restart), steps), np.nan, np.float32)
-        for name in (LOSS, *problem.watch)
-    }
+    steps, count = problem.stage.steps, len(lanes.restart)
+    state, held = begin(problem, weights, lanes), np.arange(count)
+    best, given = state[1], lanes
+    curves = {name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.watch)}
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
-        state, part = advance(problem, weights, lanes, state, jnp.asarray([first, last, steps]))
+        state, part = advance(problem, weights, given, state, jnp.asarray([first, last, steps]))
         for name, curve in curves.items():
-            curve[:, first:last] = np.asarray(part[name])[:, : last - first]
+            curve[held, first:last] = np.asarray(part[name])[:, : last - first]
+        best = state[1] if len(held) == count else _put(best, held, state[1])
         if report is not None:
-            report(last, np.asarray(state[1].loss))
-        if not np.any(np.asarray(state[1].status) == OK):
+            report(last, np.asarray(best.loss))
+        running = np.flatnonzero(np.asarray(state[1].status) == OK)
+        if not len(running):
             break
-    best = state[1]
+        if problem.width > 1 and 2 * len(running) <= len(held) and steps - last >= WORTH:
+            kept = np.resize(running, 1 << (len(running) - 1).bit_length())
+            given, state = jax.tree.map(lambda a, kept=kept: a[kept], (given, state))
+            held = held[kept]
     return finish(problem, weights, lanes, best.codes), best, curves
+
+
+def _put(whole: Tree, places: np.ndarray, part: Tree) -> Tree:
+    return jax.tree.map(lambda a, b: a.at[places].set(b), whole, part)

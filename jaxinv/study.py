@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxinv.axes import with_axes
+from jaxinv.batches import Progress
 from jaxinv.checks import check_above, check_choice, check_whole
 from jaxinv.comparison import evaluations_to, held, kept, psnr_of
 from jaxinv.generators.base import convert
-from jaxinv.inversion import Inversion, Progress, check_images, find_preset, invert, with_steps
+from jaxinv.inversion import Inversion, check_images, find_preset, invert, with_steps
 from jaxinv.loading import load_features
+from jaxinv.preparation import equipped
 from jaxinv.rendering import render
 from jaxinv.requirements import check_preset
 from jaxinv.spaces import SPACES
@@ -157,7 +158,7 @@ def study(
     trials = []
     for preset in chosen:
         watch, (seeing, label) = Watch(), watched(preset)
-        own = with_axes(gen, params, preset, nets)
+        own = equipped(gen, params, preset, nets)
         settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
         settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}
         found = invert(gen, own, images, preset=seeing, **settings)

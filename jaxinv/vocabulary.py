@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
-CHAIN = ("z", "w", "w+", "s")
-SPACES = (*CHAIN, "noise")
+CHAIN = ("z", "z+", "w", "w+", "s")
 CLASSES = ("label", "embedding")  # what latents say about the class
+NETWORK = ("features", "weights", "mix")  # what changes inside any generator
+RENDERED = ("transform", "surrogate")  # what stands between the render and the loss
+SPACES = (*CHAIN, "noise", *CLASSES, *NETWORK, *RENDERED)
 PRIORS = ("normal", "uniform", "truncated_normal")
-CODECS = ("identity", "whiten", "eigen")
-INITS = ("mean", "prior", "stored", "previous")
+# Codecs, and the spaces that each is for.
+CODECS: dict[str, tuple[str, ...]] = {
+    "identity": SPACES,
+    "whiten": ("w", "w+"),
+    "eigen": ("w+",),
+    "p": ("w", "w+"),
+    "pn": ("w", "w+"),
+    "gaussianised": ("w", "w+"),
+    "tanh": ("z", "z+"),
+    "sphere": ("z", "z+"),
+    "softmax": ("label",),
+}
+# Where a variable may start, the usual place first.
+_CODE = ("mean", "prior", "best-of", "given", "previous")
+_FLAT = ("zeros", "given", "previous")
+STARTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(CHAIN, _CODE),
+    "noise": ("stored", "prior", "zeros", "given", "previous"),
+    **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
+    "features": _FLAT,
+    "weights": _FLAT,
+    "mix": ("uniform", "given", "previous"),
+    **dict.fromkeys(RENDERED, _FLAT),
+}
+USUAL = "usual"
+INITS = (USUAL, *dict.fromkeys(kind for kinds in STARTS.values() for kind in kinds))
+FORMS = ("add", "multiply", "replace", "low-rank")
+TRANSFORMS = ("shift", "scale", "colour")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")
 VARIABLE_TERMS = ("noise_autocorrelation", "gaussian", "row_spread")
 TERMS = (*IMAGE_TERMS, "weave", *VARIABLE_TERMS)
@@ -66,5 +94,12 @@ REFUSES: dict[str, tuple[str, ...]] = {
     "mala": ("rate", "hooks", "jitter"),
     "sgld": ("rate", "hooks"),
 }
-HOOKS = ("standardise_noise",)
+# Hooks, and the spaces that each is for.
+HOOKS: dict[str, tuple[str, ...]] = {
+    "standardise": ("noise",),
+    "sphere": (*CHAIN, "embedding"),
+    "clamp": SPACES,
+    "redraw": ("z", "z+"),
+}
+STOPS = ("below", "plateau")
 KEEPS = ("best", "last")

@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from jaxinv import stages
-from jaxinv.inversion import Inversion, Progress, bucket, image_key
+from jaxinv.batches import Progress, bucket, image_key
+from jaxinv.inversion import Inversion
 from jaxinv.rendering import render
 from jaxinv.specs import InitSpec, Jitter, SolverSpec, Stage, Variable
 from jaxinv.stages import Lane, Problem, Weights, begin, sight

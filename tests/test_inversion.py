@@ -15,7 +15,7 @@ from jaxinv.nn.resample import area_reduce
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.spaces import STATISTICS
-from jaxinv.specs import InitSpec, Jitter, Schedule, SolverSpec, Stop, Term, Variable, View
+from jaxinv.specs import Hook, InitSpec, Jitter, Schedule, SolverSpec, Stop, Term, Variable, View
 from tests.engine import MSE, SIDE, one, preset, run, targets
 from tests.tiny import GRAIN, classes, draw, linear, mobile, solve_linear
 
@@ -258,7 +258,7 @@ def test_the_jitter_is_not_part_of_the_result() -> None:
 
 def test_standardised_noise_has_mean_0_and_variance_1() -> None:
     noise = Variable("noise", init=STORED)
-    stage = one(Variable("w"), noise, hooks=("standardise_noise",), keep="last")
+    stage = one(Variable("w"), noise, hooks=(Hook("standardise", "noise"),), keep="last")
     (grain,) = run(preset(stage), targets(1)).latents["noise"]
     (before,) = linear()[0].stored_noise(linear()[1])
     np.testing.assert_allclose([grain.mean(), grain.var()], [0, 1], atol=1e-5)

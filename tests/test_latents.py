@@ -121,7 +121,7 @@ def test_other_npz_files_are_refused(
         ({"w": normal(0, 5)}, r"'linear' cannot draw 'w' of shape \(5,\); allowed: \(6,\)"),
         ({"w+": normal(0, LAYOUT, 6)}, r"'w\+' of shape \(18, 6\); allowed: \(3, 6\)"),
         ({"s": (normal(0, 6),)}, r"'s' of shape \(\(6,\),\); allowed: \(\(6,\), \(6,\), \(6,\)\)"),
-        ({"p": normal(0, 5)}, r"'p' .* allowed: only z, w, w\+, s, noise"),
+        ({"p": normal(0, 5)}, r"'p' .* allowed: only z, z\+, w, w\+, s, noise"),
     ],
 )
 def test_latents_of_another_generator_are_refused(latents: Latents, told: str) -> None:

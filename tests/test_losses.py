@@ -196,7 +196,7 @@ def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
 
     def loss(weights: Any, image: Array) -> Array:
         mine = Sample({}, {}, image, observe(terms, weights, image))
-        return evaluate(terms, weights, mine, target, None)[0]
+        return evaluate(terms, weights, mine, (target, None), jnp.zeros(()))[0]
 
     run = jax.jit(jax.grad(loss, argnums=1) if slope else loss)
     compiled = run.lower(nets(), picture(0)).compile().as_text() or ""
@@ -221,7 +221,7 @@ def test_every_term_counts_once_with_its_weight_and_reports_without() -> None:
     )
     a, b = picture(0), picture(0).at[:, 20:].add(0.5)
     mine = Sample({"w": jnp.asarray([1.0, -3.0])}, {}, a, observe(terms, {}, a))
-    total, values = evaluate(terms, {}, mine, observe(terms, {}, b), None)
+    total, values = evaluate(terms, {}, mine, (observe(terms, {}, b), None), jnp.zeros(()))
     assert set(values) == {"mse", "mse#2", "gaussian-w", "l1"}
     found = [values[name] for name in ("mse", "mse#2", "gaussian-w", "l1")]
     np.testing.assert_allclose(found, [0, 0.25, 5, 0.25], rtol=1e-5)

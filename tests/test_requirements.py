@@ -45,9 +45,13 @@ def preset(variable: Variable, *terms: Term, **others: Any) -> Preset:
         (
             ONLY_Z,
             preset(Variable("w+")),
-            r"'p', stage 2 frees 'w\+', which generator 'dcgan' does not have; allowed: z$",
+            r"'p', stage 2 frees 'w\+', which generator 'dcgan' does not have; allowed: z, features",
         ),
-        (ONLY_Z, preset(Variable("noise", init=InitSpec("prior"))), "frees 'noise'.*allowed: z$"),
+        (
+            ONLY_Z,
+            preset(Variable("noise", init=InitSpec("prior"))),
+            "frees 'noise'.*allowed: z, features",
+        ),
         (TINY, preset(Variable("w+", tie=(0,) * 5)), f"ties 5 rows; generator 'tiny' has {ROWS}"),
         (
             TINY,
@@ -108,21 +112,21 @@ def test_published_presets_suit_the_published_generator(name: str) -> None:
 )
 def test_statistics_are_asked_for_where_they_are_used(made: Preset) -> None:
     with pytest.raises(ValueError, match=r"needs params\['statistics'\], the mean and the axes"):
-        check_weights(made, {}, {})
-    check_weights(made, {STATISTICS: {}}, {})
+        check_weights(linear()[0], made, {}, {})
+    check_weights(linear()[0], made, {STATISTICS: {}}, {})
 
 
 def test_starts_that_need_no_statistics_do_without() -> None:
-    check_weights(preset(Variable("w", init=InitSpec("prior"))), {}, {})
-    check_weights(preset(Variable("noise", init=InitSpec("stored"))), {}, {})
+    check_weights(linear()[0], preset(Variable("w", init=InitSpec("prior"))), {}, {})
+    check_weights(linear()[0], preset(Variable("noise", init=InitSpec("stored"))), {}, {})
 
 
 def test_nets_are_asked_for() -> None:
     made = preset(Variable("z"), Term("lpips", net="vgg16"), Term("lpips", net="alexnet"))
     with pytest.raises(ValueError, match=r"'p' needs the nets vgg16; given: alexnet$"):
-        check_weights(made, {}, {"alexnet": {}})
+        check_weights(linear()[0], made, {}, {"alexnet": {}})
     with pytest.raises(ValueError, match="needs the nets alexnet, vgg16; given: none"):
-        check_weights(made, {}, {})
+        check_weights(linear()[0], made, {}, {})
 
 
 def test_invert_refuses_before_it_compiles(monkeypatch: pytest.MonkeyPatch) -> None:

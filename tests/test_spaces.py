@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -11,11 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv import loading
 from jaxinv.inits import start
 from jaxinv.latents import fit_latents
-from jaxinv.spaces import CODECS, SPACES, STATISTICS, hold, lift, project
+from jaxinv.spaces import CODECS, SPACES, STATISTICS, P, hold, lift, project, to_p, to_w
 from jaxinv.specs import InitSpec, Variable
-from tests.tiny import LINEAR, Pair, linear, mobile
+from jaxinv.vocabulary import CLASSES
+from tests.tiny import LINEAR, Pair, classes, linear, mobile
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 TIE = (0, 0, 1, 1, 1, 2, 2, 2)  # of the eight rows of the tiny generator
@@ -28,7 +30,23 @@ VARIABLES = [
     Variable("w+", codec="whiten"),
     Variable("s"),
     Variable("noise", init=STORED),
+    Variable("z+"),
+    Variable("z", codec="tanh"),
+    Variable("w", codec="p"),
+    Variable("w", codec="pn"),
+    Variable("w+", codec="pn"),
+    Variable("w+", codec="gaussianised"),
 ]
+
+
+@lru_cache
+def tiny() -> Pair:
+    """The tiny generator with the statistics of P as well."""
+    gen, params = mobile()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loading, "P_SAMPLES", 40_000)
+        found = loading.p_statistics(gen, params)
+    return gen, {**params, STATISTICS: {**params[STATISTICS], P: found}}
 
 
 def normal(seed: int, *shape: int) -> jax.Array:
@@ -41,14 +59,14 @@ def close(a: Any, b: Any) -> None:
 
 def code_of(variable: Variable) -> Any:
     """A random code of the tiny generator."""
-    gen, params = mobile()
+    gen, params = tiny()
     where = start(gen, params, variable, {}, (jax.random.key(1), jnp.asarray(1)))
     return jax.tree.map(lambda leaf: leaf + normal(2, *leaf.shape), where)
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=lambda v: f"{v.space}-{v.codec}")
 def test_lifting_and_projecting_are_inverse(variable: Variable) -> None:
-    gen, params = mobile()
+    gen, params = tiny()
     code = code_of(variable)
     latents = {variable.space: lift(params, variable, code)}
     fit_latents(gen.spec, latents)
@@ -107,6 +125,33 @@ def test_whitened_codes_of_w_have_mean_0_and_unit_covariance(
     np.testing.assert_allclose(np.cov(codes.T), np.eye(gen.spec.w_dim), atol=tolerance)
 
 
+def test_codes_of_p_n_have_mean_0_and_unit_covariance() -> None:
+    gen, params = tiny()
+    w = np.concatenate(list(loading.mapped_batches(gen, params, 40_000)))
+    held = params[STATISTICS]
+    codes = np.asarray(CODECS["pn"].encode(held, jnp.asarray(w, jnp.float32)), np.float64)
+    np.testing.assert_allclose(codes.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(np.cov(codes.T), np.eye(gen.spec.w_dim), atol=1e-2)
+    single = np.asarray(CODECS["gaussianised"].encode(held, jnp.asarray(w, jnp.float32)))
+    np.testing.assert_allclose(single.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(single.std(0), 1, atol=1e-3)
+
+
+def test_p_undoes_the_last_activation() -> None:
+    before = normal(0, 100)
+    after = jnp.where(before > 0, before, 0.2 * before)  # leaky ReLU of slope 0.2
+    close(to_p(after), before)
+    close(to_w(before), after)
+
+
+def test_codes_on_the_sphere_have_its_length_and_probabilities_their_sum() -> None:
+    z = CODECS["sphere"].decode({}, normal(0, 3, 16))
+    close(jnp.linalg.norm(z, axis=-1), jnp.full(3, 4.0))
+    label = CODECS["softmax"].decode({}, CODECS["softmax"].encode({}, jnp.eye(5)[2]))
+    np.testing.assert_allclose(label, jnp.eye(5)[2], atol=1e-3)
+    np.testing.assert_allclose(label.sum(), 1, rtol=1e-6)
+
+
 def test_statistics_of_a_linear_map_are_known() -> None:
     _, params = linear()
     tree, found = params["mapping"], params[STATISTICS]
@@ -153,7 +198,7 @@ def test_restarts_spread_around_a_known_start() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_prior_starts_are_draws_of_the_space(space: str) -> None:
-    gen, params = linear()
+    gen, params = classes() if space in CLASSES else linear()
     variable = Variable(space, init=InitSpec("prior"))
     one, two = (begin((gen, params), variable, seed=i) for i in range(2))
     fit_latents(gen.spec, {space: one})

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from jaxinv import spaces, stages
+from jaxinv import additions, hooks, spaces, vocabulary
 from jaxinv.features.trunks import NETS as TRUNKS
+from jaxinv.generators import deltas
 from jaxinv.presets import PRESETS
 from jaxinv.solvers.chains import CHAINS
 from jaxinv.solvers.first_order import TRANSFORMS, Extras
@@ -18,6 +19,7 @@ from jaxinv.solvers.lbfgs import Options
 from jaxinv.solvers.population import STRATEGIES
 from jaxinv.specs import (
     GeneratorSpec,
+    Hook,
     InitSpec,
     Jitter,
     Preset,
@@ -30,7 +32,20 @@ from jaxinv.specs import (
     View,
     labels,
 )
-from jaxinv.vocabulary import CODECS, HOOKS, LAYERS, OPTIONS, REFUSES, SPACES
+from jaxinv.vocabulary import (
+    CHAIN,
+    CLASSES,
+    CODECS,
+    FORMS,
+    HOOKS,
+    LAYERS,
+    NETWORK,
+    OPTIONS,
+    REFUSES,
+    RENDERED,
+    SPACES,
+    STARTS,
+)
 
 MSE = Term("mse")
 W, WPLUS = Variable("w"), Variable("w+")
@@ -69,8 +84,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("mse", net="vgg16"), "term 'mse' takes no net, got 'vgg16'"),
     (lambda: Term("mse", variable="w"), "term 'mse' takes no variable"),
     (lambda: Term("mse", margin=0.1), "term 'mse' takes no margin"),
-    (lambda: Term("gaussian"), "unknown variable of term 'gaussian' 'None'; allowed: z, w"),
-    (lambda: Term("gaussian", variable="theta"), "'theta'; allowed: z, w, w"),
+    (lambda: Term("gaussian"), "unknown variable of term 'gaussian' 'None'; allowed: z, z"),
+    (lambda: Term("gaussian", variable="theta"), r"'theta'; allowed: z, z\+, w, w\+"),
     (lambda: Term("gaussian", variable="w", margin=-1), "margin must be at least 0.0"),
     (lambda: Term("gaussian", variable="w", rows=(0, 1)), "takes no rows"),
     (lambda: Term("gaussian", variable="w+", rows=(2, 2)), "term rows must be .*0 <= first < last"),
@@ -78,24 +93,29 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("gaussian", variable="w", reduction="sum"), "takes no reduction"),
     (lambda: Term("row_spread", variable="w"), r"'w'; allowed: w\+"),
     (lambda: Term("noise_autocorrelation", variable="noise"), "takes no variable"),
-    (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: mean, prior"),
+    (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: usual, mean, prior"),
     (lambda: InitSpec(spread=-1), "init spread must be at least 0.0"),
-    (lambda: Variable("p"), r"unknown space 'p'; allowed: z, w, w\+, s, noise"),
-    (lambda: Variable("w", codec="tanh"), "unknown codec 'tanh'; allowed: identity, whiten"),
-    (lambda: Variable("w", codec="eigen"), r"codec 'eigen' of 'w'.*allowed: w\+, untied"),
+    (lambda: Variable("p"), r"unknown space 'p'; allowed: z, z\+, w, w\+, s, noise"),
+    (lambda: Variable("w", codec="cosh"), "unknown codec 'cosh'; allowed: identity, whiten"),
+    (lambda: Variable("w", codec="tanh"), r"space of codec 'tanh' 'w'; allowed: z, z\+"),
+    (lambda: Variable("w", codec="eigen"), r"space of codec 'eigen' 'w'; allowed: w\+"),
+    (lambda: Variable("w+", "eigen", tie=(0, 0)), r"'eigen' with tie \(0, 0\); allowed: untied"),
     (
         lambda: Term("gaussian", variable="w+", part=(0.7, 1.2)),
         "part must be two rising fractions",
     ),
     (lambda: Term("mse", part=(0.7, 1.0)), "takes no part"),
-    (lambda: Variable("z", codec="whiten"), r"codec 'whiten' of 'z'; allowed: w, w\+"),
-    (lambda: Variable("noise"), "start of 'noise' 'mean'; allowed: stored, prior, previous"),
+    (lambda: Variable("z", codec="whiten"), r"codec 'whiten' 'z'; allowed: w, w\+"),
+    (
+        lambda: Variable("noise", init=InitSpec("mean")),
+        "start of 'noise' 'mean'; allowed: stored, prior, zeros",
+    ),
     (
         lambda: Variable("w", init=InitSpec("stored")),
-        "start of 'w' 'stored'; allowed: mean, prior, previous",
+        "start of 'w' 'stored'; allowed: mean, prior, best-of",
     ),
     (lambda: Variable("w", tie=(0, 0)), r"tie of 'w'; allowed: w\+"),
-    (lambda: Variable("s", freeze=(0, 1)), r"freeze of 's'; allowed: w\+"),
+    (lambda: Variable("s", freeze=(0, 1)), r"freeze of 's'; allowed: w\+, z\+, noise"),
     (lambda: Variable("w+", tie=(0, 2)), r"every code from 0 to its largest, got \(0, 2\)"),
     (lambda: Variable("w+", tie=(-1, 0)), "every code from 0"),
     (lambda: Variable("w+", freeze=(3, 2)), "freeze must be"),
@@ -119,28 +139,50 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Jitter(-1), "jitter scale"),
     (lambda: stage(steps=0), "steps must be a whole number of at least 1, got 0"),
     (lambda: stage(steps=2.5), "steps must be a whole number"),
-    (lambda: stage(variables=()), "at least one variable; allowed: z, w"),
-    (lambda: stage(W, WPLUS), r"variables w, w\+; allowed: one of z, w, w\+, s, and noise"),
-    (lambda: stage(NOISE, NOISE), "variables noise, noise; allowed: one of"),
+    (lambda: stage(variables=()), r"at least one variable; allowed: z, z\+, w"),
+    (lambda: stage(W, WPLUS), r"variables w, w\+; allowed: .* at most one of z, z\+, w, w\+, s"),
+    (lambda: stage(NOISE, NOISE), "variables noise, noise; allowed: each space once"),
     (lambda: stage(terms=()), "at least one image term: mse, l1, lpips, features"),
     (lambda: stage(terms=(Term("weave"),)), "at least one image term"),
     (lambda: stage(keep="first"), "unknown keep 'first'; allowed: best, last"),
-    (lambda: stage(hooks=("sphere",)), "unknown hook 'sphere'; allowed: standardise_noise"),
-    (lambda: stage(hooks=("standardise_noise",)), "needs a free 'noise'; free: w"),
+    (lambda: Hook("fold", "z"), "unknown hook 'fold'; allowed: standardise, sphere"),
+    (lambda: Hook("standardise", "w"), "variable of hook 'standardise' 'w'; allowed: noise"),
+    (lambda: Hook("clamp", "z", bound=0), "bound of hook 'clamp' must be above 0"),
+    (lambda: stage(hooks=(Hook("standardise", "noise"),)), "needs a free 'noise'; free: w"),
     (lambda: stage(terms=(MSE, Term("noise_autocorrelation"))), "needs a free 'noise'; free: w"),
     (lambda: stage(terms=(MSE, Term("gaussian", variable="z"))), "needs a free 'z'; free: w"),
-    (lambda: stage(Variable("z"), jitter=Jitter()), r"jitter needs a free 'w' or 'w\+'; free: z"),
+    (lambda: stage(Variable("s"), jitter=Jitter()), r"needs a free 'z', .* or 'w\+'; free: s"),
     (lambda: stage(stop=Stop("l1", 1.0)), "unknown stop term 'l1'; allowed: mse"),
+    (lambda: Stop(kind="never"), "unknown stop 'never'; allowed: below, plateau"),
+    (lambda: Stop(kind="plateau", patience=0), "patience must be a whole number of at least 1"),
+    (lambda: Variable("w", at=(0.5,)), "at of 'w'; allowed: features, mix"),
+    (lambda: Variable("features"), r"'features' at \(\); allowed: at least one step"),
+    (lambda: Variable("mix", at=("a", "b"), copies=2), "'mix' at .*; allowed: one step"),
+    (lambda: Variable("mix", at=("a",)), "copies of 'mix' must be a whole number of at least 1"),
+    (lambda: Variable("features", at=(1.5,)), "a fraction must lie above 0 and up to 1, got 1.5"),
+    (lambda: Variable("weights", form="thin"), "form of weights 'thin'; allowed: add, multiply"),
+    (lambda: Variable("weights", form="low-rank"), "rank must be a whole number of at least 1"),
+    (lambda: Variable("weights", part=(0.5, 0.5)), "part must be two rising fractions"),
+    (lambda: Variable("transform", kinds=("turn",)), "'turn'; allowed: shift, scale, colour"),
+    (lambda: Variable("noise", copies=2), r"copies of 'noise'; allowed: z, z\+"),
+    (lambda: stage(Variable("z", copies=2)), "several copies of a code needs a free 'mix'"),
+    (
+        lambda: stage(Variable("z", copies=2), Variable("mix", at=(0.5,), copies=3)),
+        r"with \[2, 3\] copies; allowed: the same",
+    ),
+    (
+        lambda: stage(Variable("label"), Variable("embedding")),
+        "at most one of .* and one of label, embedding",
+    ),
     (lambda: stage(solver=LBFGS, jitter=Jitter()), "jitter with solver 'lbfgs'; allowed with"),
     (lambda: stage(solver=LBFGS, keep="last"), "keep 'last' with solver 'lbfgs'"),
     (lambda: stage(solver=SolverSpec("de"), keep="last"), "keep 'last' with solver 'de'; .*: adam"),
     (
-        lambda: stage(NOISE, solver=LBFGS, hooks=("standardise_noise",)),
+        lambda: stage(NOISE, solver=LBFGS, hooks=(Hook("standardise", "noise"),)),
         "hooks with solver 'lbfgs'; allowed with: adam",
     ),
     (preset, "preset 'p' has no stages"),
     (lambda: preset(stage(), restarts=0), "restarts must be a whole number of at least 1"),
-    (lambda: preset(stage(NOISE)), "preset 'p', stage 1 frees no code; allowed: z, w"),
     (
         lambda: preset(stage(Variable("w", init=InitSpec("previous")))),
         "stage 1 starts at 'previous', but it is the first",
@@ -171,7 +213,7 @@ def test_what_is_possible_is_allowed() -> None:
             Term("noise_autocorrelation", 1e5),
             Term("gaussian", variable="noise", margin=0.5),
         ),
-        hooks=("standardise_noise",),
+        hooks=(Hook("standardise", "noise"),),
         jitter=Jitter(),
         keep="last",
         stop=Stop("lpips-vgg16@64", 0.1),
@@ -214,8 +256,11 @@ def test_specs_are_values() -> None:
     ("spec", "expected"),
     [
         (GeneratorSpec("dcgan", "a", 64, 100), ("z",)),
-        (GeneratorSpec("gan", "a", 64, 8, 8, 2), ("z", "w", "w+")),
-        (GeneratorSpec("gan", "a", 64, 8, 8, 1, styles=(4,), noise=(4,)), SPACES),
+        (GeneratorSpec("gan", "a", 64, 8, 8, 2), ("z", "z+", "w", "w+")),
+        (
+            GeneratorSpec("gan", "a", 64, 8, 8, 1, styles=(4,), noise=(4,), labels=3, embedding=2),
+            (*CHAIN, "noise", *CLASSES),
+        ),
     ],
 )
 def test_a_generator_has_the_spaces_of_its_parts(
@@ -228,9 +273,11 @@ def test_a_generator_has_the_spaces_of_its_parts(
 
 
 def test_words_are_those_that_the_library_knows() -> None:
-    assert set(spaces.SPACES) == set(SPACES)
+    assert set(spaces.SPACES) | {*NETWORK, *RENDERED} == set(SPACES) == set(STARTS)
+    assert set(deltas.FORMS) == set(FORMS)
+    assert set(additions.SHAPES) == set(vocabulary.TRANSFORMS)
     assert set(spaces.CODECS) == set(CODECS)
-    assert set(stages.HOOKS) == set(HOOKS)
+    assert set(hooks.CHANGES) == set(HOOKS)
     assert {name: net.layers for name, net in TRUNKS.items()} == LAYERS
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jaxinv.batches import Progress
 from jaxinv.cli import DONE, USAGE, main
 from jaxinv.comparison import checkpoints
-from jaxinv.inversion import Progress, invert
+from jaxinv.inversion import invert
 from jaxinv.plots import COLOURS, PLOTS, draw_all, drawable
 from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
 from jaxinv.rendering import render

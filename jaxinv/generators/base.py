@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv.checks import check_choice
+from jaxinv.generators.deltas import patched
 from jaxinv.nn.conv import FROZEN
 from jaxinv.vocabulary import CHAIN
 
@@ -54,9 +56,19 @@ class Generator(NamedTuple):
     def synthesize(self, params: Params, latents: Latents, size: int | None = None) -> Array:
         """Image [size, size, 3] of one sample's latents in any space (default: full size).
 
-        It is area-reduced when `size` is below the resolution.
+        It is area-reduced when `size` is below the resolution. Beside a code, `latents` may hold
+        "noise"; "features", {cut: what is added to x there}; "weights", changes of the parameters
+        (see `deltas`); and "mix", {cut: [n, channels]}, the shares of n codes (Gu et al. 2020,
+        mGANPrior, equation 3).
         """
-        return self.suffix(params, latents, None, {}, size)
+        if "mix" not in latents:
+            return self.suffix(params, latents, None, {}, size)
+        ((cut, shares),) = latents["mix"].items()
+        codes = {name: latents[name] for name in CHAIN if name in latents}
+        rest = {name: latents[name] for name in latents if name not in ("mix", *codes)}
+        states = jax.vmap(lambda one: self.prefix(params, {**rest, **one}, cut))(codes)
+        middle = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), codes)
+        return self.suffix(params, {**rest, **middle}, cut, blend(states, shares), size)
 
     def prefix(self, params: Params, latents: Latents, cut: str) -> State:
         """The features after step `cut`: "x" [h, w, channels], and "image" where one is carried.
@@ -64,33 +76,54 @@ class Generator(NamedTuple):
         With `suffix` it makes the whole: the spaces "F" of the literature. Raises `ValueError` for
         a `cut` that is none of `steps`.
         """
-        part = Part(0, self._after(cut))
-        code = synthesis_code(self, params, latents)
-        return self.run(params, code, latents.get("noise"), {}, part)
+        return self._walk(params, latents, {}, Part(0, self.after(cut)))
 
     def suffix(
         self, params: Params, latents: Latents, cut: str | None, state: State, size: int | None
     ) -> Array:
         """Image [size, size, 3] from the features `state` after step `cut` and the latents."""
-        part = Part(self._after(cut), None, size or self.spec.resolution)
-        code = synthesis_code(self, params, latents)
-        return self.run(params, code, latents.get("noise"), state, part)
+        part = Part(self.after(cut), None, size or self.spec.resolution)
+        return self._walk(params, latents, state, part)
 
     def features(self, params: Params, latents: Latents) -> dict[str, State]:
         """What `prefix` gives for every one of `steps`, in one pass."""
-        code = synthesis_code(self, params, latents)
         found: dict[str, State] = {}
         state: State = {}
         for index, name in enumerate(self.steps):
             part = Part(index, index + 1)
-            found[name] = state = self.run(params, code, latents.get("noise"), state, part)
+            found[name] = state = self._walk(params, latents, state, part)
         return found
 
-    def _after(self, cut: str | None) -> int:
+    def _walk(self, params: Params, latents: Latents, state: State, part: Part) -> Any:
+        """Make the steps of `part`, adding the features of `latents` where they belong."""
+        params = patched(params, latents.get("weights"))
+        code, noise = synthesis_code(self, params, latents), latents.get("noise")
+        added = {self.after(cut): x for cut, x in latents.get("features", {}).items()}
+        last = len(self.steps) if part.last is None else part.last
+        for stop in sorted(place for place in added if part.first < place <= last):
+            state = self.run(params, code, noise, state, Part(part.first, stop))
+            state = {**state, "x": state["x"] + added[stop]}
+            part = part._replace(first=stop)
+        return self.run(params, code, noise, state, part)
+
+    def after(self, cut: str | None) -> int:
+        """Number of steps up to and with `cut`; `ValueError` where there is none of that name."""
         if cut is None:
             return 0
         check_choice(f"cut of generator {self.spec.name!r}", cut, self.steps)
         return self.steps.index(cut) + 1
+
+
+def blend(states: State, shares: Array) -> State:
+    """The sum of n states weighted by `shares` [n, channels]; an image is by their mean share."""
+    mean = jnp.mean(shares, axis=-1)
+    return {
+        name: jnp.einsum("n...c,nc->...c", x, shares)
+        if name == "x"
+        else jnp.tensordot(mean, x, axes=1)
+        for name, x in states.items()
+        if name in ("x", "image")
+    }
 
 
 class Synthesis(NamedTuple):
@@ -221,27 +254,39 @@ def label_of(gen: Generator, latents: Latents) -> Array:
 
 
 def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tree:
-    """The code of `latents` carried forward to `space` along z -> w -> w+ -> s.
+    """The code of `latents` carried forward to `space` along z -> w -> w+ -> s, or z -> z+ -> w+.
 
     Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
     """
-    wanted = CHAIN.index(space)
-    held = [name for name in reversed(CHAIN) if name in latents and CHAIN.index(name) <= wanted]
+    held = [name for name in reversed(CHAIN) if name in latents and way(name, space)]
     if not held:
+        reach = ", ".join(name for name in CHAIN if way(name, space))
         raise ValueError(
             f"latents with {', '.join(sorted(latents)) or 'nothing'} cannot give {space!r}; "
-            f"allowed: {', '.join(CHAIN[: wanted + 1])}"
+            f"allowed: {reach}"
         )
     code = latents[held[0]]
-    for name in CHAIN[CHAIN.index(held[0]) : wanted]:
-        code = _forward(gen, params, name, {**latents, name: code})
+    for name, following in itertools.pairwise(way(held[0], space)):
+        code = _forward(gen, params, (name, following), {**latents, name: code})
     return code
 
 
-def _forward(gen: Generator, params: Params, space: str, latents: Latents) -> Tree:
-    code = latents[space]
-    if space == "z":
-        return gen.map(params, code, *([label_of(gen, latents)] if gen.spec.labels else []))
-    if space == "w":
-        return jnp.broadcast_to(code, (gen.spec.rows, gen.spec.w_dim))
+def way(start: str, space: str) -> tuple[str, ...]:
+    """The spaces passed from `start` to `space`, both included; none if there is no way."""
+    ways = (("z", "w", "w+", "s"), ("z", "z+", "w+", "s"))
+    for names in ways:
+        if start in names and space in names and names.index(start) <= names.index(space):
+            return names[names.index(start) : names.index(space) + 1]
+    return ()
+
+
+def _forward(gen: Generator, params: Params, step: tuple[str, str], latents: Latents) -> Tree:
+    code, (space, following) = latents[step[0]], step
+    if space in ("z", "z+") and following != "z+":
+        label = [label_of(gen, latents)] if gen.spec.labels else []
+        if space == "z":
+            return gen.map(params, code, *label)
+        return jax.vmap(lambda row: gen.map(params, row, *label))(code)
+    if following in ("z+", "w+"):
+        return jnp.broadcast_to(code, (gen.spec.rows, *code.shape))
     return gen.affine(params, code)

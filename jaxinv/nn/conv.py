@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv.nn.adjoint import linear
+from jaxinv.nn.tuned import Taps, tuned
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
@@ -84,14 +85,24 @@ def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 def frozen_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`; the kernels are constants: their gradient is zero by definition."""
+    return linear(convolve(geometry), _adjoint(x, kernel, geometry), x, kernel, backward)
+
+
+def tuned_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+    """Same as `plain_conv`, with gradients for both that are fast inside a loop."""
     forward = convolve(geometry)
-    out = jax.eval_shape(forward, x, kernel, backward).shape
+    size = (kernel.shape[0], kernel.shape[1])
+    taps = Taps(size, geometry.stride, forward.pads, geometry.spread)
+    return tuned((forward, _adjoint(x, kernel, geometry), taps), backward_kernel, x, kernel)
+
+
+def _adjoint(x: Array, kernel: Array, geometry: Geometry) -> Convolve:
+    out = jax.eval_shape(convolve(geometry), x, kernel, kernel).shape
     height, width = (
         _transposed_padding(x.shape[axis], out[axis], kernel.shape[axis], geometry=geometry)
         for axis in (0, 1)
     )
-    adjoint = Convolve(geometry.spread, (height, width), geometry.stride, adjoint=True)
-    return linear(forward, adjoint, x, kernel, backward)
+    return Convolve(geometry.spread, (height, width), geometry.stride, adjoint=True)
 
 
 def _transposed_padding(size: int, out: int, kernel: int, *, geometry: Geometry) -> tuple[int, int]:
@@ -104,17 +115,17 @@ SAME = Geometry()
 
 
 def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = SAME) -> Array:
-    """Cross-correlation; its gradient uses the backward kernel if there is one."""
+    """Cross-correlation; without a backward kernel, the kernel may be differentiated by too."""
     if backward is None:
-        return plain_conv(x, kernel, geometry)
+        return tuned_conv(x, kernel, geometry)
     return frozen_conv(x, kernel, backward, geometry)
 
 
 class Conv(nn.Module):
     """Convolution with a [k, k, in, features] kernel and a bias, on one sample [h, w, in].
 
-    Uses the frozen backward kernel when the "frozen" collection holds one, otherwise automatic
-    gradients.
+    Uses the frozen backward kernel when the "frozen" collection holds one; otherwise the kernel has
+    a gradient as well.
     """
 
     features: int

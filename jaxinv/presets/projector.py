@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from jaxinv.specs import InitSpec, Jitter, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs import (
+    Hook,
+    InitSpec,
+    Jitter,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Term,
+    Variable,
+    View,
+)
 
 STYLEGAN2_PROJECTOR = Preset(
     name="stylegan2-projector",
@@ -20,7 +31,7 @@ STYLEGAN2_PROJECTOR = Preset(
             ),
             steps=1000,
             solver=SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp")),
-            hooks=("standardise_noise",),
+            hooks=(Hook("standardise", "noise"),),
             jitter=Jitter(scale=0.05, schedule=Schedule("quadratic_decay", until=0.75)),
             keep="last",
         ),

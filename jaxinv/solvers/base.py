@@ -38,11 +38,13 @@ class Solver(NamedTuple):
     """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
 
     A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient or without;
-    `progress` in [0, 1) is the fraction of the stage already done.
+    `progress` in [0, 1) is the fraction of the stage already done. A solver that is `frozen`
+    compares evaluations with one another: its keys stay the same for a chunk of steps.
     """
 
     init: Callable[[Tree], State]
     step: Callable[[Key, Callable[..., Any], State, Array], tuple[State, Eval]]
+    frozen: bool = False
 
 
 def factor(schedule: Schedule, progress: Array) -> Array:

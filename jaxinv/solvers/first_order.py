@@ -73,13 +73,13 @@ class State(NamedTuple):
 class Moves(NamedTuple):
     """What shapes the steps beside the transformation.
 
-    `rates`: factors of the learning rate for some of the variables, by name; `hook` is applied to
-    the point after every step.
+    `rates`: factors of the learning rate for some of the variables, by name; `hook(before,
+    after, key)` gives the point after every step.
     """
 
     extras: Extras = Extras()
     rates: tuple[tuple[str, float], ...] = ()
-    hook: Callable[[Tree], Tree] | None = None
+    hook: Callable[[Tree, Tree, Key], Tree] | None = None
 
 
 PLAIN = Moves()
@@ -91,7 +91,7 @@ def first_order(
     schedule: Schedule,
     moves: Moves = PLAIN,
 ) -> Solver:
-    """u <- hook(u - learning_rate x schedule x transform(gradient)), one evaluation per step."""
+    """u <- u - learning_rate x schedule x transform(gradient), hooked; one evaluation per step."""
     extras, rates, hook = moves
     transform = optax.chain(optax.centralize(), transform) if extras.centralise else transform
 
@@ -111,7 +111,7 @@ def first_order(
         moved = State(jax.tree.map(move, state.u, update), inner, state.slow, state.tick)
         moved = _looked_ahead(moved, extras) if extras.lookahead else moved
         if hook is not None:
-            moved = moved._replace(u=hook(moved.u))
+            moved = moved._replace(u=hook(state.u, moved.u, jax.random.fold_in(key, 1)))
         return moved, Eval(state.u, loss, aux, ~jnp.isfinite(loss))
 
     return Solver(init, step)

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from jaxinv.solvers.base import Solver
     from jaxinv.specs import SolverSpec
-    from jaxinv.types import Tree
+    from jaxinv.types import Key, Tree
 
 
 def build(
     spec: SolverSpec,
-    hook: Callable[[Tree], Tree] | None = None,
+    hook: Callable[[Tree, Tree, Key], Tree] | None = None,
     rates: tuple[tuple[str, float], ...] = (),
 ) -> Solver:
     """The solver that `spec` names, with `hook` applied to the point after every step.

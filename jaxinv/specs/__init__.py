@@ -6,20 +6,14 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
-from jaxinv.specs.stages import (
-    InitSpec,
-    Jitter,
-    Preset,
-    Schedule,
-    SolverSpec,
-    Stage,
-    Stop,
-    Variable,
-)
+from jaxinv.specs.schedules import Schedule
+from jaxinv.specs.stages import Hook, Jitter, Preset, SolverSpec, Stage, Stop
 from jaxinv.specs.terms import Term, View, labels
+from jaxinv.specs.variables import InitSpec, Variable
 
 __all__ = [
     "GeneratorSpec",
+    "Hook",
     "InitSpec",
     "Jitter",
     "Preset",

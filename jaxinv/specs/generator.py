@@ -49,12 +49,15 @@ class GeneratorSpec:
 
     @property
     def spaces(self) -> tuple[str, ...]:
-        """The latent spaces that this generator has."""
+        """The latent spaces that this generator has, of codes, noise and classes."""
         has = {
             "z": True,
+            "z+": self.w_dim > 0 and self.rows > 0,
             "w": self.w_dim > 0,
             "w+": self.w_dim > 0 and self.rows > 0,
             "s": bool(self.styles),
             "noise": bool(self.noise),
+            "label": self.labels > 0,
+            "embedding": self.embedding > 0,
         }
-        return tuple(name for name in SPACES if has[name])
+        return tuple(name for name in SPACES if has.get(name))

@@ -1,103 +1,29 @@
-"""What is moved and how: variables, solvers, stages, and the presets that they make."""
+"""How variables are moved: solvers, stages, and the presets that they make."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
+from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.specs.schedules import DECAYING, STEADY, Schedule
 from jaxinv.specs.terms import Term, labels
+from jaxinv.specs.variables import Variable
 from jaxinv.vocabulary import (
     CHAIN,
-    CODECS,
+    CLASSES,
     HOOKS,
     IMAGE_TERMS,
-    INITS,
     KEEPS,
     OPTIONS,
     POSITIVE_OPTIONS,
     RATE_OPTIONS,
     REFUSES,
-    SCHEDULES,
     SOLVERS,
     SPACES,
+    STOPS,
     VARIABLE_TERMS,
     WHOLE_OPTIONS,
 )
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """A factor in [0, 1] as a function of the fraction t of the stage that is done.
-
-    "nv_ramp": linear rise over `rise`, half-cosine fall over the last `fall` (Karras et al. 2020,
-    StyleGAN2, appendix D). "cosine": half-cosine from 1 to 0. "quadratic_decay":
-    max(0, 1 - t / `until`)^2, the same source's noise on w.
-    """
-
-    kind: str = "constant"
-    rise: float = 0.05
-    fall: float = 0.25
-    until: float = 0.75
-
-    def __post_init__(self) -> None:
-        check_choice("schedule", self.kind, SCHEDULES)
-        for name in ("rise", "fall", "until"):
-            check_above(f"schedule {name}", getattr(self, name), 0.0)
-
-
-@dataclass(frozen=True)
-class InitSpec:
-    """Where a variable starts.
-
-    "mean": the mean of a latent space. "prior": a random draw. "stored": the noise maps of the
-    checkpoint. "previous": where the stage before ended, or what it drew with. Of the restarts of a
-    "mean" or "stored" start, number 0 begins exactly there and the others `spread` x N(0, 1) away,
-    in the codec's units.
-    """
-
-    kind: str = "mean"
-    spread: float = 0.5
-
-    def __post_init__(self) -> None:
-        check_choice("initialiser", self.kind, INITS)
-        check_at_least("init spread", self.spread, 0.0)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
-
-    "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns each row
-    of whitened w+ into its gradient axes (see `axes`). `tie` gives, for every row of W+, the index
-    of the code that it uses, so that rows with the same index move together; `freeze` keeps codes
-    [first, last) at their initial value; `rate` is a factor of the solver's learning rate.
-    """
-
-    space: str
-    codec: str = "identity"
-    init: InitSpec = InitSpec()
-    tie: tuple[int, ...] = ()
-    freeze: tuple[int, int] | None = None
-    rate: float = 1.0
-
-    def __post_init__(self) -> None:
-        check_choice("space", self.space, SPACES)
-        check_above(f"rate of {self.space!r}", self.rate, 0.0)
-        check_choice("codec", self.codec, CODECS)
-        known = "stored" if self.space == "noise" else "mean"
-        check_choice(f"start of {self.space!r}", self.init.kind, (known, "prior", "previous"))
-        if self.codec == "whiten" and self.space not in ("w", "w+"):
-            raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
-        if self.codec == "eigen" and (self.space != "w+" or self.tie):
-            raise ValueError(
-                f"codec 'eigen' of {self.space!r}, tie {self.tie}; allowed: w+, untied"
-            )
-        for name in ("tie", "freeze"):
-            if getattr(self, name) and self.space != "w+":
-                raise ValueError(f"{name} of {self.space!r}; allowed: w+")
-        if self.tie and set(self.tie) != set(range(max(self.tie) + 1)):
-            raise ValueError(f"tie must use every code from 0 to its largest, got {self.tie}")
-        check_span("freeze", self.freeze)
 
 
 @dataclass(frozen=True)
@@ -109,7 +35,7 @@ class SolverSpec:
 
     name: str = "adam"
     learning_rate: float = 0.1
-    schedule: Schedule = Schedule()
+    schedule: Schedule = STEADY
     options: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
@@ -130,14 +56,35 @@ class SolverSpec:
 
 
 @dataclass(frozen=True)
-class Jitter:
-    """Gaussian noise added to w before every evaluation: `scale` x std(W) x schedule.
+class Hook:
+    """What is done to a variable after every step of a first-order solver.
 
-    Source: Karras et al. 2020, StyleGAN2, appendix D.
+    "standardise": every noise map gets mean 0 and variance 1 (Karras et al. 2020, StyleGAN2,
+    appendix D). "sphere": every vector keeps its length (Menon et al. 2020, PULSE, section 3.2).
+    "clamp": coordinates stay within -`bound` and `bound`. "redraw": coordinates beyond `bound` are
+    drawn anew from the uniform distribution within (Lipton & Tripathi 2017, section 3).
+    """
+
+    kind: str
+    variable: str
+    bound: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_choice("hook", self.kind, tuple(HOOKS))
+        check_choice(f"variable of hook {self.kind!r}", self.variable, HOOKS[self.kind])
+        check_above(f"bound of hook {self.kind!r}", self.bound, 0.0)
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Gaussian noise added to the code before every evaluation: `scale` x std x schedule.
+
+    The std is that of W for w and w+, and 1 for z and z+. Source: Karras et al. 2020, StyleGAN2,
+    appendix D.
     """
 
     scale: float = 0.05
-    schedule: Schedule = Schedule("quadratic_decay")
+    schedule: Schedule = DECAYING
 
     def __post_init__(self) -> None:
         check_at_least("jitter scale", self.scale, 0.0)
@@ -145,10 +92,22 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Stop:
-    """End a lane early once the value of the term labelled `term` falls below `below`."""
+    """End a lane early.
 
-    term: str
-    below: float
+    "below": once the value of the term labelled `term` is below `below`. "plateau": once the loss
+    has not fallen by the part `gain` of itself for `patience` evaluations.
+    """
+
+    term: str = ""
+    below: float = 0.0
+    kind: str = "below"
+    patience: int = 20
+    gain: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_choice("stop", self.kind, STOPS)
+        check_whole("patience", self.patience, 1)
+        check_at_least("gain", self.gain, 0.0)
 
 
 @dataclass(frozen=True)
@@ -159,7 +118,7 @@ class Stage:
     terms: tuple[Term, ...]
     steps: int
     solver: SolverSpec = SolverSpec()
-    hooks: tuple[str, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     jitter: Jitter | None = None
     keep: str = "best"
     stop: Stop | None = None
@@ -167,11 +126,9 @@ class Stage:
     def __post_init__(self) -> None:
         check_whole("steps", self.steps, 1)
         check_choice("keep", self.keep, KEEPS)
-        for hook in self.hooks:
-            check_choice("hook", hook, HOOKS)
         if not any(term.name in IMAGE_TERMS for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
-        if self.stop is not None:
+        if self.stop is not None and self.stop.kind == "below":
             check_choice("stop term", self.stop.term, labels(self.terms))
         self._check_variables()
         self._check_solver()
@@ -180,22 +137,27 @@ class Stage:
         free = self.spaces
         if not free:
             raise ValueError("a stage needs at least one variable; allowed: " + ", ".join(SPACES))
-        if len(set(free)) < len(free) or len(set(free) & set(CHAIN)) > 1:
+        one_of = (CHAIN, CLASSES)
+        if len(set(free)) < len(free) or any(len(set(free) & set(few)) > 1 for few in one_of):
             raise ValueError(
-                f"variables {', '.join(free)}; allowed: one of {', '.join(CHAIN)}, and noise"
+                f"variables {', '.join(free)}; allowed: each space once, at most one of "
+                f"{', '.join(CHAIN)} and one of {', '.join(CLASSES)}"
             )
-        needs: list[tuple[str, str]] = []
-        needs += [("hook 'standardise_noise'", "noise")] if self.hooks else []
+        needs = [(f"hook {hook.kind!r}", hook.variable) for hook in self.hooks]
         needs += [
             (f"term {term.label!r}", term.variable or "noise")
             for term in self.terms
             if term.name in VARIABLE_TERMS
         ]
+        needs += [("several copies of a code", "mix") for v in self.variables if v.copies]
+        copies = {v.copies for v in self.variables if v.space in (*CHAIN, "mix")}
+        if len(copies) > 1:
+            raise ValueError(f"a code and its mix with {sorted(copies)} copies; allowed: the same")
         for what, space in needs:
             if space not in free:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
-        if self.jitter is not None and not {"w", "w+"} & set(free):
-            raise ValueError(f"jitter needs a free 'w' or 'w+'; free: {', '.join(free)}")
+        if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
+            raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
@@ -238,14 +200,22 @@ class Preset:
         for number, stage in enumerate(self.stages, start=1):
             code = next((v for v in stage.variables if v.space in CHAIN), None)
             where = f"preset {self.name!r}, stage {number}"
-            if code is None and held is None:
-                raise ValueError(f"{where} frees no code; allowed: {', '.join(CHAIN)}")
             if number == 1 and any(v.init.kind == "previous" for v in stage.variables):
-                raise ValueError(f"{where} starts at 'previous', but it is the first")
+                raise ValueError(
+                    f"{where} starts at 'previous', but it is the first; allowed: 'given', "
+                    f"what the caller starts it with"
+                )
             if code is not None and code.init.kind == "previous":
-                allowed = CHAIN[CHAIN.index(str(held)) :]
+                allowed = tuple(space for space in CHAIN if held is None or follows(held, space))
                 check_choice(f"space after {held!r} ({where})", code.space, allowed)
             held = code.space if code is not None else held
+
+    @property
+    def needs_start(self) -> bool:
+        """Whether the caller must say where it starts: the first stage has no code of its own."""
+        first = self.stages[0]
+        own = any(v.space in CHAIN for v in first.variables)
+        return not own or any(v.init.kind == "given" for v in first.variables)
 
     @property
     def steps(self) -> int:
@@ -256,3 +226,8 @@ class Preset:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that any stage needs."""
         return tuple(sorted({net for stage in self.stages for net in stage.nets}))
+
+
+def follows(space: str, other: str) -> bool:
+    """Whether a code of `space` can be carried on to the space `other`."""
+    return CHAIN.index(space) <= CHAIN.index(other) and (space, other) != ("z+", "w")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxinv.checks import check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.vocabulary import (
     IMAGE_TERMS,
     LAYERS,
@@ -49,6 +50,7 @@ class Term:
     of `variable` beyond `margin`), "row_spread" (mean square deviation of the rows of w+ from their
     mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+,
     and `part` does so by fractions of their number, whatever the generator: (0.7, 1) is the finest.
+    The `weight` is multiplied by the `schedule`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Term:
     rows: tuple[int, int] | None = None
     part: tuple[float, float] | None = None
     margin: float = 0.0
+    schedule: Schedule = STEADY
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, TERMS)

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxinv import images
 from jaxinv.axes import with_axes
-from jaxinv.inversion import prepare
+from jaxinv.batches import prepare
 from jaxinv.loading import load_features, load_generator
 from jaxinv.outcome import judge, picture
 from jaxinv.presets import PRESETS

@@ -1,0 +1,121 @@
+"""Unknowns that are no codes: what is added inside a network, and what stands behind its render.
+
+Each has a neutral value, at which the generator draws as if it were not there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.generators import deltas
+from jaxinv.nn.conv import SAME, tuned_conv
+from jaxinv.spaces import draw_prior
+
+if TYPE_CHECKING:
+    from jaxinv.generators.base import Generator
+    from jaxinv.specs import Variable
+    from jaxinv.types import Array, Key, Latents, Params, Tree
+
+WIDTH = 16  # inner channels of a surrogate
+
+
+def cuts(gen: Generator, at: tuple[str | float, ...]) -> tuple[str, ...]:
+    """Names of steps: as given, or those at fractions of the generator's steps, rounded up."""
+    count = len(gen.steps)
+    names = [
+        step if isinstance(step, str) else gen.steps[max(math.ceil(step * count), 1) - 1]
+        for step in at
+    ]
+    for name in names:
+        gen.after(name)
+    return tuple(names)
+
+
+def neutral(gen: Generator, params: Params, variable: Variable, key: Key) -> Tree:
+    """The value of a variable of features, weights, mix, transform or surrogate without effect."""
+    if variable.space == "weights":
+        paths = deltas.select(params, gen.steps, variable.select, variable.part)
+        return deltas.nested(
+            [
+                (path, deltas.unchanged(params, path, (variable.form, variable.rank), k))
+                for path, k in zip(paths, jax.random.split(key, len(paths)), strict=True)
+            ]
+        )
+    if variable.space == "transform":
+        return {name: jnp.zeros(SHAPES[name]) for name in variable.kinds}
+    if variable.space == "surrogate":
+        kernel = jax.random.normal(key, (3, 3, 3, WIDTH)) * math.sqrt(2 / 27)
+        second = jnp.zeros((3, 3, WIDTH, 3))
+        return {
+            "first": {"kernel": kernel, "bias": jnp.zeros(WIDTH)},
+            "second": {"kernel": second, "bias": jnp.zeros(3)},
+        }
+    states = {cut: _state(gen, params, cut)["x"] for cut in cuts(gen, variable.at)}
+    if variable.space == "features":
+        return {cut: jnp.zeros(x.shape, x.dtype) for cut, x in states.items()}
+    shares = (variable.copies, *(x.shape[-1] for x in states.values()))
+    return {cut: jnp.full(shares, 1 / variable.copies) for cut in states}
+
+
+def _state(gen: Generator, params: Params, cut: str) -> Any:
+    """Shapes of the features after a step."""
+
+    def run(params: Params) -> Any:
+        return gen.prefix(params, draw_prior(gen.spec, jax.random.key(0)), cut)
+
+    return jax.eval_shape(run, params)
+
+
+SHAPES: dict[str, tuple[int, ...]] = {"shift": (2,), "scale": (), "colour": (2, 3)}
+
+
+def through(latents: Latents, image: Array) -> Array:
+    """What the loss sees of a render [h, w, 3]: its transform, then its surrogate, if any."""
+    if "transform" in latents:
+        image = transformed(latents["transform"], image)
+    if "surrogate" in latents:
+        image = degraded(latents["surrogate"], image)
+    return image
+
+
+def transformed(given: dict[str, Array], image: Array) -> Array:
+    """An image moved, enlarged and recoloured; what comes in from outside repeats the edge.
+
+    "shift" [2] is down and to the right, in sides; "scale" the logarithm of the factor about the
+    middle; "colour" [2, 3] the logarithms of the factors and the offsets of the three channels
+    (Huh et al. 2020, pix2latent, section 3.2: there the target is moved the other way).
+    """
+    shift = given.get("shift", jnp.zeros(2))
+    factor = jnp.exp(given.get("scale", jnp.zeros(())))
+    rows, columns = (
+        _resampling(side, factor, part) for side, part in zip(image.shape, shift, strict=False)
+    )
+    if "shift" in given or "scale" in given:
+        image = jnp.einsum("ah,hwc,bw->abc", rows, image, columns)
+    if "colour" in given:
+        gain, offset = given["colour"]
+        image = image * jnp.exp(gain) + offset
+    return image
+
+
+def _resampling(side: int, factor: Array, shift: Array) -> Array:
+    """[side, side] weights of linear interpolation along one axis."""
+    middle = (side - 1) / 2
+    places = jnp.arange(side)
+    wanted = (places - middle - shift * side) / factor + middle
+    wanted = jnp.clip(wanted, 0.0, side - 1.0)
+    return jnp.maximum(0.0, 1.0 - jnp.abs(wanted[:, None] - places))
+
+
+def degraded(net: Params, image: Array) -> Array:
+    """image + second(relu(first(image))), two 3x3 convolutions: a learnt degradation.
+
+    Anirudh et al. 2020, MimicGAN (arXiv:1912.07748): a shallow convolutional surrogate.
+    """
+    inner = tuned_conv(image, net["first"]["kernel"], SAME) + net["first"]["bias"]
+    outer = tuned_conv(jax.nn.relu(inner), net["second"]["kernel"], SAME)
+    return image + outer + net["second"]["bias"]

@@ -1,0 +1,179 @@
+"""One batch of `invert`: a lane for every image and restart, all stages, and the best restart."""
+
+# jax annotates its arguments only in part (here: vmap, stack, tree.map).
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.generators.base import Generator
+    from jaxinv.specs import Preset, Stage
+    from jaxinv.types import Array, Latents
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best."""
+
+    stage: int
+    stages: int
+    step: int
+    steps: int
+    losses: np.ndarray
+
+
+class Restarts(NamedTuple):
+    """What all R restarts of B images reached: latents lead with [B, R], the others are [B, R]."""
+
+    latents: Latents
+    loss: np.ndarray
+    evaluations: np.ndarray
+    diverged: np.ndarray
+
+
+class Batch(NamedTuple):
+    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L].
+
+    Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
+    `given` are latents that no stage moves.
+    """
+
+    images: Array
+    masks: Array | None
+    keys: Array
+    restarts: Array
+    per_image: int
+    asked: int
+    given: Latents = {}  # noqa: RUF012 - never written to
+
+
+def image_key(image: np.ndarray, seed: int) -> Array:
+    """Key of one image from its content and the seed, whatever its place in the batch."""
+    digest = hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).digest()
+    return jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
+
+
+def bucket(count: int, batch: int) -> int:
+    """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
+    return min(batch, 1 << (count - 1).bit_length())
+
+
+def prepare(
+    images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int, *, asked: int
+) -> Batch:
+    """Every image `restarts` times, with a key of its own per (image, restart)."""
+    keys = [
+        jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
+    ]
+    return Batch(
+        images=jnp.asarray(np.repeat(images, restarts, axis=0)),
+        masks=None
+        if masks is None
+        else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
+        keys=jnp.stack(keys),
+        restarts=jnp.tile(jnp.arange(restarts), len(images)),
+        per_image=restarts,
+        asked=asked,
+    )
+
+
+def lanes_given(
+    classes: Array | None, starts: Latents | None, rows: np.ndarray, restarts: int
+) -> Latents:
+    """What lanes are given: the starts, and classes, of the images `rows`, for every restart."""
+    given: Latents = dict(starts or {})
+    if classes is not None:
+        given["label"] = classes
+
+    def lanes(leaf: Array | np.ndarray) -> Array:
+        return jnp.repeat(jnp.asarray(leaf)[rows], restarts, axis=0)
+
+    return jax.tree.map(lanes, given)
+
+
+def lane_width(stage: Stage, lanes: int) -> int:
+    """Lanes of a stage that go at once: one on CPU, and where every lane has weights of its own."""
+    alone = jax.default_backend() == "cpu" or "weights" in stage.spaces
+    return 1 if alone else lanes
+
+
+def run_stages(
+    gen: Generator,
+    weights: Weights,
+    preset: Preset,
+    lanes: Batch,
+    *,
+    width: int | None = None,
+    watch: tuple[str, ...] = (),
+    every: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    wanted = lanes.asked * lanes.per_image
+    previous: Latents = lanes.given
+    reached: list[Best] = []
+    curves: list[dict[str, np.ndarray]] = []
+    for index, stage in enumerate(preset.stages):
+        together = lane_width(stage, len(lanes.images)) if width is None else width
+        problem = Problem(gen, stage, lanes.images.shape[1], together, watch)
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
+        given = Lane(
+            sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
+        )
+
+        def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
+            if report is not None:
+                report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
+
+        previous, best, curve = solve(problem, weights, given, report=tell)
+        reached.append(best)
+        curves.append(curve)
+    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
+    return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def choose_restarts(
+    lanes: Batch,
+    latents: Latents,
+    reached: list[Best],
+    curves: dict[str, np.ndarray],
+    *,
+    every: bool,
+) -> dict[str, Any]:
+    """Group lanes by image and keep the restart with the lowest loss of the last stage.
+
+    A lane that diverged in any stage is reported as such, wherever it ended.
+    """
+
+    def grouped(lane_values: Array | np.ndarray) -> np.ndarray:
+        array = np.asarray(lane_values)[: lanes.asked * lanes.per_image]
+        return array.reshape(lanes.asked, lanes.per_image, *array.shape[1:])
+
+    ends = Restarts(
+        latents=jax.tree.map(grouped, latents),
+        loss=grouped(reached[-1].loss),
+        evaluations=np.sum([grouped(stage.evaluations) for stage in reached], axis=0),
+        diverged=np.any([grouped(stage.status) == DIVERGED for stage in reached], axis=0),
+    )
+    best = np.argmin(ends.loss, axis=1)
+
+    def pick(values: np.ndarray) -> np.ndarray:
+        return values[np.arange(lanes.asked), best]
+
+    chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
+    whole = {name: grouped(curve) for name, curve in curves.items()}
+    losses = whole.pop(LOSS)
+    kept = ends if every else None
+    return {**chosen, "losses": losses, "best": best, "terms": whole, "every": kept}
