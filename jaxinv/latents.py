@@ -73,8 +73,9 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
     codes = {name: value for name, value in latents.items() if name not in TREES}
     for name, value in codes.items():
         if "mix" in latents and name in CHAIN:
-            value = value[0]  # several codes
-        found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape
+            found = value.shape[1:]  # of one among several codes
+        else:
+            found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape
         if found != expected.get(name):
             allowed = expected.get(name, f"only {', '.join(expected)}")
             raise ValueError(

@@ -45,7 +45,7 @@ def preset(variable: Variable, *terms: Term, **others: Any) -> Preset:
         (
             ONLY_Z,
             preset(Variable("w+")),
-            r"'p', stage 2 frees 'w\+', which generator 'dcgan' does not have; allowed: z, features",
+            r"'p', stage 2 frees 'w\+', which generator 'dcgan' does not have; allowed: z, f",
         ),
         (
             ONLY_Z,
