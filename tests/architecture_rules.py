@@ -23,6 +23,7 @@ LAYERS = {
     "align": 1.1, "images": 1.2,
     "generators": 2.0, "features": 2.0, "encoders": 2.1,
     "zoo": 3.0, "comparison": 3.0, "latents": 3.0, "spaces": 3.0, "operators": 3.0,
+    "distances": 3.0, "regularisers": 3.0,
     "losses": 3.1, "inits": 3.1, "rendering": 3.1, "sampling": 3.1,
     "loading": 3.2, "metrics": 3.2, "requirements": 3.2,
     "stages": 4.0, "axes": 4.05, "inversion": 4.1, "encoding": 4.2, "edits": 4.2, "study": 4.2,

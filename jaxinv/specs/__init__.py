@@ -6,6 +6,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.stages import (
     InitSpec,
     Jitter,
@@ -22,6 +23,7 @@ __all__ = [
     "GeneratorSpec",
     "InitSpec",
     "Jitter",
+    "OperatorSpec",
     "Preset",
     "Schedule",
     "SolverSpec",
