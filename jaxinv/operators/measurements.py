@@ -31,9 +31,15 @@ def _vector(apply: Callable[[Array], Array], shape: Shape) -> Operator:
     return plain._replace(show=show)
 
 
-def _rows(key: Key, index: Array | int, size: int) -> Array:
-    """Block `index` of rows of the dense matrix, N(0, 1)."""
-    return jax.random.normal(jax.random.fold_in(key, index), (max(1, BLOCK // size), size))
+def _blocks(count: int, size: int) -> tuple[int, int]:
+    """Number of blocks of rows that the dense matrix is drawn in, and rows of each."""
+    rows = min(count, max(1, BLOCK // size))
+    return -(-count // rows), rows
+
+
+def _rows(key: Key, index: Array | int, rows: int, size: int) -> Array:
+    """Block `index` of the dense matrix, N(0, 1)."""
+    return jax.random.normal(jax.random.fold_in(key, index), (rows, size))
 
 
 def gaussian_matrix(key: Key, count: int, size: int) -> Array:
@@ -42,9 +48,9 @@ def gaussian_matrix(key: Key, count: int, size: int) -> Array:
     The operator draws it anew at every evaluation, block by block, to hold none of it; where it
     fits in memory, give it as an array instead.
     """
-    blocks = -(-count // max(1, BLOCK // size))
-    rows = jnp.concatenate([_rows(key, i, size) for i in range(blocks)])
-    return rows[:count] / math.sqrt(count)
+    blocks, rows = _blocks(count, size)
+    matrix = jnp.concatenate([_rows(key, i, rows, size) for i in range(blocks)])
+    return matrix[:count] / math.sqrt(count)
 
 
 def dense(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
@@ -53,13 +59,13 @@ def dense(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     if spec.array:
         matrix = given.array(spec.array, (spec.count, size))
         return _vector(lambda x: matrix @ x.reshape(-1), shape)
-    blocks = -(-spec.count // max(1, BLOCK // size))
+    blocks, rows = _blocks(spec.count, size)
 
     def apply(x: Array) -> Array:
         # Drawn again in the backward pass rather than kept for it.
         @jax.checkpoint
         def some(index: Array, flat: Array) -> Array:
-            return _rows(fresh(given.key), index, size).astype(x.dtype) @ flat
+            return _rows(fresh(given.key), index, rows, size).astype(x.dtype) @ flat
 
         flat = x.reshape(-1)
         _, parts = lax.scan(lambda _, i: ((), some(i, flat)), (), jnp.arange(blocks))
