@@ -1,4 +1,4 @@
-"""How far two arrays of features are apart: pure functions of one pair, render first, target second.
+"""How far two arrays of features are apart: pure functions of a pair, the render comes first.
 
 Features are [h, w, c], or a vector [c]. Distances per position average over channels and give
 [h, w], or a scalar for vectors, so that masks can weigh them; the others say what they reduce.
@@ -72,7 +72,7 @@ def floor(distance: Array, eps: float) -> Array:
 def gram(features: Array) -> Array:
     """Products of channels, averaged over positions: [h, w, c] -> [c, c].
 
-    The matrix of Gatys et al. 2016, equation 3, over the number of positions.
+    The matrix of Gatys et al. 2016, equation 3, divided by the number of positions.
     """
     flat = features.reshape(-1, features.shape[-1])
     return flat.T @ flat / len(flat)
@@ -102,15 +102,16 @@ def _local(x: Array) -> Array:
     return x
 
 
-def similarity(a: Array, b: Array, peak: float = 2.0) -> tuple[Array, Array]:
-    """(SSIM, its contrast and structure part alone) per position, each [h - 10, w - 10, c].
+def similarity(a: Array, b: Array) -> tuple[Array, Array]:
+    """(SSIM, its contrast and structure part alone) of images [h, w, c] in [-1, 1], per position.
 
-    Gaussian window of 11 px and sigma 1.5, population covariances, values that span `peak`
-    (Wang et al. 2004, equation 13). Raises `ValueError` for sides below 11 px.
+    Each is [h - 10, w - 10, c]: a Gaussian window of 11 px with sigma 1.5, population covariances
+    (Wang et al. 2004, equation 13). Black is 0, as in 8-bit images. Raises `ValueError` for sides
+    below 11 px.
     """
     if min(a.shape[:2]) < WINDOW:
         raise ValueError(f"ssim of {a.shape[0]}x{a.shape[1]} px; allowed: at least {WINDOW} px")
-    c1, c2 = (0.01 * peak) ** 2, (0.03 * peak) ** 2
+    a, b, (c1, c2) = a + 1, b + 1, ((0.01 * 2) ** 2, (0.03 * 2) ** 2)
     mean_a, mean_b = _local(a), _local(b)
     var_a, var_b = _local(a * a) - mean_a**2, _local(b * b) - mean_b**2
     covariance = _local(a * b) - mean_a * mean_b
@@ -124,12 +125,12 @@ def _halved(x: Array) -> Array:
     return x.reshape(x.shape[0] // 2, 2, x.shape[1] // 2, 2, x.shape[2]).mean((1, 3))
 
 
-def ms_ssim(a: Array, b: Array, scales: int = 5, peak: float = 2.0) -> Array:
-    """1 - multi-scale SSIM of images [h, w, c], a scalar: 0 for equal ones.
+def ms_ssim(a: Array, b: Array, scales: int = 5) -> Array:
+    """1 - multi-scale SSIM of images [h, w, c] in [-1, 1], a scalar.
 
     Means over positions, a product over scales (negative ones count as 0), a mean over channels
     (Wang et al. 2003, equation 7). With fewer than 5 scales, the first weights are scaled to sum 1.
-    Raises `ValueError` for images too small: 161 px at 5 scales, 81 at 4, 41 at 3, 21 at 2, 11 at 1.
+    Raises `ValueError` for smaller images than 161 px at 5 scales, 81 at 4, 41 at 3, 21 at 2, 11.
     """
     check_whole("scales of ms_ssim", scales, 1)
     if scales > len(WEIGHTS):
@@ -140,21 +141,20 @@ def ms_ssim(a: Array, b: Array, scales: int = 5, peak: float = 2.0) -> Array:
             f"ms_ssim at {scales} scales of {a.shape[0]}x{a.shape[1]} px; "
             f"allowed: at least {least} px, or fewer scales"
         )
-    weights = np.array(WEIGHTS[:scales]) / (
-        1.0 if scales == len(WEIGHTS) else sum(WEIGHTS[:scales])
-    )
+    total = 1.0 if scales == len(WEIGHTS) else sum(WEIGHTS[:scales])
     product = jnp.ones(a.shape[-1], a.dtype)
-    for scale, weight in enumerate(weights):
-        whole, contrast = similarity(a, b, peak)
+    for scale, weight in enumerate(WEIGHTS[:scales]):
+        whole, contrast = similarity(a, b)
         last = scale == scales - 1
-        product = product * _power(jnp.mean(whole if last else contrast, axis=(0, 1)), weight)
+        term = jnp.mean(whole if last else contrast, axis=(0, 1))
+        product = product * _power(term, weight / total)
         a, b = (a, b) if last else (_halved(a), _halved(b))
     return 1.0 - jnp.mean(product)
 
 
 def _power(x: Array, exponent: float) -> Array:
     """max(x, 0) ** exponent, with gradient 0 where x is not positive."""
-    return jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** float(exponent), 0.0)
+    return jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
 
 
 def orientations(image: Array, cell: int = 8, bins: int = 8) -> Array:
@@ -166,9 +166,8 @@ def orientations(image: Array, cell: int = 8, bins: int = 8) -> Array:
     Raises `ValueError` unless cells fill the image.
     """
     if image.shape[0] % cell or image.shape[1] % cell:
-        raise ValueError(
-            f"cell {cell} of {image.shape[0]}x{image.shape[1]} px; it must divide both"
-        )
+        sides = f"{image.shape[0]}x{image.shape[1]}"
+        raise ValueError(f"cell {cell} of {sides} px; allowed: what divides both sides")
     grey = jnp.pad(jnp.mean(image, axis=-1), 1, mode="edge")
     y, x = (grey[2:, 1:-1] - grey[:-2, 1:-1]) / 2, (grey[1:-1, 2:] - grey[1:-1, :-2]) / 2
     angles = np.arange(bins) * np.pi / bins

@@ -26,8 +26,8 @@ def l1(code: Array) -> Array:
 def mahalanobis(code: Array, mean: Array, axes: Array, scales: Array) -> Array:
     """Mean square of the code's principal coordinates in standard deviations.
 
-    code [..., d], mean [d], axes [k, d] (orthonormal rows), scales [k]: the prior of P_N of Zhu et
-    al. 2020, "Improved StyleGAN Embedding", equation 4, where the code is `leaky(w, 5)`.
+    code [..., d], mean [d], axes [k, d] (orthonormal rows), scales [k]: the prior of P_N (Zhu et
+    al. 2020, II2S) where the code is `leaky(w, 5)` and the axes are those of such codes.
     """
     return jnp.mean(jnp.square((code - mean) @ axes.T / scales))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxinv.specs import OperatorSpec
     from jaxinv.types import Array
 
-GRAY = (0.2989, 0.587, 0.114)  # of Pan et al. 2021, DGP; their sum is 0.9999
+GRAY = (0.2989, 0.587, 0.114)  # of Pan et al. 2020, DGP; their sum is 0.9999
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in JPEG
 
 

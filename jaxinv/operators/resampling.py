@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def _cubic(a: float, t: np.ndarray) -> np.ndarray:
-    """Cubic convolution kernel (Keys 1981, equation 4 with a free)."""
+    """Cubic convolution kernel (Keys 1981, with a free)."""
     t = np.abs(t)
     near = ((a + 2) * t - (a + 3)) * t * t + 1
     far = a * (((t - 5) * t + 8) * t - 4)
