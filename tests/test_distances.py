@@ -61,7 +61,8 @@ def test_shapes(name: str) -> None:
 
 
 def test_closed_forms() -> None:
-    a, b = np.array([1.0, -2.0, 0.5]), np.array([0.0, 1.0, 0.5])
+    a: Any = np.array([1.0, -2.0, 0.5])
+    b: Any = np.array([0.0, 1.0, 0.5])
     difference = a - b
     np.testing.assert_allclose(d.l1(a, b), 4 / 3, rtol=1e-6)
     np.testing.assert_allclose(d.l2(a, b), 10 / 3, rtol=1e-6)
@@ -74,9 +75,9 @@ def test_closed_forms() -> None:
     np.testing.assert_allclose(d.cosine(a, b), 1 + 1.75 / np.sqrt(5.25 * 1.25), rtol=1e-5)
     np.testing.assert_allclose(d.cosine(a, -3 * a), 2, rtol=1e-6)
     np.testing.assert_allclose(d.floor(jnp.array([0.1, 0.3]), 0.2), [0.2, 0.3], rtol=1e-6)
-    p, t = np.array([0.2, 0.9]), np.array([0.0, 1.0])
+    p, t = jnp.array([0.2, 0.9]), jnp.array([0.0, 1.0])
     np.testing.assert_allclose(d.bce(p, t), -(np.log(0.8) + np.log(0.9)) / 2, rtol=1e-5)
-    assert 10 < float(d.bce(np.zeros(2), np.ones(2))) < 20
+    assert 10 < float(d.bce(jnp.zeros(2), jnp.ones(2))) < 20
 
 
 def test_floor_stops_the_gradient() -> None:
@@ -86,12 +87,13 @@ def test_floor_stops_the_gradient() -> None:
 
 
 def test_gram_and_style_are_those_of_gatys() -> None:
-    a, b = (np.asarray(picture(seed, 6)).astype(float) for seed in (0, 1))
+    a: Any = np.asarray(picture(0, 6)).astype(float)
+    b: Any = np.asarray(picture(1, 6)).astype(float)
     matrices = [np.einsum("hwi,hwj->ij", x, x) for x in (a, b)]
     expected = ((matrices[0] - matrices[1]) ** 2).sum() / (4 * 3**2 * 36**2)
     np.testing.assert_allclose(d.style(a, b), expected, rtol=1e-4)
     np.testing.assert_allclose(d.gram(a) * 36, matrices[0], rtol=1e-4)
-    shuffled = a.reshape(36, 3)[np.random.default_rng(2).permutation(36)].reshape(6, 6, 3)
+    shuffled: Any = a.reshape(36, 3)[np.random.default_rng(2).permutation(36)].reshape(6, 6, 3)
     np.testing.assert_allclose(d.style(a, shuffled), 0, atol=1e-10)
 
 

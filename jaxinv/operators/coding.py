@@ -102,20 +102,29 @@ def _mixed(x: Array, matrix: np.ndarray) -> Array:
     return jnp.matmul(x, matrix.T, precision=lax.Precision.HIGHEST)
 
 
-def _rounded(x: Array) -> Array:
-    """To the whole numbers 0 to 255."""
+def _rounded(x: Array, up: float | np.ndarray = 0.5) -> Array:
+    """To the whole numbers 0 to 255; fractions of 1 - up and more go up."""
     inside = jnp.clip(x, 0, 255)
-    return straight_through(inside, jnp.round(inside))
+    return straight_through(inside, jnp.floor(inside + up))
+
+
+def _alternating(even: float, odd: float, count: int) -> np.ndarray:
+    return np.where(np.arange(count) % 2 == 0, even, odd).astype(np.float32)
 
 
 def _plane(plane: Array, spec: OperatorSpec, *, colour: bool) -> Array:
-    """One channel [h, w], coded; colours at half resolution, then enlarged by a triangle filter."""
+    """One channel [h, w], coded; colours at half resolution, then enlarged by a triangle filter.
+
+    Columns are rounded up and down in turn, as libjpeg does to keep the mean.
+    """
     table = scaled(COLOUR if colour else BRIGHTNESS, spec.quality)
     if not (colour and spec.subsample):
         return _coded(plane, table)
     rows, columns = plane.shape[0] // 2, plane.shape[1] // 2
-    small = _rounded(plane.reshape(rows, 2, columns, 2).mean((1, 3)))
-    return _rounded(jax.image.resize(_coded(small, table), plane.shape, "linear"))
+    small = plane.reshape(rows, 2, columns, 2).mean((1, 3))
+    coded = _coded(_rounded(small, _alternating(1 / 4, 1 / 2, columns)), table)
+    large = jax.image.resize(coded, plane.shape, "linear")
+    return _rounded(large, _alternating(1 / 2, 7 / 16, 2 * columns))
 
 
 def scaled(table: tuple[tuple[int, ...], ...], quality: int) -> np.ndarray:
