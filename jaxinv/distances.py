@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.checks import check_whole
+from jaxinv.nn.banded import correlate
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -94,12 +95,7 @@ def _window() -> np.ndarray:
 
 def _local(x: Array) -> Array:
     """Gaussian-weighted means of [h, w, c] where the whole window fits."""
-    for axis in (0, 1):
-        count = x.shape[axis] - WINDOW + 1
-        parts = [jax.lax.slice_in_dim(x, i, i + count, axis=axis) for i in range(WINDOW)]
-        weighed = (float(w) * part for w, part in zip(_window(), parts, strict=True))
-        x = sum(weighed, jnp.zeros((), x.dtype))
-    return x
+    return correlate(correlate(x, 0, _window()), 1, _window())
 
 
 def similarity(a: Array, b: Array) -> tuple[Array, Array]:

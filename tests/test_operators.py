@@ -180,9 +180,10 @@ def test_hole_of_dgp_is_the_floor_of_a_third(side: int) -> None:
     assert kept(O("hole", share=1 / 3), side).sum() == side**2 - (side // 3) ** 2
 
 
-def test_random_pixels_are_exactly_the_share() -> None:
-    assert kept(O("pixels", share=0.3), 50).sum() == 750
-    assert kept(O("pixels", share=0.3, invert=True), 50).sum() == 1750
+def test_random_pixels_are_about_the_share() -> None:
+    found = kept(O("pixels", share=0.3), 100)
+    assert abs(found.mean() - 0.3) < 0.02
+    np.testing.assert_array_equal(kept(O("pixels", share=0.3, invert=True), 100), 1 - found)
 
 
 def test_blobs_grow_with_their_level_and_are_smooth() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.nn.banded import correlate
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear, needs_colour
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def filtered(x: Array, kernel: np.ndarray, edge: str) -> Array:
 
 
 def _separable(x: Array, weights: np.ndarray, edge: str) -> Array:
-    return filtered(filtered(x, weights[:, None], edge), weights[None], edge)
+    for axis in (0, 1):
+        x = correlate(bordered(x, axis, len(weights) // 2, edge), axis, weights)
+    return x
 
 
 def _normalised(apply: Callable[[Array], Array], spec: OperatorSpec, shape: Shape) -> Operator:

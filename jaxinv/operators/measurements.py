@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxinv.operators.base import Given, Operator, Shape, fresh, linear
@@ -77,7 +78,8 @@ def dense(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
 def circulant(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     """`count` random samples of (random filter) * (random signs x vec(x)), [count].
 
-    The filter is N(0, 1 / count); the convolution is circular. Source: Romberg 2009, Compressive
+    The filter is N(0, 1 / count), the convolution circular; of `count` equal stretches of its
+    values, one is taken from each. Source: Romberg 2009, Compressive
     sensing by random convolution; used by Daras et al. 2021, ILO. Raises `ValueError` for more
     measurements than pixels.
     """
@@ -85,26 +87,32 @@ def circulant(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     if spec.count > size:
         raise ValueError(f"count {spec.count} of 'circulant'; allowed: at most {size} (pixels)")
 
+    edges = np.arange(spec.count + 1) * size // spec.count
+    first, width = edges[:-1], np.diff(edges)
+
     def apply(x: Array) -> Array:
         signs, taps, order = jax.random.split(fresh(given.key), 3)
         flipped = x.reshape(-1) * jax.random.rademacher(signs, (size,), x.dtype)
         kernel = jax.random.normal(taps, (size,), x.dtype) / math.sqrt(spec.count)
         mixed = jnp.fft.irfft(jnp.fft.rfft(flipped) * jnp.fft.rfft(kernel), size)
-        return mixed[jax.random.permutation(order, size)[: spec.count]]
+        return mixed[first + jnp.floor(jax.random.uniform(order, first.shape) * width).astype(int)]
 
     return _vector(apply, shape)
 
 
 def frequencies(spec: OperatorSpec, shape: Shape, key: Key) -> Array:
-    """Which frequencies of [h, w] are kept, in the order of the FFT: symmetric, 0 or 1."""
+    """Which frequencies of [h, w] are kept, in the order of the FFT: symmetric, 0 or 1.
+
+    All low ones, and of the others so many, on average, that `share` of all are kept.
+    """
     height, width = shape[:2]
-    y, x = jnp.fft.fftfreq(height)[:, None], jnp.fft.fftfreq(width)
+    y, x = np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)
+    low = 2 * np.sqrt(y * y + x * x) <= spec.low
+    others = (spec.share * low.size - low.sum()) / max(low.size - low.sum(), 1)
     order = jnp.arange(height * width).reshape(height, width)
     twin = jnp.roll(order[::-1, ::-1], (1, 1), (0, 1))  # index of the negative frequency
     drawn = jax.random.uniform(fresh(key), (height * width,))[jnp.minimum(order, twin)]
-    drawn = jnp.where(2 * jnp.sqrt(y * y + x * x) <= spec.low, -1.0, drawn)
-    count = max(1, round(spec.share * height * width))
-    return jnp.where(drawn <= jnp.sort(drawn.reshape(-1))[count - 1], 1.0, 0.0)
+    return jnp.where(jnp.where(low, -1.0, drawn) < max(others, 0.0), 1.0, 0.0)
 
 
 def fourier(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:

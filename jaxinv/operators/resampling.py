@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from jaxinv.nn.banded import bands
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear
 from jaxinv.operators.masks import window
@@ -66,14 +66,9 @@ def taps(kernel: str, factor: int) -> np.ndarray:
 
 
 def _reduce(x: Array, axis: int, weights: np.ndarray, edge: str) -> Array:
-    """Shrink x along one axis: cells are weighed once, then neighbours are added."""
-    reach, factor = len(weights) // 2, weights.shape[1]
-    count = x.shape[axis] // factor
-    wide = jnp.moveaxis(bordered(x, axis, reach * factor, edge), axis, -1)
-    cells = wide.reshape(*wide.shape[:-1], count + 2 * reach, factor)
-    parts = jnp.matmul(cells, weights.T, precision=lax.Precision.HIGHEST)
-    total = sum(parts[..., b : b + count, b] for b in range(len(weights)))
-    return jnp.moveaxis(jnp.asarray(total), -1, axis)
+    """Shrink x along one axis by what `taps` gives."""
+    reach = len(weights) // 2
+    return bands(bordered(x, axis, reach * weights.shape[1], edge), axis, weights[..., None])
 
 
 def _divided(n: int, weights: np.ndarray) -> np.ndarray:

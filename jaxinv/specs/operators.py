@@ -13,8 +13,8 @@ class OperatorSpec:
     """A degradation y = A(x) of one image by name; `jaxinv.operators.build` makes it.
 
     Masks set what they hide to 0, mid-grey (`invert` hides the rest instead): "box" (top, left,
-    height, width as fractions), "mask" (1 in the array named `array` is kept), "pixels" (`share` of
-    them, drawn at random, is kept), "half" (`side` is hidden), "hole" (a centred square, `share` of
+    height, width as fractions), "mask" (1 in the array named `array` is kept), "pixels" (each is
+    kept with probability `share`), "half" (`side` is hidden), "hole" (a centred square, `share` of
     the shorter side), "ring" (from `inner` to `outer` half sides around the centre), "blobs"
     (`cells` x `cells` uniform noise, enlarged, is kept below `level`: Chai et al. 2021), "border"
     (`share` of each side, on all four sides).
