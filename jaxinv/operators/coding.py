@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from jaxinv.nn.banded import bands
 from jaxinv.operators.base import (
     Given,
     Operator,
@@ -142,10 +143,8 @@ def cosines() -> np.ndarray:
 
 def _coded(plane: Array, table: np.ndarray) -> Array:
     """[h, w] in 0..255, multiples of 8: blocks to frequencies, rounded in units of the table."""
-    rows, columns = plane.shape[0] // 8, plane.shape[1] // 8
-    blocks = plane.reshape(rows, 8, columns, 8).swapaxes(1, 2) - 128
-    dct, high = cosines(), lax.Precision.HIGHEST
-    units = jnp.einsum("ki,abij,lj->abkl", dct, blocks, dct, precision=high) / table
-    kept = straight_through(units, jnp.round(units)) * table
-    back = jnp.einsum("ki,abkl,lj->abij", dct, kept, dct, precision=high)
-    return _rounded(back.swapaxes(1, 2).reshape(plane.shape) + 128)
+    dct, cells = cosines(), (plane.shape[0] // 8, 8, plane.shape[1] // 8, 8)
+    found = bands(bands(plane - 128, 0, dct.T[None]), 1, dct.T[None]).reshape(cells)
+    units = found / table[:, None]
+    kept = (straight_through(units, jnp.round(units)) * table[:, None]).reshape(plane.shape)
+    return _rounded(bands(bands(kept, 0, dct[None]), 1, dct[None]) + 128)

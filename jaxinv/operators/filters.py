@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from jaxinv.nn.banded import correlate
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear, needs_colour
@@ -63,14 +64,14 @@ def line(length: int, angle: float) -> np.ndarray:
 
 
 def filtered(x: Array, kernel: np.ndarray, edge: str) -> Array:
-    """Correlate x [h, w, c] with kernel [2 a + 1, 2 b + 1]; same size."""
-    rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    wide = bordered(bordered(x, 0, rows, edge), 1, columns, edge)
-    total = jnp.zeros((), x.dtype)
-    for (i, j), weight in np.ndenumerate(kernel):
-        if weight:
-            total = total + float(weight) * wide[i : i + x.shape[0], j : j + x.shape[1]]
-    return total
+    """Correlate x [h, w, c] with kernel [2 a + 1, 2 b + 1], by FFT; same size."""
+    wide = bordered(x, 0, kernel.shape[0] // 2, edge)
+    wide = bordered(wide, 1, kernel.shape[1] // 2, edge)
+    sides = wide.shape[:2]
+    small = lax.optimization_barrier(jnp.asarray(kernel, x.dtype))  # not while compiling
+    turned = jnp.conj(jnp.fft.rfft2(small, sides))[..., None]
+    product = jnp.fft.rfft2(wide, axes=(0, 1)) * turned
+    return jnp.fft.irfft2(product, sides, axes=(0, 1))[: x.shape[0], : x.shape[1]].astype(x.dtype)
 
 
 def _separable(x: Array, weights: np.ndarray, edge: str) -> Array:
