@@ -103,3 +103,39 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 STOPS = ("below", "plateau")
 KEEPS = ("best", "last")
+# Degradations and the options that they take; those of MASKS hide a part of the image.
+_SEEDED = ("seed",)
+MASKS: dict[str, tuple[str, ...]] = {
+    "box": ("box", "invert"),
+    "mask": ("array", "invert"),
+    "pixels": ("share", "invert", *_SEEDED),
+    "half": ("side", "invert"),
+    "hole": ("share", "invert"),
+    "ring": ("inner", "outer", "invert"),
+    "blobs": ("cells", "level", "invert", *_SEEDED),
+    "border": ("share", "invert"),
+}
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "identity": (),
+    **MASKS,
+    "crop": ("box",),
+    "down": ("factor", "kernel", "edge"),
+    "up": ("factor", "kernel"),
+    "gray": (),
+    "luma": (),
+    "blur": ("sigma", "edge"),
+    "motion": ("length", "angle", "edge"),
+    "noise": ("sigma", *_SEEDED),
+    "quantise": ("levels",),
+    "jpeg": ("quality", "subsample"),
+    "dense": ("count", "array", *_SEEDED),
+    "circulant": ("count", *_SEEDED),
+    "fourier": ("share", "low", *_SEEDED),
+    "compose": ("parts",),
+}
+# Kernels of "down" and of "up", and what stands beyond the border: the image mirrored about its
+# outermost pixels, those repeated, or nothing (the rest of the kernel is scaled to a sum of 1).
+KERNELS = ("area", "bicubic", "bicubic-0.75", "lanczos2", "lanczos3", "bilinear", "nearest")
+ENLARGERS = ("bicubic", "bilinear", "nearest")
+EDGES = ("reflect", "edge", "renormalise")
+SIDES = ("left", "right", "top", "bottom")

@@ -6,6 +6,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import Schedule
 from jaxinv.specs.stages import Hook, Jitter, Preset, SolverSpec, Stage, Stop
 from jaxinv.specs.terms import Term, View, labels
@@ -16,6 +17,7 @@ __all__ = [
     "Hook",
     "InitSpec",
     "Jitter",
+    "OperatorSpec",
     "Preset",
     "Schedule",
     "SolverSpec",

@@ -1,0 +1,108 @@
+"""What an image has gone through before it was seen: degradations as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, OPERATORS, SIDES
+
+
+@dataclass(frozen=True)
+class OperatorSpec:
+    """A degradation y = A(x) of one image by name; `jaxinv.operators.build` makes it.
+
+    Masks set what they hide to 0, mid-grey (`invert` hides the rest instead): "box" (top, left,
+    height, width as fractions), "mask" (1 in the array named `array` is kept), "pixels" (each is
+    kept with probability `share`), "half" (`side` is hidden), "hole" (a centred square, `share` of
+    the shorter side), "ring" (from `inner` to `outer` half sides around the centre), "blobs"
+    (`cells` x `cells` uniform noise, enlarged, is kept below `level`: Chai et al. 2021), "border"
+    (`share` of each side, on all four sides).
+
+    Pictures: "crop" to `box`; "down" and "up" by `factor` with `kernel`; "gray" (three equal
+    channels), "luma" (one channel); "blur" (Gaussian, `sigma` px); "motion" (`length` px along
+    `angle` degrees, counter-clockwise from the right); "quantise" to `levels`; "jpeg" at `quality`,
+    colours at half resolution if `subsample`; "noise" of `sigma` on [-1, 1], in
+    simulations alone.
+
+    Measurements: "dense" (`count` Gaussian sums of all pixels, or the matrix named `array`),
+    "circulant" (`count` samples of a random convolution), "fourier" (`share` of all frequencies, up
+    to `low` of the highest always). "compose" applies `parts` from left to right.
+
+    Raises `ValueError` for options that the operator does not take, and for values out of range.
+    """
+
+    name: str
+    parts: tuple[OperatorSpec, ...] = ()
+    box: tuple[float, float, float, float] = (0.25, 0.25, 0.5, 0.5)
+    side: str = "right"
+    share: float = 0.25
+    inner: float = 0.25
+    outer: float = 0.5
+    cells: int = 6
+    level: float = 0.5
+    low: float = 0.05
+    array: str = ""
+    invert: bool = False
+    factor: int = 4
+    kernel: str = "bicubic"
+    edge: str = "reflect"
+    sigma: float = 1.0
+    length: int = 9
+    angle: float = 0.0
+    levels: int = 8
+    quality: int = 75
+    subsample: bool = True
+    count: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice("operator", self.name, tuple(OPERATORS))
+        takes = OPERATORS[self.name]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if field.name not in takes and value != field.default:
+                raise ValueError(
+                    f"operator {self.name!r} takes no {field.name}, got {value!r}; "
+                    f"allowed: {', '.join(takes) or 'none'}"
+                )
+        check_choice("side", self.side, SIDES)
+        check_choice("edge", self.edge, EDGES)
+        check_choice(
+            f"kernel of {self.name!r}", self.kernel, ENLARGERS if self.name == "up" else KERNELS
+        )
+        self._check_numbers()
+        self._check_needs()
+
+    def _check_numbers(self) -> None:
+        for name, least in (
+            *(("cells", 2), ("factor", 1), ("length", 1), ("levels", 2), ("quality", 1)),
+            *(("count", 0), ("seed", 0)),
+        ):
+            check_whole(f"{name} of {self.name!r}", getattr(self, name), least)
+        for name, above in (("share", True), ("level", True), ("low", False), ("inner", False)):
+            value = getattr(self, name)
+            if not (0 < value <= 1 if above else 0 <= value <= 1):
+                raise ValueError(f"{name} of {self.name!r} must lie in 0 to 1, got {value}")
+        if self.quality > 100:
+            raise ValueError(f"quality of 'jpeg' must lie in 1 to 100, got {self.quality}")
+        if not self.inner < self.outer < 2:
+            raise ValueError(
+                f"ring from inner {self.inner} to outer {self.outer}; allowed: inner < outer < 2"
+            )
+        check_at_least(f"angle of {self.name!r}", abs(self.angle), 0.0)
+        check_above(f"sigma of {self.name!r}", self.sigma, 0.0)
+        top, left, height, width = self.box
+        inside = 0 <= top <= 1 - height + 1e-9 and 0 <= left <= 1 - width + 1e-9
+        if not (inside and height > 0 and width > 0):
+            raise ValueError(f"box {self.box} (top, left, height, width) must lie in [0, 1]")
+
+    def _check_needs(self) -> None:
+        if self.name in ("dense", "circulant"):
+            check_whole(f"count of {self.name!r}", self.count, 1)
+        if self.name == "mask" and not self.array:
+            raise ValueError("operator 'mask' needs the name of its array, got ''")
+        if self.name == "border" and self.share >= 0.5:
+            raise ValueError(f"share of 'border' must be below 0.5, got {self.share}")
+        if self.name == "compose" and not self.parts:
+            raise ValueError("operator 'compose' needs parts, got ()")
