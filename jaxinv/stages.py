@@ -216,9 +216,11 @@ def advance(
 
         def body(step: Array, carry: Any) -> Any:
             inner, best, curves = carry
-            progress = step / steps
-            fn = objective(problem, weights, lane, progress)
-            moved, seen = solver.step(jax.random.fold_in(lane.key, step), fn, inner, progress)
+            # A solver that asks for it keeps one function throughout the chunk.
+            moment = _moment(problem.stage, solver, first, step)
+            fn = objective(problem, weights, lane, moment / steps)
+            key = jax.random.fold_in(lane.key, moment)
+            moved, seen = solver.step(key, fn, inner, step / steps)
             running = best.status == OK
             inner = _where(running & ~seen.lost, moved, inner)
             values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
@@ -233,6 +235,13 @@ def advance(
         return (inner, best), curves
 
     return over_lanes(one, problem.width, (lanes, state))
+
+
+def _moment(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
+    """The step whose key and progress the objective has: its own, or one that many steps share."""
+    if not solver.frozen:
+        return step
+    return first if stage.jitter is not None else jnp.zeros_like(step)
 
 
 def update(stage: Stage, best: Best, seen: Eval) -> Best:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
 
 if TYPE_CHECKING:
@@ -37,12 +38,37 @@ class Eval(NamedTuple):
 class Solver(NamedTuple):
     """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
 
-    A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient or without;
-    `progress` in [0, 1) is the fraction of the stage already done.
+    A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient (or a product with
+    its derivatives) or without; `progress` in [0, 1) is the fraction of the stage already done.
+
+    A loss that is a sum of squares may say so: `fn.residuals(u, key) -> (vector, aux)`, whose
+    squared norm is the loss (see `Squares`). Solvers that can use it call it instead of `fn`.
+
+    `frozen`: the solver compares losses of several steps, so that the function must not change from
+    step to step. It is given keys that stay the same for many steps; equal keys promise the same
+    function, and where the key changes the solver starts afresh with what it knows.
     """
 
     init: Callable[[Tree], State]
     step: Callable[[Key, Callable[..., Any], State, Array], tuple[State, Eval]]
+    frozen: bool = False
+
+
+class Squares:
+    """The objective whose loss is the squared norm of `residuals(u, key) -> (vector [m], aux)`."""
+
+    def __init__(self, residuals: Callable[[Tree, Key], tuple[Array, Tree]]) -> None:
+        self.residuals = residuals
+
+    def __call__(self, u: Tree, key: Key) -> tuple[Array, Tree]:
+        """(loss, aux)."""
+        vector, aux = self.residuals(u, key)
+        return jnp.vdot(vector, vector), aux
+
+
+def mark(key: Key) -> Array:
+    """Two words [2] that tell keys apart, for a state whose solver asks for `frozen` keys."""
+    return jax.random.bits(jax.random.fold_in(key, 2), (2,), jnp.uint32)
 
 
 def factor(schedule: Schedule, progress: Array) -> Array:
@@ -55,4 +81,23 @@ def factor(schedule: Schedule, progress: Array) -> Array:
         return 0.5 + 0.5 * jnp.cos(jnp.pi * progress)
     if schedule.kind == "quadratic_decay":
         return jnp.square(jnp.maximum(0.0, 1.0 - progress / schedule.until))
+    if schedule.kind == "exponential":
+        return jnp.asarray(schedule.rate) ** progress
+    if schedule.kind == "multi_step":
+        passed = [1.0, *(value for _, value in schedule.points)]
+        starts = jnp.asarray([start for start, _ in schedule.points])
+        return jnp.asarray(passed)[jnp.sum(progress >= starts)]
+    if schedule.kind == "one_cycle":
+        return _triangle(schedule.low, progress)
+    if schedule.kind == "one_cycle_drop":
+        down = (progress - schedule.drop) / max(1.0 - schedule.drop, 1e-6)
+        tail = schedule.low + down * (schedule.end - schedule.low)
+        return jnp.where(
+            progress < schedule.drop, _triangle(schedule.low, progress / schedule.drop), tail
+        )
     return jnp.ones(())
+
+
+def _triangle(low: float, t: Array) -> Array:
+    """From `low` at 0 to 1 at 1/2 and back."""
+    return low + (1 - low) * (1 - 2 * jnp.abs(t - 0.5))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.solvers.basin import BASINS, basin
+from jaxinv.solvers.basin import Options as Basins
 from jaxinv.solvers.chains import CHAINS, hmc, sgld
 from jaxinv.solvers.chains import Options as Leaps
 from jaxinv.solvers.draws import draws
 from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.lm import Options as Products
+from jaxinv.solvers.lm import levenberg_marquardt
 from jaxinv.solvers.population import STRATEGIES, population
+from jaxinv.vocabulary import WHOLE_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,14 +35,19 @@ def build(
     `ValueError` for an option it does not take, for a hook or rates where it takes none (they would
     break its history), and for a package that is not installed.
     """
-    options: dict[str, Any] = dict(spec.options)
+    options: dict[str, Any] = {
+        name: int(value) if name in WHOLE_OPTIONS else value for name, value in spec.options
+    }
     for name, given in (("hooks", hook), ("rates", rates)):
         if given and spec.name not in TRANSFORMS:
             allowed = ", ".join(TRANSFORMS)
             raise ValueError(f"solver {spec.name!r} takes no {name}; allowed: {allowed}")
     if spec.name in STRATEGIES:
-        size = options.get("population")
-        return population(spec.name, spec.learning_rate, None if size is None else int(size))
+        return population(spec.name, spec.learning_rate, options.get("population"))
+    if spec.name in BASINS:
+        return basin(spec.name, spec.learning_rate, Basins(**options))
+    if spec.name == "lm":
+        return levenberg_marquardt(Products(**options))
     if spec.name == "sgld":
         return sgld(options.get("temperature", 1.0), spec.learning_rate, spec.schedule)
     if spec.name in CHAINS:
@@ -51,8 +61,7 @@ def build(
             raise ValueError(
                 f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
             )
-        whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
-        chosen = {"rate": spec.learning_rate, **options, **whole}
+        chosen = {"rate": spec.learning_rate, **options}
         return lbfgs(Options(**chosen))
     beside = {name: options.pop(name) for name in Extras._fields if name in options}
     extras = EXTRAS.get(spec.name, Extras())._replace(**beside)
