@@ -107,9 +107,7 @@ def pixels(pair: Pair, space: str, image: Array) -> Least:
 def linear_generator() -> Problem:
     image = jnp.asarray(draw(linear(), 1)[0])
     solution = solve_linear(np.asarray(image), "w+")
-    return Problem(
-        pixels(linear(), "w+", image), jnp.zeros((3, 6)), 0.0, solution, 0.2, 1e-8
-    )
+    return Problem(pixels(linear(), "w+", image), jnp.zeros((3, 6)), 0.0, solution, 0.2, 1e-8)
 
 
 def self_inversion() -> Problem:

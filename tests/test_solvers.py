@@ -12,13 +12,13 @@ import numpy as np
 import optax
 import pytest
 
-from jaxinv.solvers.base import Eval, Solver, factor
+from jaxinv.solvers.base import FACTORS, Eval, Solver, factor
 from jaxinv.solvers.first_order import TRANSFORMS, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
 from jaxinv.types import Array, Tree
-from jaxinv.vocabulary import OPTIONS
+from jaxinv.vocabulary import OPTIONS, SCHEDULES
 from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -58,7 +58,7 @@ SOLVERS = {
     "lbfgs": (SolverSpec("lbfgs", options=(("history", 5),)), "second"),
     "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), "second"),
     "lm": (SolverSpec("lm"), "second"),
-    "lm-few": (SolverSpec("lm", options=(("products", 6), ("damping", 1e-3))), "second"),
+    "lm-damped": (SolverSpec("lm", options=(("products", 12), ("damping", 0.1))), "second"),
     "cma": (SolverSpec("cma", 0.3), "blind"),
     "sep-cma": (SolverSpec("sep-cma", 0.3), "blind"),
     "one-plus-one": (SolverSpec("one-plus-one", 0.3), "blind"),
@@ -309,8 +309,26 @@ def test_a_lane_is_not_touched_by_a_failing_line_search_beside_it() -> None:
         (Schedule("cosine"), {0: 1, 0.5: 0.5, 1: 0, 1 / 3: 0.75}),
         (Schedule("quadratic_decay"), {0: 1, 0.375: 0.25, 0.75: 0, 1: 0}),
         (Schedule("quadratic_decay", until=0.5), {0.25: 0.25, 0.5: 0}),
+        (Schedule("exponential"), {0: 1, 0.5: 0.1**0.5, 1: 0.1}),
+        (Schedule("exponential", rate=0.25), {0.5: 0.5, 1: 0.25}),
+        (Schedule("multi_step"), {0: 1, 0.49: 1, 0.5: 0.1, 0.74: 0.1, 0.75: 0.01, 1: 0.01}),
+        (Schedule("multi_step", points=((0.2, 0.5),)), {0.19: 1, 0.2: 0.5, 1: 0.5}),
+        (Schedule("multi_step", points=()), {0: 1, 1: 1}),
+        (Schedule("one_cycle"), {0: 0.1, 0.25: 0.55, 0.5: 1, 0.75: 0.55, 1: 0.1}),
+        (Schedule("one_cycle", low=0.5), {0: 0.5, 0.5: 1, 1: 0.5}),
+        (
+            # (9 (1 - 2 |x / 0.9 - 1/2|) + 1) / 10, then from 1/10 to 1/1000 (PULSE).
+            Schedule("one_cycle_drop"),
+            {x: (9 * (1 - 2 * abs(x / 0.9 - 0.5)) + 1) / 10 for x in (0, 0.1, 0.45, 0.6, 0.899)}
+            | {x: 0.1 + (x - 0.9) / 0.1 * (0.001 - 0.1) for x in (0.9, 0.95, 0.99, 1)},
+        ),
+        (Schedule("one_cycle_drop", drop=0.5, low=0.2, end=0.1), {0.25: 1, 0.5: 0.2, 0.75: 0.15}),
     ],
 )
 def test_schedules_have_their_closed_forms(schedule: Schedule, table: dict[float, float]) -> None:
     found = [float(factor(schedule, jnp.asarray(t))) for t in table]
     np.testing.assert_allclose(found, list(table.values()), atol=1e-6)
+
+
+def test_every_schedule_has_a_form() -> None:
+    assert tuple(FACTORS) == SCHEDULES

@@ -73,31 +73,56 @@ def mark(key: Key) -> Array:
 
 def factor(schedule: Schedule, progress: Array) -> Array:
     """Value in [0, 1] of `schedule` at `progress`."""
-    if schedule.kind == "nv_ramp":
-        rise = jnp.minimum(1.0, progress / schedule.rise)
-        fall = jnp.minimum(1.0, (1.0 - progress) / schedule.fall)
-        return rise * (0.5 - 0.5 * jnp.cos(jnp.pi * fall))
-    if schedule.kind == "cosine":
-        return 0.5 + 0.5 * jnp.cos(jnp.pi * progress)
-    if schedule.kind == "quadratic_decay":
-        return jnp.square(jnp.maximum(0.0, 1.0 - progress / schedule.until))
-    if schedule.kind == "exponential":
-        return jnp.asarray(schedule.rate) ** progress
-    if schedule.kind == "multi_step":
-        passed = [1.0, *(value for _, value in schedule.points)]
-        starts = jnp.asarray([start for start, _ in schedule.points])
-        return jnp.asarray(passed)[jnp.sum(progress >= starts)]
-    if schedule.kind == "one_cycle":
-        return _triangle(schedule.low, progress)
-    if schedule.kind == "one_cycle_drop":
-        down = (progress - schedule.drop) / max(1.0 - schedule.drop, 1e-6)
-        tail = schedule.low + down * (schedule.end - schedule.low)
-        return jnp.where(
-            progress < schedule.drop, _triangle(schedule.low, progress / schedule.drop), tail
-        )
+    return FACTORS[schedule.kind](schedule, progress)
+
+
+def _constant(schedule: Schedule, t: Array) -> Array:
+    del schedule, t
     return jnp.ones(())
 
 
-def _triangle(low: float, t: Array) -> Array:
-    """From `low` at 0 to 1 at 1/2 and back."""
-    return low + (1 - low) * (1 - 2 * jnp.abs(t - 0.5))
+def _nv_ramp(schedule: Schedule, t: Array) -> Array:
+    rise = jnp.minimum(1.0, t / schedule.rise)
+    fall = jnp.minimum(1.0, (1.0 - t) / schedule.fall)
+    return rise * (0.5 - 0.5 * jnp.cos(jnp.pi * fall))
+
+
+def _cosine(schedule: Schedule, t: Array) -> Array:
+    del schedule
+    return 0.5 + 0.5 * jnp.cos(jnp.pi * t)
+
+
+def _quadratic_decay(schedule: Schedule, t: Array) -> Array:
+    return jnp.square(jnp.maximum(0.0, 1.0 - t / schedule.until))
+
+
+def _exponential(schedule: Schedule, t: Array) -> Array:
+    return jnp.asarray(schedule.rate) ** t
+
+
+def _multi_step(schedule: Schedule, t: Array) -> Array:
+    values = [1.0, *(value for _, value in schedule.points)]
+    starts = jnp.asarray([start for start, _ in schedule.points])
+    return jnp.asarray(values)[jnp.sum(t >= starts)]
+
+
+def _one_cycle(schedule: Schedule, t: Array) -> Array:
+    return schedule.low + (1 - schedule.low) * (1 - 2 * jnp.abs(t - 0.5))
+
+
+def _one_cycle_drop(schedule: Schedule, t: Array) -> Array:
+    low, drop = schedule.low, schedule.drop
+    tail = low + (t - drop) / (1 - drop) * (schedule.end - low)
+    return jnp.where(t < drop, _one_cycle(schedule, t / drop), tail)
+
+
+FACTORS: dict[str, Callable[[Schedule, Array], Array]] = {
+    "constant": _constant,
+    "nv_ramp": _nv_ramp,
+    "cosine": _cosine,
+    "quadratic_decay": _quadratic_decay,
+    "exponential": _exponential,
+    "multi_step": _multi_step,
+    "one_cycle": _one_cycle,
+    "one_cycle_drop": _one_cycle_drop,
+}

@@ -18,6 +18,7 @@ inverted?" (pursuits).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     Numbers: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
 
 GROWTH = 1.2  # of the tolerance, until a program is feasible
-MOST = 64  # times that it may grow
+MOST = 128  # times that it may grow
 EDGE = 1e-9  # how close to its bounds an output of tanh or sigmoid may come
 PRUNED = 1e-4  # part of the largest entry below which an entry is none
-CUT, OUTSIDE = "relu", {"none": (-np.inf, np.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
+OUTSIDE = {"none": (-np.inf, np.inf), "tanh": (-1.0, 1.0), "sigmoid": (0.0, 1.0)}
 
 
 class Layer(NamedTuple):
@@ -59,7 +60,7 @@ class Options(NamedTuple):
     """
 
     tolerance: float = 1e-7
-    sparsity: float = 1e-3
+    sparsity: float = 1e-4
     iterations: int = 2000
 
 
@@ -77,7 +78,7 @@ class Recovered(NamedTuple):
 class Known(NamedTuple):
     """What the output of a layer says of v = matrix @ x: v[rows] = values, v[others] <= bounds.
 
-    `scales` [rows] are the errors of values where those of outputs are 1; x >= 0 where `positive`.
+    `scales` [rows] are the errors of values where those of outputs are 1.
     """
 
     matrix: Numbers
@@ -86,7 +87,6 @@ class Known(NamedTuple):
     scales: Numbers
     others: Any
     bounds: Numbers
-    positive: bool
 
 
 DEFAULTS = Options()
@@ -181,94 +181,104 @@ def _invert_one(
     return x
 
 
-def read(layer: Layer, output: Numbers, tolerance: float, positive: bool) -> Known:
+def read(layer: Layer, output: Numbers, tolerance: float) -> Known:
     """What an output [m] of a layer says of the values before its activation."""
-    low, high = OUTSIDE[layer.squash]
-    y = np.clip(output, low + EDGE, high - EDGE)
-    v = {"none": y, "tanh": np.arctanh(y), "sigmoid": np.log(y) - np.log1p(-y)}.get(
-        layer.squash, y
-    )
+    v, scales = _unsquashed(layer.squash, output)
     passed = v > (tolerance if layer.slope == 0 else 0.0)
-    if layer.slope == 0:
-        cut = ~passed
-        bounds = np.maximum(v[cut], 0.0) - layer.bias[cut]
-        values, scales = v[passed], np.ones(int(passed.sum()))
-        return Known(
-            layer.matrix, passed, values - layer.bias[passed], scales, cut, bounds, positive
-        )
-    scales = np.where(passed, 1.0, 1 / layer.slope)
-    everywhere, nowhere = np.ones(len(v), bool), np.zeros(len(v), bool)
-    return Known(
-        layer.matrix, everywhere, v * scales - layer.bias, scales, nowhere, np.zeros(0), positive
-    )
+    if layer.slope > 0:
+        scales = np.where(passed, scales, scales / layer.slope)
+        values = np.where(passed, v, v / layer.slope) - layer.bias
+        whole, none = np.ones(len(v), bool), np.zeros(len(v), bool)
+        return Known(layer.matrix, whole, values, scales, none, np.zeros(0))
+    cut = ~passed
+    bounds = np.maximum(v[cut], 0.0) - layer.bias[cut]
+    return Known(layer.matrix, passed, v[passed] - layer.bias[passed], scales[passed], cut, bounds)
+
+
+def _unsquashed(squash: str, output: Numbers) -> tuple[Numbers, Numbers]:
+    """The value before tanh or sigmoid, and its error where that of the output is 1."""
+    if squash == "none":
+        return output, np.ones(len(output))
+    low, high = OUTSIDE[squash]
+    y = np.clip(output, low + EDGE, high - EDGE)
+    v = np.arctanh(y) if squash == "tanh" else np.log(y) - np.log1p(-y)
+    return v, 1 / ((y - low) * (high - y))
+
+
+# --- tolerances -----------------------------------------------------------------------------------
+
+
+def _smallest(attempt: Callable[[float], tuple[Any, float]], tolerance: float) -> Any:
+    """The solution at the smallest tolerance x 1.2^k that is enough, or None.
+
+    attempt(tolerance) -> (solution, tolerance that it needs): found by bisection over k, since
+    whatever is enough stays so when it grows. A larger tolerance counts fewer outputs as let
+    through: those that are noise and no more.
+    """
+    found, needed = attempt(tolerance)
+    if needed <= tolerance:
+        return found
+    low, high = 0, 16
+    if np.isfinite(needed):
+        high = min(math.ceil(math.log(needed / tolerance, GROWTH)), MOST)
+    best, needed = attempt(tolerance * GROWTH**high)
+    while needed > tolerance * GROWTH**high:
+        if high == MOST:
+            return None
+        low, high = high, min(2 * high, MOST)
+        best, needed = attempt(tolerance * GROWTH**high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        found, needed = attempt(tolerance * GROWTH**middle)
+        if needed <= tolerance * GROWTH**middle:
+            high, best = middle, found
+        else:
+            low = middle
+    return best
 
 
 # --- linear programs ------------------------------------------------------------------------------
 
 
-def _smallest(feasible: Callable[[float], Any], tolerance: float) -> Any:
-    """The solution at the smallest tolerance x 1.2^k that has one, found by bisection over k."""
-    found = feasible(tolerance)
-    if found is not None:
-        return found
-    low, high = 0, MOST * 2
-    best = feasible(tolerance * GROWTH**high)
-    if best is None:
-        return None
-    while high - low > 1:
-        middle = (low + high) // 2
-        found = feasible(tolerance * GROWTH**middle)
-        low, high, best = (middle, high, best) if found is None else (low, middle, found)
-    return best
-
-
-def largest_error(
-    layer: Layer, output: Numbers, positive: bool, options: Options
-) -> Numbers | None:
+def largest_error(layer: Layer, output: Numbers, positive: bool, options: Options) -> Any:
     """Input [k] of the smallest largest error, within the smallest tolerance that allows one."""
 
-    def attempt(tolerance: float) -> Numbers | None:
-        known = read(layer, output, tolerance, positive)
+    def attempt(tolerance: float) -> tuple[Any, float]:
+        known = read(layer, output, tolerance)
         held, other = known.matrix[known.rows], known.matrix[known.others]
-        ones = np.ones((len(other), 1))
-        left = np.block(
-            [[held, -known.scales[:, None]], [-held, -known.scales[:, None]], [other, -ones]]
-        )
+        error = -known.scales[:, None]
+        left = np.block([[held, error], [-held, error], [other, -np.ones((len(other), 1))]])
         right = np.concatenate([known.values, -known.values, known.bounds])
         cost = np.append(np.zeros(held.shape[1]), 1.0)
-        sign = (0.0 if positive else None, None)
-        bounds = [*[sign] * held.shape[1], (0.0, tolerance)]
+        bounds = [*[(0.0 if positive else None, None)] * held.shape[1], (0.0, None)]
         found = linprog(cost, left, right, bounds=bounds, method="highs")
-        return found.x[:-1] if found.status == 0 else None
+        return (found.x[:-1], found.x[-1]) if found.status == 0 else (None, np.inf)
 
     return _smallest(attempt, options.tolerance)
 
 
-def sum_of_errors(
-    layer: Layer, output: Numbers, positive: bool, options: Options
-) -> Numbers | None:
+def sum_of_errors(layer: Layer, output: Numbers, positive: bool, options: Options) -> Any:
     """Input [k] whose outputs come closest from below in sum, and exceed none but by a tolerance.
 
-    That is the smallest tolerance that allows an input.
+    It is the smallest that the mean error keeps, too.
     """
 
-    def attempt(tolerance: float) -> Numbers | None:
-        known = read(layer, output, tolerance, positive)
-        held, other = known.matrix[known.rows], known.matrix[known.others]
-        above = known.values + tolerance * known.scales
+    def attempt(tolerance: float) -> tuple[Any, float]:
+        known = read(layer, output, tolerance)
+        held, values = _scaled(known)
+        above = np.concatenate([known.values + tolerance * known.scales, known.bounds + tolerance])
         found = linprog(
-            -np.sum(held / known.scales[:, None], axis=0),
-            np.concatenate([held, other]),
-            np.concatenate([above, known.bounds + tolerance]),
+            -np.sum(held, axis=0),
+            np.concatenate([known.matrix[known.rows], known.matrix[known.others]]),
+            above,
             bounds=(0.0 if positive else None, None),
             method="highs",
         )
-        return found.x if found.status == 0 else None
+        if found.status != 0:
+            return None, np.inf
+        return found.x, _mean(np.maximum(values - held @ found.x, 0.0))
 
     return _smallest(attempt, options.tolerance)
-
-
-# --- pursuits -------------------------------------------------------------------------------------
 
 
 def _scaled(known: Known) -> tuple[Numbers, Numbers]:
@@ -276,44 +286,72 @@ def _scaled(known: Known) -> tuple[Numbers, Numbers]:
     return known.matrix[known.rows] / known.scales[:, None], known.values / known.scales
 
 
-def least_squares(
-    layer: Layer, output: Numbers, positive: bool, options: Options
-) -> Numbers | None:
+def _mean(errors: Numbers) -> float:
+    return float(np.mean(errors)) if errors.size else 0.0
+
+
+# --- pursuits -------------------------------------------------------------------------------------
+
+
+def least_squares(layer: Layer, output: Numbers, positive: bool, options: Options) -> Any:
     """Input [k] of the smallest squared error of the outputs that were let through."""
-    matrix, values = _scaled(read(layer, output, options.tolerance, positive))
-    if not positive:
-        return np.linalg.lstsq(matrix, values)[0]
-    try:
-        return nnls(matrix, values)[0]
-    except RuntimeError:  # too many iterations
-        return None
+    return _pursue(layer, output, _non_negative if positive else _free, options)
 
 
-def sparse_code(layer: Layer, output: Numbers, positive: bool, options: Options) -> Numbers | None:
+def sparse_code(layer: Layer, output: Numbers, positive: bool, options: Options) -> Any:
     """Input [k] by FISTA (Beck & Teboulle 2009), then least squares on the support it leaves.
 
     Inputs that no ReLU made are not sparse: they are solved by least squares alone.
     """
-    if not positive:
-        return least_squares(layer, output, positive, options)
-    matrix, values = _scaled(read(layer, output, options.tolerance, positive))
-    if not len(matrix):
-        return np.zeros(matrix.shape[1])
-    back = matrix.T @ values
-    rate = 1 / max(np.linalg.norm(matrix, 2) ** 2, 1e-30)
+
+    def pruned(matrix: Numbers, values: Numbers) -> Numbers:
+        x = fista(matrix, values, options)
+        support = x > PRUNED * np.max(x, initial=0.0)
+        x[support] = _non_negative(matrix[:, support], values)
+        return np.where(support, x, 0.0)
+
+    return _pursue(layer, output, pruned if positive else _free, options)
+
+
+def _pursue(
+    layer: Layer, output: Numbers, solve: Callable[[Numbers, Numbers], Numbers], options: Options
+) -> Any:
+    """Solve for the outputs above the smallest tolerance that the mean error keeps."""
+
+    def attempt(tolerance: float) -> tuple[Any, float]:
+        matrix, values = _scaled(read(layer, output, tolerance))
+        if not len(matrix):
+            return np.zeros(matrix.shape[1]), 0.0
+        try:
+            x = solve(matrix, values)
+        except (RuntimeError, np.linalg.LinAlgError):  # too many iterations
+            return None, np.inf
+        return x, _mean(np.abs(matrix @ x - values))
+
+    return _smallest(attempt, options.tolerance)
+
+
+def _free(matrix: Numbers, values: Numbers) -> Numbers:
+    return np.linalg.lstsq(matrix, values)[0]
+
+
+def _non_negative(matrix: Numbers, values: Numbers) -> Numbers:
+    return nnls(matrix, values)[0]
+
+
+def fista(matrix: Numbers, values: Numbers, options: Options) -> Numbers:
+    """The x >= 0 [k] of least |matrix @ x - values|^2 / 2 + sparsity x |matrix' values| x |x|_1."""
+    back, square = matrix.T @ values, matrix.T @ matrix
+    rate = 1 / max(float(np.linalg.norm(matrix, 2)) ** 2, 1e-30)
     threshold = rate * options.sparsity * np.max(np.abs(back))
-    square = matrix.T @ matrix
     x = ahead = np.zeros(matrix.shape[1])
     momentum = 1.0
     for _ in range(options.iterations):
         moved = np.maximum(ahead - rate * (square @ ahead - back) - threshold, 0.0)
-        onward = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
+        onward = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
         ahead = moved + (momentum - 1) / onward * (moved - x)
         x, momentum = moved, onward
-    support = x > PRUNED * np.max(x)
-    refined = np.zeros_like(x)
-    refined[support] = np.maximum(np.linalg.lstsq(matrix[:, support], values)[0], 0.0)
-    return refined
+    return x
 
 
 METHODS: dict[str, Callable[..., Any]] = {

@@ -171,9 +171,7 @@ def warm(
     return choose(state.tick == max(options.warmup, 1) - 1, depart(state, options), state)
 
 
-def advance(
-    state: State, loss: Array, gradient: Array, changed: Array | bool = False
-) -> State:
+def advance(state: State, loss: Array, gradient: Array, changed: Array | bool = False) -> State:
     """Accept the trial: store the pair where its curvature is positive, and aim anew.
 
     Where the function has `changed` there is no pair: the two gradients are not of one function.

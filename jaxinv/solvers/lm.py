@@ -103,9 +103,7 @@ def choose(condition: Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
-def measure(
-    fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, product: Array
-) -> Found:
+def measure(fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, product: Array) -> Found:
     """What one tick learns at `point`: its gradient, or where `product` holds H @ tangent.
 
     Both fields have the same value where only one of them can be had.
@@ -159,9 +157,7 @@ def set_out(state: State) -> State:
     slope = jnp.vdot(state.gradient, step)
     damped = state.damping * state.scale * jnp.vdot(step, step)
     bend = -slope - jnp.vdot(rest, step) - damped
-    return state._replace(
-        solving=jnp.zeros((), bool), length=jnp.ones(()), slope=slope, bend=bend
-    )
+    return state._replace(solving=jnp.zeros((), bool), length=jnp.ones(()), slope=slope, bend=bend)
 
 
 def judge(state: State, found: Found, changed: Array) -> State:

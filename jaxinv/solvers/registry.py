@@ -14,7 +14,7 @@ from jaxinv.solvers.lbfgs import Options, lbfgs
 from jaxinv.solvers.lm import Options as Products
 from jaxinv.solvers.lm import levenberg_marquardt
 from jaxinv.solvers.population import STRATEGIES, population
-from jaxinv.vocabulary import WHOLE_OPTIONS
+from jaxinv.vocabulary import OPTIONS, WHOLE_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,27 +42,8 @@ def build(
         if given and spec.name not in TRANSFORMS:
             allowed = ", ".join(TRANSFORMS)
             raise ValueError(f"solver {spec.name!r} takes no {name}; allowed: {allowed}")
-    if spec.name in STRATEGIES:
-        return population(spec.name, spec.learning_rate, options.get("population"))
-    if spec.name in BASINS:
-        return basin(spec.name, spec.learning_rate, Basins(**options))
-    if spec.name == "lm":
-        return levenberg_marquardt(Products(**options))
-    if spec.name == "sgld":
-        return sgld(options.get("temperature", 1.0), spec.learning_rate, spec.schedule)
-    if spec.name in CHAINS:
-        chosen: dict[str, Any] = {**CHAINS[spec.name], **options}
-        return hmc(spec.name, Leaps(**chosen), spec.learning_rate, spec.schedule)
-    if spec.name in ("one-plus-one", "random"):
-        return draws(spec.learning_rate, adapt=spec.name == "one-plus-one")
-    if spec.name == "lbfgs":
-        unknown = set(options) - set(Options._fields)
-        if unknown:
-            raise ValueError(
-                f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
-            )
-        chosen = {"rate": spec.learning_rate, **options}
-        return lbfgs(Options(**chosen))
+    if spec.name not in TRANSFORMS:
+        return _other(spec, options)
     beside = {name: options.pop(name) for name in Extras._fields if name in options}
     extras = EXTRAS.get(spec.name, Extras())._replace(**beside)
     try:
@@ -71,3 +52,27 @@ def build(
         raise ValueError(f"solver {spec.name!r}: {error}") from error
     moves = Moves(extras, rates, hook)
     return first_order(transform, spec.learning_rate, spec.schedule, moves)
+
+
+def _other(spec: SolverSpec, options: dict[str, Any]) -> Solver:
+    """A solver that is no gradient transformation."""
+    name, rate = spec.name, spec.learning_rate
+    unknown = set(options) - set(OPTIONS[name])
+    if unknown:
+        allowed = ", ".join(OPTIONS[name])
+        raise ValueError(f"unknown {name} options {sorted(unknown)}; allowed: {allowed}")
+    made: dict[str, Callable[[], Solver]] = {
+        "sgld": lambda: sgld(options.get("temperature", 1.0), rate, spec.schedule),
+        "one-plus-one": lambda: draws(rate, adapt=True),
+        "random": lambda: draws(rate, adapt=False),
+        "lbfgs": lambda: lbfgs(Options(rate=rate)._replace(**options)),
+        "lm": lambda: levenberg_marquardt(Products(**options)),
+    }
+    if name in STRATEGIES:
+        return population(name, rate, options.get("population"))
+    if name in BASINS:
+        return basin(name, rate, Basins(**options))
+    if name in CHAINS:
+        chosen: dict[str, Any] = {**CHAINS[name], **options}
+        return hmc(name, Leaps(**chosen), rate, spec.schedule)
+    return made[name]()

@@ -53,15 +53,14 @@ class Schedule:
         for name in ("rise", "fall", "until"):
             check_above(f"schedule {name}", getattr(self, name), 0.0)
         for name in ("rate", "low", "drop", "end"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(
-                    f"schedule {name} must lie in (0, 1], got {getattr(self, name)!r}"
-                )
+            value = getattr(self, name)
+            if not 0 < value < 1:
+                raise ValueError(f"schedule {name} must lie between 0 and 1, got {value!r}")
         starts = [start for start, _ in self.points]
         inside = all(0 < start < 1 and 0 <= value <= 1 for start, value in self.points)
         if not inside or starts != sorted(set(starts)):
             raise ValueError(
-                f"schedule points must be rising fractions in (0, 1) with factors in [0, 1], "
+                f"schedule points must be rising fractions between 0 and 1 with factors in [0, 1], "
                 f"got {self.points}"
             )
 
