@@ -161,7 +161,7 @@ def test_accepted_losses_never_rise_and_products_do_not_move() -> None:
     fn = objective(problem.loss)
     step = jax.jit(lambda state: solver.step(KEY, fn, state, jnp.zeros(())))
     state = solver.init(problem.start)
-    for _ in range(60):
+    for _ in range(130):
         state, evaluated = step(state)
         states.append(state)
         seen.append(evaluated)

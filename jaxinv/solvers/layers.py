@@ -332,7 +332,7 @@ def _pursue(
 
 
 def _free(matrix: Numbers, values: Numbers) -> Numbers:
-    return np.linalg.lstsq(matrix, values)[0]
+    return np.asarray(np.linalg.lstsq(matrix, values)[0], np.float64)
 
 
 def _non_negative(matrix: Numbers, values: Numbers) -> Numbers:

@@ -53,12 +53,12 @@ DEFAULTS = Options()
 
 
 class System(NamedTuple):
-    """Conjugate gradients after `count` products: step p, remainder and direction, all [n]."""
+    """Conjugate gradients after `made` products: step p, remainder and direction, all [n]."""
 
     step: Array
     rest: Array
     direction: Array
-    count: Array
+    made: Array
 
 
 class State(NamedTuple):
@@ -118,9 +118,16 @@ def measure(fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, produ
 
         gradient, bent, (loss, aux) = jax.jvp(slope, (point,), (tree,), has_aux=True)
         return Found(loss, aux, ravel_pytree(gradient)[0], ravel_pytree(bent)[0])
-    vector, push, aux = jax.linearize(lambda u: residuals(u, key), point, has_aux=True)
-    pull = jax.linear_transpose(push, point)
-    back: Array = ravel_pytree(pull(jnp.where(product, push(tree), vector))[0])[0]
+
+    def at(u: Tree) -> tuple[Array, Tree]:
+        return residuals(u, key)
+
+    linear: Any = jax.linearize(at, point, has_aux=True)
+    vector, push, aux = linear
+    along = push(tree)
+    back: Array = ravel_pytree(
+        jax.linear_transpose(push, point)(jnp.where(product, along, vector))
+    )[0]
     return Found(jnp.vdot(vector, vector), aux, 2 * back, 2 * back)
 
 
@@ -131,8 +138,8 @@ def usable(found: Found) -> Array:
 
 def multiply(state: State, options: Options, product: Array) -> State:
     """One step of conjugate gradients; at the last one set out for the trial."""
-    step, rest, direction, count = state.system
-    first, length = count == 0, jnp.vdot(direction, direction)
+    step, rest, direction, made = state.system
+    first, length = made == 0, jnp.vdot(direction, direction)
     curvature = jnp.vdot(direction, product) / jnp.maximum(length, TINY)
     fresh = jnp.where(jnp.abs(curvature) > 0, jnp.abs(curvature), 1.0)
     scale = jnp.where(state.scale > 0, state.scale, fresh)
@@ -144,10 +151,10 @@ def multiply(state: State, options: Options, product: Array) -> State:
     stride = jnp.where(ahead, jnp.vdot(rest, rest) / jnp.maximum(bent * length, TINY), 0.0)
     after = rest - stride * (product + damping * scale * direction)
     share = jnp.vdot(after, after) / jnp.maximum(jnp.vdot(rest, rest), TINY)
-    system = System(step + stride * direction, after, after + share * direction, count + 1)
+    system = System(step + stride * direction, after, after + share * direction, made + 1)
     small = jnp.vdot(after, after) <= options.forcing**2 * jnp.vdot(state.gradient, state.gradient)
     state = state._replace(system=system, damping=damping, scale=scale)
-    over = small | ~ahead | (system.count >= options.products)
+    over = small | ~ahead | (system.made >= options.products)
     return choose(over, set_out(state), state)
 
 
