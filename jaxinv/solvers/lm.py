@@ -11,7 +11,7 @@ of negative curvature ends the system (Steihaug 1983); if it is the first one, t
 until it is none.
 
 Where the key changes, the function does: the point is evaluated and accepted, and a new system is
-begun. The step length of a `SolverSpec` is not used; the damping does its work.
+begun. The step length of a `SolverSpec` is not used: the damping does its work.
 """
 
 # jax annotates its arguments only in part.
