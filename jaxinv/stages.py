@@ -234,10 +234,11 @@ def advance(
 
         def body(carry: Any) -> Any:
             step, (inner, best), curves = carry
-            progress = step / steps
-            fn = objective(problem, weights, lane, progress)
-            key = jax.random.fold_in(lane.key, step // CHUNK if solver.frozen else step)
-            inner, seen = solver.step(key, fn, inner, progress)
+            # A solver that asks for it keeps one function throughout the chunk.
+            moment = _moment(problem.stage, solver, first, step)
+            fn = objective(problem, weights, lane, moment / steps)
+            key = jax.random.fold_in(lane.key, moment)
+            inner, seen = solver.step(key, fn, inner, step / steps)
             values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
             curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
             return step + 1, (inner, update(problem.stage, best, seen)), curves
@@ -246,6 +247,14 @@ def advance(
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
     return over_lanes(one, problem.width, (lanes, state))
+
+
+def _moment(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
+    """The step whose key and progress the objective has: its own, or one that many steps share."""
+    if not solver.frozen:
+        return step
+    changing = stage.jitter is not None or any(t.schedule.kind != "constant" for t in stage.terms)
+    return first if changing else jnp.zeros_like(step)
 
 
 def update(stage: Stage, best: Best, seen: Eval) -> Best:

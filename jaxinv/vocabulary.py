@@ -51,7 +51,8 @@ LAYERS = {
 }
 NETS = tuple(LAYERS)
 REDUCTIONS = ("mean", "sum")
-SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay")
+SCHEDULES = ("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step")
+SCHEDULES += ("one_cycle", "one_cycle_drop")
 # Solvers and the options that they take beside the learning rate.
 EXTRAS = ("lookahead", "pull", "centralise")  # of every first-order solver
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -64,10 +65,15 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "lbfgs": ("history", "warmup", "first", "longest"),
+    "lm": ("products", "damping", "forcing"),
     "cma": ("population",),
     "sep-cma": ("population",),
     "de": ("population",),
     "pso": ("population",),
+    "basin-cma": ("population", "inner", "inner_rate"),
+    "basin-sep-cma": ("population", "inner", "inner_rate"),
+    "basin-de": ("population", "inner", "inner_rate"),
+    "basin-pso": ("population", "inner", "inner_rate"),
     "one-plus-one": (),
     "random": (),
     "hmc": ("leaps", "warmup", "target", "temperature"),
@@ -77,17 +83,22 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
-WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0}
-POSITIVE_OPTIONS = ("temperature",)
-RATE_OPTIONS = ("target",)
+WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0, "products": 1, "inner": 1}
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate")
+RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
 REFUSES: dict[str, tuple[str, ...]] = {
-    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'", "jitter"),
+    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'"),
+    "lm": ("rate", "hooks", "schedule", "keep 'last'"),
     "cma": _POPULATION,
     "sep-cma": _POPULATION,
     "de": _POPULATION,
     "pso": _POPULATION,
+    "basin-cma": _POPULATION,
+    "basin-sep-cma": _POPULATION,
+    "basin-de": _POPULATION,
+    "basin-pso": _POPULATION,
     "one-plus-one": _POPULATION,
     "random": _POPULATION,
     "hmc": ("rate", "hooks", "jitter"),

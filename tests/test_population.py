@@ -19,7 +19,8 @@ from jaxinv.specs import SolverSpec, Variable
 from jaxinv.types import Array
 from tests.engine import one, preset, targets
 from tests.engine import run as invert
-from tests.test_solvers import KEY, ill_conditioned, quadratic, run
+from tests.problems import ill_conditioned, quadratic
+from tests.test_solvers import KEY, run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 BLIND = (*STRATEGIES, "one-plus-one", "random")

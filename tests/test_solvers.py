@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,32 +12,28 @@ import numpy as np
 import optax
 import pytest
 
-from jaxinv.solvers.base import Eval, Solver, factor
+from jaxinv.solvers.base import FACTORS, Eval, Solver, factor
 from jaxinv.solvers.first_order import TRANSFORMS, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
 from jaxinv.types import Array, Tree
-from jaxinv.vocabulary import OPTIONS
-from tests.tiny import SMALL, draw, linear, mobile, solve_linear
+from jaxinv.vocabulary import OPTIONS, SCHEDULES
+from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
-Loss = Callable[[Any], Array]
 
 
 def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Eval]:
     """Final state, and every evaluation with a leading axis [steps]."""
-
-    def fn(u: Tree, key: Array) -> tuple[Array, Any]:
-        del key
-        value = loss(u)
-        return value, (u, value)
+    fn = objective(loss)
 
     @jax.jit
     def whole(u: Tree) -> Any:
         def body(state: Any, step: Array) -> Any:
-            return solver.step(jax.random.fold_in(KEY, step), fn, state, step / steps)
+            key = KEY if solver.frozen else jax.random.fold_in(KEY, step)
+            return solver.step(key, fn, state, step / steps)
 
         return jax.lax.scan(body, solver.init(u), jnp.arange(steps))
 
@@ -47,73 +43,7 @@ def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Eval]:
 # --- every solver on every problem ----------------------------------------------------------------
 
 
-class Problem(NamedTuple):
-    """A loss, where to start, its least value, where that is, and what part of the gap may be left.
-
-    `first` holds for solvers that see only gradients, `second` for those that learn curvature,
-    `blind` for those that see only losses and learn how far to look, `chance` for the others,
-    `chain` for those that draw samples.
-    """
-
-    loss: Loss
-    start: Any
-    least: float
-    solution: Any
-    first: float
-    second: float
-    blind: float = 0.35
-    chance: float = 0.9
-    chain: float = 0.6
-
-
-def quadratic() -> Problem:
-    target = {"a": jnp.asarray([1.0, -2.0]), "b": (jnp.full((2, 2), 0.5),)}
-
-    def loss(u: Any) -> Array:
-        parts = jax.tree.map(lambda x, y: jnp.sum(jnp.square(x - y)), u, target)
-        return 0.5 * sum(jax.tree.leaves(parts), jnp.asarray(6.0))
-
-    return Problem(loss, jax.tree.map(jnp.zeros_like, target), 3.0, target, 1e-4, 1e-9)
-
-
-def ill_conditioned() -> Problem:
-    scales = jnp.logspace(-3, 0, 10)
-
-    def loss(u: Array) -> Array:
-        return 0.5 * jnp.sum(scales * jnp.square(u))
-
-    return Problem(loss, jnp.ones(10), 0.0, jnp.zeros(10), 2e-2, 1e-8)
-
-
-def rosenbrock() -> Problem:
-    def loss(u: Array) -> Array:
-        return jnp.square(1 - u[0]) / 100 + jnp.square(u[1] - u[0] * u[0])
-
-    return Problem(loss, jnp.asarray([-1.2, 1.0]), 0.0, jnp.ones(2), 0.3, 1e-8)
-
-
-def linear_generator() -> Problem:
-    gen, params = linear()
-    image = jnp.asarray(draw(linear(), 1)[0])
-
-    def loss(w: Array) -> Array:
-        return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}) - image))
-
-    return Problem(loss, jnp.zeros((3, 6)), 0.0, solve_linear(np.asarray(image), "w+"), 0.2, 1e-8)
-
-
-def self_inversion() -> Problem:
-    gen, params = mobile(SMALL)
-    image = jnp.asarray(draw(mobile(SMALL), 1)[0]).reshape(8, 2, 8, 2, 3).mean((1, 3))
-
-    def loss(w: Array) -> Array:
-        return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}, 8) - image))
-
-    start = jnp.tile(params["statistics"]["mean"], (SMALL.rows, 1))
-    return Problem(loss, start, 0.0, None, 0.1, 1e-3)
-
-
-PROBLEMS = [quadratic, ill_conditioned, rosenbrock, linear_generator, self_inversion]
+INNER = (("population", 4), ("inner", 20), ("inner_rate", 0.1))
 # One line for each solver: its spec, and which part of the gap it may leave.
 SOLVERS = {
     "adam": (SolverSpec("adam", 0.1), "first"),
@@ -127,12 +57,18 @@ SOLVERS = {
     "adam-lookahead": (SolverSpec("adam", 0.2, options=(("lookahead", 5),)), "first"),
     "lbfgs": (SolverSpec("lbfgs", options=(("history", 5),)), "second"),
     "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), "second"),
+    "lm": (SolverSpec("lm"), "second"),
+    "lm-damped": (SolverSpec("lm", options=(("products", 12), ("damping", 0.1))), "second"),
     "cma": (SolverSpec("cma", 0.3), "blind"),
     "sep-cma": (SolverSpec("sep-cma", 0.3), "blind"),
     "one-plus-one": (SolverSpec("one-plus-one", 0.3), "blind"),
     "de": (SolverSpec("de", 0.3, options=(("population", 8),)), "chance"),
     "pso": (SolverSpec("pso", 0.3, options=(("population", 8),)), "chance"),
     "random": (SolverSpec("random", 0.3), "chance"),
+    "basin-cma": (SolverSpec("basin-cma", 0.3, options=INNER), "blind"),
+    "basin-sep-cma": (SolverSpec("basin-sep-cma", 0.3, options=INNER), "blind"),
+    "basin-de": (SolverSpec("basin-de", 0.3, options=INNER), "blind"),
+    "basin-pso": (SolverSpec("basin-pso", 0.3, options=INNER), "blind"),
     "hmc": (SolverSpec("hmc", 0.5, options=(("leaps", 5), ("temperature", 1e-4))), "chain"),
     "mala": (SolverSpec("mala", 0.5, options=(("temperature", 1e-4),)), "chain"),
     "sgld": (SolverSpec("sgld", 0.3, options=(("temperature", 1e-4),)), "chain"),
@@ -167,14 +103,16 @@ def test_every_name_is_in_the_zoo() -> None:
 # --- one evaluation for each step -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("squares", [False, True])
 @pytest.mark.parametrize("name", SOLVERS)
-def test_a_step_evaluates_once(name: str) -> None:
+def test_a_step_evaluates_once(name: str, squares: bool) -> None:
     calls = []
 
-    def loss(u: Array) -> Array:
+    def residuals(u: Array) -> Array:
         jax.debug.callback(lambda: calls.append(1))
-        return jnp.square(1 - u[0]) / 100 + jnp.square(u[1] - u[0] * u[0])
+        return jnp.stack([(1 - u[0]) / 10, u[1] - u[0] * u[0]])
 
+    loss = Least(residuals) if squares else lambda u: jnp.sum(jnp.square(residuals(u)))
     _, seen = run(build(SOLVERS[name][0]), loss, jnp.asarray([-1.2, 1.0]), 30)
     jax.effects_barrier()
     assert len(calls) == len(seen.loss) == 30
@@ -371,8 +309,26 @@ def test_a_lane_is_not_touched_by_a_failing_line_search_beside_it() -> None:
         (Schedule("cosine"), {0: 1, 0.5: 0.5, 1: 0, 1 / 3: 0.75}),
         (Schedule("quadratic_decay"), {0: 1, 0.375: 0.25, 0.75: 0, 1: 0}),
         (Schedule("quadratic_decay", until=0.5), {0.25: 0.25, 0.5: 0}),
+        (Schedule("exponential"), {0: 1, 0.5: 0.1**0.5, 1: 0.1}),
+        (Schedule("exponential", rate=0.25), {0.5: 0.5, 1: 0.25}),
+        (Schedule("multi_step"), {0: 1, 0.49: 1, 0.5: 0.1, 0.74: 0.1, 0.75: 0.01, 1: 0.01}),
+        (Schedule("multi_step", points=((0.2, 0.5),)), {0.19: 1, 0.2: 0.5, 1: 0.5}),
+        (Schedule("multi_step", points=()), {0: 1, 1: 1}),
+        (Schedule("one_cycle"), {0: 0.1, 0.25: 0.55, 0.5: 1, 0.75: 0.55, 1: 0.1}),
+        (Schedule("one_cycle", low=0.5), {0: 0.5, 0.5: 1, 1: 0.5}),
+        (
+            # (9 (1 - 2 |x / 0.9 - 1/2|) + 1) / 10, then from 1/10 to 1/1000 (PULSE).
+            Schedule("one_cycle_drop"),
+            {x: (9 * (1 - 2 * abs(x / 0.9 - 0.5)) + 1) / 10 for x in (0, 0.1, 0.45, 0.6, 0.899)}
+            | {x: 0.1 + (x - 0.9) / 0.1 * (0.001 - 0.1) for x in (0.9, 0.95, 0.99, 1)},
+        ),
+        (Schedule("one_cycle_drop", drop=0.5, low=0.2, end=0.1), {0.25: 1, 0.5: 0.2, 0.75: 0.15}),
     ],
 )
 def test_schedules_have_their_closed_forms(schedule: Schedule, table: dict[float, float]) -> None:
     found = [float(factor(schedule, jnp.asarray(t))) for t in table]
     np.testing.assert_allclose(found, list(table.values()), atol=1e-6)
+
+
+def test_every_schedule_has_a_form() -> None:
+    assert tuple(FACTORS) == SCHEDULES

@@ -13,9 +13,12 @@ from jaxinv import additions, hooks, spaces, vocabulary
 from jaxinv.features.trunks import NETS as TRUNKS
 from jaxinv.generators import deltas
 from jaxinv.presets import PRESETS
+from jaxinv.solvers.basin import BASINS
+from jaxinv.solvers.basin import Options as Basins
 from jaxinv.solvers.chains import CHAINS
 from jaxinv.solvers.first_order import TRANSFORMS, Extras
 from jaxinv.solvers.lbfgs import Options
+from jaxinv.solvers.lm import Options as Products
 from jaxinv.solvers.population import STRATEGIES
 from jaxinv.specs import (
     GeneratorSpec,
@@ -66,6 +69,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Schedule("linear"), "unknown schedule 'linear'; allowed: constant, nv_ramp"),
     (lambda: Schedule("nv_ramp", rise=0), "rise must be above 0.0"),
     (lambda: Schedule("nv_ramp", fall=float("nan")), "fall must be above 0.0"),
+    (lambda: Schedule("exponential", rate=0), "schedule rate must lie between 0 and 1, got 0"),
+    (lambda: Schedule("one_cycle_drop", drop=1.0), "schedule drop must lie between 0 and 1"),
+    (lambda: Schedule("multi_step", points=((0.5, 0.1), (0.2, 0.1))), "points must be rising"),
+    (lambda: Schedule("multi_step", points=((0.5, 2.0),)), "factors in .0, 1., got"),
     (lambda: View(4), "view size must be a whole number of at least 8, got 4"),
     (lambda: View(12.5), "whole number"),  # pyright: ignore[reportArgumentType]
     (lambda: View(crop=(0.5, 0, 0.6, 1)), r"crop .* must lie in \[0, 1\]"),
@@ -127,6 +134,11 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: SolverSpec("lbfgs", options=(("history", 0),)), "lbfgs history must be .* least 1"),
     (lambda: SolverSpec("lbfgs", options=(("warmup", 2.5),)), "lbfgs warmup must be a whole"),
     (lambda: SolverSpec("lbfgs", schedule=Schedule("cosine")), "'cosine'; allowed: constant"),
+    (lambda: SolverSpec("lm", options=(("products", 0),)), "lm products must be .* least 1"),
+    (lambda: SolverSpec("lm", options=(("forcing", 1.0),)), "forcing must lie between 0 and 1"),
+    (lambda: SolverSpec("lm", options=(("damping", 0.0),)), "lm damping must be above 0"),
+    (lambda: SolverSpec("basin-cma", options=(("inner", 0),)), "inner must be .* least 1"),
+    (lambda: SolverSpec("basin-de", schedule=Schedule("cosine")), "'basin-de' has schedule"),
     (lambda: SolverSpec("cma", options=(("population", 3),)), "cma population must be .* least 4"),
     (lambda: SolverSpec("hmc", options=(("leaps", 0),)), "hmc leaps must be .* least 1, got 0"),
     (lambda: SolverSpec("mala", options=(("leaps", 2),)), "'leaps'; allowed: warmup, target"),
@@ -174,7 +186,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
         lambda: stage(Variable("label"), Variable("embedding")),
         "at most one of .* and one of label, embedding",
     ),
-    (lambda: stage(solver=LBFGS, jitter=Jitter()), "jitter with solver 'lbfgs'; allowed with"),
+    (
+        lambda: stage(solver=SolverSpec("hmc"), jitter=Jitter()),
+        "jitter with solver 'hmc'; allowed with: adam, .*lbfgs, lm",
+    ),
     (lambda: stage(solver=LBFGS, keep="last"), "keep 'last' with solver 'lbfgs'"),
     (lambda: stage(solver=SolverSpec("de"), keep="last"), "keep 'last' with solver 'de'; .*: adam"),
     (
@@ -285,7 +300,9 @@ def test_options_are_those_that_the_solvers_take() -> None:
     assert set(OPTIONS) == {
         *TRANSFORMS,
         *STRATEGIES,
+        *BASINS,
         "lbfgs",
+        "lm",
         "one-plus-one",
         "random",
         "sgld",
@@ -293,6 +310,8 @@ def test_options_are_those_that_the_solvers_take() -> None:
     }
     assert set(REFUSES) == set(OPTIONS) - set(TRANSFORMS)
     assert set(OPTIONS["lbfgs"]) == set(Options._fields) - {"rate"}
+    assert set(OPTIONS["lm"]) == set(Products._fields)
+    assert all(set(OPTIONS[name]) == set(Basins._fields) for name in BASINS)
     for name, transform in TRANSFORMS.items():
         taken = inspect.signature(transform).parameters
         assert set(OPTIONS[name]) - set(Extras._fields) <= set(taken), name

@@ -7,6 +7,9 @@ becomes the diagonal metric of the quasi-Newton phase, which starts at the best 
 
 A trial whose loss or gradient is not finite is refused like any other that is too long. Before the
 line search there is nothing to shorten: the lane is lost.
+
+Where the key changes, the function does: its losses cannot be compared with those before, nor can
+its gradients. The evaluated point is accepted as it is and no pair is stored; the history stays.
 """
 
 # jax and optax annotate their arguments only in part.
@@ -22,7 +25,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver
+from jaxinv.solvers.base import Eval, Solver, mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,10 +76,11 @@ class State(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """The vectors, and the next trial as the caller's own tree."""
+    """The vectors, the next trial as the caller's own tree, and the mark of the function."""
 
     inner: State
     point: Tree
+    mark: Array
 
 
 def two_loop(state: State) -> Array:
@@ -150,11 +154,13 @@ def depart(state: State, options: Options) -> State:
     return aim(state._replace(metric=metric, bound=bound), step)
 
 
-def warm(state: State, options: Options, loss: Array, gradient: Array) -> State:
+def warm(
+    state: State, options: Options, loss: Array, gradient: Array, changed: Array | bool = False
+) -> State:
     """One Adam tick; remembers the best point, and at the last tick sets out from it."""
     moved: Any = ADAM.update(gradient, state.adam)
     update, moments = moved
-    better = loss < state.loss
+    better = (loss < state.loss) | changed
     state = state._replace(
         x=jnp.where(better, state.trial, state.x),
         loss=jnp.where(better, loss, state.loss),
@@ -165,11 +171,14 @@ def warm(state: State, options: Options, loss: Array, gradient: Array) -> State:
     return choose(state.tick == max(options.warmup, 1) - 1, depart(state, options), state)
 
 
-def advance(state: State, loss: Array, gradient: Array) -> State:
-    """Accept the trial: store the pair where its curvature is positive, and aim anew."""
+def advance(state: State, loss: Array, gradient: Array, changed: Array | bool = False) -> State:
+    """Accept the trial: store the pair where its curvature is positive, and aim anew.
+
+    Where the function has `changed` there is no pair: the two gradients are not of one function.
+    """
     step, change = state.trial - state.x, gradient - state.gradient
     product = jnp.vdot(step, change)
-    keep = product > CURVATURE * jnp.vdot(change, change)
+    keep = (product > CURVATURE * jnp.vdot(change, change)) & ~jnp.asarray(changed)
     inverse = 1 / jnp.where(keep, product, 1.0)
     state = state._replace(
         x=state.trial,
@@ -198,37 +207,43 @@ def usable(loss: Array, gradient: Array) -> Array:
     return jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))
 
 
-def search(state: State, options: Options, loss: Array, gradient: Array) -> State:
+def search(
+    state: State, options: Options, loss: Array, gradient: Array, changed: Array | bool = False
+) -> State:
     """One line-search tick: Armijo's condition decides between a new and a shorter step.
 
     The loss never rises from one accepted point to the next: a direction that is not one of descent
-    gets no allowance.
+    gets no allowance. Where the function has `changed`, any finite trial is accepted.
     """
     slope = jnp.vdot(state.direction, state.gradient)
     enough = loss <= state.loss + ARMIJO * state.length * jnp.minimum(slope, 0.0)
-    accepted = enough & usable(loss, gradient)
-    return choose(accepted, advance(state, loss, gradient), shorten(state, options, loss, slope))
+    accepted = (enough | changed) & usable(loss, gradient)
+    moved = advance(state, loss, gradient, changed)
+    return choose(accepted, moved, shorten(state, options, loss, slope))
 
 
 def lbfgs(options: Options = DEFAULTS) -> Solver:
     """Solver with one evaluation per tick; see the module's text."""
 
     def init(u: Tree) -> Lane:
-        return Lane(blank(ravel_pytree(u)[0], options.history), u)
+        return Lane(blank(ravel_pytree(u)[0], options.history), u, jnp.zeros(2, jnp.uint32))
 
     def step(key: Key, fn: Callable[..., Any], lane: Lane, progress: Array) -> tuple[Lane, Eval]:
         del progress
         unravel = ravel_pytree(lane.point)[1]
         (loss, aux), tree = jax.value_and_grad(fn, has_aux=True)(lane.point, key)
         gradient, state = ravel_pytree(tree)[0], lane.inner
-        warming = state.tick < max(options.warmup, 1)
+        warming, finite = state.tick < max(options.warmup, 1), usable(loss, gradient)
+        now = mark(key)
+        changed = jnp.any(now != lane.mark)
         state = choose(
             warming,
-            warm(state, options, loss, gradient),
-            search(state, options, loss, gradient),
+            warm(state, options, loss, gradient, changed),
+            search(state, options, loss, gradient, changed),
         )
         state = state._replace(tick=state.tick + 1)
-        lost = warming & ~usable(loss, gradient)
-        return Lane(state, unravel(state.trial)), Eval(lane.point, loss, aux, lost)
+        known = jnp.where(finite, now, lane.mark)
+        seen = Eval(lane.point, loss, aux, warming & ~finite)
+        return Lane(state, unravel(state.trial), known), seen
 
-    return Solver(init, step)
+    return Solver(init, step, frozen=True)

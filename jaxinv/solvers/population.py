@@ -79,6 +79,12 @@ def find(name: str, unknowns: int, size: int) -> Strategy:
         return Strategy(algorithm, algorithm.default_params, moves)
 
 
+def shape(name: str, x: Array, size: int | None) -> tuple[Strategy, int]:
+    """The strategy for x [n], and its candidates per generation."""
+    count = size_for(x.size) if size is None else size
+    return find(name, x.size, count), count
+
+
 def load(name: str) -> Any:
     """The strategies of evosax; `ValueError` where it is not installed."""
     try:
@@ -135,19 +141,15 @@ def population(name: str, sigma: float, size: int | None = None) -> Solver:
     """
     load(name)
 
-    def shape(x: Array) -> tuple[Strategy, int]:
-        count = size_for(x.size) if size is None else size
-        return find(name, x.size, count), count
-
     def init(u: Tree) -> State:
         x = ravel_pytree(u)[0]
-        strategy, count = shape(x)
+        strategy, count = shape(name, x, size)
         return begin(strategy, x, count, sigma)._replace(point=u)
 
     def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
         del progress
         x, unravel = ravel_pytree(state.point)
-        strategy, count = shape(x)
+        strategy, count = shape(name, x, size)
         loss, aux = fn(state.point, key)
         seen = Eval(state.point, loss, aux, (state.tick == 0) & ~jnp.isfinite(loss))
         place = state.tick % count

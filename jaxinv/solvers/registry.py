@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.solvers.basin import BASINS, basin
+from jaxinv.solvers.basin import Options as Basins
 from jaxinv.solvers.chains import CHAINS, hmc, sgld
 from jaxinv.solvers.chains import Options as Leaps
 from jaxinv.solvers.draws import draws
 from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
+from jaxinv.solvers.lm import Options as Products
+from jaxinv.solvers.lm import levenberg_marquardt
 from jaxinv.solvers.population import STRATEGIES, population
+from jaxinv.vocabulary import OPTIONS, WHOLE_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,30 +35,15 @@ def build(
     `ValueError` for an option it does not take, for a hook or rates where it takes none (they would
     break its history), and for a package that is not installed.
     """
-    options: dict[str, Any] = dict(spec.options)
+    options: dict[str, Any] = {
+        name: int(value) if name in WHOLE_OPTIONS else value for name, value in spec.options
+    }
     for name, given in (("hooks", hook), ("rates", rates)):
         if given and spec.name not in TRANSFORMS:
             allowed = ", ".join(TRANSFORMS)
             raise ValueError(f"solver {spec.name!r} takes no {name}; allowed: {allowed}")
-    if spec.name in STRATEGIES:
-        size = options.get("population")
-        return population(spec.name, spec.learning_rate, None if size is None else int(size))
-    if spec.name == "sgld":
-        return sgld(options.get("temperature", 1.0), spec.learning_rate, spec.schedule)
-    if spec.name in CHAINS:
-        chosen: dict[str, Any] = {**CHAINS[spec.name], **options}
-        return hmc(spec.name, Leaps(**chosen), spec.learning_rate, spec.schedule)
-    if spec.name in ("one-plus-one", "random"):
-        return draws(spec.learning_rate, adapt=spec.name == "one-plus-one")
-    if spec.name == "lbfgs":
-        unknown = set(options) - set(Options._fields)
-        if unknown:
-            raise ValueError(
-                f"unknown lbfgs options {sorted(unknown)}; allowed: {', '.join(Options._fields)}"
-            )
-        whole = {name: int(options[name]) for name in ("history", "warmup") if name in options}
-        chosen = {"rate": spec.learning_rate, **options, **whole}
-        return lbfgs(Options(**chosen))
+    if spec.name not in TRANSFORMS:
+        return _other(spec, options)
     beside = {name: options.pop(name) for name in Extras._fields if name in options}
     extras = EXTRAS.get(spec.name, Extras())._replace(**beside)
     try:
@@ -62,3 +52,27 @@ def build(
         raise ValueError(f"solver {spec.name!r}: {error}") from error
     moves = Moves(extras, rates, hook)
     return first_order(transform, spec.learning_rate, spec.schedule, moves)
+
+
+def _other(spec: SolverSpec, options: dict[str, Any]) -> Solver:
+    """A solver that is no gradient transformation."""
+    name, rate = spec.name, spec.learning_rate
+    unknown = set(options) - set(OPTIONS[name])
+    if unknown:
+        allowed = ", ".join(OPTIONS[name])
+        raise ValueError(f"unknown {name} options {sorted(unknown)}; allowed: {allowed}")
+    made: dict[str, Callable[[], Solver]] = {
+        "sgld": lambda: sgld(options.get("temperature", 1.0), rate, spec.schedule),
+        "one-plus-one": lambda: draws(rate, adapt=True),
+        "random": lambda: draws(rate, adapt=False),
+        "lbfgs": lambda: lbfgs(Options(rate=rate)._replace(**options)),
+        "lm": lambda: levenberg_marquardt(Products(**options)),
+    }
+    if name in STRATEGIES:
+        return population(name, rate, options.get("population"))
+    if name in BASINS:
+        return basin(name, rate, Basins(**options))
+    if name in CHAINS:
+        chosen: dict[str, Any] = {**CHAINS[name], **options}
+        return hmc(name, Leaps(**chosen), rate, spec.schedule)
+    return made[name]()
