@@ -10,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 from skimage.filters import gaussian
 from skimage.transform import downscale_local_mean
 
+from jaxinv.nn.banded import correlate
 from jaxinv.operators import build, gaussian_matrix, seeded
 from jaxinv.operators.coding import BRIGHTNESS, cosines, scaled
 from jaxinv.operators.filters import line
@@ -138,6 +140,24 @@ def test_motion_is_a_line() -> None:
     assert line(7, 45)[0, -1] + line(7, 45)[1, -2] > 0.1  # up and to the right
     for length, angle in ((1, 7), (4, 33), (9, 60)):
         np.testing.assert_allclose(line(length, angle).sum(), 1)
+
+
+def test_motion_is_a_correlation_with_its_line() -> None:
+    x = np.asarray(picture(0))
+    ours = seen(O("motion", length=6, angle=30, edge="edge"), x)
+    for k in range(3):
+        theirs = ndimage.correlate(x[..., k].astype(float), line(6, 30), mode="nearest")
+        np.testing.assert_allclose(ours[..., k], theirs, atol=2e-6)
+
+
+@pytest.mark.parametrize("taps", [1, 2, 11, 33, 34, 70])
+def test_banded_products_are_correlations(taps: int) -> None:
+    """Also where the taps reach over several blocks, and where the last block is not full."""
+    x = np.random.default_rng(0).normal(size=(101, 3))
+    weights = np.random.default_rng(1).normal(size=taps)
+    ours = jax.jit(lambda x: correlate(x, 0, weights))(jnp.asarray(x, jnp.float32))
+    theirs = np.stack([np.correlate(x[:, k], weights, "valid") for k in range(3)], -1)
+    np.testing.assert_allclose(ours, theirs, atol=2e-5)
 
 
 def test_gray_and_luma() -> None:

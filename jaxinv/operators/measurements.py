@@ -55,7 +55,11 @@ def gaussian_matrix(key: Key, count: int, size: int) -> Array:
 
 
 def dense(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
-    """y = A vec(x), [count], entries N(0, 1 / count) (Bora et al. 2017, scaled to keep norms)."""
+    """y = A vec(x), [count], entries N(0, 1 / count) (Bora et al. 2017, scaled to keep norms).
+
+    Drawing count x pixels numbers at every evaluation suits small images; for large ones there is
+    "circulant".
+    """
     size = math.prod(shape)
     if spec.array:
         matrix = given.array(spec.array, (spec.count, size))
