@@ -6,21 +6,25 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
+from jaxinv.layered import invert_dense
+from jaxinv.solvers.layers import Options
+from jaxinv.specs import InitSpec, SolverSpec
+from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, reach, sight, solve
+from jaxinv.vocabulary import SWEEPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.generators.base import Generator
     from jaxinv.specs import Preset, Stage
-    from jaxinv.types import Array, Latents
+    from jaxinv.types import Array, Latents, Params
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,11 @@ class Restarts(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Lanes of a batch: images [L, S, S, 3], masks [L, S, S, 1], keys [L], restart indices [L].
+    """Lanes of a batch: images [L, ...], masks [L, h, w, 1], keys [L], restart indices [L].
 
     Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
-    `given` are latents that no stage moves.
+    `size` is the side of the clean images, before any operator; `given` are the latents before the
+    first stage.
     """
 
     images: Array
@@ -56,6 +61,7 @@ class Batch(NamedTuple):
     restarts: Array
     per_image: int
     asked: int
+    size: int
     given: Latents = {}  # noqa: RUF012 - never written to
 
 
@@ -71,7 +77,13 @@ def bucket(count: int, batch: int) -> int:
 
 
 def prepare(
-    images: np.ndarray, masks: np.ndarray | None, seed: int, restarts: int, *, asked: int
+    images: np.ndarray,
+    masks: np.ndarray | None,
+    seed: int,
+    restarts: int,
+    *,
+    asked: int,
+    size: int | None = None,
 ) -> Batch:
     """Every image `restarts` times, with a key of its own per (image, restart)."""
     keys = [
@@ -86,6 +98,7 @@ def prepare(
         restarts=jnp.tile(jnp.arange(restarts), len(images)),
         per_image=restarts,
         asked=asked,
+        size=images.shape[1] if size is None else size,
     )
 
 
@@ -127,11 +140,16 @@ def run_stages(
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
         together = lane_width(stage, len(lanes.images)) if width is None else width
-        problem = Problem(gen, stage, lanes.images.shape[1], together, watch)
+        problem = Problem(gen, stage, lanes.size, together, watch, preset.operator)
+        images, masks = lanes.images, lanes.masks
+        if stage.reach:
+            images, masks = reach(problem, weights, previous, images), None
+            problem = problem._replace(operator=None)
+        if stage.solver.name in SWEEPS:
+            previous = {**previous, "z": swept(gen, weights.params, stage, lanes)}
+            problem = problem._replace(stage=evaluated_once(stage))
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        given = Lane(
-            sight(problem, weights, lanes.images), lanes.masks, keys, lanes.restarts, previous
-        )
+        given = Lane(sight(problem, weights, images), masks, keys, lanes.restarts, previous)
 
         def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
             if report is not None:
@@ -142,6 +160,24 @@ def run_stages(
         curves.append(curve)
     whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
     return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def swept(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:
+    """z [L, ...] of every lane, found layer by layer on the host; NaN where a layer refuses."""
+    chosen = Options(**dict(cast("Any", stage.solver.options)))
+    codes: list[np.ndarray] = []
+    for number, image in enumerate(np.asarray(lanes.images)):
+        seen = None if lanes.masks is None else np.asarray(lanes.masks)[number, ..., 0] > 0
+        method = stage.solver.name
+        found = invert_dense(gen, params, image[None], method, seen=seen, options=chosen)
+        codes.append(found.codes[0])
+    return jnp.asarray(np.stack(codes), jnp.float32)
+
+
+def evaluated_once(stage: Stage) -> Stage:
+    """The stage that evaluates what is given, and leaves it where it is."""
+    variable = replace(stage.variables[0], init=InitSpec("previous"))
+    return replace(stage, variables=(variable,), solver=SolverSpec("sgd", 1e-30))
 
 
 def choose_restarts(

@@ -18,18 +18,18 @@ from jaxinv.generators.base import way
 from jaxinv.loading import load_features
 from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
-from jaxinv.requirements import check_preset, check_weights
+from jaxinv.requirements import check_measured, check_preset, check_weights, source_side
 from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.stages import Weights
-from jaxinv.vocabulary import CHAIN
+from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.generators.base import Generator
-    from jaxinv.specs import Variable
+    from jaxinv.specs import OperatorSpec, Variable
     from jaxinv.types import Array, Latents, Params
 
 
@@ -84,10 +84,16 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
     return replace(preset, stages=stages)
 
 
-def check_images(gen: Generator, images: np.ndarray) -> None:
-    """Raise `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution."""
+def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | None = None) -> int:
+    """The side at which clean images are drawn: that of the images, or before the operator.
+
+    Raises `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution, or
+    what the operator makes of such images.
+    """
     if not np.issubdtype(images.dtype, np.floating):
         raise ValueError(f"images must be floats in [-1, 1], got {images.dtype}")
+    if operator is not None and len(images):
+        return source_side(gen.spec.resolution, operator, images.shape[1:])
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
         raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
     if images.shape[1] > gen.spec.resolution:
@@ -97,12 +103,16 @@ def check_images(gen: Generator, images: np.ndarray) -> None:
         )
     if not len(images):
         raise ValueError("no images to invert")
+    return images.shape[1]
 
 
-def check_labels(gen: Generator, labels: Sequence[int] | None, count: int) -> Array | None:
+def check_labels(
+    gen: Generator, preset: Preset, labels: Sequence[int] | None, count: int
+) -> Array | None:
     """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
     if labels is None:
-        if gen.spec.embedding:
+        sought = {v.space for v in preset.stages[0].variables if v.init.kind in ("prior", "mean")}
+        if gen.spec.embedding and not sought & set(CLASSES):
             raise ValueError(f"generator {gen.spec.name!r} draws classes: give a label per image")
         return None
     if len(labels) != count:
@@ -167,7 +177,8 @@ def invert(
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
-    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced); masks: [B, S, S]
+    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced), or what the
+    preset's operator made of such images, vectors [B, count] among them; masks: [B, S, S]
     weights of the pixels; `labels`: the class of every image, for generators that draw classes;
     `starts`: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
     search), its first restart exactly, whatever start the preset names for its code.
@@ -180,21 +191,23 @@ def invert(
     generator, the images or the weights do not suit.
     """
     images = np.asarray(images)
-    check_images(gen, images)
+    preset = with_steps(find_preset(preset), steps)
+    size = check_images(gen, images, preset.operator)
     images = images.astype(np.float32)
+    images = images[:, :, None, None] if images.ndim == 2 else images
     masks = None if masks is None else np.asarray(masks, np.float32)
     if masks is not None and masks.shape != images.shape[:3]:
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
-    preset = with_steps(find_preset(preset), steps)
     batch = default_batch() if batch is None else batch
     restarts = preset.restarts if restarts is None else restarts
     for name, value in (("batch", batch), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
-    check_preset(gen.spec, preset, images.shape[1])
+    check_preset(gen.spec, preset, min(images.shape[1:3]))
+    check_measured(gen, preset, images.shape[1:], size)
     nets = load_features(preset.nets) if nets is None else nets
     check_weights(gen, preset, params, nets)
     check_watch(preset, watch)
-    classes = check_labels(gen, labels, len(images))
+    classes = check_labels(gen, preset, labels, len(images))
     preset = started(preset, starts, len(images))
     weights = Weights(equipped(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
@@ -202,7 +215,12 @@ def invert(
         count = len(images[first : first + batch])
         padded = np.resize(np.arange(count), bucket(count, batch)) + first
         lanes = prepare(
-            images[padded], None if masks is None else masks[padded], seed, restarts, asked=count
+            images[padded],
+            None if masks is None else masks[padded],
+            seed,
+            restarts,
+            asked=count,
+            size=size,
         )._replace(given=lanes_given(classes, starts, padded, restarts))
         parts.append(
             run_stages(

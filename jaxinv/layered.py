@@ -23,12 +23,10 @@ ACTIVATIONS: dict[str, tuple[float | None, str]] = {
 }
 
 
-def dense_layers(gen: Generator, params: Params) -> list[Layer]:
-    """The layers of a generator that is a chain of dense ones, in float64.
+def plan_of(gen: Generator) -> Any:
+    """The layers' facts of a generator that is a chain of dense ones.
 
-    Their last outputs are the pixels [r, r, channels] in reading order, in [-1, 1], or in [0, 1]
-    where the last activation is a sigmoid. Raises `ValueError` for any other generator, naming what
-    it is.
+    Raises `ValueError` for any other generator, naming what it is.
     """
     plan: Any = dict(gen.spec.facts).get("layers") if gen.spec.architecture == "dcgan" else None
     if plan is None:
@@ -41,6 +39,16 @@ def dense_layers(gen: Generator, params: Params) -> list[Layer]:
         raise ValueError(
             f"generator {gen.spec.name!r} is a chain of {', '.join(kinds)}; allowed: dense alone"
         )
+    return plan
+
+
+def dense_layers(gen: Generator, params: Params) -> list[Layer]:
+    """The layers of a generator that is a chain of dense ones, in float64.
+
+    Their last outputs are the pixels [r, r, channels] in reading order, in [-1, 1], or in [0, 1]
+    where the last activation is a sigmoid. Raises `ValueError` as `plan_of` does.
+    """
+    plan = plan_of(gen)
     layers: list[Layer] = []
     for number, fields in enumerate(plan):
         slope, squash = ACTIVATIONS[fields[2]]

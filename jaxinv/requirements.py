@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from jaxinv.additions import cuts
 from jaxinv.features.trunks import NETS
 from jaxinv.generators.deltas import select
+from jaxinv.layered import plan_of
 from jaxinv.losses import seen_shape
+from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS
-from jaxinv.vocabulary import IMAGE_TERMS, NETWORK, RENDERED
+from jaxinv.vocabulary import IMAGE_TERMS, NETWORK, RENDERED, SWEEPS
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
-    from jaxinv.specs import GeneratorSpec, Preset, Stage, Term, Variable
+    from jaxinv.specs import GeneratorSpec, OperatorSpec, Preset, Stage, Term, Variable
     from jaxinv.types import Params
 
 
@@ -25,7 +27,8 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
     """
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        build_solver(stage.solver)  # says so if its package is not installed
+        if stage.solver.name not in SWEEPS:
+            build_solver(stage.solver)  # says so if its package is not installed
         for variable in stage.variables:
             _check_variable(where, spec, variable)
         for term in stage.terms:
@@ -50,6 +53,49 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
             f"`load_generator` adds them, `loading.w_statistics` computes them"
         )
+
+
+def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:
+    """Side of the clean images of which an operator makes measurements of `shape`.
+
+    The generator's resolution, or a half, a quarter ... of it. Raises `ValueError` if it is none.
+    """
+    sides = [resolution >> k for k in range(resolution.bit_length()) if resolution >> k >= 8]
+    found: list[str] = []
+    for side in (*sides, *(s for s in shape[:1] if s not in sides and 8 <= s <= resolution)):
+        try:
+            made = build_operator(operator, (side, side, 3)).shape
+        except ValueError as error:
+            found.append(f"{side} px: {error}")
+            continue
+        if tuple(made) == tuple(shape):
+            return side
+        found.append(f"{side} px give {list(made)}")
+    raise ValueError(
+        f"operator {operator.name!r} and images {list(shape)}; allowed: {'; '.join(found)}"
+    )
+
+
+def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size: int) -> None:
+    """Raise `ValueError` unless stages suit measurements [h, w, c] of images of `size` px."""
+    for number, stage in enumerate(preset.stages, start=1):
+        where = f"preset {preset.name!r}, stage {number}"
+        if stage.solver.name in SWEEPS:
+            plan_of(gen)
+            if preset.operator is not None or size != gen.spec.resolution:
+                raise ValueError(
+                    f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
+                    f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
+                )
+        if stage.nets and shape[2] != 3:
+            raise ValueError(f"{where} looks with {', '.join(stage.nets)} at {shape[2]} channels")
+        if stage.reach and preset.operator is not None:
+            made = build_operator(preset.operator, (size, size, 3))
+            if made.adjoint is None:
+                raise ValueError(
+                    f"{where} has a reach, and operator {preset.operator.name!r} no adjoint; "
+                    f"allowed: linear operators"
+                )
 
 
 def _needs_statistics(stage: Stage) -> bool:

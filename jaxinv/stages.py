@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from jaxinv.hooks import hook_of
 from jaxinv.inits import start
 from jaxinv.losses import Sample, Seen, evaluate, observe
 from jaxinv.nn.resample import area_reduce
+from jaxinv.operators import build as build_operator
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, hold, lift
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from jaxinv.generators.base import Generator
     from jaxinv.solvers.base import Eval, Solver
-    from jaxinv.specs import Stage
+    from jaxinv.specs import OperatorSpec, Stage
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 CHUNK = 10
@@ -46,6 +47,7 @@ class Problem(NamedTuple):
     """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once.
 
     `watch`: labels of the terms whose value is kept for every evaluation, beside the loss.
+    `operator`: what a render of `size` px goes through before it is compared.
     """
 
     gen: Generator
@@ -53,6 +55,7 @@ class Problem(NamedTuple):
     size: int
     width: int
     watch: tuple[str, ...] = ()
+    operator: OperatorSpec | None = None
 
     @property
     def drawn(self) -> int:
@@ -137,13 +140,39 @@ def objective(
         shaken = jittered(problem, weights.params, latents, (key, progress))
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
         image = through(shaken, image)
-        seen = observe(problem.stage.terms, weights.nets, area_reduce(image, problem.size))
+        seen = observe(problem.stage.terms, weights.nets, measured(problem, image))
         sample = Sample(codes, latents, image, seen)
         return evaluate(
             problem.stage.terms, weights.nets, sample, (lane.target, lane.mask), progress
         )
 
     return fn
+
+
+def measured(problem: Problem, image: Array) -> Array:
+    """What would have been measured of a render [h, w, 3]: an image, or [count, 1, 1]."""
+    image = area_reduce(image, problem.size)
+    if problem.operator is None:
+        return image
+    seen = build_operator(problem.operator, image.shape).apply(image)
+    return seen if seen.ndim == 3 else seen[:, None, None]
+
+
+@partial(jax.jit, static_argnums=0)
+def reach(problem: Problem, weights: Weights, previous: Latents, images: Array) -> Array:
+    """Clean images [L, size, size, 3] a step nearer to what was measured: x + reach A'(y - A x)."""
+    side = problem.size
+
+    def one(args: tuple[Latents, Array]) -> Array:
+        latents, y = args
+        x = through(latents, problem.gen.synthesize(weights.params, latents, side))
+        rest = y - measured(problem, x)
+        if problem.operator is not None:
+            operator = build_operator(problem.operator, x.shape)
+            rest = cast("Any", operator.adjoint)(rest.reshape(operator.shape))
+        return x + problem.stage.reach * rest
+
+    return over_lanes(one, problem.width, (previous, images))
 
 
 def solver_of(stage: Stage) -> Solver:

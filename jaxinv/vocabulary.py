@@ -80,11 +80,19 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "mala": ("warmup", "target", "temperature"),
     "sgld": ("temperature",),
 }
+# Solvers that go through a chain of dense layers from the image back to z, without a gradient.
+SWEEPS: dict[str, tuple[str, ...]] = {
+    "lp": ("tolerance",),
+    "lp-relaxed": ("tolerance",),
+    "nnls": ("tolerance",),
+    "ista": ("tolerance", "sparsity", "iterations"),
+}
+OPTIONS |= SWEEPS
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
-WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0, "products": 1, "inner": 1}
-POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate")
+WHOLE_OPTIONS |= {"iterations": 1, "lookahead": 0, "centralise": 0, "products": 1, "inner": 1}
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "tolerance", "sparsity")
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
@@ -104,6 +112,7 @@ REFUSES: dict[str, tuple[str, ...]] = {
     "hmc": ("rate", "hooks", "jitter"),
     "mala": ("rate", "hooks", "jitter"),
     "sgld": ("rate", "hooks"),
+    **dict.fromkeys(SWEEPS, (*_POPULATION, "jitter")),
 }
 # Hooks, and the spaces that each is for.
 HOOKS: dict[str, tuple[str, ...]] = {

@@ -17,6 +17,7 @@ from jaxinv.solvers.basin import BASINS
 from jaxinv.solvers.basin import Options as Basins
 from jaxinv.solvers.chains import CHAINS
 from jaxinv.solvers.first_order import TRANSFORMS, Extras
+from jaxinv.solvers.layers import METHODS
 from jaxinv.solvers.lbfgs import Options
 from jaxinv.solvers.lm import Options as Products
 from jaxinv.solvers.population import STRATEGIES
@@ -298,6 +299,7 @@ def test_words_are_those_that_the_library_knows() -> None:
 
 def test_options_are_those_that_the_solvers_take() -> None:
     assert set(OPTIONS) == {
+        *METHODS,
         *TRANSFORMS,
         *STRATEGIES,
         *BASINS,

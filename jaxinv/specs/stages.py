@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import DECAYING, STEADY, Schedule
 from jaxinv.specs.terms import Term, labels
 from jaxinv.specs.variables import Variable
@@ -21,6 +22,7 @@ from jaxinv.vocabulary import (
     SOLVERS,
     SPACES,
     STOPS,
+    SWEEPS,
     VARIABLE_TERMS,
     WHOLE_OPTIONS,
 )
@@ -112,7 +114,12 @@ class Stop:
 
 @dataclass(frozen=True)
 class Stage:
-    """Move `variables` for `steps` evaluations so that the sum of `terms` falls."""
+    """Move `variables` for `steps` evaluations so that the sum of `terms` falls.
+
+    With a `reach`, the target is not what was measured but the image of the stage before, moved
+    towards it: x + reach A'(y - A x), seen without the operator. Stages of that kind in turn are
+    projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
+    """
 
     variables: tuple[Variable, ...]
     terms: tuple[Term, ...]
@@ -122,9 +129,11 @@ class Stage:
     jitter: Jitter | None = None
     keep: str = "best"
     stop: Stop | None = None
+    reach: float = 0.0
 
     def __post_init__(self) -> None:
         check_whole("steps", self.steps, 1)
+        check_at_least("reach", self.reach, 0.0)
         check_choice("keep", self.keep, KEEPS)
         if not any(term.name in IMAGE_TERMS for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
@@ -161,6 +170,11 @@ class Stage:
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
+        if self.solver.name in SWEEPS and (self.spaces != ("z",) or self.steps != 1):
+            raise ValueError(
+                f"solver {self.solver.name!r} of {', '.join(self.spaces)} in {self.steps} steps; "
+                f"allowed: z alone, in 1"
+            )
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
@@ -182,7 +196,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Preset:
-    """A method as data: its stages, what it follows (`reference`) and what was `checked`."""
+    """A method as data: its stages, what it follows (`reference`) and what was `checked`.
+
+    `operator` is what the images have gone through: renders go through it too before they are
+    compared.
+    """
 
     name: str
     stages: tuple[Stage, ...]
@@ -190,6 +208,7 @@ class Preset:
     reference: str
     checked: str = ""
     restarts: int = 1
+    operator: OperatorSpec | None = None
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -200,6 +219,8 @@ class Preset:
         for number, stage in enumerate(self.stages, start=1):
             code = next((v for v in stage.variables if v.space in CHAIN), None)
             where = f"preset {self.name!r}, stage {number}"
+            if number == 1 and stage.reach:
+                raise ValueError(f"{where} has a reach, but no image before it; allowed: 0")
             if number == 1 and any(v.init.kind == "previous" for v in stage.variables):
                 raise ValueError(
                     f"{where} starts at 'previous', but it is the first; allowed: 'given', "
