@@ -46,7 +46,7 @@ class Plan:
     target: str | None = None
     size: int | None = None
     limit: int | None = None
-    batch: int | None = None
+    batch: int | str | None = None
     seed: int = 0
     label: int | None = None
     align: str = "auto"

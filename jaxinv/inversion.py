@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +16,7 @@ from jaxinv.batches import Progress, Restarts, bucket, lanes_given, prepare, run
 from jaxinv.checks import check_choice, check_whole
 from jaxinv.generators.base import way
 from jaxinv.loading import load_features
+from jaxinv.memory import automatic_batch
 from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_measured, check_preset, check_weights, source_side
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
     from jaxinv.specs import OperatorSpec, Variable
     from jaxinv.types import Array, Latents, Params
+
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def invert(
     seed: int = 0,
     restarts: int | None = None,
     steps: int | None = None,
-    batch: int | None = None,
+    batch: int | str | None = None,
     width: int | None = None,
     watch: tuple[str, ...] = (),
     every: bool = False,
@@ -183,7 +187,8 @@ def invert(
     `starts`: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
     search), its first restart exactly, whatever start the preset names for its code.
     `restarts` starts per image run side by side; the one with the lowest
-    loss is kept. `batch` images go through the compiled program together, `width` lanes at a time
+    loss is kept. `batch` images go through the compiled program together ("auto": as many as the
+    memory of the device holds), `width` lanes at a time
     (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
     the step) is frozen at its best point and reported as "diverged"; the others are not touched.
     `watch` names terms whose values are kept, `every` keeps the end of each restart.
@@ -198,9 +203,11 @@ def invert(
     masks = None if masks is None else np.asarray(masks, np.float32)
     if masks is not None and masks.shape != images.shape[:3]:
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
-    batch = default_batch() if batch is None else batch
+    if batch not in (None, AUTO) and isinstance(batch, str):
+        raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts
-    for name, value in (("batch", batch), ("restarts", restarts), ("width", width)):
+    asked = default_batch() if batch in (None, AUTO) else int(cast("int", batch))
+    for name, value in (("batch", asked), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, min(images.shape[1:3]))
     check_measured(gen, preset, images.shape[1:], size)
@@ -210,6 +217,13 @@ def invert(
     classes = check_labels(gen, preset, labels, len(images))
     preset = started(preset, starts, len(images))
     weights = Weights(equipped(gen, params, preset, nets), nets)
+    if batch == AUTO:
+        rows = np.zeros(1, int)
+        one = prepare(
+            images[:1], None if masks is None else masks[:1], seed, restarts, asked=1, size=size
+        )._replace(given=lanes_given(classes, starts, rows, restarts))
+        asked = automatic_batch(gen, weights, preset, one)
+    batch = asked
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])

@@ -13,6 +13,11 @@ def positive(text: str) -> int:
     return value
 
 
+def batch_size(text: str) -> int | str:
+    """A whole number of at least 1, or "auto"."""
+    return text if text == "auto" else positive(text)
+
+
 def numbers(text: str) -> tuple[float, ...]:
     """Numbers with commas between them."""
     return tuple(float(part) for part in text.split(","))
@@ -42,7 +47,12 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument(
         "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
     )
-    verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
+    verb.add_argument(
+        "--batch",
+        type=batch_size,
+        metavar="B|auto",
+        help="images per batch; auto: as many as the device's memory holds",
+    )
     verb.add_argument("--seed", type=int, default=0, metavar="S")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
     verb.add_argument(
@@ -176,7 +186,12 @@ def add_study(verbs: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--size", type=positive, metavar="PX", help="side of the images")
     verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
-    verb.add_argument("--batch", type=positive, metavar="B", help="images per batch")
+    verb.add_argument(
+        "--batch",
+        type=batch_size,
+        metavar="B|auto",
+        help="images per batch; auto: as many as the device's memory holds",
+    )
     verb.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first seed")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
     verb.add_argument(

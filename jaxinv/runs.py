@@ -24,6 +24,7 @@ from jaxinv.doctor import version
 from jaxinv.folders import find_images
 from jaxinv.inversion import Inversion, default_batch, invert, with_steps
 from jaxinv.loading import load_features, load_generator
+from jaxinv.memory import MOST
 from jaxinv.outcome import (
     DIFFERENCE_GAIN,
     Outcome,
@@ -62,7 +63,7 @@ class Request:
     preset: str = "default"
     steps: int | None = None
     restarts: int | None = None
-    batch: int | None = None
+    batch: int | str | None = None
     seed: int = 0
     label: int | None = None
     size: int | None = None
@@ -179,6 +180,13 @@ def at_size(photo: images.Photo, size: int) -> images.Photo:
     return replace(photo, pixels=images.resize(photo.pixels, size), mask=mask)
 
 
+def together(batch: int | str | None) -> int:
+    """Images that are read before any is searched for; `invert` may split them further."""
+    if isinstance(batch, int):
+        return batch
+    return default_batch() if batch is None or jax.default_backend() == "cpu" else MOST
+
+
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
     """Batches of one resolution, all with or all without a mask; bad inputs come alone."""
     waiting: dict[tuple[int, bool], list[Input]] = {}
@@ -237,7 +245,7 @@ def work(job: Job, files: list[Path], display: Display) -> Iterator[Iterator[Res
     finished: dict[str, Result] = {}
     repeated: list[Input] = []
     inputs = first_of_each(read_inputs(job, files), repeated)
-    for group in batches(inputs, job.request.batch or default_batch()):
+    for group in batches(inputs, together(job.request.batch)):
         yield finish_batch(job, group, display, finished)
     for item in repeated:
         yield iter([repeat(job, item, finished[item.content])])

@@ -140,7 +140,7 @@ def study(
     truth: Latents | None = None,
     nets: dict[str, Params] | None = None,
     seed: int = 0,
-    batch: int | None = None,
+    batch: int | str | None = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> Study:
     """Every preset on images [B, S, S, 3] in [-1, 1] from `seeds` starts each, side by side.
