@@ -36,8 +36,9 @@ def _genforce(tree: Any) -> Arrays | None:
 
 def _judge_beside(
     names: discriminators.Naming, key: str, kind: str
-) -> Callable[[Any], Judged | None]:
-    def judge(tree: Any) -> Judged | None:
+) -> Callable[[Any, Any], Judged | None]:
+    def judge(tree: Any, facts: Any) -> Judged | None:
+        del facts
         inner = tree.get("models", tree)
         arrays = state_dict(inner, key)
         return None if arrays is None else discriminators.convert(arrays, names, kind)
@@ -45,9 +46,9 @@ def _judge_beside(
     return judge
 
 
-def _judge_genforce_pggan(tree: Any) -> Judged | None:
+def _judge_genforce_pggan(tree: Any, facts: Any) -> Judged | None:
     kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
-    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree)
+    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:

@@ -1,0 +1,34 @@
+"""Discriminators in files of their own: one reader for each code that writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from weights_convert import chains, dcgan, residual_discriminators, sagan_discriminators
+from weights_convert.sources.base import Judged
+from weights_convert.sources.state_dicts import bare
+
+Reader = Callable[[Any, Mapping[str, Any]], Judged | None]
+
+
+def _chain(reader: Callable[[dcgan.Arrays], Any]) -> Reader:
+    def read(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+        arrays = bare(tree) or {}
+        steps = reader(arrays)
+        return None if steps is None else chains.judge(arrays, steps, facts["resolution"])
+
+    return read
+
+
+def _ajbrock(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+    return residual_discriminators.ajbrock(bare(tree) or {}, facts)
+
+
+# Parameters and plan of the discriminator in a tree, for a generator's fields; None: another file.
+READERS: tuple[Reader, ...] = (
+    *(_chain(reader) for reader in dcgan.JUDGES),
+    _ajbrock,
+    sagan_discriminators.sagan,
+    sagan_discriminators.ylg,
+)
