@@ -14,7 +14,7 @@ from jaxinv import loading
 from jaxinv.loading import load_generator
 from tests.torchlike import state_dict, zip_file
 from tests.weights import SHARED
-from weights_convert import convert
+from weights_convert import UnsafeFileError, convert, sources
 
 Arrays = dict[str, np.ndarray]
 WIDTHS = (3, 8, 16, 32, 64)
@@ -124,3 +124,10 @@ def test_scores_features_and_maps_are_the_definition(
     drawn = gen.features(params, {"z": jnp.zeros(gen.spec.z_dim)})
     maps = [state["attention"].shape for state in drawn.values() if "attention" in state]
     assert maps == [(256, 256), (1024, 1024)]
+
+
+def test_weights_of_keras_alone_are_refused() -> None:
+    plain = sources.Converted({}, {"resolution": 64, "facts": []}, "some")
+    name = "layer_with_weights-0/kernel/.ATTRIBUTES/VARIABLE_VALUE"
+    with pytest.raises(UnsafeFileError, match="a checkpoint of Keras' weights alone: strides"):
+        sources.attach(plain, {name: np.ones((5, 5, 3, 8), np.float32)})

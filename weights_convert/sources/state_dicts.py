@@ -14,6 +14,7 @@ from weights_convert import (
     discriminators,
     pggan,
     stylegan1,
+    stylegan1_rosinality,
     stylegan2,
     stylegan3,
 )
@@ -27,6 +28,11 @@ def _rosinality(tree: Any) -> Arrays | None:
         return None
     average = tree.get("latent_avg")
     return arrays | ({"latent_avg": average} if isinstance(average, np.ndarray) else {})
+
+
+def _first_rosinality(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    return state_dict(whole, "g_running", "generator", "")
 
 
 def _genforce(tree: Any) -> Arrays | None:
@@ -144,6 +150,11 @@ SOURCES: tuple[Source, ...] = (
         _convert_genforce_stylegan1,
         ("fused",),
         judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
+    ),
+    Source(
+        "StyleGAN, rosinality",
+        having(stylegan1_rosinality.CONST, _first_rosinality),
+        stylegan1_rosinality.convert,
     ),
     Source(
         "PGGAN, genforce",
