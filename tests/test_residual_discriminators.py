@@ -336,3 +336,14 @@ def test_a_second_discriminator_replaces_the_first() -> None:
     twice = sources.attach(sources.attach(plain, other), arrays)
     assert [name for name, _ in twice.facts["facts"]] == ["blocks", "discriminator"]
     jax.tree.map(partial(np.testing.assert_array_equal), once.params, twice.params)
+
+
+def test_the_published_discriminator_has_as_many_parameters_as_its_code_prints() -> None:
+    """BigGAN, 128 px, 96 channels: 87982370; a halving convolution of ours is 4x4, not 3x3."""
+    widths = (3, *(96 * times for times in (1, 2, 4, 8, 16, 16)))
+    blocks = tuple((a, b, b, i < 5) for i, (a, b) in enumerate(pairwise(widths)))
+    facts = (("discriminator", ("residual", False, blocks, (0,), False)),)
+    spec = GeneratorSpec("d", "biggan", 128, 120, labels=1000, embedding=128, facts=facts)
+    shapes = jax.eval_shape(residual_discriminator.build(spec).init, jax.random.key(0))
+    count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
+    assert count - sum(7 * middle * out for _, middle, out, down in blocks if down) == 87_982_370
