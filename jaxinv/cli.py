@@ -222,7 +222,8 @@ def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator, or a generator into a foreign checkpoint."""
     from weights_convert import convert, export
 
-    names = ("name", "alignment", "fused", "clamp", "depth", "epsilon", "discriminator", "like")
+    names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
+    names = (*names, "discriminator", "like")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:

@@ -25,6 +25,7 @@ from jaxinv.generators import (
     mobilestylegan,
     pggan,
     progressive_discriminator,
+    residual_discriminator,
     stylegan1,
     stylegan2,
     stylegan3,
@@ -54,6 +55,7 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
     "chain": chain_discriminator.build,
     "progressive": progressive_discriminator.build,
+    "residual": residual_discriminator.build,
 }
 SAMPLES = 20_000
 P_SAMPLES = 1_000_000

@@ -112,6 +112,12 @@ def add_foreign(verbs: argparse._SubParsersAction) -> None:
         help="only for the first StyleGAN from genforce: its fused_scale, if that was not auto",
     )
     convert.add_argument(
+        "--local",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="only for the code of YLG and TF-GAN: whether its attention is sparse (default: yes)",
+    )
+    convert.add_argument(
         "--clamp",
         type=float,
         metavar="C",

@@ -165,7 +165,7 @@ def test_transposed_convolutions_of_all_sizes(padding: str) -> None:
         x = np.random.default_rng(1).standard_normal((3, 3, 2)).astype(np.float32)
         (rule,) = (r for r in chain.parts[0].rules("") if r.target == "/kernel")
         params = {"kernel": rule.transform(kernel), "bias": np.zeros(3)}
-        found = step.apply({"params": params}, x)
+        found = step.apply({"params": params}, x)["x"]
         expected = transposed(x, kernel, stride, padding)
         np.testing.assert_allclose(scattered(x, kernel, stride, padding), expected, atol=1e-6)
         np.testing.assert_allclose(found, expected, atol=1e-6)

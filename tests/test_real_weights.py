@@ -23,6 +23,7 @@ from weights_convert import UnsafeFileError, convert
 
 WEIGHTS = SHARED / "data" / "weights"
 FACES, DIGITS = "celeba32_dcgan_{}.pt", "mnist28_wgangp_{}.pth"
+ANIME = "animeface64_dcgan_generator.h5", "animeface64_dcgan_discriminator.tfckpt.index"
 
 ABSENT = "needs shared/data/weights (set JAXINV_SHARED)"
 pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=ABSENT)
@@ -90,3 +91,9 @@ def test_the_discriminator_of_another_generator_is_refused() -> None:
             name="celeba32",
             discriminator=WEIGHTS / DIGITS.format("generator"),
         )
+
+
+def test_a_discriminator_without_its_layers_facts_is_refused() -> None:
+    generator, judge = (WEIGHTS / name for name in ANIME)
+    with pytest.raises(UnsafeFileError, match="strides, paddings and activations"):
+        convert(generator, name="anime", discriminator=judge)

@@ -15,14 +15,15 @@ from weights_convert.rules import Rule, apply_rules
 from weights_convert.spectral import from_a_whole_step
 
 EPSILON = 1e-5  # of batch normalisation
+SLOPE = 0.2  # of a leaky ReLU, unless a code has another
 Arrays = Mapping[str, np.ndarray]
 
 
 class Step(NamedTuple):
     """One layer of a source: names of the linear part and of its normalisation, how it is applied.
 
-    `side`: see `jaxinv.generators.dcgan.Layer`; `cells` is the side of the image that a dense layer
-    was given flattened.
+    `side`, `slope`: see `jaxinv.generators.dcgan.Layer`; `cells` is the side of the image that a
+    dense layer was given flattened.
     """
 
     linear: str
@@ -33,6 +34,7 @@ class Step(NamedTuple):
     side: int = 0
     kind: str = "up"  # of a 4-D weight, or "attend"
     cells: int = 1
+    slope: float = SLOPE
 
 
 class Plan(NamedTuple):
@@ -103,7 +105,8 @@ def _layer(arrays: Arrays, step: Step) -> list[Any]:
     weight = arrays[f"{step.linear}.weight"]
     if weight.ndim == 2:
         return ["dense", weight.shape[0] // max(step.side, 1) ** 2, step.activation, step.side]
-    sizes = [weight.shape[2], step.stride, step.padding]
+    sizes: list[Any] = [weight.shape[2], step.stride, step.padding]
+    sizes += [step.slope] if step.slope != SLOPE else []
     return [step.kind, weight.shape[step.kind == "up"], step.activation, step.side, *sizes]
 
 
@@ -113,7 +116,7 @@ def final_side(layers: list[list[Any]], side: int) -> int:
         if layer[0] == "dense":
             side = layer[3] or 1
         elif layer[0] != "attend":
-            size, stride, padding = layer[4:]
+            size, stride, padding = layer[4:7]
             up = (side - 1) * stride + size - 2 * padding
             down = (side + 2 * padding - size) // stride + 1
             side = layer[3] or (up if layer[0] == "up" else down)

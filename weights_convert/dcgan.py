@@ -175,6 +175,19 @@ def pytorch_examples_discriminator(arrays: Arrays) -> tuple[Step, ...] | None:
     return (first, *middle, Step(f"main.{numbers[-1]}", None, "none", kind="conv"))
 
 
+def self_attention_discriminator(arrays: Arrays) -> tuple[Step, ...] | None:
+    """`l1.0.module` ... `l4`, `attn1`, `attn2`, `last`: heykeetae/Self-Attention-GAN, 64 px."""
+    if "l1.0.module.weight_bar" not in arrays or "l1.1.weight" in arrays:
+        return None
+    convs = [
+        Step(f"l{i}.0.module", None, "leaky_relu", 2, 1, kind="conv", slope=0.1)
+        for i in range(1, 5)
+    ]
+    looks = [Step(f"attn{i}", None, "none", kind="attend") for i in (1, 2)]
+    last = Step("last.0", None, "none", kind="conv")
+    return (*convs[:3], looks[0], convs[3], looks[1], last)
+
+
 def _halving(linear: str, norm: str) -> Step:
     return Step(linear, norm, "leaky_relu", 2, 1, kind="conv")
 
@@ -183,4 +196,5 @@ JUDGES: tuple[Callable[[Arrays], tuple[Step, ...] | None], ...] = (
     face_discriminator,
     digit_critic,
     pytorch_examples_discriminator,
+    self_attention_discriminator,
 )

@@ -19,7 +19,7 @@ from weights_convert.spectral import from_last_axis
 Arrays = dict[str, np.ndarray]
 AVERAGE = "/ExponentialMovingAverage"
 EPSILON = 1e-5
-LOOK = 3  # blocks before the attention, which stands at 32 px
+LOOK = 2  # the block before the attention, usually: it stands at 32 px
 _FIRST = "g_snh0/Matrix"
 _LOOK = "sn_conv_theta/w"
 _LOOKS = {"query": "theta", "key": "phi", "value": "g", "out": "attn"}
@@ -31,15 +31,25 @@ def find(tree: Any) -> Arrays | None:
     The discriminator's, and what an optimiser keeps beside a variable, are left out. The scope of
     the attention becomes "look".
     """
+    found = variables(tree, _FIRST, "g_")
+    return None if found is None else looking(found[1])
+
+
+def variables(tree: Any, first: str, start: str) -> tuple[str, Arrays] | None:
+    """The one scope that holds a variable `first`, and those of its variables that begin so."""
     if not isinstance(tree, Mapping):
         return None
     named = {n: a for n, a in tree.items() if isinstance(n, str) and isinstance(a, np.ndarray)}
     arrays = _averages(named)
-    scopes = [name.removesuffix(_FIRST) for name in arrays if f"/{name}".endswith(f"/{_FIRST}")]
+    scopes = [name.removesuffix(first) for name in arrays if f"/{name}".endswith(f"/{first}")]
     if len(scopes) != 1:
         return None
     own = {n.removeprefix(scopes[0]): a for n, a in arrays.items() if n.startswith(scopes[0])}
-    own = {name: array for name, array in own.items() if name.startswith("g_")}
+    return scopes[0], {name: array for name, array in own.items() if name.startswith(start)}
+
+
+def looking(own: Arrays) -> Arrays:
+    """The same with the scope of the attention called "look"."""
     look = next((n.removesuffix(_LOOK) for n in own if n.endswith(f"/{_LOOK}")), "look/")
     return {
         f"look/{name.removeprefix(look)}" if name.startswith(look) else name: array
@@ -62,8 +72,32 @@ def convert(arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Raises `UnsafeFileError` for arrays that the rules do not cover.
     """
-    network = _Network.of(arrays)
-    return apply_rules(network.rules(), from_last_axis(arrays)), network.facts()
+    return converted(from_last_axis(arrays), EPSILON)
+
+
+def converted(
+    weights: Arrays, epsilon: float, **more: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The same of weights whose spectral norms are folded in; `more` are facts of the network."""
+    network = _Network.of(weights)
+    return apply_rules(network.rules(), weights), network.facts(epsilon, more)
+
+
+def place(widths: list[int], weights: Arrays, usual: int) -> int | None:
+    """The block, of those that end in `widths`, behind which "look" stands; None: there is none.
+
+    Its channels say so; of several blocks with as many, it is the `usual` one. Raises
+    `UnsafeFileError` if there is no such block.
+    """
+    if f"look/{_LOOK}" not in weights:
+        return None
+    inputs = weights[f"look/{_LOOK}"].shape[2]
+    fitting = [index for index, width in enumerate(widths) if width == inputs]
+    if usual in fitting:
+        return usual
+    if len(fitting) != 1:
+        raise UnsafeFileError(f"attention over {inputs} channels; allowed: {widths}, one of them")
+    return fitting[0]
 
 
 @dataclass(frozen=True)
@@ -73,7 +107,7 @@ class _Network:
     blocks: list[tuple[int, int]]
     z_dim: int
     labels: int
-    looks: bool
+    look: int | None
     bias: str
     mean: str
     variance: str
@@ -89,13 +123,13 @@ class _Network:
             blocks=blocks,
             z_dim=arrays[_FIRST].shape[0],
             labels=arrays["g_block1/cbn_0/gamma"].shape[0],
-            looks=f"look/{_LOOK}" in arrays and count >= LOOK,
+            look=place([outside for _, outside in blocks], arrays, LOOK),
             bias=_either(arrays, "g_snh0/", "bias", "biases"),
             mean=_either(arrays, "g_bn/", "mean", "moving_mean"),
             variance=_either(arrays, "g_bn/", "var", "moving_variance"),
         )
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self, epsilon: float, more: Mapping[str, Any]) -> dict[str, Any]:
         """Fields of the `GeneratorSpec`."""
         return {
             "architecture": "biggan",
@@ -104,12 +138,13 @@ class _Network:
             "labels": self.labels,
             "embedding": self.labels,
             "facts": [
-                ["attention", [LOOK - 1] if self.looks else []],
+                ["attention", [] if self.look is None else [self.look]],
                 ["blocks", [[*block, True] for block in self.blocks]],
                 ["condition", "class"],
                 ["deep", False],
-                ["epsilons", [EPSILON, EPSILON]],
+                ["epsilons", [epsilon, epsilon]],
                 ["table", False],
+                *([name, value] for name, value in more.items()),
             ],
         }
 
@@ -120,8 +155,8 @@ class _Network:
         yield plain("synthesis/linear/bias", self.bias, (count,))
         for index, block in enumerate(self.blocks):
             yield from self._block(f"synthesis/block{index}", f"g_block{index + 1}", block)
-        if self.looks:
-            yield from _look(f"synthesis/attention{LOOK - 1}", self.blocks[LOOK - 1][1])
+        if self.look is not None:
+            yield from _look(f"synthesis/attention{self.look}", self.blocks[self.look][1])
         width = self.blocks[-1][1]
         yield plain("synthesis/norm/gain", "g_bn/gamma", (width,), (3, 0))
         yield plain("synthesis/norm/shift", "g_bn/beta", (width,), (3, 0))

@@ -5,7 +5,7 @@ None of them uses the exact largest singular value: the vectors that a file hold
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -56,17 +56,41 @@ def from_a_whole_step(arrays: Arrays) -> dict[str, np.ndarray]:
     return found
 
 
-def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
-    """`w` or `Matrix`, `u` -> the same divided: half a step, outputs last (TensorFlow's SAGAN).
+NORMED = ("w", "Matrix", "embedding_map")  # what TensorFlow's code divides by its norm
 
-    The whole step that it makes ends in the same norm. Nothing is without a vector.
+
+def from_last_axis(arrays: Arrays) -> dict[str, np.ndarray]:
+    """`w`, `Matrix` or `embedding_map`, `u` -> the same divided: half a step (TensorFlow's SAGAN).
+
+    The whole step that it makes ends in the same norm. `u` belongs to the outputs, which come last,
+    or to the classes, which come first. Nothing is without a vector.
     """
     found = dict(arrays)
-    for name in [name for name in arrays if name.rpartition("/")[2] in ("w", "Matrix")]:
+    for name in [name for name in arrays if name.rpartition("/")[2] in NORMED]:
         u, weight = _taken(found, f"{name.rpartition('/')[0]}/u").ravel(), found[name]
-        matrix = _matrix(name, np.moveaxis(weight, -1, 0), u)
+        matrix = _matrix(name, _outputs_first(name, weight), u)
         found[name] = _divided(weight, np.linalg.norm(matrix @ unit(matrix.T @ u)))
     return found
+
+
+def from_the_inputs(arrays: Arrays, *, exactly: Callable[[str], bool]) -> dict[str, np.ndarray]:
+    """The same of TF-GAN's code, whose `u` belongs to the inputs (YLG).
+
+    A norm below 1 divides only those weights whose name is `exactly`.
+    """
+    found = dict(arrays)
+    for name in [name for name in arrays if name.rpartition("/")[2] in NORMED]:
+        u, weight = _taken(found, f"{name.rpartition('/')[0]}/u").ravel(), found[name]
+        outputs = _outputs_first(name, weight)
+        # [inputs, outputs] in the order of the file, as it was multiplied by the vector.
+        matrix = _matrix(name, np.moveaxis(outputs, 0, -1).reshape(-1, len(outputs)), u)
+        sigma = np.linalg.norm(matrix @ unit(matrix.T @ u))
+        found[name] = _divided(weight, sigma if exactly(name) else max(sigma, 1.0))
+    return found
+
+
+def _outputs_first(name: str, weight: np.ndarray) -> np.ndarray:
+    return weight if name.endswith("embedding_map") else np.moveaxis(weight, -1, 0)
 
 
 def _taken(arrays: dict[str, np.ndarray], name: str) -> np.ndarray:

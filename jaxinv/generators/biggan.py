@@ -7,7 +7,6 @@ chooses among several (see `sampling.truncated`).
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import flax.linen as nn
@@ -16,10 +15,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv.generators import base
-from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import Linear
-from jaxinv.nn.local_attention import LocalAttention
+from jaxinv.nn.local_attention import attention
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
 
@@ -156,8 +154,7 @@ class Residual(nn.Module):
         for index, block in enumerate(plan.blocks):
             parts[f"block{index}"] = kind(block, plan.epsilons[0], name=f"block{index}")
         for index in plan.attention:
-            look = LocalAttention if plan.local else partial(SelfAttention, pooled=True)
-            parts[f"attention{index}"] = look(name=f"attention{index}")
+            parts[f"attention{index}"] = attention(plan.local, f"attention{index}")
         self.parts = parts
         self.norm = Norm(plan.epsilons[1])
         self.image = Conv(3)

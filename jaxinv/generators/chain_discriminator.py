@@ -12,7 +12,7 @@ from jaxinv.generators.discriminator import Discriminator, discriminator
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array
+    from jaxinv.types import Array, State
 
 
 class Judge(nn.Module):
@@ -31,8 +31,8 @@ class Judge(nn.Module):
             Step(layer, name=name) for layer, name in zip(self.layers, self.steps, strict=True)
         ]
 
-    def step(self, index: int, x: Array) -> Array:
-        """Image [r, r, 3], or features, -> features."""
+    def step(self, index: int, x: Array) -> State:
+        """Image [r, r, 3], or features, -> {"x": features}, and "attention" where it is one."""
         if index == 0 and self.channels == 1:
             x = jnp.mean(x, axis=-1, keepdims=True)
         return self.chain[index](x)

@@ -59,17 +59,18 @@ class Step(nn.Module):
     layer: Layer
 
     @nn.compact
-    def __call__(self, x: Array) -> Array:
-        """Flat or [h, w, in] -> flat or [h', w', channels]."""
+    def __call__(self, x: Array) -> State:
+        """Flat or [h, w, in] -> {"x": flat or [h', w', channels]}; see `SelfAttention` for more."""
         kind, _, activation, *_ = self.layer
         if kind == "attend":
-            return SelfAttention(name="attention")(x)[0]
+            y, weights = SelfAttention(name="attention")(x)
+            return {"x": y, "attention": weights}
         found = {"dense": self.dense, "conv": self.convolved, "up": self.convolved}
         found |= {"scale": self.scaled, "reshape": self.reshaped, "nearest": self.enlarged}
         y = found[kind](x)
         if activation == "leaky_relu":
-            return leaky_relu(y, self.layer.slope)
-        return ACTIVATIONS[activation](y)
+            return {"x": leaky_relu(y, self.layer.slope)}
+        return {"x": ACTIVATIONS[activation](y)}
 
     def dense(self, x: Array) -> Array:
         """Fully connected."""
@@ -122,9 +123,9 @@ class Chain(nn.Module):
         ]
 
     def step(self, index: int, state: State, z: Array, noise: None) -> State:
-        """One layer: {"x": [h, w, channels], or flat}."""
+        """One layer: {"x": [h, w, channels], or flat}, and "attention" where it is one."""
         del noise
-        return {"x": self.chain[index](state.get("x", z))}
+        return self.chain[index](state.get("x", z))
 
     def finish(self, state: State, z: Array, size: int) -> Array:
         """-> image [size, size, 3]."""

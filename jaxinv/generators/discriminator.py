@@ -32,7 +32,10 @@ class Discriminator(NamedTuple):
     group: int = 0
 
     def features(self, params: Params, image: Array) -> dict[str, State]:
-        """The features "x" [h, w, channels] of one image [r, r, 3] after every one of `steps`."""
+        """The features "x" [h, w, channels] of one image [r, r, 3] after every one of `steps`.
+
+        After an attention, "attention" [pixels, keys] too (see `jaxinv.nn.attention`).
+        """
         found: dict[str, State] = {}
         state: State = {}
         for index, name in enumerate(self.steps):
@@ -68,7 +71,10 @@ def deviation(x: Array, group: int) -> Array:
 def discriminator(
     module: Any, image: tuple[int, int, int], *, group: int = 0, labels: int = 0
 ) -> Discriminator:
-    """The discriminator of a module with `steps`, step(index, x) and judge(x, deviation, label)."""
+    """The discriminator of a module with `steps`, step(index, x) and judge(x, deviation, label).
+
+    A step gives a state: {"x": features}, and "attention" where it is one.
+    """
 
     def apply(params: Params, *given: object, method: Any) -> Any:
         variables = {
@@ -91,10 +97,10 @@ def discriminator(
 
 
 def _walk(module: Any, image: Array, state: State, span: tuple[int, int]) -> State:
-    x = state.get("x", image)
+    state = state or {"x": image}
     for index in range(*span):
-        x = module.step(index, x)
-    return {"x": x}
+        state = module.step(index, state["x"])
+    return state
 
 
 def _whole(module: Any, image: Array, label: Array | None) -> Array:

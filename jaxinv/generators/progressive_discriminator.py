@@ -21,7 +21,7 @@ from jaxinv.nn.resample import area_reduce, blur
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
-    from jaxinv.types import Array
+    from jaxinv.types import Array, State
 
 
 class Plan(NamedTuple):
@@ -113,11 +113,11 @@ class Progressive(nn.Module):
         if plan.label == "embed":
             self.mapping = Mapping(plan.outputs, plan.mapping, "embed", plan.label_width)
 
-    def step(self, index: int, x: Array) -> Array:
-        """Image [r, r, 3], or features, -> features."""
+    def step(self, index: int, x: Array) -> State:
+        """Image [r, r, 3], or features, -> {"x": features}."""
         if index:
-            return self.blocks[index - 1](x)
-        return clamped(leaky_relu(self.image(x)), self.plan.clamp)
+            return {"x": self.blocks[index - 1](x)}
+        return {"x": clamped(leaky_relu(self.image(x)), self.plan.clamp)}
 
     def judge(self, x: Array, deviation: Array, label: Array | None) -> Array:
         """[4, 4, channels], how far the image differs from those beside it, its class -> score."""

@@ -2,6 +2,7 @@
 
 A layer is: convolution (from the second on), noise of a strength per channel, bias, leaky ReLU,
 instance norm, and a style of a scale and a shift per channel. Gains are folded into the weights.
+rosinality's first port adds the bias before it smooths, which shows at the edges.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import Linear, leaky_relu
 from jaxinv.nn.mapping import mapping_of
-from jaxinv.nn.progressive import instance_norm, nearest_double, smooth
+from jaxinv.nn.progressive import EPSILON, instance_norm, nearest_double, smooth
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -24,11 +25,16 @@ if TYPE_CHECKING:
 
 
 class Layer(nn.Module):
-    """One style's layer; the first has no convolution, every second one doubles the resolution."""
+    """One style's layer; the first has no convolution, every second one doubles the resolution.
+
+    `epsilon` of the instance norm; `early`: the bias of one that doubles is smoothed as well.
+    """
 
     channels: tuple[int, int]
     side: int
     kind: str  # "none", "plain" or "up"
+    epsilon: float
+    early: bool
 
     def setup(self) -> None:
         outside = self.channels[1]
@@ -45,16 +51,21 @@ class Layer(nn.Module):
         if self.kind != "none":
             x = nearest_double(x) if self.kind == "up" else x
             x = conv(x, self.kernel, self.get_variable(FROZEN, "backward"))
-            x = smooth(x) if self.kind == "up" else x
-        x = x + self.strength * (self.noise if noise is None else noise)[..., None] + self.bias
+        early = self.early and self.kind == "up"
+        x = x + self.bias if early else x
+        x = smooth(x) if self.kind == "up" else x
+        x = x + self.strength * (self.noise if noise is None else noise)[..., None]
+        x = x if early else x + self.bias
         scale, shift = jnp.split(style, 2)
-        return instance_norm(leaky_relu(x)) * (1 + scale) + shift
+        return instance_norm(leaky_relu(x), self.epsilon) * (1 + scale) + shift
 
 
 class Synthesis(nn.Module):
-    """Styles and noise -> image. `widths` are the channels at 4, 8 ... px."""
+    """Styles and noise -> image. `widths` are the channels at 4, 8 ... px; see `Layer` for more."""
 
     widths: tuple[int, ...]
+    epsilon: float = EPSILON
+    early: bool = False
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -68,7 +79,8 @@ class Synthesis(nn.Module):
             block, second = divmod(number, 2)
             kind = "plain" if second else "up" if block else "none"
             channels = self.widths[max(block - 1, 0) if not second else block], self.widths[block]
-            layers.append(Layer(channels, 4 << block, kind, name=name))
+            own = (kind, self.epsilon, self.early)
+            layers.append(Layer(channels, 4 << block, *own, name=name))
         self.layers = layers
         self.weight = self.param("weight", nn.initializers.lecun_normal(), (self.widths[-1], 3))
         self.bias = self.param("bias", nn.initializers.zeros, (3,))
@@ -91,9 +103,14 @@ class Synthesis(nn.Module):
 
 
 def build(spec: GeneratorSpec) -> base.Generator:
-    """The generator of a `spec` with the facts mapping_layers, label and label_width."""
+    """The generator of a `spec` with the facts mapping_layers, label and label_width.
+
+    The facts "epsilon" (of the instance norms) and "early_bias" may be left out.
+    """
+    facts = dict(spec.facts)
     widths = tuple(both // 2 for both in spec.styles[1::2])
-    synthesis = Synthesis(widths)
+    own = (facts.get("epsilon", EPSILON), facts.get("early_bias", False))
+    synthesis = Synthesis(widths, *own)
 
     def stored_noise(params: Params) -> tuple[Array, ...]:
         tree = params["synthesis"]

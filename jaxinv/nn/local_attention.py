@@ -1,7 +1,8 @@
 """Sparse attention that keeps to the neighbourhood (Daras et al. 2020, YLG, arXiv:1911.12287).
 
 Pixels are enumerated by their Manhattan distance from the top left, and the patterns of one
-dimension are laid over that enumeration instead of over the rows (section 4.2, "ESA").
+dimension are laid over that enumeration instead of over the rows (section 4.2, "ESA"). Where the
+paper leaves it open, masks are those that its published weights were trained with.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.nn.attention import REDUCTION, largest
+from jaxinv.nn.attention import REDUCTION, SelfAttention, largest
 from jaxinv.nn.linear import Linear
 
 if TYPE_CHECKING:
@@ -40,17 +41,18 @@ def mask(kind: str, queries: tuple[int, int], keys: tuple[int, int]) -> np.ndarr
     """Which keys every query sees: [pixels of queries, pixels of keys], by height and width.
 
     Ranks fall into blocks of about the square root of their number. "floor": the query's own block,
-    up to itself ("left") or from itself on ("right"). "repetitive": of every block the one that saw
-    the whole block in the step before, its last ("left") or first. Where there are k times as many
-    queries as keys, k neighbours in rank stand at the place of one key. Raises `ValueError` for
+    up to itself ("left") or from itself on ("right"). "repetitive": itself, and of every block the
+    one that saw the whole block in the step before, its last ("left") or first. Where there are k
+    times as many queries as keys, the mask of the keys' own grid is repeated k times: queries come
+    row by row, and number q is taken for pixel q modulo the number of keys. Raises `ValueError` for
     another kind or other numbers.
     """
     if kind not in KINDS:
         raise ValueError(f"mask {kind!r}; allowed: {', '.join(KINDS)}")
-    many, few = enumeration(*queries), enumeration(*keys)
-    if len(many) % len(few):
-        raise ValueError(f"{len(many)} queries; allowed: a multiple of {len(few)}, that of keys")
-    seen = _line(kind, many[:, None] // (len(many) // len(few)), few[None])
+    many, few = queries[0] * queries[1], enumeration(*keys)
+    if many % len(few):
+        raise ValueError(f"{many} queries; allowed: a multiple of {len(few)}, that of keys")
+    seen = np.tile(_line(kind, few[:, None], few[None]), (many // len(few), 1))
     seen.flags.writeable = False
     return seen
 
@@ -65,7 +67,7 @@ def _line(kind: str, query: np.ndarray, key: np.ndarray) -> np.ndarray:
     ends = (key + 1) % block == 0 if direction == "left" else key % block == 0
     if direction == "left":
         ends |= key == key.size - 1  # of a last block that is shorter
-    return np.broadcast_to(ends, np.broadcast_shapes(query.shape, key.shape)).copy()
+    return ends | (query == key)
 
 
 class LocalAttention(nn.Module):
@@ -92,6 +94,11 @@ class LocalAttention(nn.Module):
         mixed = jnp.einsum("hqk,kdh->qdh", weights, value).reshape(height, width, -1)
         gamma = self.param("gamma", nn.initializers.zeros, ())
         return x + gamma * Linear(channels, bias=False, name="out")(mixed), weights
+
+
+def attention(local: bool, name: str) -> nn.Module:
+    """The layer of the BigGAN family: sparse in eight heads if `local`, otherwise dense in one."""
+    return LocalAttention(name=name) if local else SelfAttention(pooled=True, name=name)
 
 
 def _heads(x: Array) -> Array:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array
 
 
+EPSILON = 1e-8  # of instance norms
+
+
 def nearest_double(x: Array) -> Array:
     """[h, w, c] -> [2h, 2w, c]: every pixel four times."""
     height, width, channels = x.shape
@@ -28,7 +31,7 @@ def smooth(x: Array) -> Array:
     return x
 
 
-def instance_norm(x: Array, epsilon: float = 1e-8) -> Array:
+def instance_norm(x: Array, epsilon: float = EPSILON) -> Array:
     """x [h, w, c] with mean 0 and mean square 1 in every channel."""
     x = x - jnp.mean(x, (0, 1))
     return x * lax.rsqrt(jnp.mean(x * x, (0, 1)) + epsilon)

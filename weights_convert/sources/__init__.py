@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jaxinv import zoo
-from weights_convert import chains, dcgan, keras, sagan
+from weights_convert import keras, sagan, sagan_discriminators, ylg
 from weights_convert.errors import UnsafeFileError, one_error
-from weights_convert.sources import nvlabs_tensorflow, nvlabs_torch, state_dicts
+from weights_convert.sources import judges, nvlabs_tensorflow, nvlabs_torch, state_dicts
 from weights_convert.sources.base import Facts, Judged, Source
 
 
@@ -27,7 +27,8 @@ SOURCES = (
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
     Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),
-    Source("SAGAN, TensorFlow", sagan.find, sagan.convert),
+    Source("SAGAN, TensorFlow", sagan.find, sagan.convert, judge=sagan_discriminators.sagan),
+    Source("YLG, TensorFlow", ylg.find, ylg.convert, ("local",), judge=sagan_discriminators.ylg),
 )
 
 
@@ -45,7 +46,8 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
     `config` is what stands in the file config.json beside it, which one source needs. `options` say
     what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
     with fused_scale=True or False instead of "auto"; "clamp" (float), at which the network of an
-    NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock. Raises
+    NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock; "local"
+    (bool), whether the attention of YLG's code is sparse, as usual, or dense. Raises
     `UnsafeFileError`, saying what was found and what is known, for a tree that no source writes;
     `ValueError` for an option that the source does not need.
     """
@@ -74,7 +76,7 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
     """The same with the discriminator of the tree, if it has one of a kind that is known."""
     try:
         with one_error("the discriminator"):
-            judged = source.judge(tree) if source.judge else None
+            judged = source.judge(tree, converted.facts) if source.judge else None
     except UnsafeFileError:  # somebody's own: the generator is good without
         judged = None
     return converted if judged is None else _joined(converted, judged)
@@ -82,7 +84,8 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
 
 def _joined(converted: Converted, judged: Judged) -> Converted:
     params, plan = judged
-    facts = [*converted.facts["facts"], ["discriminator", plan]]
+    others = [fact for fact in converted.facts["facts"] if fact[0] != "discriminator"]
+    facts = [*others, ["discriminator", plan]]
     return converted._replace(
         params={**converted.params, "discriminator": params},
         facts={**converted.facts, "facts": facts},
@@ -94,14 +97,12 @@ def attach(converted: Converted, tree: Any) -> Converted:
 
     Raises `UnsafeFileError` for one that is of no known kind or does not fit the generator.
     """
-    arrays = state_dicts.bare(tree) or {}
-    for reader in dcgan.JUDGES:
-        steps = reader(arrays)
-        if steps is not None:
-            with one_error("the discriminator"):
-                judged = chains.judge(arrays, steps, converted.facts["resolution"])
-            return _joined(converted, judged)
-    raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")
+    with one_error("the discriminator"):
+        found = (reader(tree, converted.facts) for reader in judges.READERS)
+        judged = next((one for one in found if one is not None), None)
+    if judged is None:
+        raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")
+    return _joined(converted, judged)
 
 
 def _summary(tree: Any) -> str:

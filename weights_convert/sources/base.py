@@ -15,7 +15,8 @@ Judged = tuple[dict[str, Any], list[Any]]  # parameters and plan of a discrimina
 class Source(NamedTuple):
     """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them.
 
-    `judge` gives the discriminator that stands beside it, or None.
+    `judge` gives the discriminator that stands beside it in the tree, or None, for the generator's
+    fields of the spec.
     """
 
     name: str
@@ -23,7 +24,7 @@ class Source(NamedTuple):
     convert: Callable[..., Facts]
     options: tuple[str, ...] = ()
     config: bool = False
-    judge: Callable[[Any], Judged | None] | None = None
+    judge: Callable[[Any, Any], Judged | None] | None = None
 
 
 def state_dict(tree: Any, *keys: str) -> Arrays | None:

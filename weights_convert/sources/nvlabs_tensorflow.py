@@ -62,8 +62,9 @@ def _progressive(tree: Any) -> tuple[Arrays, pggan.Source] | None:
     return None if found is None or source is None else (found[1], source)
 
 
-def _judge_tensorflow(kind: str) -> Callable[[Any], Judged | None]:
-    def judge(tree: Any) -> Judged | None:
+def _judge_tensorflow(kind: str) -> Callable[[Any, Any], Judged | None]:
+    def judge(tree: Any, facts: Any) -> Judged | None:
+        del facts
         node = tree[1]
         if not isinstance(node, dict) or node.get("class") != "Network":
             return None

@@ -63,7 +63,8 @@ def _only(clamps: set[Any]) -> Any:
     return clamps.pop() if clamps else None
 
 
-def _judge_nvlabs(tree: Any) -> Judged | None:
+def _judge_nvlabs(tree: Any, facts: Any) -> Judged | None:
+    del facts
     node = tree.get("D")
     if not isinstance(node, dict) or "state" not in node:
         return None

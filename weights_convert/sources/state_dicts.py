@@ -14,6 +14,7 @@ from weights_convert import (
     discriminators,
     pggan,
     stylegan1,
+    stylegan1_rosinality,
     stylegan2,
     stylegan3,
 )
@@ -29,6 +30,11 @@ def _rosinality(tree: Any) -> Arrays | None:
     return arrays | ({"latent_avg": average} if isinstance(average, np.ndarray) else {})
 
 
+def _first_rosinality(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    return state_dict(whole, "g_running", "generator", "")
+
+
 def _genforce(tree: Any) -> Arrays | None:
     inner = tree.get("models", tree) if isinstance(tree, dict) else tree
     return state_dict(inner, "generator_smooth", "generator")
@@ -36,8 +42,9 @@ def _genforce(tree: Any) -> Arrays | None:
 
 def _judge_beside(
     names: discriminators.Naming, key: str, kind: str
-) -> Callable[[Any], Judged | None]:
-    def judge(tree: Any) -> Judged | None:
+) -> Callable[[Any, Any], Judged | None]:
+    def judge(tree: Any, facts: Any) -> Judged | None:
+        del facts
         inner = tree.get("models", tree)
         arrays = state_dict(inner, key)
         return None if arrays is None else discriminators.convert(arrays, names, kind)
@@ -45,9 +52,9 @@ def _judge_beside(
     return judge
 
 
-def _judge_genforce_pggan(tree: Any) -> Judged | None:
+def _judge_genforce_pggan(tree: Any, facts: Any) -> Judged | None:
     kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
-    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree)
+    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
@@ -143,6 +150,11 @@ SOURCES: tuple[Source, ...] = (
         _convert_genforce_stylegan1,
         ("fused",),
         judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
+    ),
+    Source(
+        "StyleGAN, rosinality",
+        having(stylegan1_rosinality.CONST, _first_rosinality),
+        stylegan1_rosinality.convert,
     ),
     Source(
         "PGGAN, genforce",
