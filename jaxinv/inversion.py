@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -206,7 +206,7 @@ def invert(
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts
-    asked = default_batch() if batch in (None, AUTO) else int(cast("int", batch))
+    asked = default_batch() if batch in (None, AUTO) else int(batch)
     for name, value in (("batch", asked), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, min(images.shape[1:3]))
