@@ -1,0 +1,225 @@
+"""Evaluations that our search needs for the quality of the best-tuned Adam, case by case.
+
+Adam is tuned first: every rate with every length of a cosine schedule; the best is the one whose
+mean PSNR (or LPIPS) at its end is best, lengths up to the budget. What it reaches on an image at
+its end is that image's target; its cost is its own length. Ours is one run of the budget's length.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxinv.comparison import evaluations_to, psnr_of
+from jaxinv.folders import find_images
+from jaxinv.images import read_images
+from jaxinv.inversion import invert
+from jaxinv.loading import load_features, load_generator
+from jaxinv.presets import PRESETS
+from jaxinv.rendering import render
+from jaxinv.sampling import sample_latents
+from jaxinv.specs import GeneratorSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
+from jaxinv.zoo import is_present
+from tests.tiny import mobile
+from tests.weights import SHARED
+
+COSINE = Schedule("cosine")
+PIXELS = (Term("mse"),)
+FACES = SHARED / "data" / "faces"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is searched for, where Adam may begin and how far it may go, and what we set against it.
+
+    `label` names the term whose value counts: "mse" (as PSNR) or one of LPIPS.
+    """
+
+    name: str
+    goal: float
+    pair: Callable[[], tuple[Any, Any]]
+    images: Callable[[Any, Any], np.ndarray]
+    adams: tuple[Variable, ...]
+    ours: dict[str, tuple[Variable, SolverSpec]]
+    rates: tuple[float, ...]
+    lengths: tuple[int, ...]
+    terms: tuple[Term, ...] = PIXELS
+    label: str = "mse"
+    budget: int = 400
+
+
+def lbfgs(**options: float) -> SolverSpec:
+    return SolverSpec("lbfgs", options.pop("rate", 0.1), options=tuple(options.items()))
+
+
+def small_net() -> Any:
+    """A StyleGAN2 of 32 px with random weights and a W of 128."""
+    spec = GeneratorSpec(
+        name="stylegan2-32",
+        architecture="stylegan2",
+        resolution=32,
+        z_dim=128,
+        w_dim=128,
+        rows=8,
+        styles=(128, 128, 128, 128, 128, 128, 64, 64, 64, 32, 32)[:11],
+        noise=(4, 8, 8, 16, 16, 32, 32),
+        facts=(("mapping_layers", 4),),
+    )
+    return mobile(spec)
+
+
+def converted(file: str, name: str) -> Any:
+    from weights_convert import convert
+
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / f"{name}.safetensors"
+        convert(str(SHARED / "data" / "weights" / file), out=out)
+        return load_generator(str(out))
+
+
+def drawn(
+    count: int, space: str = "z", size: int | None = None
+) -> Callable[[Any, Any], np.ndarray]:
+    """Pictures that the generator can reach, from one w or from a w of its own in every row."""
+
+    def make(gen: Any, params: Any) -> np.ndarray:
+        latents = sample_latents(
+            gen, params, count * (gen.spec.rows if space == "w+" else 1), seed=7
+        )
+        if space == "w+":
+            import jax
+
+            w = jax.vmap(lambda z: gen.map(params, z))(latents["z"])
+            latents = {"w+": np.asarray(w).reshape(count, gen.spec.rows, gen.spec.w_dim)}
+        return render(gen, params, latents)
+
+    return make
+
+
+def faces(count: int, size: int) -> Callable[[Any, Any], np.ndarray]:
+    def make(gen: Any, params: Any) -> np.ndarray:
+        del gen, params
+        return read_images(find_images([str(FACES)], limit=count), size=size, align="none")
+
+    return make
+
+
+def foreign(count: int) -> Callable[[Any, Any], np.ndarray]:
+    """Pictures of the same size and contrast that the generator cannot draw: enlarged noise."""
+
+    def make(gen: Any, params: Any) -> np.ndarray:
+        del params
+        side = gen.spec.resolution
+        coarse = np.random.default_rng(3).uniform(-1, 1, (count, 4, 4, 3)).astype(np.float32)
+        return coarse.repeat(side // 4, 1).repeat(side // 4, 2)
+
+    return make
+
+
+Z, W, WP = Variable("z"), Variable("w"), Variable("w+")
+WHITE, WHITEP = Variable("w", codec="whiten"), Variable("w+", codec="whiten")
+EIGEN = Variable("w+", codec="eigen")
+SMALL_RATES, LENGTHS = (0.03, 0.1, 0.3), (200, 400)
+SMALL = {
+    "L-BFGS": (W, lbfgs(history=20)),
+    "L-BFGS whitened": (WHITE, lbfgs(history=20)),
+    "L-BFGS whitened after 10 of Adam": (WHITE, lbfgs(history=20, warmup=10)),
+    "LM": (WHITE, SolverSpec("lm")),
+}
+
+
+def plus(ours: dict[str, tuple[Variable, SolverSpec]]) -> dict[str, tuple[Variable, SolverSpec]]:
+    return {name: (replace(v, space="w+"), solver) for name, (v, solver) in ours.items()}
+
+
+LIKENESS = tuple(t for t in PRESETS["default"].stages[0].terms if t.name in ("mse", "lpips"))
+ALEX = Term("lpips", net="alexnet", view=View(256)).label
+CASES = {
+    "celeba32-z": Case(
+        "celeba32, z, own pictures", 8,
+        lambda: converted("celeba32_dcgan_generator.pt", "celeba32"), drawn(8), (Z,),
+        {
+            "L-BFGS": (Z, lbfgs(history=20)),
+            "L-BFGS, history 60": (Z, lbfgs(history=60)),
+            "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
+        },
+        (0.01, *SMALL_RATES), LENGTHS,
+    ),
+    "sg2-w": Case(
+        "StyleGAN2 32 px, W, own pictures", 8, small_net, drawn(4), (W, WHITE), SMALL,
+        SMALL_RATES, LENGTHS,
+    ),
+    "sg2-w+": Case(
+        "StyleGAN2 32 px, W+, own pictures", 6, small_net, drawn(4, "w+"), (WP, WHITEP),
+        plus(SMALL), SMALL_RATES, LENGTHS,
+    ),
+    "sg2-out": Case(
+        "StyleGAN2 32 px, W+, foreign pictures", 3, small_net, foreign(4), (WP, WHITEP),
+        plus(SMALL), SMALL_RATES, LENGTHS,
+    ),
+    "ffhq-pixels": Case(
+        "ffhq, W+, faces, pixels at 64 px", 3, lambda: load_generator("ffhq"), faces(4, 64),
+        (WHITEP,), {"ours": (EIGEN, lbfgs(history=20, warmup=20))},
+        (0.05, 0.1, 0.2), (100, 200),
+        budget=200,
+    ),
+    "ffhq-lpips": Case(
+        "ffhq, W+, faces, pixels and LPIPS", 3, lambda: load_generator("ffhq"), faces(4, 256),
+        (WHITEP,), {"ours": (EIGEN, lbfgs(history=10, warmup=20))},
+        (0.05, 0.1, 0.2), (100,), LIKENESS, ALEX, budget=100,
+    ),
+}  # fmt: skip
+
+
+def report(names: Iterable[str]) -> None:
+    print(
+        "| case | best Adam | reached | ours | evaluations to that (median, worst) | ratio (goal) |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name in names or CASES:
+        case = CASES[name]
+        if name.startswith("ffhq") and not (is_present("ffhq") and is_present("lpips")):
+            print(f"| {case.name} | needs `jaxinv pull ffhq lpips` | | | | |")
+            continue
+        for line in lines(case):
+            print(line, flush=True)
+
+
+def lines(case: Case) -> list[str]:
+    """One row of the table for each of our searches."""
+    gen, params = case.pair()
+    images = case.images(gen, params)
+    nets = load_features(tuple(sorted({t.net for t in case.terms if t.net})))
+
+    def scores(variable: Variable, solver: SolverSpec, steps: int) -> np.ndarray:
+        """Best so far [B, steps], higher is better: PSNR, or LPIPS with its sign turned."""
+        stage = Stage((variable,), case.terms, steps, solver)
+        preset = Preset("p", (stage,), "", "")
+        settings: dict[str, Any] = {"nets": nets, "watch": (case.label,), "batch": len(images)}
+        found = invert(gen, params, images, preset=preset, **settings)
+        values = found.terms[case.label][:, 0]
+        score = psnr_of(values) if case.label.startswith("mse") else -values
+        return np.fmax.accumulate(score, axis=1)
+
+    tried = {
+        (variable.codec, rate, length): scores(variable, SolverSpec("adam", rate, COSINE), length)
+        for variable in case.adams
+        for rate in case.rates
+        for length in case.lengths
+    }
+    ends = {key: float(np.mean(score[:, -1])) for key, score in tried.items()}
+    best = max(ends, key=lambda key: ends[key])
+    target, cost = tried[best][:, -1], best[2]
+    rows = []
+    for name, (variable, solver) in case.ours.items():
+        needed = evaluations_to(scores(variable, solver, case.budget), target)
+        ratio = cost / np.median(needed)
+        adam = f"{best[0]}, rate {best[1]:g}, {cost} | {abs(ends[best]):.4g}"
+        found = f"{np.median(needed):.0f}, {np.max(needed):.0f} | {ratio:.1f} ({case.goal:g})"
+        rows.append(f"| {case.name} | {adam} | {name} | {found} |")
+    return rows
