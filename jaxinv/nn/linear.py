@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -29,9 +31,19 @@ class Linear(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
 
 
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def leaky_relu(x: Array, slope: float = 0.2) -> Array:
     """max(x, slope * x)."""
     return jnp.maximum(x, slope * x)
+
+
+@leaky_relu.defjvp
+def _leaky_tangent(
+    slope: float, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    y = leaky_relu(primals[0], slope)
+    # Asked of the result, which later layers keep anyway: the input needs not be kept as well.
+    return y, jnp.where(y >= 0, tangents[0], slope * tangents[0])
 
 
 def clamped(x: Array, limit: float | None) -> Array:
