@@ -13,9 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.generators import base
-from jaxinv.nn.activation import activated
 from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.linear import Linear, clamped
+from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
 from jaxinv.nn.resample import area_reduce, blur_double
@@ -45,9 +44,9 @@ class Layer(nn.Module):
         """[side or half of it, ..., in] -> [side, side, out]."""
         backward, energy = (self.get_variable(FROZEN, name) for name in ("backward", "energy"))
         kernel = Kernel(self.kernel, backward, energy)
-        y = modulated_conv(x, style, kernel, up=self.up)
-        grain = self.strength * (self.noise if noise is None else noise)[..., None]
-        return clamped(activated(y, demodulation(style, kernel), grain, self.bias), self.clamp)
+        y = modulated_conv(x, style, kernel, up=self.up) * demodulation(style, kernel)
+        y = y + self.strength * (self.noise if noise is None else noise)[..., None] + self.bias
+        return clamped(SQRT2 * leaky_relu(y), self.clamp)
 
 
 class ToRGB(nn.Module):

@@ -36,7 +36,7 @@ def energies(kernel: Array) -> Array:
 
 
 def freeze(params: Params) -> Params:
-    """Tree of what is computed once: a backward kernel for every kernel [h, w, in, out] in `params`.
+    """What is computed once: a backward kernel for every kernel [h, w, in, out] in `params`.
 
     Where a style belongs to the kernel, its energies too (see `energies`).
     """

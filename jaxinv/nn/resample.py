@@ -60,7 +60,9 @@ def _blurred(even: Array, odd: Array, axis: int) -> tuple[Array, Array]:
     count = odd.shape[axis]
     first, last = (jax.lax.slice_in_dim(even, k, k + count, axis=axis) for k in (0, 1))
     before, after = (jax.lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
-    return 0.25 * (before + last) + 0.75 * (first + odd), 0.25 * (first + after) + 0.75 * (odd + last)
+    return 0.25 * (before + last) + 0.75 * (first + odd), 0.25 * (first + after) + 0.75 * (
+        odd + last
+    )
 
 
 def blur_double(x: Array) -> Array:

@@ -79,10 +79,8 @@ class Layer(nn.Module):
         self.style = Modulation(tree["style"])
         kernel, gain = tensor(tree["kernel"]), math.sqrt(2)
         energy = kernel.square().sum((0, 1))
-        if up:  # a transposed convolution: [in, out, h, w], turned round
-            kernel = kernel.flip(0, 1).permute(2, 3, 0, 1)
-        else:
-            kernel = kernel.permute(3, 2, 0, 1)
+        # Of a transposed convolution: [in, out, h, w], turned round.
+        kernel = kernel.flip(0, 1).permute(2, 3, 0, 1) if up else kernel.permute(3, 2, 0, 1)
         added = tensor(tree["strength"]) * tensor(tree["noise"])[..., None] + tensor(tree["bias"])
         self.register_buffer("kernel", (gain * kernel).contiguous(memory_format=LAST))
         self.register_buffer("energy", energy)
@@ -126,9 +124,7 @@ class Synthesis(nn.Module):
         self.register_buffer("const", tensor(tree["const"]).permute(2, 0, 1)[None])
         sides = sorted(int(name[1:-6]) for name in tree if name.endswith("_torgb"))
         names = [f"b{side}_conv{k}" for side in sides for k in (0, 1)][1:]
-        self.layers = nn.ModuleList(
-            Layer(tree[name], name.endswith("0"), form) for name in names
-        )
+        self.layers = nn.ModuleList(Layer(tree[name], name.endswith("0"), form) for name in names)
         self.images = nn.ModuleList(Image(tree[f"b{side}_torgb"]) for side in sides)
 
     def forward(self, ws: Tensor) -> Tensor:
@@ -181,3 +177,42 @@ class Target(NamedTuple):
 
     image: Tensor
     taps: list[Tensor]
+
+
+class Projector:
+    """Adam on W+: mean squared error of pixels plus LPIPS, for a batch of images at once."""
+
+    def __init__(self, draw: nn.Module, net: Perceptual, images: np.ndarray, rate: float) -> None:
+        self.draw, self.net, self.rate = draw, net, rate
+        image = tensor(images).permute(0, 3, 1, 2).contiguous(memory_format=LAST)
+        with torch.no_grad():
+            self.target = Target(image, net(image))
+
+    def losses(self, ws: Tensor) -> Tensor:
+        """[n]."""
+        image = self.draw(ws)
+        pixels = (image - self.target.image).square().mean((1, 2, 3))
+        return pixels + self.net.distance(self.net(image), self.target.taps)
+
+    def run(self, start: np.ndarray, steps: int) -> np.ndarray:
+        """Losses [n] of the last of some steps from W+ [n, rows, w_dim]."""
+        ws = tensor(start).requires_grad_()
+        adam = torch.optim.Adam([ws], lr=self.rate, fused=True)
+        for _ in range(steps):
+            adam.zero_grad(set_to_none=True)
+            losses = self.losses(ws)
+            losses.sum().backward()
+            adam.step()
+        return losses.detach().numpy()
+
+
+def evaluations(draw: nn.Module, ws: np.ndarray, cotangent: np.ndarray, count: int) -> Any:
+    """Image and gradient by W+ of the last of `count` evaluations; each moves W+ a little."""
+    g = tensor(cotangent).permute(0, 3, 1, 2).contiguous(memory_format=LAST)
+    at = tensor(ws)
+    for _ in range(count):
+        at.requires_grad_()
+        image = draw(at)
+        (gradient,) = torch.autograd.grad(image, at, g)
+        at = at.detach() - 1e-12 * gradient
+    return image.detach().permute(0, 2, 3, 1).numpy(), gradient.numpy()
