@@ -287,9 +287,10 @@ def test_blurs_are_the_binomial_filter() -> None:
 
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_modulation_scales_and_normalises_the_kernel(up: bool, frozen: bool) -> None:
+@pytest.mark.parametrize("height", [5, 9])  # up to 8 rows and above are doubled in different ways
+def test_modulation_scales_and_normalises_the_kernel(height: int, up: bool, frozen: bool) -> None:
     x, style, kernel = (
-        np.asarray(normal(*shape)) for shape in ((0, 5, 4, 3), (1, 3), (2, 3, 3, 3, 6))
+        np.asarray(normal(*shape)) for shape in ((0, height, 4, 3), (1, 3), (2, 3, 3, 3, 6))
     )
     scaled = kernel * style[:, None]
     scaled = scaled / np.sqrt(np.square(scaled).sum((0, 1, 2)) + 1e-8)

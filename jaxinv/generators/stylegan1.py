@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
-from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.nn.linear import Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.progressive import instance_norm, nearest_double, smooth
 from jaxinv.nn.resample import area_reduce
@@ -46,9 +46,10 @@ class Layer(nn.Module):
             x = nearest_double(x) if self.kind == "up" else x
             x = conv(x, self.kernel, self.get_variable(FROZEN, "backward"))
             x = smooth(x) if self.kind == "up" else x
-        x = x + self.strength * (self.noise if noise is None else noise)[..., None] + self.bias
+        grain = self.strength * (self.noise if noise is None else noise)[..., None]
+        x = x + like(grain, x) + like(self.bias, x)
         scale, shift = jnp.split(style, 2)
-        return instance_norm(leaky_relu(x)) * (1 + scale) + shift
+        return instance_norm(leaky_relu(x)) * like(1 + scale, x) + like(shift, x)
 
 
 class Synthesis(nn.Module):

@@ -16,7 +16,7 @@ from jax import lax
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.filters import resample
-from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
+from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation
 from jaxinv.nn.resample import area_reduce
@@ -113,8 +113,8 @@ class Layer(nn.Module):
             energy = self.get_variable(FROZEN, "energy")
             strength = self.gain * demodulation(style, Kernel(self.kernel, None, energy))
         backward = self.get_variable(FROZEN, "backward")
-        y = conv(x * style, self.kernel, backward, Geometry(1, plan.size - 1)) * strength
-        y = y + self.bias
+        y = conv(x * like(style, x), self.kernel, backward, Geometry(1, plan.size - 1))
+        y = y * like(strength, y) + like(self.bias, y)
         if plan.image:
             return jnp.clip(y, -plan.clamp, plan.clamp)
         top, bottom, left, right = plan.padding

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv.nn.adjoint import linear
+from jaxinv.nn.linear import like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
@@ -130,7 +131,11 @@ SAME = Geometry()
 
 
 def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = SAME) -> Array:
-    """Cross-correlation; its gradient uses the backward kernel if there is one."""
+    """Cross-correlation; its gradient uses the backward kernel if there is one.
+
+    The kernel's type decides: x is cast to it, and so is the result.
+    """
+    x = x.astype(kernel.dtype)
     if backward is None:
         return plain_conv(x, kernel, geometry)
     return frozen_conv(x, kernel, backward, geometry)
@@ -155,4 +160,4 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(FROZEN, "backward")
         y = conv(x, kernel, backward, Geometry(self.stride, self.padding))
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+        return y + like(self.param("bias", nn.initializers.zeros, (self.features,)), y)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.nn.attention import REDUCTION, largest
-from jaxinv.nn.linear import Linear
+from jaxinv.nn.linear import Linear, like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -91,7 +91,8 @@ class LocalAttention(nn.Module):
         weights = jax.nn.softmax(jnp.where(seen, products, products + UNSEEN), axis=-1)
         mixed = jnp.einsum("hqk,kdh->qdh", weights, value).reshape(height, width, -1)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x + gamma * Linear(channels, bias=False, name="out")(mixed), weights
+        seen = Linear(channels, bias=False, name="out")(mixed)
+        return x + like(gamma * seen, x), weights
 
 
 def _heads(x: Array) -> Array:

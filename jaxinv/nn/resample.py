@@ -51,7 +51,9 @@ def blur_phases(corner: Array, right: Array, below: Array, centre: Array) -> Arr
     rows = zip(_blurred(corner, below, 0), _blurred(right, centre, 0), strict=True)
     lines = [jnp.stack(_blurred(even, odd, 1), axis=2) for even, odd in rows]
     height, width, channels = centre.shape
-    return jnp.stack(lines, axis=1).reshape(2 * height, 2 * width, channels)
+    whole = jnp.stack(lines, axis=1).reshape(2 * height, 2 * width, channels)
+    # Put together once: otherwise everything that uses it would do so anew.
+    return jax.lax.optimization_barrier(whole)
 
 
 def _blurred(even: Array, odd: Array, axis: int) -> tuple[Array, Array]:
