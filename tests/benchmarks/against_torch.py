@@ -1,5 +1,8 @@
 """The rows that hold jaxinv against the same arithmetic in PyTorch."""
 
+# torch is not among what the tests need.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from collections.abc import Callable

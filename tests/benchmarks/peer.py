@@ -5,6 +5,9 @@ the demodulation the output of one convolution that all samples share, constants
 weights are read, arrays are channels-last, and the filter is the better of two forms.
 """
 
+# torch is not among what the tests need.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import math

@@ -4,6 +4,9 @@ Sides take turns in one process with equal threads; figures are medians. A row a
 makes sure that both sides give the same images and gradients.
 """
 
+# torch is not among what the tests need.
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import os
