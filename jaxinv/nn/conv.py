@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.adjoint import linear
+from jaxinv.nn.adjoint import linear, shape_of
 from jaxinv.nn.linear import like
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 def frozen_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`; the kernels are constants: their gradient is zero by definition."""
     forward = convolve(geometry)
-    out = jax.eval_shape(forward, x, kernel, backward).shape
+    out = shape_of(forward, tuple((a.shape, a.dtype) for a in (x, kernel, backward))).shape
     height, width = (
         _transposed_padding(x.shape[axis], out[axis], kernel.shape[axis], geometry=geometry)
         for axis in (0, 1)
