@@ -105,7 +105,8 @@ def use_compilation_cache() -> None:
     chosen: Any = jax.config  # its options are attributes that are made when it starts
     if chosen.jax_compilation_cache_dir is None and chosen.jax_enable_compilation_cache:
         jax.config.update("jax_compilation_cache_dir", str(checkpoints.cache_dir() / "compiled"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+        # Small programs too: a first step needs dozens of them.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:

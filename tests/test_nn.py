@@ -18,7 +18,7 @@ from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
-from jaxinv.nn.modulated import modulated_conv
+from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
 from jaxinv.nn.resample import area_reduce, blur, blur_double, inverse_haar, resize
 from jaxinv.types import Array
 
@@ -287,9 +287,10 @@ def test_blurs_are_the_binomial_filter() -> None:
 
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("frozen", [False, True])
-def test_modulation_scales_and_normalises_the_kernel(up: bool, frozen: bool) -> None:
+@pytest.mark.parametrize("height", [5, 9])  # up to 8 rows and above are doubled in different ways
+def test_modulation_scales_and_normalises_the_kernel(height: int, up: bool, frozen: bool) -> None:
     x, style, kernel = (
-        np.asarray(normal(*shape)) for shape in ((0, 5, 4, 3), (1, 3), (2, 3, 3, 3, 6))
+        np.asarray(normal(*shape)) for shape in ((0, height, 4, 3), (1, 3), (2, 3, 3, 3, 6))
     )
     scaled = kernel * style[:, None]
     scaled = scaled / np.sqrt(np.square(scaled).sum((0, 1, 2)) + 1e-8)
@@ -298,10 +299,11 @@ def test_modulation_scales_and_normalises_the_kernel(up: bool, frozen: bool) -> 
         expected = filtered(correlated(spread(x)[:-1, :-1], scaled, (2, 2)), (1, 1))
     else:
         expected = correlated(x, scaled, (1, 1))
-    backward = backward_kernel(jnp.asarray(kernel)) if frozen else None
+    weights = {"kernel": jnp.asarray(kernel), "style": {}}
+    made = Kernel(weights["kernel"], **(freeze(weights) if frozen else {}))
 
     def ours(x: Array, style: Array) -> Array:
-        return modulated_conv(x, style, jnp.asarray(kernel), backward, up=up)
+        return modulated_conv(x, style, made, up=up) * demodulation(style, made)
 
     close(ours(jnp.asarray(x), jnp.asarray(style)), expected)
     check_grads(ours, (jnp.asarray(x), jnp.asarray(style)), order=1, modes=["rev"], rtol=2e-2)

@@ -63,10 +63,10 @@ class Trunk(nn.Module):
         for suffix, channels, size, stride, padding, pool in self.rows:
             if pool:
                 x = max_pool(x, pool)
-            x = taps["conv" + suffix] = Conv(channels, size, stride, padding, name="conv" + suffix)(
-                x
-            )
-            x = taps["relu" + suffix] = nn.relu(x)
+            x = Conv(channels, size, stride, padding, name="conv" + suffix)(x)
+            taps["conv" + suffix] = x.astype(jnp.float32)
+            x = nn.relu(x)
+            taps["relu" + suffix] = x.astype(jnp.float32)
         return taps
 
 

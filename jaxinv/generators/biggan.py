@@ -16,7 +16,7 @@ from jax import lax
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import Conv
-from jaxinv.nn.linear import Linear
+from jaxinv.nn.linear import Linear, like
 from jaxinv.nn.local_attention import attention
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
@@ -89,7 +89,8 @@ class Norm(nn.Module):
         else:
             gain = 1 + Linear(*shape, bias=False, name="gain")(condition)
             shift = Linear(*shape, bias=False, name="shift")(condition)
-        return jax.nn.relu((x - mean) * (lax.rsqrt(variance + self.epsilon) * gain) + shift)
+        y = (x - mean) * (lax.rsqrt(variance + self.epsilon) * gain) + shift
+        return like(jax.nn.relu(y), x)
 
 
 class Wide(nn.Module):

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jaxinv.generators import base
 from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import FROZEN, Geometry, conv
-from jaxinv.nn.linear import leaky_relu
+from jaxinv.nn.linear import leaky_relu, like
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ class Step(nn.Module):
         spread = Geometry(1, size - 1 - padding, stride)
         geometry = spread if kind == "up" else Geometry(stride, padding)
         y = conv(x, kernel, self.get_variable(FROZEN, "backward"), geometry)
-        y = y + self.param("bias", nn.initializers.zeros, (channels,))
+        y = y + like(self.param("bias", nn.initializers.zeros, (channels,)), y)
         return y[:side, :side] if side else y
 
 

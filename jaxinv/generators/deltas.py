@@ -28,6 +28,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "low-rank": ("down", "up"),
 }
 NETWORK = "synthesis"  # what may change: the part of the parameters that draws
+OF_KERNELS = ("backward", "energy")  # what `nn.conv.freeze` keeps of one
 Path = tuple[str, ...]
 
 
@@ -43,7 +44,7 @@ def changed(array: Array, change: dict[str, Array]) -> Array:
 
 
 def patched(params: Params, changes: Params | None) -> Params:
-    """The parameters with their changes; a changed kernel loses its frozen backward kernel."""
+    """The parameters with their changes; a changed kernel loses what was computed of it once."""
     if not changes:
         return params
     found = _merged(params, changes)
@@ -65,11 +66,11 @@ def _merged(params: Params, changes: Params) -> Params:
 
 
 def _thawed(frozen: Params, changes: Params) -> Params:
-    """The backward kernels but those of layers whose kernel changes."""
+    """What was computed once, but for layers whose kernel changes."""
     found = dict(frozen)
     for name, change in changes.items():
         if name == "kernel":
-            found.pop("backward", None)
+            found = {kind: value for kind, value in found.items() if kind not in OF_KERNELS}
         elif isinstance(change, dict) and isinstance(found.get(name), dict):
             found[name] = _thawed(found[name], change)
     return found

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.depthwise import depthwise3x3
-from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.nn.linear import Linear, leaky_relu, like
 from jaxinv.nn.mapping import Mapping
 from jaxinv.nn.resample import area_reduce, inverse_haar
 
@@ -40,8 +40,8 @@ class First(nn.Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[4, 4, channels] -> [4, 4, channels]."""
-        y = conv(x * style, self.kernel, self.get_variable(FROZEN, "backward"))
-        return leaky_relu(y + scaled_noise(self.noise, noise) + self.bias)
+        y = conv(x * like(style, x), self.kernel, self.get_variable(FROZEN, "backward"))
+        return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
 
 
 class Separable(nn.Module):
@@ -62,8 +62,9 @@ class Separable(nn.Module):
         """[side, side, in] -> [side, side, out]."""
         # The style commutes with the depthwise kernel; applied after it, one pass over memory is
         # saved.
-        y = (depthwise3x3(x, self.depthwise) * style) @ self.pointwise
-        return leaky_relu(y + scaled_noise(self.noise, noise) + self.bias)
+        y = depthwise3x3(like(x, self.depthwise), self.depthwise)
+        y = like(y * like(style, y), self.pointwise) @ self.pointwise
+        return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
 
 
 class Modulation(nn.Module):
@@ -91,7 +92,7 @@ class Block(nn.Module):
         self, x: Array, styles: tuple[Array, ...], noise: tuple[Array | None, ...]
     ) -> Array:
         """[side/2, side/2, in] -> [side, side, out]."""
-        x = inverse_haar(x * styles[0])
+        x = inverse_haar(x * like(styles[0], x))
         return self.conv2(self.conv1(x, styles[1], noise[0]), styles[2], noise[1])
 
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
-from jaxinv.nn.linear import leaky_relu, pixel_norm
+from jaxinv.nn.linear import leaky_relu, like, pixel_norm
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
 
@@ -35,7 +35,7 @@ class Layer(nn.Module):
         x = nearest_double(x) if self.up else x
         y = conv(x, kernel, self.get_variable(FROZEN, "backward"))
         bias = self.param("bias", nn.initializers.zeros, (self.channels[1],))
-        return pixel_norm(leaky_relu(y + bias))
+        return pixel_norm(leaky_relu(y + like(bias, y)))
 
 
 class Dense(nn.Module):

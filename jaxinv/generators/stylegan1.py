@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
-from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.nn.linear import Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.progressive import EPSILON, instance_norm, nearest_double, smooth
 from jaxinv.nn.resample import area_reduce
@@ -52,12 +52,14 @@ class Layer(nn.Module):
             x = nearest_double(x) if self.kind == "up" else x
             x = conv(x, self.kernel, self.get_variable(FROZEN, "backward"))
         early = self.early and self.kind == "up"
-        x = x + self.bias if early else x
+        bias = like(self.bias, x)
+        x = x + bias if early else x
         x = smooth(x) if self.kind == "up" else x
-        x = x + self.strength * (self.noise if noise is None else noise)[..., None]
-        x = x if early else x + self.bias
+        x = x + like(self.strength * (self.noise if noise is None else noise)[..., None], x)
+        x = x if early else x + bias
         scale, shift = jnp.split(style, 2)
-        return instance_norm(leaky_relu(x), self.epsilon) * (1 + scale) + shift
+        normal = instance_norm(leaky_relu(x), self.epsilon)
+        return normal * like(1 + scale, x) + like(shift, x)
 
 
 class Synthesis(nn.Module):

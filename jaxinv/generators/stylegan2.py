@@ -14,9 +14,9 @@ import jax.numpy as jnp
 
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu
+from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
-from jaxinv.nn.modulated import modulated_conv
+from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
 from jaxinv.nn.resample import area_reduce, blur_double
 
 if TYPE_CHECKING:
@@ -42,10 +42,14 @@ class Layer(nn.Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[side or half of it, ..., in] -> [side, side, out]."""
-        backward = self.get_variable(FROZEN, "backward")
-        y = modulated_conv(x, style, self.kernel, backward, up=self.up)
-        y = y + self.strength * (self.noise if noise is None else noise)[..., None] + self.bias
-        return clamped(SQRT2 * leaky_relu(y), self.clamp)
+        backward, energy = (self.get_variable(FROZEN, name) for name in ("backward", "energy"))
+        kernel = Kernel(self.kernel, backward, energy)
+        y = modulated_conv(x, style, kernel, up=self.up)
+        grain = SQRT2 * self.strength * (self.noise if noise is None else noise)[..., None]
+        # The gain comes before the leaky ReLU, where it needs no pass of its own.
+        y = y * like(SQRT2 * demodulation(style, kernel), y)
+        y = y + like(grain, y) + like(SQRT2 * self.bias, y)
+        return clamped(leaky_relu(y), self.clamp)
 
 
 class ToRGB(nn.Module):

@@ -16,9 +16,9 @@ from jax import lax
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.filters import resample
-from jaxinv.nn.linear import SQRT2, Linear, leaky_relu
+from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
-from jaxinv.nn.modulated import demodulation
+from jaxinv.nn.modulated import Kernel, demodulation
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -110,10 +110,11 @@ class Layer(nn.Module):
             strength = self.gain
         else:
             style = style * lax.rsqrt(jnp.mean(style * style))
-            strength = self.gain * demodulation(style, self.kernel)
+            energy = self.get_variable(FROZEN, "energy")
+            strength = self.gain * demodulation(style, Kernel(self.kernel, None, energy))
         backward = self.get_variable(FROZEN, "backward")
-        y = conv(x * style, self.kernel, backward, Geometry(1, plan.size - 1)) * strength
-        y = y + self.bias
+        y = conv(x * like(style, x), self.kernel, backward, Geometry(1, plan.size - 1))
+        y = y * like(strength, y) + like(self.bias, y)
         if plan.image:
             return jnp.clip(y, -plan.clamp, plan.clamp)
         top, bottom, left, right = plan.padding

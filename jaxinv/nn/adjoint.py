@@ -11,6 +11,8 @@ exchanged, and a batch of it is the map of the two functions' batches.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -41,10 +43,31 @@ def _run(x: Array, *constants: Array, forward: Map, backward: Map) -> Array:
     return forward(x, *constants)
 
 
-def _shape(x: Any, *constants: Any, forward: Map, backward: Map) -> Any:
+def _shape(*given: Any, forward: Map, backward: Map) -> Any:
     del backward
-    out = jax.eval_shape(forward, x, *constants)
+    return shape_of(forward, tuple((a.shape, a.dtype) for a in given))
+
+
+@lru_cache(maxsize=4096)
+def shape_of(forward: Map, given: tuple[tuple[Any, Any], ...]) -> Any:
+    """What `forward` makes of arrays with those shapes and types.
+
+    Remembered: tracing the same layers anew in every pass was a large part of a first step.
+    """
+    out = jax.eval_shape(forward, *(jax.ShapeDtypeStruct(*one) for one in given))
     return ShapedArray(out.shape, out.dtype)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """`jax.vmap` of a function, as data: two of the same are equal."""
+
+    function: Map
+    axes: tuple[int | None, ...]
+
+    def __call__(self, *given: Array) -> Array:
+        """The function on every lane."""
+        return jax.vmap(self.function, self.axes)(*given)
 
 
 def _tangent(primals: Any, tangents: Any, **maps: Map) -> tuple[Array, Any]:
@@ -67,9 +90,7 @@ def _batch(values: Any, axes: Any, *, forward: Map, backward: Map) -> tuple[Arra
         values = [jax.numpy.broadcast_to(values[0], (size, *values[0].shape)), *values[1:]]
     values = [jax.numpy.moveaxis(values[0], axes[0] or 0, 0), *values[1:]]
     mapped = (0, *axes[1:])
-    out = linear_p.bind(
-        *values, forward=jax.vmap(forward, mapped), backward=jax.vmap(backward, mapped)
-    )
+    out = linear_p.bind(*values, forward=Mapped(forward, mapped), backward=Mapped(backward, mapped))
     return out, 0
 
 

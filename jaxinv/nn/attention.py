@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxinv.nn.linear import Linear
+from jaxinv.nn.linear import Linear, like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -40,7 +40,7 @@ class SelfAttention(nn.Module):
         if self.pooled:
             seen = Linear(channels, bias, name="out")(seen)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x + gamma * seen.reshape(x.shape), weights
+        return x + like(gamma * seen.reshape(x.shape), x), weights
 
 
 def _flat(x: Array) -> Array:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.adjoint import linear
+from jaxinv.nn.adjoint import linear, shape_of
+from jaxinv.nn.linear import like
 from jaxinv.nn.tuned import Taps, tuned
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
 FROZEN = "frozen"
+Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 def backward_kernel(kernel: Array) -> Array:
@@ -30,8 +31,16 @@ def backward_kernel(kernel: Array) -> Array:
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
+def energies(kernel: Array) -> Array:
+    """Sums of squares [in, out] of a kernel [h, w, in, out]: what demodulation needs of it."""
+    return jnp.sum(jnp.square(kernel), (0, 1))
+
+
 def freeze(params: Params) -> Params:
-    """Tree of backward kernels, one for every convolution kernel [h, w, in, out] in `params`."""
+    """What is computed once: a backward kernel for every kernel [h, w, in, out] in `params`.
+
+    Where a style belongs to the kernel, its energies too (see `energies`).
+    """
     frozen: Params = {}
     for name, value in params.items():
         if isinstance(value, dict):
@@ -39,6 +48,8 @@ def freeze(params: Params) -> Params:
                 frozen[name] = inner
         elif name == "kernel" and value.ndim == 4:
             frozen["backward"] = jnp.array(backward_kernel(value))
+            if "style" in params:
+                frozen["energy"] = energies(value)
     return frozen
 
 
@@ -55,21 +66,36 @@ class Convolve:
     """Cross-correlation of x [h, w, in] with one of the two kernels, as a function that is data."""
 
     stride: int
-    pads: tuple[tuple[int, int], tuple[int, int]]
+    pads: Pads
     spread: int
     adjoint: bool = False
 
     def __call__(self, x: Array, kernel: Array, backward: Array) -> Array:
         """[h, w, in] -> [h', w', out], with `backward` instead of `kernel` if it is the adjoint."""
+        used = backward if self.adjoint else kernel
+        pads, columns = self._padded(x.shape, used.shape)
         out = lax.conv_general_dilated(
             x[None],
-            backward if self.adjoint else kernel,
+            used,
             (self.stride, self.stride),
-            self.pads,
+            pads,
             lhs_dilation=(self.spread, self.spread),
             dimension_numbers=DIMENSIONS,
         )
-        return out[0]
+        return out[0, :, :columns]
+
+    def _padded(self, shape: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Pads, int]:
+        """The pads, and how many columns of the result are wanted.
+
+        XLA:CPU is two to three times slower where nothing is padded. One more column of zeros on
+        the right is the cure; if it yields one more column of the result, that is cut off.
+        """
+        room = (shape[1] - 1) * self.spread + 1 + sum(self.pads[1]) - kernel[1]
+        columns = room // self.stride + 1
+        if kernel[1] == 1 or any(pad > 0 for axis in self.pads for pad in axis):
+            return self.pads, columns
+        low, high = self.pads[1]
+        return (self.pads[0], (low, high + 1)), columns
 
 
 def convolve(geometry: Geometry) -> Convolve:
@@ -97,7 +123,8 @@ def tuned_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
 
 
 def _adjoint(x: Array, kernel: Array, geometry: Geometry) -> Convolve:
-    out = jax.eval_shape(convolve(geometry), x, kernel, kernel).shape
+    shapes = tuple((a.shape, a.dtype) for a in (x, kernel, kernel))
+    out = shape_of(convolve(geometry), shapes).shape
     height, width = (
         _transposed_padding(x.shape[axis], out[axis], kernel.shape[axis], geometry=geometry)
         for axis in (0, 1)
@@ -115,7 +142,11 @@ SAME = Geometry()
 
 
 def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = SAME) -> Array:
-    """Cross-correlation; without a backward kernel, the kernel may be differentiated by too."""
+    """Cross-correlation; without a backward kernel, the kernel may be differentiated by too.
+
+    The kernel's type decides: x is cast to it, and so is the result.
+    """
+    x = x.astype(kernel.dtype)
     if backward is None:
         return tuned_conv(x, kernel, geometry)
     return frozen_conv(x, kernel, backward, geometry)
@@ -140,4 +171,4 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(FROZEN, "backward")
         y = conv(x, kernel, backward, Geometry(self.stride, self.padding))
-        return y + self.param("bias", nn.initializers.zeros, (self.features,))
+        return y + like(self.param("bias", nn.initializers.zeros, (self.features,)), y)

@@ -58,7 +58,7 @@ def depthwise3x3(x: Array, kernel: Array) -> Array:
 
 def _tangent(primals: tuple[Array, Array], tangents: tuple[Any, Any]) -> tuple[Array, Any]:
     (x, kernel), (dx, dkernel) = primals, tangents
-    total: Any = jnp.zeros(())
+    total: Any = jnp.zeros((), x.dtype)
     if not isinstance(dx, SymbolicZero):
         total = total + linear(_shifted_sum, _flipped, dx, kernel)
     if not isinstance(dkernel, SymbolicZero):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -25,13 +27,30 @@ class Linear(nn.Module):
     def __call__(self, x: Array) -> Array:
         """[..., in] -> [..., features]."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
-        y = x @ kernel
-        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.bias else y
+        y = x.astype(kernel.dtype) @ kernel
+        if not self.bias:
+            return y
+        return y + like(self.param("bias", nn.initializers.zeros, (self.features,)), y)
 
 
+def like(a: Array, x: Array) -> Array:
+    """`a` in the type of `x`, which it would otherwise widen: see `loading.lowered`."""
+    return a.astype(x.dtype)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
 def leaky_relu(x: Array, slope: float = 0.2) -> Array:
     """max(x, slope * x)."""
     return jnp.maximum(x, slope * x)
+
+
+@leaky_relu.defjvp
+def _leaky_tangent(
+    slope: float, primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+    y = leaky_relu(primals[0], slope)
+    # Asked of the result, which later layers keep anyway: the input needs not be kept as well.
+    return y, jnp.where(y >= 0, tangents[0], slope * tangents[0])
 
 
 def clamped(x: Array, limit: float | None) -> Array:
@@ -41,4 +60,5 @@ def clamped(x: Array, limit: float | None) -> Array:
 
 def pixel_norm(x: Array, epsilon: float = 1e-8) -> Array:
     """x divided by the root mean square over its last axis (Karras et al. 2018, PGGAN, 4.2)."""
-    return x * lax.rsqrt(jnp.mean(x * x, axis=-1, keepdims=True) + epsilon)
+    square = jnp.square(x.astype(jnp.float32))
+    return x * like(lax.rsqrt(jnp.mean(square, axis=-1, keepdims=True) + epsilon), x)

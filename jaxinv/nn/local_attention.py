@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.nn.attention import REDUCTION, SelfAttention, largest
-from jaxinv.nn.linear import Linear
+from jaxinv.nn.linear import Linear, like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -93,7 +93,8 @@ class LocalAttention(nn.Module):
         weights = jax.nn.softmax(jnp.where(seen, products, products + UNSEEN), axis=-1)
         mixed = jnp.einsum("hqk,kdh->qdh", weights, value).reshape(height, width, -1)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x + gamma * Linear(channels, bias=False, name="out")(mixed), weights
+        seen = Linear(channels, bias=False, name="out")(mixed)
+        return x + like(gamma * seen, x), weights
 
 
 def attention(local: bool, name: str) -> nn.Module:

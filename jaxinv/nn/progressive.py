@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax import lax
 
+from jaxinv.nn.linear import like
+
 if TYPE_CHECKING:
     from jaxinv.types import Array
 
@@ -33,5 +35,6 @@ def smooth(x: Array) -> Array:
 
 def instance_norm(x: Array, epsilon: float = EPSILON) -> Array:
     """x [h, w, c] with mean 0 and mean square 1 in every channel."""
-    x = x - jnp.mean(x, (0, 1))
-    return x * lax.rsqrt(jnp.mean(x * x, (0, 1)) + epsilon)
+    wide = x.astype(jnp.float32)
+    wide = wide - jnp.mean(wide, (0, 1))
+    return like(wide * lax.rsqrt(jnp.mean(wide * wide, (0, 1)) + epsilon), x)

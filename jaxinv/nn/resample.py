@@ -33,13 +33,38 @@ def blur(x: Array, padding: int = 1) -> Array:
     Its sum is 2 per axis, which makes up for the zeros that an upsampling has put in (Karras et al.
     2020, StyleGAN2; gain 4 in two dimensions).
     """
+    # The barrier keeps the padded copy whole; without it every shift pads anew.
+    x = jax.lax.optimization_barrier(jnp.pad(x, ((padding, padding), (padding, padding), (0, 0))))
     for axis in (0, 1):
-        pads = [(padding, padding) if a == axis else (0, 0) for a in range(3)]
-        wide = jnp.pad(x, pads)
-        length = x.shape[axis] + 2 * padding - 3
-        a, b, c, d = (jax.lax.slice_in_dim(wide, k, k + length, axis=axis) for k in range(4))
+        length = x.shape[axis] - 3
+        a, b, c, d = (jax.lax.slice_in_dim(x, k, k + length, axis=axis) for k in range(4))
         x = 0.25 * (a + d) + 0.75 * (b + c)
     return x
+
+
+def blur_phases(corner: Array, right: Array, below: Array, centre: Array) -> Array:
+    """`blur` with padding 1 of an image [2h + 1, 2w + 1, c] that is given in four parts.
+
+    Even rows and columns [h + 1, w + 1, c], even rows with odd columns [h + 1, w, c], odd rows with
+    even columns [h, w + 1, c], odd ones [h, w, c]. The result [2h, 2w, c] is put together last.
+    """
+    rows = zip(_blurred(corner, below, 0), _blurred(right, centre, 0), strict=True)
+    lines = [jnp.stack(_blurred(even, odd, 1), axis=2) for even, odd in rows]
+    height, width, channels = centre.shape
+    whole = jnp.stack(lines, axis=1).reshape(2 * height, 2 * width, channels)
+    # Put together once: otherwise everything that uses it would do so anew.
+    return jax.lax.optimization_barrier(whole)
+
+
+def _blurred(even: Array, odd: Array, axis: int) -> tuple[Array, Array]:
+    """Even and odd pixels along one axis of the blurred image, from its n + 1 even and n odd."""
+    wide = jnp.pad(odd, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+    count = odd.shape[axis]
+    first, last = (jax.lax.slice_in_dim(even, k, k + count, axis=axis) for k in (0, 1))
+    before, after = (jax.lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
+    return 0.25 * (before + last) + 0.75 * (first + odd), 0.25 * (first + after) + 0.75 * (
+        odd + last
+    )
 
 
 def blur_double(x: Array) -> Array:

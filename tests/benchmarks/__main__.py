@@ -1,16 +1,19 @@
-"""`python -m tests.benchmarks NAME`: engine, table OUT..., ladder FOLDER or fullwidth."""
+"""`python -m tests.benchmarks NAME`: speed, engine, table OUT..., ladder FOLDER or fullwidth."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
+from tests.benchmarks import speed
+
 
 def main() -> None:
     top = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     names = top.add_subparsers(dest="name", required=True)
-    speed = names.add_parser("engine", help="the engine against hand-written loops")
-    speed.add_argument("--repeats", type=int, default=5, help="timings of each side (default: 5)")
+    own = names.add_parser("engine", help="the engine against hand-written loops")
+    own.add_argument("--repeats", type=int, default=5, help="timings of each side (default: 5)")
+    speed_options(names.add_parser("speed", help="against PyTorch, and what may cost nothing"))
     table = names.add_parser("table", help="scores of finished runs as a markdown table")
     table.add_argument("outs", nargs="+", type=Path, metavar="OUT")
     faces = names.add_parser("ladder", help="quick, default and fine on a folder of framed faces")
@@ -19,6 +22,19 @@ def main() -> None:
     faces.add_argument("--size", type=int, default=256)
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     run(top.parse_args())
+
+
+def speed_options(parser: argparse.ArgumentParser) -> None:
+    def words(text: str) -> tuple[str, ...]:
+        return tuple(word for word in text.split(",") if word)
+
+    add = parser.add_argument
+    add("--rows", type=words, default=(), help=f"of {', '.join(speed.ROWS)} (default: all)")
+    add("--cells", type=words, default=speed.USUAL, help="SIDExBATCH,... or all")
+    add("--compiled", type=words, default=speed.COMPILED, help="cells with torch.compile, or all")
+    add("--repeats", type=int, default=5, help="timings of each side (default: 5)")
+    add("--threads", type=int, default=2, help="of each side (default: 2)")
+    add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: on a busy machine")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,6 +47,11 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import engine
 
         engine.report(options.repeats)
+    elif options.name == "speed":
+        given = {name: getattr(options, name) for name in speed.Options._fields}
+        for name in ("cells", "compiled"):
+            given[name] = speed.EVERY if given[name] == ("all",) else given[name]
+        speed.report(speed.Options(**given))
     elif options.name == "ladder":
         from tests.benchmarks import ladder
 

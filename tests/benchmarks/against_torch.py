@@ -1,0 +1,174 @@
+"""The rows that hold jaxinv against the same arithmetic in PyTorch."""
+
+# torch is not among what the tests need.
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+from jaxinv import stages
+from jaxinv.generators.base import Generator
+from jaxinv.loading import load_features
+from jaxinv.specs import SolverSpec, Stage, Term, Variable
+from jaxinv.stages import Weights
+from jaxinv.types import Array, Params
+from jaxinv.zoo import is_present
+from tests import published
+from tests.benchmarks import engine, peer
+from tests.benchmarks.speed import Options
+from tests.benchmarks.timing import CLOCKS, measure
+from tests.tiny import mobile
+
+SIDE, LANES, STEPS, RATE = 64, 8, 4, 0.02
+TERMS = (Term("mse"), Term("lpips", net="vgg16"))
+ADAM = Stage((Variable("w+"),), TERMS, 100, SolverSpec("adam", RATE))
+CLOSE, SLOPES = 1e-4, 1e-2  # of the range; of the length: where a ReLU turns, gradients jump
+
+
+def stylegan2(side: int) -> tuple[Generator, Params]:
+    """Random weights in the widths that are usual at that resolution."""
+    return mobile(published.stylegan2("random", side, 4096 if side <= 64 else 8192))
+
+
+def numbers(cell: str) -> tuple[int, int]:
+    side, count = cell.split("x")
+    return int(side), int(count)
+
+
+def repetitions(side: int, count: int) -> int:
+    """Evaluations per turn: enough that memory is asked for once, as in an inversion."""
+    return min(6, max(1, round(4 * 64 * 64 * 8 / (side * side * count))))
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def evaluations(
+    gen: Generator, params: Params, ws: Array, cotangent: Array, count: int
+) -> tuple[Array, Array]:
+    """Images and gradients of the last of `count` evaluations; each moves W+ a little."""
+
+    def one(w: Array, g: Array) -> tuple[Array, Array]:
+        image, pull = jax.vjp(lambda w: gen.synthesize(params, {"w+": w}), w)
+        return image, pull(g)[0]
+
+    def body(_: Array, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        at = carry[0]
+        images, gradients = jax.vmap(one)(at, cotangent)
+        return at - 1e-12 * gradients, images, gradients
+
+    empty = (ws, jnp.zeros_like(cotangent), jnp.zeros_like(ws))
+    return jax.lax.fori_loop(0, count, body, empty)[1:]
+
+
+def synthesis(options: Options) -> None:
+    """Every cell: seconds per evaluation of a batch, and PyTorch's over ours."""
+    for cell in options.cells:
+        side, count = numbers(cell)
+        gen, params = stylegan2(side)
+        draws = np.random.default_rng(0)
+        ws = draws.standard_normal((count, gen.spec.rows, gen.spec.w_dim), np.float32)
+        g = draws.standard_normal((count, side, side, 3), np.float32)
+        times = repetitions(side, count)
+        ours = partial(evaluations, gen, params, jnp.asarray(ws), jnp.asarray(g), times)
+        gate = partial(same, cell, [np.asarray(a) for a in ours()])
+        nets = candidates(params, compiled=cell in options.compiled)
+        sides = {name: partial(peer.evaluations, net, ws, g, times) for name, net in nets.items()}
+        best = fastest(sides, gate, options.clock)
+        turns = {"jaxinv": ours} | {name: sides[name] for name in best}
+        found = measure(
+            {name: always(fn) for name, fn in turns.items()}, options.repeats, options.clock
+        )
+        show(cell, {name: seconds / times for name, seconds in found.items()})
+
+
+def always(work: Callable[[], Any]) -> Callable[[], Callable[[], Any]]:
+    return lambda: work
+
+
+def candidates(params: Params, *, compiled: bool) -> dict[str, torch.nn.Module]:
+    nets = {f"torch {form}": peer.Synthesis(params, form) for form in peer.FORMS}
+    if compiled:
+        for name, net in list(nets.items()):
+            nets[f"{name}, compiled"] = torch.compile(net, fullgraph=True, dynamic=False)
+    return nets
+
+
+def fastest(
+    sides: dict[str, Callable[[], Any]], gate: Callable[..., None], clock: str
+) -> list[str]:
+    """The best eager side, and the best compiled one if any, by the better of two turns."""
+    seconds: dict[str, float] = {}
+    for name, work in sides.items():
+        gate(name, work())  # compiles too
+        spent = []
+        for _ in range(2):
+            began = CLOCKS[clock]()
+            work()
+            spent.append(CLOCKS[clock]() - began)
+        seconds[name] = min(spent)
+    kinds = ("compiled", "eager")
+    best = {kinds["compiled" not in n]: n for n in sorted(seconds, key=seconds.__getitem__)[::-1]}
+    return list(best.values())
+
+
+def same(cell: str, ours: list[np.ndarray], name: str, theirs: list[np.ndarray]) -> None:
+    """Refuse to time sides that do not draw the same; `ValueError` with both differences."""
+    image = np.max(np.abs(ours[0] - theirs[0])) / np.ptp(ours[0])
+    slope = np.linalg.norm(ours[1] - theirs[1]) / np.linalg.norm(ours[1])
+    if not (image <= CLOSE and slope <= SLOPES):
+        raise ValueError(f"{cell}, {name}: images differ by {image:.1e}, gradients by {slope:.1e}")
+
+
+def projector(options: Options) -> None:
+    """Images times steps per second, our engine with eight lanes together and one by one."""
+    if not is_present("lpips"):
+        print("   skipped: needs `jaxinv pull lpips`")
+        return
+    gen, params = stylegan2(SIDE)
+    nets = load_features(("vgg16",))
+    cases = {
+        f"jaxinv, width {width}": engine.case(
+            gen, Weights(params, nets), ADAM, SIDE, LANES, width=width
+        )
+        for width in (LANES, 1)
+    }
+    one = next(iter(cases.values()))
+    images = np.asarray(next(iter(one.lanes.target.values()))["pixels"])
+    start = np.asarray(one.fresh()[0].u["w+"])
+    (_, curves) = engine.chunk(one, STEPS)()()
+    ours = np.asarray(curves[stages.LOSS])[:, STEPS - 1]
+    net = peer.Perceptual(nets["vgg16"])
+    sides = {
+        name: partial(peer.Projector(draw, net, images, RATE).run, start, STEPS)
+        for name, draw in candidates(params, compiled="64x8" in options.compiled).items()
+    }
+
+    def gate(name: str, theirs: np.ndarray) -> None:
+        gap = np.max(np.abs(ours - theirs) / np.abs(ours))
+        if not gap <= SLOPES:
+            raise ValueError(f"projector, {name}: losses after {STEPS} steps differ by {gap:.1e}")
+
+    best = fastest(sides, gate, options.clock)
+    turns = {name: engine.chunk(case, STEPS) for name, case in cases.items()}
+    turns |= {name: always(sides[name]) for name in best}
+    found = measure(turns, options.repeats, options.clock)
+    for name, seconds in found.items():
+        print(f"   {name}: {LANES * STEPS / seconds:.2f} image-steps/s")
+    show("projector", {name: seconds / STEPS for name, seconds in found.items()})
+
+
+def show(cell: str, seconds: dict[str, float]) -> None:
+    """One line: seconds of every side, and the best of PyTorch over the best of ours."""
+    kinds = {"torch": np.inf, "jaxinv": np.inf}
+    for name, value in seconds.items():
+        kind = name.replace(",", " ").split()[0]
+        kinds[kind] = min(kinds[kind], value)
+    sides = ", ".join(f"{name} {1e3 * value:.1f} ms" for name, value in seconds.items())
+    print(f"   {cell}: {sides}; ratio {kinds['torch'] / kinds['jaxinv']:.2f}", flush=True)
