@@ -24,7 +24,7 @@ from jaxinv.presets import PRESETS
 from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, finish, sight
 
 NAMES = ("quick", "default", "fine")
-COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "identity")
 
 
 def steps() -> dict[int, str]:
@@ -67,13 +67,16 @@ def report(folder: Path, limit: int, size: int) -> None:
 
 def table(scores: dict[str, list[dict[str, float]]]) -> str:
     """Markdown: mean (and worst) of every score, per preset."""
-    lines = ["| preset | PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | seconds |"]
-    lines.append("|---|---|---|---|---|---|")
+    heads = "PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | identity | seconds"
+    lines = [f"| preset | {heads} |", "|---|---|---|---|---|---|---|"]
     for name, rows in scores.items():
-        psnr, ssim, alex, vgg = (np.array([row[c] for row in rows]) for c in COLUMNS)
+        psnr, ssim, alex, vgg, same = (
+            np.array([row.get(c, np.nan) for row in rows]) for c in COLUMNS
+        )
         seconds = np.mean([row["seconds"] for row in rows])
         lines.append(
             f"| {name} | {psnr.mean():.2f} ({psnr.min():.2f}) | {ssim.mean():.3f} | "
-            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | {seconds:.0f} |"
+            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | "
+            f"{np.nanmean(same):.3f} | {seconds:.0f} |"
         )
     return "\n".join(lines)
