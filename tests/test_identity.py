@@ -1,4 +1,4 @@
-"""The distance between persons: exact for one picture, larger between two, absent without a face."""
+"""The distance between persons: none for one picture, large between two, unknown with no face."""
 
 from __future__ import annotations
 
