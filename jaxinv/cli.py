@@ -125,7 +125,7 @@ def verb_pull(options: argparse.Namespace) -> int:
 
 
 def measure(name: str) -> None:
-    """Measure a pulled generator's gradient axes for the default preset, once its nets are here."""
+    """Measure what the default preset needs of a pulled generator, once its nets are here."""
     from jaxinv.zoo import ZOO, is_present
 
     if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
@@ -133,9 +133,11 @@ def measure(name: str) -> None:
     from jaxinv.axes import with_axes
     from jaxinv.inversion import find_preset
     from jaxinv.loading import load_features, load_generator
+    from jaxinv.starts import with_start
 
     preset = find_preset("default")
-    with_axes(*load_generator(name), preset, load_features(preset.nets), report=say)
+    (gen, params), nets = load_generator(name), load_features(preset.nets)
+    with_start(gen, with_axes(gen, params, preset, nets, report=say), preset, nets, report=say)
 
 
 def verb_zoo(options: argparse.Namespace) -> int:

@@ -22,13 +22,14 @@ def start(
 ) -> Tree:
     """Initial code of one lane; `lane` is (key, index of the restart).
 
-    "mean" and "stored" give the space's centre, around which the restarts but number 0 are spread;
-    "prior" gives a random draw, "previous" the latents of the stage before, as they are.
+    "mean" and "stored" give the space's centre, "learned" a guess that came with the lane; around
+    either, the restarts but number 0 are spread. "prior" gives a random draw, "previous" the
+    latents of the stage before, as they are.
     """
     key, restart = lane
     draw, spread = jax.random.split(key)
     space = SPACES[variable.space]
-    if variable.init.kind == "previous":
+    if variable.init.kind in ("previous", "learned"):  # what was learned came with the lane
         value = previous
     elif variable.init.kind == "prior":
         given = {name: previous[name] for name in CLASSES if name in previous}

@@ -22,6 +22,7 @@ from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
+from jaxinv.starts import learned, with_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -197,7 +198,8 @@ def invert(
     check_weights(preset, params, nets)
     check_watch(preset, watch)
     classes = check_labels(gen, labels, len(images))
-    weights = Weights(with_axes(gen, params, preset, nets), nets)
+    params = with_start(gen, with_axes(gen, params, preset, nets), preset, nets)
+    weights = Weights(params, nets)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])
@@ -263,7 +265,8 @@ def run_stages(
     wanted = lanes.asked * lanes.per_image
     if width is None:
         width = 1 if jax.default_backend() == "cpu" else len(lanes.images)
-    previous: Latents = lanes.given
+    guessed = learned(gen, weights.params, preset, weights.nets, lanes.images)
+    previous: Latents = {**lanes.given, **guessed}
     reached: list[Best] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):

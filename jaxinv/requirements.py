@@ -48,7 +48,7 @@ def check_weights(preset: Preset, params: Params, nets: dict[str, Params]) -> No
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space not in ("z", "noise")]
     return stage.jitter is not None or any(
-        v.codec != "identity" or v.init.kind == "mean" for v in codes
+        v.codec != "identity" or v.init.kind in ("mean", "learned") for v in codes
     )
 
 

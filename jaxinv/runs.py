@@ -37,6 +37,7 @@ from jaxinv.outcome import (
 from jaxinv.progress import Display, announce
 from jaxinv.report import ReportItem, write_report
 from jaxinv.requirements import check_preset
+from jaxinv.starts import with_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -277,6 +278,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     }
     nets = load_features(names)
     params = with_axes(gen, params, preset, nets, report=announce)
+    params = with_start(gen, params, preset, nets, report=announce)
     return Job(request, preset, gen, params, nets, out, facts)
 
 

@@ -49,10 +49,11 @@ class Schedule:
 class InitSpec:
     """Where a variable starts.
 
-    "mean": the mean of a latent space. "prior": a random draw. "stored": the noise maps of the
+    "mean": the mean of a latent space. "learned": the w that a regression on pictures of the
+    generator guesses (see `starts`). "prior": a random draw. "stored": the noise maps of the
     checkpoint. "previous": where the stage before ended, or what it drew with. Of the restarts of a
-    "mean" or "stored" start, number 0 begins exactly there and the others `spread` x N(0, 1) away,
-    in the codec's units.
+    "mean", "learned" or "stored" start, number 0 begins exactly there and the others
+    `spread` x N(0, 1) away, in the codec's units.
     """
 
     kind: str = "mean"
@@ -84,8 +85,9 @@ class Variable:
         check_choice("space", self.space, SPACES)
         check_above(f"rate of {self.space!r}", self.rate, 0.0)
         check_choice("codec", self.codec, CODECS)
-        known = "stored" if self.space == "noise" else "mean"
-        check_choice(f"start of {self.space!r}", self.init.kind, (known, "prior", "previous"))
+        known = ("stored",) if self.space == "noise" else ("mean",)
+        known += ("learned",) if self.space in ("w", "w+", "s") else ()
+        check_choice(f"start of {self.space!r}", self.init.kind, (*known, "prior", "previous"))
         if self.codec == "whiten" and self.space not in ("w", "w+"):
             raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
         if self.codec == "eigen" and (self.space != "w+" or self.tie):
