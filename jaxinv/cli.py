@@ -130,14 +130,12 @@ def measure(name: str) -> None:
 
     if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
         return
-    from jaxinv.axes import with_axes
     from jaxinv.inversion import find_preset
     from jaxinv.loading import load_features, load_generator
-    from jaxinv.starts import with_start
+    from jaxinv.preparation import equipped
 
     preset = find_preset("default")
-    (gen, params), nets = load_generator(name), load_features(preset.nets)
-    with_start(gen, with_axes(gen, params, preset, nets, report=say), preset, nets, report=say)
+    equipped(*load_generator(name), preset, load_features(preset.nets), report=say)
 
 
 def verb_zoo(options: argparse.Namespace) -> int:

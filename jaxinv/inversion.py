@@ -13,16 +13,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.axes import with_axes
 from jaxinv.checks import check_choice, check_whole
 from jaxinv.loading import load_features
+from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_preset, check_weights
 from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, sight, solve
-from jaxinv.starts import learned, with_start
+from jaxinv.starts import learned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -198,8 +198,7 @@ def invert(
     check_weights(preset, params, nets)
     check_watch(preset, watch)
     classes = check_labels(gen, labels, len(images))
-    params = with_start(gen, with_axes(gen, params, preset, nets), preset, nets)
-    weights = Weights(params, nets)
+    weights = Weights(equipped(gen, params, preset, nets), nets)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), batch):
         count = len(images[first : first + batch])

@@ -19,7 +19,6 @@ import numpy as np
 
 from jaxinv import __version__, checkpoints, images
 from jaxinv.align import check_mode
-from jaxinv.axes import with_axes
 from jaxinv.checkpoints import weights_file
 from jaxinv.doctor import version
 from jaxinv.folders import find_images
@@ -34,10 +33,10 @@ from jaxinv.outcome import (
     report_item,
     save_outcome,
 )
+from jaxinv.preparation import equipped
 from jaxinv.progress import Display, announce
 from jaxinv.report import ReportItem, write_report
 from jaxinv.requirements import check_preset
-from jaxinv.starts import with_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -277,8 +276,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
     nets = load_features(names)
-    params = with_axes(gen, params, preset, nets, report=announce)
-    params = with_start(gen, params, preset, nets, report=announce)
+    params = equipped(gen, params, preset, nets, report=announce)
     return Job(request, preset, gen, params, nets, out, facts)
 
 

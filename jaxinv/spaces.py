@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 STATISTICS = "statistics"
 TURNS = "turns"
+CURVATURE = "curvature"
 
 
 class Space(NamedTuple):
@@ -104,12 +105,36 @@ def _unwhitened(statistics: Params, u: Array) -> Array:
     return statistics["mean"] + (u * statistics["scales"]) @ statistics["axes"].T
 
 
+def relaxed(statistics: Params, u: Array) -> Array:
+    """Codes [rows, d] in gradient axes of codes in natural units (see `curvature`)."""
+    units = statistics[CURVATURE]
+    along = jnp.einsum("krd,rd->k", units["ridges"], u)
+    return units["widths"] * (u + jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along))
+
+
+def tightened(statistics: Params, code: Array) -> Array:
+    """The inverse of `relaxed`."""
+    units = statistics[CURVATURE]
+    code = code / units["widths"]
+    along = jnp.einsum("krd,rd->k", units["ridges"], code) / (1 + units["relief"])
+    return code - jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along)
+
+
+def _in_axes(statistics: Params, value: Array) -> Array:
+    return jnp.einsum("rij,ri->rj", statistics[TURNS], _whitened(statistics, value))
+
+
+def _off_axes(statistics: Params, code: Array) -> Array:
+    return _unwhitened(statistics, jnp.einsum("rij,rj->ri", statistics[TURNS], code))
+
+
 CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
     "whiten": Codec(decode=_unwhitened, encode=_whitened),
-    "eigen": Codec(
-        decode=lambda st, u: _unwhitened(st, jnp.einsum("rij,rj->ri", st[TURNS], u)),
-        encode=lambda st, value: jnp.einsum("rij,ri->rj", st[TURNS], _whitened(st, value)),
+    "eigen": Codec(decode=_off_axes, encode=_in_axes),
+    "natural": Codec(
+        decode=lambda st, u: _off_axes(st, relaxed(st, u)),
+        encode=lambda st, value: tightened(st, _in_axes(st, value)),
     ),
 }
 
@@ -120,6 +145,11 @@ def hold(variable: Variable, code: Tree) -> Tree:
         return code
     first, last = variable.freeze
     return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+
+
+def in_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The code as penalties see it: natural units are turned into standard deviations of W."""
+    return relaxed(params[STATISTICS], code) if variable.codec == "natural" else code
 
 
 def lift(params: Params, variable: Variable, code: Tree) -> Tree:

@@ -20,7 +20,7 @@ from jaxinv.losses import Sample, Seen, evaluate, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
-from jaxinv.spaces import STATISTICS, hold, lift
+from jaxinv.spaces import STATISTICS, hold, in_deviations, lift
 from jaxinv.vocabulary import CLASSES
 
 if TYPE_CHECKING:
@@ -121,7 +121,11 @@ def objective(
         shaken = jittered(problem, weights.params, latents, (key, progress))
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
         seen = observe(problem.stage.terms, weights.nets, area_reduce(image, problem.size))
-        sample = Sample(codes, latents, image, seen)
+        plain = {
+            v.space: in_deviations(weights.params, v, codes[v.space])
+            for v in problem.stage.variables
+        }
+        sample = Sample(plain, latents, image, seen)
         return evaluate(problem.stage.terms, weights.nets, sample, lane.target, lane.mask)
 
     return fn

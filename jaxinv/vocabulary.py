@@ -6,7 +6,7 @@ CHAIN = ("z", "w", "w+", "s")
 SPACES = (*CHAIN, "noise")
 CLASSES = ("label", "embedding")  # what latents say about the class
 PRIORS = ("normal", "uniform", "truncated_normal")
-CODECS = ("identity", "whiten", "eigen")
+CODECS = ("identity", "whiten", "eigen", "natural")
 INITS = ("mean", "learned", "prior", "stored", "previous")
 IMAGE_TERMS = ("mse", "l1", "lpips", "features")
 VARIABLE_TERMS = ("noise_autocorrelation", "gaussian", "row_spread")
@@ -35,7 +35,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "adamw": ("b1", "b2", "eps", "weight_decay", *EXTRAS),
     "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
-    "lbfgs": ("history", "warmup", "first", "longest"),
+    "lbfgs": ("history", "warmup", "first", "longest", "stretch", "adapt"),
     "cma": ("population",),
     "sep-cma": ("population",),
     "de": ("population",),

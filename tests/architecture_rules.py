@@ -25,7 +25,7 @@ LAYERS = {
     "zoo": 3.0, "comparison": 3.0, "latents": 3.0, "spaces": 3.0, "operators": 3.0,
     "losses": 3.1, "inits": 3.1, "rendering": 3.1, "sampling": 3.1,
     "loading": 3.2, "metrics": 3.2, "requirements": 3.2,
-    "stages": 4.0, "axes": 4.05, "starts": 4.06,
+    "stages": 4.0, "axes": 4.05, "curvature": 4.05, "starts": 4.05, "preparation": 4.06,
     "inversion": 4.1, "encoding": 4.2, "edits": 4.2, "study": 4.2,
     "report": 5.0, "progress": 5.0, "records": 5.0, "plots": 5.0,
     "apps": 5.1, "card": 5.1, "doctor": 5.1, "outcome": 5.1,

@@ -69,7 +69,8 @@ class Variable:
     """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
 
     "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns each row
-    of whitened w+ into its gradient axes (see `axes`). `tie` gives, for every row of W+, the index
+    of whitened w+ into its gradient axes (see `axes`), "natural" also scales these by the curvature
+    of the loss (see `curvature`). `tie` gives, for every row of W+, the index
     of the code that it uses, so that rows with the same index move together; `freeze` keeps codes
     [first, last) at their initial value; `rate` is a factor of the solver's learning rate.
     """
@@ -90,10 +91,12 @@ class Variable:
         check_choice(f"start of {self.space!r}", self.init.kind, (*known, "prior", "previous"))
         if self.codec == "whiten" and self.space not in ("w", "w+"):
             raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
-        if self.codec == "eigen" and (self.space != "w+" or self.tie):
+        if self.codec in ("eigen", "natural") and (self.space != "w+" or self.tie):
             raise ValueError(
-                f"codec 'eigen' of {self.space!r}, tie {self.tie}; allowed: w+, untied"
+                f"codec {self.codec!r} of {self.space!r}, tie {self.tie}; allowed: w+, untied"
             )
+        if self.codec == "natural" and self.freeze:
+            raise ValueError(f"codec 'natural' with frozen rows {self.freeze}; allowed: none")
         for name in ("tie", "freeze"):
             if getattr(self, name) and self.space != "w+":
                 raise ValueError(f"{name} of {self.space!r}; allowed: w+")
