@@ -49,8 +49,8 @@ OPTIONS: dict[str, tuple[str, ...]] = {
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
-WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0}
-POSITIVE_OPTIONS = ("temperature",)
+WHOLE_OPTIONS |= {"lookahead": 0, "centralise": 0, "adapt": 0}
+POSITIVE_OPTIONS = ("temperature", "stretch")
 RATE_OPTIONS = ("target",)
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")

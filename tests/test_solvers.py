@@ -127,6 +127,10 @@ SOLVERS = {
     "adam-lookahead": (SolverSpec("adam", 0.2, options=(("lookahead", 5),)), "first"),
     "lbfgs": (SolverSpec("lbfgs", options=(("history", 5),)), "second"),
     "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), "second"),
+    "lbfgs-adapted": (
+        SolverSpec("lbfgs", options=(("history", 5), ("stretch", 2.0), ("adapt", 5))),
+        "second",
+    ),
     "cma": (SolverSpec("cma", 0.3), "blind"),
     "sep-cma": (SolverSpec("sep-cma", 0.3), "blind"),
     "one-plus-one": (SolverSpec("one-plus-one", 0.3), "blind"),

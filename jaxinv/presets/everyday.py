@@ -15,7 +15,7 @@ CALM = (
     Term("weave", 4000.0, view=View(512)),
     Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
-SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5.0)))
+SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
 WARMED = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 REFERENCE = (
     "this library: L-BFGS from a learned start, in units of the loss's curvature along gradient "

@@ -52,7 +52,7 @@ class Options(NamedTuple):
     first: float = 0.05
     longest: float = 10.0
     stretch: float = 1.0
-    adapt: float = 0.0
+    adapt: int = 0
 
 
 DEFAULTS = Options()
