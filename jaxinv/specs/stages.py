@@ -86,9 +86,9 @@ class Variable:
         check_choice("space", self.space, SPACES)
         check_above(f"rate of {self.space!r}", self.rate, 0.0)
         check_choice("codec", self.codec, CODECS)
-        known = ("stored",) if self.space == "noise" else ("mean",)
+        known = ("stored" if self.space == "noise" else "mean", "prior", "previous")
         known += ("learned",) if self.space in ("w", "w+", "s") else ()
-        check_choice(f"start of {self.space!r}", self.init.kind, (*known, "prior", "previous"))
+        check_choice(f"start of {self.space!r}", self.init.kind, known)
         if self.codec == "whiten" and self.space not in ("w", "w+"):
             raise ValueError(f"codec 'whiten' of {self.space!r}; allowed: w, w+")
         if self.codec in ("eigen", "natural") and (self.space != "w+" or self.tie):
