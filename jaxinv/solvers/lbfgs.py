@@ -92,18 +92,22 @@ def two_loop(state: State, stretch: float = 1.0) -> Array:
 
     The scale is `stretch` times that of equation 7.20, which suits the stiffest directions.
     """
-    history = state.rho.shape[0]
-    q, alphas = state.gradient, [jnp.zeros(())] * history
-    for i in reversed(range(history)):
-        alphas[i] = state.rho[i] * jnp.vdot(state.steps[i], q)
-        q = q - alphas[i] * state.changes[i]
+
+    def back(q: Array, pair: Any) -> tuple[Array, Array]:
+        step, change, rho = pair
+        alpha = rho * jnp.vdot(step, q)
+        return q - alpha * change, alpha
+
+    def forth(r: Array, pair: Any) -> tuple[Array, None]:
+        (step, change, rho), alpha = pair
+        return r + step * (alpha - rho * jnp.vdot(change, r)), None
+
+    pairs = (state.steps, state.changes, state.rho)
+    q, alphas = jax.lax.scan(back, state.gradient, pairs, reverse=True)
     newest = state.changes[-1]
     curvature = jnp.vdot(state.steps[-1], newest) / jnp.vdot(newest, state.metric * newest)
     r = jnp.where(state.rho[-1] > 0, stretch * curvature, 1.0) * state.metric * q
-    for i in range(history):
-        beta = state.rho[i] * jnp.vdot(state.changes[i], r)
-        r = r + state.steps[i] * (alphas[i] - beta)
-    return -r
+    return -jax.lax.scan(forth, r, (pairs, alphas))[0]
 
 
 def limited(direction: Array, state: State) -> Array:
