@@ -71,7 +71,7 @@ def with_curvature(
         report(f"measuring the curvature of {gen.spec.name}, once (about a minute on a CPU)")
         return natural_units(pulls_of(gen, params, nets, Stage((EIGEN,), terms, steps=1)))
 
-    content = (params["mapping"], params["synthesis"], params[STATISTICS], nets)
+    content = (params["mapping"], params["synthesis"], params[STATISTICS][TURNS], nets)
     found = remembered(f"curvature-{SAMPLES}-{SEED}-{terms}", content, compute)
     return {**params, STATISTICS: {**params[STATISTICS], CURVATURE: found}}
 

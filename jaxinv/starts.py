@@ -58,7 +58,7 @@ def with_start(
     """
     if not needs_start(preset) or START in params[STATISTICS]:
         return params
-    nets = usable(gen, nets)
+    nets = usable(gen, preset, nets)
 
     def compute() -> Params:
         report(f"learning where to start with {gen.spec.name}, once (a minute or two on a CPU)")
@@ -69,10 +69,10 @@ def with_start(
     return {**params, STATISTICS: {**params[STATISTICS], START: start}}
 
 
-def usable(gen: Generator, nets: dict[str, Params]) -> dict[str, Params]:
-    """The net whose features are regressed on, where it is given and the pictures are enough."""
+def usable(gen: Generator, preset: Preset, nets: dict[str, Params]) -> dict[str, Params]:
+    """The net whose features are regressed on, where the preset has it and pictures are enough."""
     enough = side(gen) >= NETS[NET].smallest
-    return {NET: nets[NET]} if NET in nets and enough else {}
+    return {NET: nets[NET]} if NET in preset.nets and enough else {}
 
 
 def side(gen: Generator) -> int:
@@ -156,7 +156,7 @@ def guess(gen: Generator, params: Params, nets: dict[str, Params], images: Array
     start = st[START]
 
     def one(image: Array) -> Array:
-        seen = jnp.concatenate(list(describe(gen, usable(gen, nets), image).values()))
+        seen = jnp.concatenate(list(describe(gen, nets, image).values()))
         code = start["centre"] + (seen - start["mean"]) @ start["matrix"]
         known = code.shape[0]
         return st["mean"] + (code * st["scales"][:known]) @ st["axes"][:, :known].T
@@ -168,4 +168,6 @@ def learned(
     gen: Generator, params: Params, preset: Preset, nets: dict[str, Params], images: Array
 ) -> Latents:
     """{"w": guessed w [n, w_dim]} for images [n, h, w, 3] if the preset begins there, else {}."""
-    return {"w": guess(gen, params, nets, images)} if needs_start(preset) else {}
+    if not needs_start(preset):
+        return {}
+    return {"w": guess(gen, params, usable(gen, preset, nets), images)}
