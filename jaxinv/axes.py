@@ -32,12 +32,13 @@ SAMPLES = 160
 TOGETHER = 16
 SIZE = 256
 SEED = 0
+CODECS = ("eigen", "natural")  # that live in these axes
 WHITE = Variable("w+", codec="whiten")
 
 
 def stage_with_axes(preset: Preset) -> Stage | None:
     """The first stage whose codes live in gradient axes, or None."""
-    stages = (s for s in preset.stages if any(v.codec == "eigen" for v in s.variables))
+    stages = (s for s in preset.stages if any(v.codec in CODECS for v in s.variables))
     return next(stages, None)
 
 

@@ -14,9 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.layered import invert_dense
+from jaxinv.operators import build as build_operator
 from jaxinv.solvers.layers import Options
 from jaxinv.specs import InitSpec, SolverSpec
 from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, reach, sight, solve
+from jaxinv.starts import learned
 from jaxinv.vocabulary import SWEEPS
 
 if TYPE_CHECKING:
@@ -135,7 +137,9 @@ def run_stages(
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
     wanted = lanes.asked * lanes.per_image
-    previous: Latents = lanes.given
+    pictures = shown(preset, lanes)
+    guessed = learned(gen, weights.params, preset, weights.nets, pictures)
+    previous: Latents = {**guessed, **lanes.given}
     reached: list[Best] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
@@ -160,6 +164,14 @@ def run_stages(
         curves.append(curve)
     whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
     return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def shown(preset: Preset, lanes: Batch) -> Array:
+    """What was measured, as pictures [L, h, w, 3]; the images where nothing is between."""
+    if preset.operator is None:
+        return lanes.images
+    operator = build_operator(preset.operator, (lanes.size, lanes.size, 3))
+    return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), lanes.images)
 
 
 def swept(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:

@@ -125,7 +125,7 @@ def verb_pull(options: argparse.Namespace) -> int:
 
 
 def measure(name: str) -> None:
-    """Measure a pulled generator's gradient axes for the default preset, once its nets are here."""
+    """Measure what the default preset needs of a pulled generator, once its nets are here."""
     from jaxinv.zoo import ZOO, is_present
 
     if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):

@@ -51,7 +51,7 @@ def _repeated(variable: Variable) -> bool:
 
 def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, key: Key) -> Tree:
     kind = variable.init.kind
-    if kind in ("previous", "given", "class"):
+    if kind in ("previous", "given", "class", "learned"):  # what was learned came with the lane
         return project(gen, params, variable, previous)
     if variable.space not in SPACES:
         return neutral(gen, params, variable, key)

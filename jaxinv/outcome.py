@@ -12,6 +12,7 @@ import numpy as np
 from jaxinv import images
 from jaxinv.checkpoints import atomic_write
 from jaxinv.latents import load_latents, save_latents, save_npz
+from jaxinv.metrics.identity import identity, measurable
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.metrics.reconstruction import psnr, ssim
 from jaxinv.rendering import render
@@ -76,15 +77,19 @@ def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
 
 
 def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image against the 8-bit target, at the target's size."""
+    """Scores of the written 8-bit image against the 8-bit target, at the target's size.
+
+    "identity" is among them only where its weights are.
+    """
     ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
     theirs = images.to_uint8(target)[None]
-    return {
+    scores = {
         "psnr": float(psnr(ours, theirs)[0]),
         "ssim": float(ssim(ours, theirs)[0]),
         "lpips_alex": float(lpips("alexnet", nets["alexnet"], ours, theirs)[0]),
         "lpips_vgg": float(lpips("vgg16", nets["vgg16"], ours, theirs)[0]),
     }
+    return scores | ({"identity": float(identity(ours, theirs)[0])} if measurable() else {})
 
 
 def save_outcome(

@@ -48,6 +48,7 @@ _METRICS = {
     "ssim": _Metric("SSIM", "", ".3f", "min"),
     "lpips_alex": _Metric("LPIPS (Alex)", "", ".3f", "max"),
     "lpips_vgg": _Metric("LPIPS (VGG)", "", ".3f", "max"),
+    "identity": _Metric("identity distance", "", ".3f", "max"),
     "loss": _Metric("loss", "", ".4g", "max"),
     "evaluations": _Metric("evaluations", "", ",.0f"),
     "seconds": _Metric("time", " s", ".1f"),

@@ -101,7 +101,7 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
     return stage.jitter is not None or any(
-        v.codec != "identity" or v.init.kind == "mean" for v in codes
+        v.codec != "identity" or v.init.kind in ("mean", "learned") for v in codes
     )
 
 

@@ -23,6 +23,7 @@ P = "p"
 SLOPE = 0.2
 WITHIN = 1 - 1e-6  # where tanh can still be undone in float32
 LEAST = 1e-4  # the probability, relative to that of a class, from which others start
+CURVATURE = "curvature"
 
 
 class Space(NamedTuple):
@@ -142,12 +143,36 @@ def _unwhitened(statistics: Params, u: Array) -> Array:
     return statistics["mean"] + (u * statistics["scales"]) @ statistics["axes"].T
 
 
+def relaxed(statistics: Params, u: Array) -> Array:
+    """Codes [rows, d] in gradient axes of codes in natural units (see `curvature`)."""
+    units = statistics[CURVATURE]
+    along = jnp.einsum("krd,rd->k", units["ridges"], u)
+    return units["widths"] * (u + jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along))
+
+
+def tightened(statistics: Params, code: Array) -> Array:
+    """The inverse of `relaxed`."""
+    units = statistics[CURVATURE]
+    code = code / units["widths"]
+    along = jnp.einsum("krd,rd->k", units["ridges"], code) / (1 + units["relief"])
+    return code - jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along)
+
+
+def _in_axes(statistics: Params, value: Array) -> Array:
+    return jnp.einsum("rij,...ri->...rj", statistics[TURNS], _whitened(statistics, value))
+
+
+def _off_axes(statistics: Params, code: Array) -> Array:
+    return _unwhitened(statistics, jnp.einsum("rij,...rj->...ri", statistics[TURNS], code))
+
+
 CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
     "whiten": Codec(decode=_unwhitened, encode=_whitened),
-    "eigen": Codec(
-        decode=lambda st, u: _unwhitened(st, jnp.einsum("rij,...rj->...ri", st[TURNS], u)),
-        encode=lambda st, value: jnp.einsum("rij,...ri->...rj", st[TURNS], _whitened(st, value)),
+    "eigen": Codec(decode=_off_axes, encode=_in_axes),
+    "natural": Codec(
+        decode=lambda st, u: _off_axes(st, relaxed(st, u)),
+        encode=lambda st, value: tightened(st, _in_axes(st, value)),
     ),
     "p": Codec(decode=lambda st, u: to_w(u), encode=lambda st, value: to_p(value)),
     "pn": Codec(
@@ -199,6 +224,11 @@ def hold(variable: Variable, code: Tree) -> Tree:
         still = jax.lax.stop_gradient(code[first:last])
         return (*code[:first], *still, *code[last:])
     return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+
+
+def in_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The code as penalties see it: natural units are turned into standard deviations of W."""
+    return relaxed(params[STATISTICS], code) if variable.codec == "natural" else code
 
 
 def lift(params: Params, variable: Variable, code: Tree) -> Tree:

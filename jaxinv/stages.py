@@ -23,7 +23,7 @@ from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
-from jaxinv.spaces import STATISTICS, hold, lift
+from jaxinv.spaces import STATISTICS, hold, in_deviations, lift
 from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
@@ -141,10 +141,12 @@ def objective(
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
         image = through(shaken, image)
         seen = observe(problem.stage.terms, weights.nets, measured(problem, image))
-        sample = Sample(codes, latents, image, seen)
-        return evaluate(
-            problem.stage.terms, weights.nets, sample, (lane.target, lane.mask), progress
-        )
+        plain = {
+            v.space: in_deviations(weights.params, v, codes[v.space])
+            for v in problem.stage.variables
+        }
+        sample, aim = Sample(plain, latents, image, seen), (lane.target, lane.mask)
+        return evaluate(problem.stage.terms, weights.nets, sample, aim, progress)
 
     return fn
 

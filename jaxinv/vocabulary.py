@@ -13,6 +13,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "identity": SPACES,
     "whiten": ("w", "w+"),
     "eigen": ("w+",),
+    "natural": ("w+",),
     "p": ("w", "w+"),
     "pn": ("w", "w+"),
     "gaussianised": ("w", "w+"),
@@ -25,6 +26,7 @@ _CODE = ("mean", "prior", "best-of", "given", "previous")
 _FLAT = ("zeros", "given", "previous")
 STARTS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(CHAIN, _CODE),
+    **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
     "features": _FLAT,
@@ -64,7 +66,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "adamw": ("b1", "b2", "eps", "weight_decay", *EXTRAS),
     "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
-    "lbfgs": ("history", "warmup", "first", "longest"),
+    "lbfgs": ("history", "warmup", "first", "longest", "stretch", "adapt"),
     "lm": ("products", "damping", "forcing"),
     "cma": ("population",),
     "sep-cma": ("population",),
@@ -91,8 +93,9 @@ OPTIONS |= SWEEPS
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {"history": 1, "warmup": 0, "population": 4, "leaps": 1}
-WHOLE_OPTIONS |= {"iterations": 1, "lookahead": 0, "centralise": 0, "products": 1, "inner": 1}
-POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "tolerance", "sparsity")
+WHOLE_OPTIONS |= {"adapt": 0, "lookahead": 0, "centralise": 0}
+WHOLE_OPTIONS |= {"iterations": 1, "products": 1, "inner": 1}
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "tolerance", "sparsity", "stretch")
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")

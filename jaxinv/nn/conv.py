@@ -87,7 +87,7 @@ class Convolve:
     def _padded(self, shape: tuple[int, ...], kernel: tuple[int, ...]) -> tuple[Pads, int]:
         """The pads, and how many columns of the result are wanted.
 
-        XLA:CPU is two to three times slower where nothing is padded. One more column of zeros on
+        XLA:CPU is slower where nothing is padded. One more column of zeros on
         the right is the cure; if it yields one more column of the result, that is cut off.
         """
         room = (shape[1] - 1) * self.spread + 1 + sum(self.pads[1]) - kernel[1]

@@ -34,7 +34,7 @@ class Linear(nn.Module):
 
 
 def like(a: Array, x: Array) -> Array:
-    """`a` in the type of `x`, which it would otherwise widen: see `loading.lowered`."""
+    """`a` in the type of `x`, which it would otherwise widen: see `lowered.lowered`."""
     return a.astype(x.dtype)
 
 

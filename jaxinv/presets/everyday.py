@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
 
-CODE = (Variable("w+", codec="eigen"),)
+CODE = (Variable("w+", codec="natural", init=InitSpec("learned")),)
 LIKENESS = (
     Term("mse", 3.0, view=View(512)),
     Term("lpips", 1.0, net="alexnet", view=View(256)),
@@ -15,8 +15,12 @@ CALM = (
     Term("weave", 4000.0, view=View(512)),
     Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
-SOLVER = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
-REFERENCE = "this library: L-BFGS preconditioned by Adam, in gradient axes (Wang & Ponce 2021)"
+SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
+WARMED = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
+REFERENCE = (
+    "this library: L-BFGS from a learned start, in units of the loss's curvature along gradient "
+    "axes (Wang & Ponce 2021)"
+)
 
 QUICK = Preset(
     name="quick",
@@ -46,7 +50,7 @@ Z = Preset(
             (Variable("z", init=InitSpec("prior")),),
             (Term("mse"),),
             steps=200,
-            solver=SOLVER,
+            solver=WARMED,
         ),
     ),
 )

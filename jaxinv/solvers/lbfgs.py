@@ -44,7 +44,9 @@ class Options(NamedTuple):
 
     history: pairs kept; warmup: Adam ticks before; rate: their step; first: step length of the
     first quasi-Newton trial in units of the scaled gradient; longest: bound of any step, in units
-    of the first.
+    of the first; stretch: factor of the steps in directions that the history says nothing of;
+    adapt: without a warm-up, the metric follows the gradients as Adam's does, as if `adapt`
+    gradients alike in all coordinates had been seen before (0: the identity).
     """
 
     history: int = 10
@@ -52,13 +54,18 @@ class Options(NamedTuple):
     rate: float = 0.1
     first: float = 0.05
     longest: float = 10.0
+    stretch: float = 1.0
+    adapt: int = 0
 
 
 DEFAULTS = Options()
 
 
 class State(NamedTuple):
-    """Everything of one lane; vectors [n], history [m, n]. `tick` counts evaluations."""
+    """Everything of one lane; vectors [n], history [m, n]. `tick` counts evaluations.
+
+    `power` is the sum of squared gradients, each divided by its mean square.
+    """
 
     tick: Array
     x: Array
@@ -67,6 +74,7 @@ class State(NamedTuple):
     direction: Array
     length: Array
     metric: Array
+    power: Array
     bound: Array
     steps: Array
     changes: Array
@@ -83,20 +91,27 @@ class Lane(NamedTuple):
     mark: Array
 
 
-def two_loop(state: State) -> Array:
-    """-H g from the history (algorithm 7.4) with H0 = scale x metric; empty slots have rho = 0."""
-    history = state.rho.shape[0]
-    q, alphas = state.gradient, [jnp.zeros(())] * history
-    for i in reversed(range(history)):
-        alphas[i] = state.rho[i] * jnp.vdot(state.steps[i], q)
-        q = q - alphas[i] * state.changes[i]
+def two_loop(state: State, stretch: float = 1.0) -> Array:
+    """-H g from the history (algorithm 7.4) with H0 = scale x metric; empty slots have rho = 0.
+
+    The scale is `stretch` times that of equation 7.20, which suits the stiffest directions.
+    """
+
+    def back(q: Array, pair: Any) -> tuple[Array, Array]:
+        step, change, rho = pair
+        alpha = rho * jnp.vdot(step, q)
+        return q - alpha * change, alpha
+
+    def forth(r: Array, pair: Any) -> tuple[Array, None]:
+        (step, change, rho), alpha = pair
+        return r + step * (alpha - rho * jnp.vdot(change, r)), None
+
+    pairs = (state.steps, state.changes, state.rho)
+    q, alphas = jax.lax.scan(back, state.gradient, pairs, reverse=True)
     newest = state.changes[-1]
     curvature = jnp.vdot(state.steps[-1], newest) / jnp.vdot(newest, state.metric * newest)
-    r = jnp.where(state.rho[-1] > 0, curvature, 1.0) * state.metric * q
-    for i in range(history):
-        beta = state.rho[i] * jnp.vdot(state.changes[i], r)
-        r = r + state.steps[i] * (alphas[i] - beta)
-    return -r
+    r = jnp.where(state.rho[-1] > 0, stretch * curvature, 1.0) * state.metric * q
+    return -jax.lax.scan(forth, r, (pairs, alphas))[0]
 
 
 def limited(direction: Array, state: State) -> Array:
@@ -126,6 +141,7 @@ def blank(x: Array, history: int) -> State:
         direction=jnp.zeros_like(x),
         length=jnp.ones(()),
         metric=jnp.ones_like(x),
+        power=jnp.zeros_like(x),
         bound=jnp.full((), jnp.inf),
         steps=ring,
         changes=ring,
@@ -141,11 +157,23 @@ def aim(state: State, direction: Array) -> State:
     return state._replace(direction=direction, length=jnp.ones(()), trial=state.x + direction)
 
 
+def adapted(state: State, options: Options) -> State:
+    """The metric one over the root of the mean square of gradients so far, `adapt` of them flat."""
+    if not options.adapt:
+        return state
+    squares = jnp.square(state.gradient)
+    power = state.power + squares / jnp.maximum(jnp.mean(squares), 1e-30)
+    metric = jnp.sqrt((options.adapt + jnp.mean(power)) / (options.adapt + power))
+    return state._replace(power=power, metric=metric)
+
+
 def depart(state: State, options: Options) -> State:
     """Begin the quasi-Newton phase at the best point, in the metric of Adam's second moment."""
     if not options.warmup:
-        length = jnp.sqrt(jnp.vdot(state.gradient, state.gradient))
-        return aim(state, -state.gradient / jnp.maximum(length, 1e-30))
+        state = adapted(state, options)
+        step = state.metric * state.gradient
+        length = jnp.sqrt(jnp.vdot(step, step))
+        return aim(state, -step / jnp.maximum(length, 1e-30))
     moments: Array = state.adam.nu
     root = jnp.sqrt(moments / (1 - ADAM_DECAY**options.warmup))
     metric = 1.0 / (root + 1e-3 * jnp.sqrt(jnp.mean(root * root)) + 1e-30)
@@ -171,7 +199,7 @@ def warm(
     return choose(state.tick == max(options.warmup, 1) - 1, depart(state, options), state)
 
 
-def advance(state: State, loss: Array, gradient: Array, changed: Array | bool = False) -> State:
+def advance(state: State, options: Options, loss: Array, gradient: Array, changed: Any) -> State:
     """Accept the trial: store the pair where its curvature is positive, and aim anew.
 
     Where the function has `changed` there is no pair: the two gradients are not of one function.
@@ -188,7 +216,8 @@ def advance(state: State, loss: Array, gradient: Array, changed: Array | bool = 
         changes=push(state.changes, change, keep),
         rho=push(state.rho, inverse, keep),
     )
-    return aim(state, two_loop(state))
+    state = adapted(state, options) if not options.warmup else state
+    return aim(state, two_loop(state, options.stretch))
 
 
 def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
@@ -218,7 +247,7 @@ def search(
     slope = jnp.vdot(state.direction, state.gradient)
     enough = loss <= state.loss + ARMIJO * state.length * jnp.minimum(slope, 0.0)
     accepted = (enough | changed) & usable(loss, gradient)
-    moved = advance(state, loss, gradient, changed)
+    moved = advance(state, options, loss, gradient, changed)
     return choose(accepted, moved, shorten(state, options, loss, slope))
 
 

@@ -18,6 +18,7 @@ class InitSpec:
     "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
     random draws by the stage's own loss. "stored": the noise maps of the checkpoint. "class": the
     class that the caller names. "zeros": nothing added, nothing changed. "uniform": equal shares.
+    "learned": the w that a regression on pictures of the generator guesses (see `starts`).
     "given": the latents that the caller starts with. "previous": where the stage before ended, or
     what it drew with. Of the restarts of a code or of noise that starts at one place, number 0
     begins exactly there and the others `spread` x N(0, 1) away, in the codec's units.
@@ -44,7 +45,8 @@ class Variable:
     "surrogate", a small network behind the render.
 
     Codecs: "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns
-    each row of whitened w+ into its gradient axes (see `axes`); "p" undoes the last activation of
+    each row of whitened w+ into its gradient axes (see `axes`), "natural" also scales these by the
+    curvature of the loss (see `curvature`); "p" undoes the last activation of
     the mapping network, and "pn" whitens that (Zhu et al. 2020, P and P_N, arXiv:2012.09036);
     "gaussianised" scales it by coordinate (Menon et al. 2020, PULSE); "tanh" keeps z within
     (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
@@ -78,8 +80,10 @@ class Variable:
             object.__setattr__(self, "init", replace(self.init, kind=STARTS[self.space][0]))
         check_choice(f"start of {self.space!r}", self.init.kind, STARTS[self.space])
         check_choice(f"space of codec {self.codec!r}", self.space, CODECS[self.codec])
-        if self.codec == "eigen" and self.tie:
-            raise ValueError(f"codec 'eigen' with tie {self.tie}; allowed: untied")
+        if self.codec in ("eigen", "natural") and self.tie:
+            raise ValueError(f"codec {self.codec!r} with tie {self.tie}; allowed: untied")
+        if self.codec == "natural" and self.freeze:
+            raise ValueError(f"codec 'natural' with frozen rows {self.freeze}; allowed: none")
         self._check_fields()
         if self.tie and set(self.tie) != set(range(max(self.tie) + 1)):
             raise ValueError(f"tie must use every code from 0 to its largest, got {self.tie}")

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import stages
-from jaxinv.axes import with_axes
 from jaxinv.generators.base import Generator
 from jaxinv.loading import load_features, load_generator
+from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from jaxinv.stages import Lane, Problem, Weights
+from jaxinv.starts import learned
 from jaxinv.types import Array
 from jaxinv.zoo import is_present
 from tests.benchmarks import bare
@@ -48,7 +49,7 @@ def report(repeats: int) -> None:
     real = is_present("ffhq") and is_present("lpips")
     gen, params = load_generator("ffhq") if real else mobile()
     nets = load_features(PRESET.nets) if real else {}
-    weights = Weights(with_axes(gen, params, PRESET, nets, report=print) if real else params, nets)
+    weights = Weights(equipped(gen, params, PRESET, nets, report=print) if real else params, nets)
     size = min(256, gen.spec.resolution // 2)
     device = jax.devices()[0].device_kind
     print(f"{gen.spec.name} {gen.spec.resolution} px compared at {size} px, on {device}")
@@ -70,7 +71,9 @@ def case(
     images = jnp.asarray(render(gen, weights.params, {"z": z}, size=size))
     keys = jax.random.split(jax.random.key(2), count)
     seen = stages.sight(problem, weights, images)
-    return Case(problem, weights, Lane(seen, None, keys, jnp.zeros(count, jnp.int32), {}))
+    faces = stage.variables == FACES.variables
+    guessed = learned(gen, weights.params, PRESET, weights.nets, images) if faces else {}
+    return Case(problem, weights, Lane(seen, None, keys, jnp.zeros(count, jnp.int32), guessed))
 
 
 def in_loop(one: Case, repeats: int) -> None:

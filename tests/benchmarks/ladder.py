@@ -16,15 +16,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import images
-from jaxinv.axes import with_axes
 from jaxinv.batches import prepare
 from jaxinv.loading import load_features, load_generator
 from jaxinv.outcome import judge, picture
+from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, finish, sight
+from jaxinv.starts import learned
 
 NAMES = ("quick", "default", "fine")
-COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg")
+COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "identity")
 
 
 def steps() -> dict[int, str]:
@@ -40,14 +41,16 @@ def report(folder: Path, limit: int, size: int) -> None:
     marks, preset = steps(), PRESETS["fine"]
     gen, params = load_generator("ffhq")
     nets = load_features(("alexnet", "vgg16"))
-    weights = Weights(with_axes(gen, params, preset, nets, report=print), nets)
+    params = equipped(gen, params, preset, nets, report=print)
+    weights = Weights(params, nets)
     problem = Problem(gen, preset.stages[0], size, 1)
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for file in images.find_images([folder], limit=limit):
         photo = images.read_photo(file, size=size, align="auto")
         lanes = prepare(photo.pixels[None], None, 0, 1, asked=1)
         target = sight(problem, weights, lanes.images)
-        lane = Lane(target, None, lanes.keys, lanes.restarts, {})
+        guessed = learned(gen, params, preset, nets, lanes.images)
+        lane = Lane(target, None, lanes.keys, lanes.restarts, guessed)
         state, spent, last = begin(problem, weights, lane), 0.0, max(marks)
         for first in range(0, last, CHUNK):
             began = time.monotonic()
@@ -67,13 +70,16 @@ def report(folder: Path, limit: int, size: int) -> None:
 
 def table(scores: dict[str, list[dict[str, float]]]) -> str:
     """Markdown: mean (and worst) of every score, per preset."""
-    lines = ["| preset | PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | seconds |"]
-    lines.append("|---|---|---|---|---|---|")
+    heads = "PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | identity | seconds"
+    lines = [f"| preset | {heads} |", "|---|---|---|---|---|---|---|"]
     for name, rows in scores.items():
-        psnr, ssim, alex, vgg = (np.array([row[c] for row in rows]) for c in COLUMNS)
+        psnr, ssim, alex, vgg, same = (
+            np.array([row.get(c, np.nan) for row in rows]) for c in COLUMNS
+        )
         seconds = np.mean([row["seconds"] for row in rows])
         lines.append(
             f"| {name} | {psnr.mean():.2f} ({psnr.min():.2f}) | {ssim.mean():.3f} | "
-            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | {seconds:.0f} |"
+            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | "
+            f"{np.nanmean(same):.3f} | {seconds:.0f} |"
         )
     return "\n".join(lines)
