@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import jax
@@ -70,7 +70,15 @@ def seer() -> tuple[Any, Params]:
 def distance(
     term: Term, ours: Array, theirs: Array, mask: Array | None = None, pair: Any = None
 ) -> Array:
-    gen, params = pair or (critical() if term.judged else linear())
-    eyes, judge = {DISCRIMINATOR: params}, gen.discriminator
-    seen = tuple(observe((term,), eyes, x, judge) for x in (ours, theirs))
+    """The value of one image term, compiled once per term."""
+    if not term.judged:
+        return _distance(term, None, {}, (ours, theirs), mask)
+    gen, params = pair or critical()
+    return _distance(term, gen.discriminator, params, (ours, theirs), mask)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _distance(term: Term, judge: Any, params: Params, pair: Any, mask: Array | None) -> Array:
+    eyes = {DISCRIMINATOR: params}
+    seen = [observe((term,), eyes, x, judge) for x in pair]
     return image_term(term, eyes, (seen[0], seen[1]), mask, judge)

@@ -77,7 +77,7 @@ def test_presets_without_such_codes_are_left_alone() -> None:
 
 def test_statistics_are_asked_for() -> None:
     with pytest.raises(ValueError, match=r"needs params\['statistics'\]"):
-        check_weights(SEARCH, {}, {})
+        check_weights(linear()[0], SEARCH, {}, {})
 
 
 def test_a_search_in_gradient_axes_ends_at_the_answer() -> None:

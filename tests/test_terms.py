@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,20 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import regularisers
+from jaxinv import loading, regularisers
 from jaxinv.generators import deltas
 from jaxinv.generators import discriminator as judges
-from jaxinv.losses import (
-    FEATUREWISE,
-    PIXELWISE,
-    TOGETHER,
-    evaluate,
-    observe,
-)
+from jaxinv.loading import with_p
+from jaxinv.losses import FEATUREWISE, PIXELWISE, TOGETHER, evaluate, observe
 from jaxinv.penalties import PENALTIES, Sample, variable_term
 from jaxinv.requirements import check_weights
 from jaxinv.spaces import STATISTICS, P, to_p
-from jaxinv.specs import InitSpec, Preset, Stage, Term, Variable, View
+from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
 from jaxinv.types import Array, Params
 from jaxinv.vocabulary import DISCRIMINATOR, DISTANCES, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
 from tests.engine import one, preset, run, targets
@@ -282,3 +278,20 @@ def test_statistics_are_asked_for_by_terms() -> None:
         )
         with pytest.raises(ValueError, match=r"needs params\['statistics'\]"):
             check_weights(linear()[0], Preset("p", (stage,), "", ""), {}, {})
+
+
+def test_the_prior_of_p_draws_codes_towards_its_mean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
+    monkeypatch.setattr(loading, "P_SAMPLES", 4_000)
+    gen, params = linear()
+    assert with_p(gen, params, preset(one())) is params
+    ends: list[Array] = []
+    for weight in (0.0, 10.0):
+        term = Term("mahalanobis", weight, variable="w")
+        made = preset(one(terms=(MSE, term), steps=30, solver=SolverSpec("lm")))
+        held = with_p(gen, params, made)[STATISTICS][P]
+        p = to_p(run(made, targets(1)).latents["w"])
+        ends.append(regularisers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"]))
+    assert ends[1] < 0.1 * ends[0]
