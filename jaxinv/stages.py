@@ -17,68 +17,24 @@ import numpy as np
 
 from jaxinv.additions import through
 from jaxinv.hooks import hook_of
-from jaxinv.inits import start
-from jaxinv.losses import Sample, Seen, evaluate, observe
-from jaxinv.nn.resample import area_reduce
+from jaxinv.losses import observe
+from jaxinv.objective import Lane, Problem, Weights, choose_start, decode, measured, objective
 from jaxinv.operators import build as build_operator
-from jaxinv.solvers.base import factor
+from jaxinv.penalties import Seen
 from jaxinv.solvers.registry import build as build_solver
-from jaxinv.spaces import STATISTICS, hold, in_deviations, lift
-from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.generators.base import Generator
     from jaxinv.solvers.base import Eval, Solver
-    from jaxinv.specs import OperatorSpec, Stage
-    from jaxinv.types import Array, Key, Latents, Params, Tree
+    from jaxinv.specs import Stage
+    from jaxinv.types import Array, Latents, Tree
 
 CHUNK = 10
 LANES = "lanes"  # the axis of devices
 OK, DIVERGED, STOPPED = 0, 1, 2
 WORTH = 50  # evaluations that must be left for a smaller batch to be worth its compile
-SHAKEN = {"z", "z+", "w", "w+"}
 LOSS = "loss"  # the curve that is always kept; the others are of terms, by label
-START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
-
-
-class Problem(NamedTuple):
-    """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once.
-
-    `watch`: labels of the terms whose value is kept for every evaluation, beside the loss.
-    `operator`: what a render of `size` px goes through before it is compared.
-    """
-
-    gen: Generator
-    stage: Stage
-    size: int
-    width: int
-    watch: tuple[str, ...] = ()
-    operator: OperatorSpec | None = None
-
-    @property
-    def drawn(self) -> int:
-        """Size of the render: the loss resolution, or more if a term looks closer."""
-        closer = (term.view.size or 0 for term in self.stage.terms if term.name == "weave")
-        return min(max(self.size, *closer, 0), self.gen.spec.resolution)
-
-
-class Weights(NamedTuple):
-    """Arrays that all lanes share, always arguments of the compiled functions."""
-
-    params: Params
-    nets: dict[str, Params]
-
-
-class Lane(NamedTuple):
-    """What one lane is given; the mask is [h, w, 1], `previous` the latents of earlier stages."""
-
-    target: Seen
-    mask: Array | None
-    key: Key
-    restart: Array
-    previous: Latents
 
 
 class Since(NamedTuple):
@@ -96,68 +52,6 @@ class Best(NamedTuple):
     evaluations: Array
     status: Array
     since: Since
-
-
-def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
-    """Latents of one lane: the stage's variables from their codes, others from earlier stages.
-
-    A free code takes the place of one from an earlier stage, and so does a free class.
-    """
-    free = set(problem.stage.spaces)
-    replaced = {name for few in (CHAIN, CLASSES) if free & set(few) for name in few}
-    if "label" in previous and "label" not in free:
-        replaced.discard("label")  # what a free embedding started from still names the class
-    latents = {name: value for name, value in previous.items() if name not in replaced}
-    for variable in problem.stage.variables:
-        latents[variable.space] = lift(params, variable, codes[variable.space])
-    return latents
-
-
-def jittered(
-    problem: Problem, params: Params, latents: Latents, moment: tuple[Key, Array]
-) -> Latents:
-    """Latents with the stage's Gaussian jitter on the code (Karras et al. 2020, appendix D)."""
-    jitter = problem.stage.jitter
-    if jitter is None:
-        return latents
-    key, progress = moment
-    scale = jitter.scale * factor(jitter.schedule, progress)
-    noisy: Latents = {}
-    for name in SHAKEN.intersection(latents):
-        std = params[STATISTICS]["std"] if name in ("w", "w+") else 1.0
-        noisy[name] = latents[name] + scale * std * jax.random.normal(key, latents[name].shape)
-    return {**latents, **noisy}
-
-
-def objective(
-    problem: Problem, weights: Weights, lane: Lane, progress: Array
-) -> Callable[..., Any]:
-    """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call."""
-
-    def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        codes = {v.space: hold(v, codes[v.space]) for v in problem.stage.variables}
-        latents = decode(problem, weights.params, codes, lane.previous)
-        shaken = jittered(problem, weights.params, latents, (key, progress))
-        image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
-        image = through(shaken, image)
-        seen = observe(problem.stage.terms, weights.nets, measured(problem, image))
-        plain = {
-            v.space: in_deviations(weights.params, v, codes[v.space])
-            for v in problem.stage.variables
-        }
-        sample, aim = Sample(plain, latents, image, seen), (lane.target, lane.mask)
-        return evaluate(problem.stage.terms, weights.nets, sample, aim, progress)
-
-    return fn
-
-
-def measured(problem: Problem, image: Array) -> Array:
-    """What would have been measured of a render [h, w, 3]: an image, or [count, 1, 1]."""
-    image = area_reduce(image, problem.size)
-    if problem.operator is None:
-        return image
-    seen = build_operator(problem.operator, image.shape).apply(image)
-    return seen if seen.ndim == 3 else seen[:, None, None]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -222,27 +116,6 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
         return solver_of(problem.stage).init(codes), best
 
     return _strong(over_lanes(one, problem.width, lanes))
-
-
-def choose_start(problem: Problem, weights: Weights, lane: Lane) -> tuple[dict[str, Tree], int]:
-    """Initial codes of one lane, and how often the objective was evaluated to find them."""
-    stage, key = problem.stage, jax.random.fold_in(lane.key, START)
-    counts = [v.init.count for v in stage.variables if v.init.kind == "best-of"]
-
-    def draw(number: Array) -> dict[str, Tree]:
-        own = jax.random.fold_in(key, number) if counts else key
-        keys = [jax.random.fold_in(own, i) for i in range(len(stage.variables))]
-        return {
-            v.space: start(problem.gen, weights.params, v, lane.previous, (k, lane.restart))
-            for v, k in zip(stage.variables, keys, strict=True)
-        }
-
-    if not counts:
-        return draw(jnp.zeros((), jnp.int32)), 0
-    fn = objective(problem, weights, lane, jnp.zeros(()))
-    numbers = jnp.arange(max(counts))
-    losses = jax.lax.map(lambda n: fn(draw(n), jax.random.fold_in(key, n))[0], numbers)
-    return draw(jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))), max(counts)
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
@@ -332,7 +205,8 @@ def finish(problem: Problem, weights: Weights, lanes: Lane, codes: Tree) -> Late
 @partial(jax.jit, static_argnums=0)
 def sight(problem: Problem, weights: Weights, images: Array) -> Seen:
     """What the stage's terms see of every target [L, size, size, 3]."""
-    return over_lanes(partial(observe, problem.stage.terms, weights.nets), problem.width, images)
+    look = partial(observe, problem.stage.terms, weights.eyes, judge=problem.gen.discriminator)
+    return over_lanes(look, problem.width, images)
 
 
 def solve(

@@ -111,7 +111,7 @@ def test_a_search_in_natural_units_ends_at_the_answer() -> None:
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: Variable("w", codec="natural"), r"codec 'natural' of 'w'.*allowed: w\+, untied"),
+        (lambda: Variable("w", codec="natural"), r"space of codec 'natural' 'w'; allowed: w\+"),
         (lambda: Variable("w+", codec="natural", freeze=(0, 1)), "frozen rows"),
     ],
 )
