@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
     from jaxinv.types import Array, Key, Params
 
-SAMPLES = 96
+SAMPLES = 48
 TOGETHER = 16
 SIZE = 256
 SEED = 0

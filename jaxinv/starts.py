@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params
 
 START = "start"
-SAMPLES = 1000
+SAMPLES = 336
 TOGETHER = 16
 SEED = 0
 SIDE = 256  # of the pictures that features are taken from
