@@ -140,13 +140,19 @@ def objective(
         shaken = jittered(problem, weights.params, latents, (key, progress))
         image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
         image = through(shaken, image)
-        seen = observe(problem.stage.terms, weights.nets, measured(problem, image))
+        looked = covered(measured(problem, image), lane.mask)
+        seen = observe(problem.stage.terms, weights.nets, looked)
         sample = Sample(codes, latents, image, seen)
         return evaluate(
             problem.stage.terms, weights.nets, sample, (lane.target, lane.mask), progress
         )
 
     return fn
+
+
+def covered(image: Array, mask: Array | None) -> Array:
+    """Images [..., h, w, c], mid-grey where they have no weight: no net sees what is there."""
+    return image if mask is None else jnp.where(mask > 0, image, 0.0)
 
 
 def measured(problem: Problem, image: Array) -> Array:
