@@ -14,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.layered import invert_dense
+from jaxinv.objective import Lane, Problem, Weights, covered
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.layers import Options
 from jaxinv.specs import InitSpec, SolverSpec
-from jaxinv.stages import DIVERGED, LOSS, Best, Lane, Problem, Weights, reach, sight, solve
+from jaxinv.stages import DIVERGED, LOSS, Best, reach, sight, solve
 from jaxinv.starts import learned
 from jaxinv.vocabulary import SWEEPS
 
@@ -153,7 +154,8 @@ def run_stages(
             previous = {**previous, "z": swept(gen, weights.params, stage, lanes)}
             problem = problem._replace(stage=evaluated_once(stage))
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        given = Lane(sight(problem, weights, images), masks, keys, lanes.restarts, previous)
+        target = sight(problem, weights, covered(images, masks))
+        given = Lane(target, masks, keys, lanes.restarts, previous)
 
         def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
             if report is not None:

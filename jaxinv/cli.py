@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxinv import __version__
-from jaxinv.options import add_foreign, add_invert, add_study
+from jaxinv.options import RESTORATIONS, add_foreign, add_invert, add_restorations, add_study
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from jaxinv.inputs import Request
     from jaxinv.specs import GeneratorSpec
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
@@ -42,9 +43,33 @@ def say(text: str) -> None:
 
 def verb_invert(options: argparse.Namespace) -> int:
     """Find latents for photographs."""
+    return carry_out(options, lambda request: request)
+
+
+def verb_restore(options: argparse.Namespace) -> int:
+    """Find pictures from what is left of them."""
+    from jaxinv import apps
+
+    own: dict[str, Callable[[Request], Request]] = {
+        "inpaint": lambda request: apps.inpaint(request, options.mask),
+        "super-resolve": lambda r: apps.super_resolve(r, options.factor, options.kernel),
+        "colorize": apps.colorize,
+        "denoise": lambda request: apps.denoise(request, options.sigma),
+        "deblur": lambda r: apps.deblur(r, options.sigma, options.motion, options.angle),
+        "outpaint": lambda request: apps.outpaint(request, options.border),
+        "recover": lambda request: apps.recover(request, options.operator),
+    }
+    usual = apps.usual_align(options.verb, simulate=options.simulate)
+    options.align = usual if options.align is None else options.align
+    return carry_out(options, own[options.verb])
+
+
+def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> int:
+    """Run a verb over folders of pictures; `of` adds what is its own to the request."""
     from jaxinv.align import check_mode
+    from jaxinv.inputs import Request
     from jaxinv.inversion import find_preset, with_steps
-    from jaxinv.runs import Request, run
+    from jaxinv.runs import run
 
     # Whatever can be wrong with the command comes before any download.
     preset = find_preset(options.preset or "default")
@@ -55,7 +80,7 @@ def verb_invert(options: argparse.Namespace) -> int:
         "export": tuple(options.export),
     }
     fields["preset"] = preset.name
-    request = Request(**{name: fields[name] for name in Request.__dataclass_fields__})
+    request = of(Request(**{k: fields[k] for k in Request.__dataclass_fields__ if k in fields}))
     spec = ready_generator(options.generator)
     if options.preset is None and not spec.w_dim:
         preset = find_preset("z")
@@ -64,7 +89,8 @@ def verb_invert(options: argparse.Namespace) -> int:
     ensure("lpips", *(["landmarks"] if aligned else []))
     done, failed = run(request, preset)
     noun = "image" if done == 1 else "images"
-    say(f"{done} {noun} inverted, {failed} failed; see {Path(options.out) / 'report.html'}")
+    found = "inverted" if request.verb == "invert" else "restored"
+    say(f"{done} {noun} {found}, {failed} failed; see {Path(options.out) / 'report.html'}")
     return SOME_FAILED if failed else DONE
 
 
@@ -166,10 +192,10 @@ def verb_render(options: argparse.Namespace) -> int:
     """Draw saved latents."""
     from jaxinv import images
     from jaxinv.checkpoints import atomic_write
+    from jaxinv.inputs import unique_names
     from jaxinv.latents import fit_latents, load_latents
     from jaxinv.loading import load_generator
     from jaxinv.outcome import picture
-    from jaxinv.runs import unique_names
 
     loaded = {}
     out = Path(options.out)
@@ -292,6 +318,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"jaxinv {__version__}")
     verbs = top.add_subparsers(dest="verb", required=True, title="verbs")
     add_invert(verbs)
+    add_restorations(verbs)
     render = verbs.add_parser("render", help="draw saved latents as images")
     render.add_argument("latents", nargs="+", metavar="LATENT")
     render.add_argument("-o", "--out", required=True, metavar="DIR")
@@ -313,6 +340,7 @@ def parser() -> Parser:
 
 VERBS = {
     "invert": verb_invert,
+    **dict.fromkeys(RESTORATIONS, verb_restore),
     "render": verb_render,
     "pull": verb_pull,
     "zoo": verb_zoo,

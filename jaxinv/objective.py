@@ -125,7 +125,8 @@ def objective(
         shaken = jittered(problem, weights.params, latents, (key, progress))
         render = problem.gen.synthesize(weights.params, shaken, problem.drawn)
         image = through(shaken, render)
-        seen = observe(terms, weights.eyes, measured(problem, image), judge)
+        looked = covered(measured(problem, image), lane.mask)
+        seen = observe(terms, weights.eyes, looked, judge)
         plain = _plain(problem, weights, codes)
         return Sample(plain, latents, image, seen, weights.params, origin, render, judge)
 
@@ -153,6 +154,11 @@ def _plain(problem: Problem, weights: Weights, codes: dict[str, Tree]) -> dict[s
     return {
         v.space: in_deviations(weights.params, v, codes[v.space]) for v in problem.stage.variables
     }
+
+
+def covered(image: Array, mask: Array | None) -> Array:
+    """Images [..., h, w, c], mid-grey where they have no weight: no net sees what is there."""
+    return image if mask is None else jnp.where(mask > 0, image, 0.0)
 
 
 def measured(problem: Problem, image: Array) -> Array:

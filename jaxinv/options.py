@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
+
+from jaxinv.vocabulary import KERNELS, OPERATORS
 
 
 def positive(text: str) -> int:
@@ -26,6 +29,17 @@ def numbers(text: str) -> tuple[float, ...]:
 def add_invert(verbs: argparse._SubParsersAction) -> None:
     """The main verb."""
     verb = verbs.add_parser("invert", help="find the latents of photographs")
+    add_run(verb)
+    verb.add_argument(
+        "--align",
+        default="auto",
+        metavar="auto|none|LANDMARKS.json",
+        help="cut faces as the generator's training images were cut",
+    )
+
+
+def add_run(verb: argparse.ArgumentParser) -> None:
+    """What all verbs take that go through folders of pictures."""
     verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     verb.add_argument(
@@ -62,12 +76,6 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
         help="side at which images are compared (default: their own, at most the generator's)",
     )
     verb.add_argument(
-        "--align",
-        default="auto",
-        metavar="auto|none|LANDMARKS.json",
-        help="cut faces as the generator's training images were cut",
-    )
-    verb.add_argument(
         "--fit",
         choices=("crop", "pad", "stretch", "refuse"),
         default="crop",
@@ -81,6 +89,125 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
         choices=("npz",),
         help="also write latents in this layout",
     )
+
+
+# What each verb of restoration does, and what it takes beside what all take.
+RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    "inpaint": (
+        "fill in what is missing in pictures",
+        {
+            "--mask": {
+                "required": True,
+                "metavar": "M",
+                "help": (
+                    "image as large as the pictures, WHITE WHERE PIXELS ARE MISSING, black "
+                    "elsewhere; or a folder with one of the same name for each picture"
+                ),
+            }
+        },
+    ),
+    "super-resolve": (
+        "enlarge pictures by what the generator knows",
+        {
+            "--factor": {
+                "required": True,
+                "type": int,
+                "metavar": "K",
+                "help": "how many times the side; that must be a side that the generator draws",
+            },
+            "--kernel": {
+                "choices": KERNELS,
+                "default": "bicubic",
+                "help": "what the small pictures were made with (default: bicubic)",
+            },
+        },
+    ),
+    "colorize": ("give grey pictures their colours", {}),
+    "denoise": (
+        "find pictures without their noise",
+        {
+            "--sigma": {
+                "type": float,
+                "metavar": "S",
+                "help": (
+                    "standard deviation of the noise, where black is -1 and white 1; the search "
+                    "ends once the picture differs by as much"
+                ),
+            }
+        },
+    ),
+    "deblur": (
+        "find pictures without their blur",
+        {
+            "--sigma": {"type": float, "metavar": "PX", "help": "of a Gaussian blur, in pixels"},
+            "--motion": {"type": positive, "metavar": "PX", "help": "length of a motion instead"},
+            "--angle": {
+                "type": float,
+                "default": 0.0,
+                "metavar": "DEG",
+                "help": "its direction, counter-clockwise from the right (default: 0)",
+            },
+        },
+    ),
+    "outpaint": (
+        "continue pictures beyond their edges",
+        {
+            "--border": {
+                "type": float,
+                "default": 0.25,
+                "metavar": "SHARE",
+                "help": "added on each side, as a share of the result's side (default: 0.25)",
+            }
+        },
+    ),
+    "recover": (
+        "find pictures from what an operator has left of them (compressive sensing)",
+        {
+            "--operator": {
+                "required": True,
+                "metavar": "SPEC",
+                "help": (
+                    "such as dense:count=500,seed=1 or fourier:share=0.2 or down:factor=4+gray; "
+                    "operators: " + ", ".join(n for n in OPERATORS if n not in ("mask", "compose"))
+                ),
+            }
+        },
+    ),
+}
+
+
+def add_restorations(verbs: argparse._SubParsersAction) -> None:
+    """The verbs that find a picture from what is left of it."""
+    for name, (summary, own) in RESTORATIONS.items():
+        verb = verbs.add_parser(
+            name,
+            help=summary,
+            description=(
+                f"{summary[0].upper()}{summary[1:]}. The files are taken as they are; with "
+                "--simulate they are clean pictures that are degraded first, and the answers are "
+                "scored against them."
+            ),
+        )
+        for option, words in own.items():
+            verb.add_argument(option, **words)
+        add_run(verb)
+        verb.add_argument(
+            "--align",
+            metavar="auto|none|LANDMARKS.json",
+            help=(
+                "cut faces as in invert (default: auto with --simulate, and of inpaint, colorize "
+                "and denoise; otherwise none)"
+            ),
+        )
+        verb.add_argument(
+            "--simulate", action="store_true", help="the files are clean: degrade them first"
+        )
+        verb.add_argument(
+            "--samples",
+            type=positive,
+            metavar="N",
+            help="keep the N best of at least N starts, in OUT/samples",
+        )
 
 
 def add_foreign(verbs: argparse._SubParsersAction) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 from dataclasses import dataclass, field
@@ -105,20 +106,8 @@ def save_outcome(
     """Write images/NAME.png, latents/NAME.safetensors, and npz/NAME/projected_w.npz if asked."""
     data = images.encode_png(full)
     atomic_write(out / "images" / f"{outcome.name}.png", lambda file: file.write(data))
-    metadata = {
-        "generator": facts["request"]["generator"],
-        "generator_sha256": facts["generator_sha256"],
-        "space": ",".join(sorted(latents)),
-        "preset": facts["request"]["preset"],
-        "seed": str(facts["request"]["seed"]),
-        "source": outcome.file,
-        "source_sha256": outcome.sha256,
-        "status": outcome.status,
-        "size": str(outcome.size),
-        "transform": json.dumps(outcome.transform),
-        "versions": json.dumps(facts["versions"]),
-    }
-    save_latents(out / "latents" / f"{outcome.name}.safetensors", latents, metadata)
+    place = out / "latents" / f"{outcome.name}.safetensors"
+    save_latents(place, latents, described(outcome, latents, facts))
     if "npz" in export:
         rows = (
             latents["w+"]
@@ -126,6 +115,26 @@ def save_outcome(
             else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
         )
         save_npz(out / "npz" / outcome.name / "projected_w.npz", spec, np.asarray(rows))
+
+
+def described(outcome: Outcome, latents: Latents, facts: dict[str, Any]) -> dict[str, str]:
+    """What a file of latents says about them."""
+    request = facts["request"]
+    return {
+        "generator": request["generator"],
+        "generator_sha256": facts["generator_sha256"],
+        "space": ",".join(sorted(latents)),
+        "preset": request["preset"],
+        "seed": str(request["seed"]),
+        "source": outcome.file,
+        "source_sha256": outcome.sha256,
+        "status": outcome.status,
+        "size": str(outcome.size),
+        "transform": json.dumps(outcome.transform),
+        "verb": request["verb"],
+        "operator": request["operator"] or "",
+        "versions": json.dumps(facts["versions"]),
+    }
 
 
 def copy_outcome(out: Path, first: str, again: Outcome) -> None:
@@ -138,10 +147,25 @@ def copy_outcome(out: Path, first: str, again: Outcome) -> None:
         (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
         (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
     )
+    made = [(out / kind, name) for kind in ("degraded", "again") for name in ("png", "npy")]
+    pairs += tuple((at / f"{first}.{end}", at / f"{again.name}.{end}") for at, end in made)
+    samples = out / "samples"
+    drawn = sorted(samples.glob(f"{glob.escape(first)}/*"))
+    pairs += tuple((file, samples / again.name / file.name) for file in drawn)
     for source, target in pairs:
         if source.is_file():
             data = source.read_bytes()
+            target.parent.mkdir(parents=True, exist_ok=True)
             atomic_write(target, lambda file, data=data: file.write(data))
+
+
+def numbers(outcome: Outcome) -> dict[str, float]:
+    """The figures of an outcome in the report."""
+    return outcome.scores | {
+        "loss": outcome.loss,
+        "evaluations": outcome.evaluations,
+        "seconds": outcome.seconds,
+    }
 
 
 def report_item(
@@ -151,12 +175,9 @@ def report_item(
     losses: np.ndarray | None = None,
 ) -> ReportItem:
     """The outcome as the report shows it, with the difference drawn around mid-grey."""
-    numbers = outcome.scores | {
-        "loss": outcome.loss,
-        "evaluations": outcome.evaluations,
-        "seconds": outcome.seconds,
-    }
-    item = ReportItem(outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers)
+    item = ReportItem(
+        outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers(outcome)
+    )
     if full is None or target is None or losses is None:
         return item
     ours = images.resize(images.from_uint8(full), len(target))
@@ -166,15 +187,16 @@ def report_item(
         outcome.status,
         outcome.reason,
         outcome.warnings,
-        numbers,
-        target=_thumbnail(images.to_uint8(target)),
-        reconstruction=_thumbnail(images.to_uint8(ours)),
-        difference=_thumbnail(difference),
+        numbers(outcome),
+        target=thumbnail(images.to_uint8(target)),
+        reconstruction=thumbnail(images.to_uint8(ours)),
+        difference=thumbnail(difference),
         losses=losses.tolist(),
     )
 
 
-def _thumbnail(u8: np.ndarray) -> bytes:
-    if len(u8) > REPORT_SIZE:
+def thumbnail(u8: np.ndarray) -> bytes:
+    """JPEG file of a square picture uint8 [n, n, 3], no larger than a report needs."""
+    if len(u8) > REPORT_SIZE and u8.shape[0] == u8.shape[1]:
         u8 = images.to_uint8(images.resize(images.from_uint8(u8), REPORT_SIZE))
     return images.encode_jpeg(u8, 90)

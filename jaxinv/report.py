@@ -22,7 +22,8 @@ class ReportItem:
     """What the report says about one input file; pictures are whole PNG or JPEG files.
 
     An item without `reconstruction`, or with a `reason`, is listed among the problems. `losses` is
-    [restarts, steps] and may hold non-finite values; they leave gaps in the curve.
+    [restarts, steps] and may hold non-finite values; they leave gaps in the curve. `captions` are
+    those of target and reconstruction, `more` holds further pictures with theirs.
     """
 
     name: str
@@ -34,6 +35,8 @@ class ReportItem:
     reconstruction: bytes = b""
     difference: bytes = b""
     losses: Sequence[Sequence[float]] = ()
+    captions: tuple[str, str] = ("target", "reconstruction")
+    more: Sequence[tuple[str, bytes]] = ()
 
 
 class _Metric(NamedTuple):
@@ -49,6 +52,8 @@ _METRICS = {
     "lpips_alex": _Metric("LPIPS (Alex)", "", ".3f", "max"),
     "lpips_vgg": _Metric("LPIPS (VGG)", "", ".3f", "max"),
     "identity": _Metric("identity distance", "", ".3f", "max"),
+    "psnr_missing": _Metric("PSNR of what was missing", " dB", ".2f", "min"),
+    "misfit": _Metric("misfit", "", ".3g", "max"),
     "loss": _Metric("loss", "", ".4g", "max"),
     "evaluations": _Metric("evaluations", "", ",.0f"),
     "seconds": _Metric("time", " s", ".1f"),
@@ -203,9 +208,10 @@ def _badge(item: ReportItem) -> str:
 
 def _card(i: int, item: ReportItem, difference_caption: str) -> str:
     captioned = (
-        (item.target, "target"),
-        (item.reconstruction, "reconstruction"),
+        (item.target, item.captions[0]),
+        (item.reconstruction, item.captions[1]),
         (item.difference, difference_caption),
+        *((data, caption) for caption, data in item.more),
     )
     pictures = "".join(_picture(data, caption) for data, caption in captioned if data)
     figures = ((_label(name), _figure(name, float(item.metrics[name]))) for name in item.metrics)

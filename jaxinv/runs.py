@@ -17,19 +17,29 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxinv import __version__, checkpoints, images
+from jaxinv import __version__, checkpoints
 from jaxinv.align import check_mode
 from jaxinv.checkpoints import weights_file
 from jaxinv.doctor import version
-from jaxinv.folders import find_images
+from jaxinv.inputs import (
+    Input,
+    Request,
+    batches,
+    check_mask,
+    first_of_each,
+    list_files,
+    read_inputs,
+)
 from jaxinv.inversion import Inversion, default_batch, invert, with_steps
 from jaxinv.loading import load_features, load_generator
 from jaxinv.memory import MOST
+from jaxinv.offers import Degradation, Offer, check_operator, loss_size
 from jaxinv.outcome import (
     DIFFERENCE_GAIN,
     Outcome,
     copy_outcome,
     judge,
+    numbers,
     picture,
     report_item,
     save_outcome,
@@ -38,6 +48,18 @@ from jaxinv.preparation import equipped
 from jaxinv.progress import Display, announce
 from jaxinv.report import ReportItem, write_report
 from jaxinv.requirements import check_preset
+from jaxinv.restored import (
+    degraded_again,
+    misfit,
+    missing_psnr,
+    ranked,
+    restored_item,
+    save_degraded,
+    save_samples,
+    view,
+)
+from jaxinv.specs import read_operator
+from jaxinv.tailoring import tailored
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,47 +68,9 @@ if TYPE_CHECKING:
     from jaxinv.specs import Preset
     from jaxinv.types import Params
 
-SMALLEST = 32
-LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 METRIC_NETS = ("alexnet", "vgg16")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow", "dlib-bin")
 DIVERGED = "the loss left the finite numbers; the best point before is kept"
-
-
-@dataclass(frozen=True)
-class Request:
-    """What `jaxinv invert` was asked for; all of it goes into run.json."""
-
-    paths: tuple[str, ...]
-    out: str
-    generator: str = "ffhq"
-    preset: str = "default"
-    steps: int | None = None
-    restarts: int | None = None
-    batch: int | str | None = None
-    seed: int = 0
-    label: int | None = None
-    size: int | None = None
-    align: str = "auto"
-    fit: images.Fit = "crop"
-    limit: int | None = None
-    export: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Input:
-    """One file of the run: its output name, and the photo or the reason why there is none."""
-
-    file: str
-    name: str
-    photo: images.Photo | None = None
-    reason: str = ""
-
-    @property
-    def content(self) -> str:
-        """Equal for photos with equal pixels: the bytes of the file and how they were cut."""
-        photo = self.photo
-        return "" if photo is None else f"{photo.sha256} {json.dumps(photo.transform)}"
 
 
 @dataclass(frozen=True)
@@ -100,84 +84,10 @@ class Job:
     nets: dict[str, Params]
     out: Path
     facts: dict[str, Any]
+    what: Degradation
 
 
 Result = tuple[Outcome, ReportItem]
-
-
-def unique_names(files: list[Path]) -> list[str]:
-    """Output names: the files' stems, numbered where two are equal (without regard to case)."""
-    taken: dict[str, int] = {}
-    names = []
-    for file in files:
-        name = stem = output_stem(file)
-        while name.lower() in taken:
-            taken[stem.lower()] += 1
-            name = f"{stem}-{taken[stem.lower()]}"
-        taken[name.lower()] = 1
-        names.append(name)
-    return names
-
-
-def output_stem(file: Path) -> str:
-    """The file's stem without what other systems forbid, short enough to be extended."""
-    kept = (c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem)
-    return "".join(kept).encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
-
-
-def list_files(request: Request) -> list[Path]:
-    """The files to invert, without pictures that an earlier run left in the output folder.
-
-    Raises `ValueError` when there is none.
-    """
-    own = (Path(request.out) / "images").resolve()
-    given = {path: Path(path).resolve() for path in request.paths}
-    left = [
-        Path(path) / own.relative_to(place)
-        for path, place in given.items()
-        if own != place and own.is_relative_to(place)
-    ]
-    found = find_images(request.paths)
-    files = [file for file in found if not any(file.is_relative_to(folder) for folder in left)]
-    if not files:
-        raise ValueError(f"no image files in {', '.join(request.paths)}")
-    return files[: request.limit]
-
-
-def loss_size(own: int, asked: int | None, resolution: int) -> int:
-    """Resolution of the comparison: `asked`, or the largest power of two within the own size.
-
-    An image as large as the generator's is compared at that.
-    """
-    if asked is not None:
-        return asked
-    if own >= resolution:
-        return resolution
-    return 1 << (min(max(own, SMALLEST), resolution).bit_length() - 1)
-
-
-def read_inputs(job: Job, files: list[Path]) -> Iterator[Input]:
-    """Read every file at its loss size; a bad one becomes a reason, never an exception."""
-    request, resolution = job.request, job.gen.spec.resolution
-    for file, name in zip(files, unique_names(files), strict=True):
-        shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
-        try:
-            photo = images.read_photo(file, size=request.size, align=request.align, fit=request.fit)
-        except images.ImageError as error:
-            yield Input(shown, name, reason=error.reason)
-            continue
-        size = loss_size(len(photo.pixels), request.size, resolution)
-        yield Input(shown, name, photo=at_size(photo, size))
-
-
-def at_size(photo: images.Photo, size: int) -> images.Photo:
-    """The photo (and its mask) resized to `size` px."""
-    if len(photo.pixels) == size:
-        return photo
-    mask = photo.mask
-    if mask is not None:
-        mask = images.resize(np.repeat(mask[..., None], 3, axis=2), size)[..., 0]
-    return replace(photo, pixels=images.resize(photo.pixels, size), mask=mask)
 
 
 def together(batch: int | str | None) -> int:
@@ -187,41 +97,17 @@ def together(batch: int | str | None) -> int:
     return default_batch() if batch is None or jax.default_backend() == "cpu" else MOST
 
 
-def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
-    """Batches of one resolution, all with or all without a mask; bad inputs come alone."""
-    waiting: dict[tuple[int, bool], list[Input]] = {}
-    for item in inputs:
-        if item.photo is None:
-            yield [item]
-            continue
-        group = waiting.setdefault((len(item.photo.pixels), item.photo.mask is None), [])
-        group.append(item)
-        if len(group) == batch:
-            yield waiting.pop((len(item.photo.pixels), item.photo.mask is None))
-    yield from waiting.values()
-
-
-def first_of_each(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
-    """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
-    seen: set[str] = set()
-    for item in inputs:
-        if item.photo is None or item.content not in seen:
-            seen.add(item.content)
-            yield item
-        else:
-            bare = replace(item.photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)
-            repeated.append(replace(item, photo=bare))
-
-
 def run(request: Request, preset: Preset) -> tuple[int, int]:
     """Carry out a request; returns (files done, files failed).
 
     Raises `ValueError` before any work if it cannot start, `OSError` if `out` cannot be written.
     """
     files = list_files(request)
+    check_mask(request, files)
     job = prepare_job(request, preset)
     write_json(job.out / "run.json", job.facts)
-    settings = {name: job.facts["request"][name] for name in ("seed", "preset", "generator")}
+    named = ("seed", "preset", "generator", "verb", "operator")
+    settings = {name: job.facts["request"][name] for name in named}
     items: list[ReportItem] = []
     lines = (job.out / "results.jsonl").open("w", encoding="utf-8")
     try:
@@ -244,7 +130,7 @@ def work(job: Job, files: list[Path], display: Display) -> Iterator[Iterator[Res
     """Results of all files, batch by batch; files with the same content are inverted once."""
     finished: dict[str, Result] = {}
     repeated: list[Input] = []
-    inputs = first_of_each(read_inputs(job, files), repeated)
+    inputs = first_of_each(read_inputs(job.request, job.what, files), repeated)
     for group in batches(inputs, together(job.request.batch)):
         yield finish_batch(job, group, display, finished)
     for item in repeated:
@@ -255,6 +141,8 @@ def work(job: Job, files: list[Path], display: Display) -> Iterator[Iterator[Res
 def prepare_job(request: Request, preset: Preset) -> Job:
     """Make folders, load weights, and write down all that is needed to repeat the run."""
     preset = with_steps(preset, request.steps)
+    if request.operator is not None:
+        preset = replace(preset, operator=read_operator(request.operator))
     check_mode(request.align)
     held = {variable.space for variable in preset.stages[-1].variables}
     if request.export and not held & {"w", "w+"}:
@@ -267,7 +155,13 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
-    check_preset(gen.spec, preset, loss_size(0, request.size, gen.spec.resolution))
+    what = Degradation(
+        gen.spec.resolution, request.size, preset.operator, request.border, bool(request.simulate)
+    )
+    usual = loss_size(0, request.size, gen.spec.resolution)
+    check_preset(gen.spec, tailored(preset, (usual, usual, 3), request.discrepancy), usual)
+    if preset.operator is not None:
+        check_operator(preset.operator, gen.spec.resolution, request.size)
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
     names = tuple(sorted({*METRIC_NETS, *preset.nets}))
@@ -285,7 +179,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     }
     nets = load_features(names)
     params = equipped(gen, params, preset, nets, report=announce)
-    return Job(request, preset, gen, params, nets, out, facts)
+    return Job(request, preset, gen, params, nets, out, facts, what)
 
 
 def headline(job: Job) -> dict[str, object]:
@@ -312,48 +206,66 @@ def finish_batch(
     job: Job, group: list[Input], display: Display, finished: dict[str, Result]
 ) -> Iterator[Result]:
     """Invert one batch and give a result for each of its inputs; good ones go to `finished`."""
+    group = [suitable(job, item) for item in group]
     for item in group:
-        for warning in item.photo.warnings if item.photo else (item.reason,):
+        for warning in item.photo.warnings if item.offer and item.photo else (item.reason,):
             display.say(f"warning: {item.file}: {warning}")
-    photos = [item.photo for item in group if item.photo is not None]
-    if not photos:
-        yield from (skipped(item) for item in group)
+    offers = [item.offer for item in group if item.offer is not None]
+    if not offers:
+        for item in group:
+            finished[item.content] = skipped(item)
+            yield finished[item.content]
         display.done(len(group))
         return
     began = time.monotonic()
-    masks = [photo.mask for photo in photos if photo.mask is not None]
+    request = job.request
+    masks = [offer.mask for offer in offers if offer.mask is not None]
     found = invert(
         job.gen,
         job.params,
-        np.stack([photo.pixels for photo in photos]),
-        preset=job.preset,
+        np.stack([offer.seen for offer in offers]),
+        preset=tailored(job.preset, offers[0].seen.shape, request.discrepancy),
         nets=job.nets,
         masks=np.stack(masks) if masks else None,
-        labels=None if job.request.label is None else [job.request.label] * len(photos),
-        seed=job.request.seed,
-        restarts=job.request.restarts,
-        batch=job.request.batch,
-        report=lambda step: display.step(step, len(photos)),
+        labels=None if request.label is None else [request.label] * len(offers),
+        seed=request.seed,
+        restarts=max(request.samples or 1, request.restarts or job.preset.restarts),
+        batch=request.batch,
+        every=request.samples is not None,
+        report=lambda step: display.step(step, len(offers)),
     )
-    share = (time.monotonic() - began) / len(photos)
-    for index, (item, photo) in enumerate(zip(group, photos, strict=True)):
-        finished[item.content] = conclude(job, (item, photo), found, index, share)
+    share = (time.monotonic() - began) / len(offers)
+    for index, (item, offer) in enumerate(zip(group, offers, strict=True)):
+        finished[item.content] = conclude(job, (item, offer), found, index, share)
         yield finished[item.content]
     display.done(len(group))
 
 
+def suitable(job: Job, item: Input) -> Input:
+    """The input, without an offer if the preset cannot look at it."""
+    if item.offer is None or job.preset.operator is None:
+        return item
+    shape = item.offer.seen.shape
+    try:
+        least = min(shape[:2]) if len(shape) == 3 else 1
+        check_preset(job.gen.spec, tailored(job.preset, shape, job.request.discrepancy), least)
+    except ValueError as error:
+        return replace(item, offer=None, reason=str(error))
+    return item
+
+
 def skipped(item: Input) -> Result:
-    """Result of a file that could not be read."""
+    """Result of a file that could not be used."""
     outcome = Outcome(file=item.file, name=item.name, status="skipped", reason=item.reason)
     return outcome, report_item(outcome)
 
 
 def conclude(
-    job: Job, given: tuple[Input, images.Photo], found: Inversion, index: int, seconds: float
+    job: Job, given: tuple[Input, Offer], found: Inversion, index: int, seconds: float
 ) -> Result:
     """Draw, score and save one result; `seconds` is its share of the search."""
     began = time.monotonic()
-    item, photo = given
+    item, offer = given
     latents = jax.tree.map(lambda a: a[index], found.latents)
     full = picture(job.gen, job.params, latents)
     outcome = Outcome(
@@ -361,24 +273,55 @@ def conclude(
         name=item.name,
         status=found.status[index],
         reason="" if found.status[index] == "ok" else DIVERGED,
-        sha256=photo.sha256,
-        size=len(photo.pixels),
-        warnings=photo.warnings,
-        scores=judge(job.nets, full, photo.pixels),
+        sha256=item.photo.sha256 if item.photo else "",
+        size=offer.side,
+        warnings=item.photo.warnings if item.photo else (),
+        scores={} if offer.truth is None else judge(job.nets, full, offer.truth),
         loss=float(found.loss[index]),
         evaluations=int(found.evaluations[index]),
-        transform=photo.transform,
+        transform=item.photo.transform if item.photo else None,
     )
+    if job.request.verb == "invert" and offer.truth is not None:
+        shown = report_item(outcome, full, offer.truth, found.losses[index])
+    else:
+        outcome, shown = restored(job, outcome, offer, (full, found), index)
     save_outcome(
         job.out, outcome, latents, full, job.gen.spec, facts=job.facts, export=job.request.export
     )
     outcome = replace(outcome, seconds=seconds + time.monotonic() - began)
-    return outcome, report_item(outcome, full, photo.pixels, found.losses[index])
+    return outcome, replace(shown, metrics=numbers(outcome))
+
+
+def restored(
+    job: Job, outcome: Outcome, offer: Offer, best: tuple[np.ndarray, Inversion], index: int
+) -> Result:
+    """Degrade one answer again, and save that and the other answers."""
+    full, found = best
+    operator = job.preset.operator
+    again = degraded_again(operator, full, offer)
+    scores = outcome.scores | missing_psnr(full, offer) | {"misfit": misfit(again, offer)}
+    outcome = replace(outcome, scores=scores)
+    save_degraded(job.out, outcome.name, operator, (again, offer))
+    pictures = [full]
+    if found.every is not None:
+        kept = ranked(found.every, index, job.request.samples or 1)
+        pictures = [picture(job.gen, job.params, latents) for latents in kept]
+        answers = list(zip(kept, pictures, strict=True))
+        save_samples(job.out, outcome, answers, job.facts)
+    views = {
+        "degraded input": view(operator, offer.seen, offer.side),
+        "answer degraded again": view(operator, again, offer.side),
+    }
+    if offer.truth is not None:
+        views["clean picture"] = view(None, offer.truth, offer.side)
+    return outcome, restored_item(outcome, pictures, views, found.losses[index])
 
 
 def repeat(job: Job, item: Input, first: Result) -> Result:
     """Result of a file with the same content as an earlier one: that one's, under its own name."""
     outcome, shown = first
+    if outcome.status == "skipped":
+        return skipped(replace(item, reason=outcome.reason))
     note = f"same content as {outcome.file}, whose result is reused"
     again = replace(outcome, file=item.file, name=item.name, seconds=0.0)
     again = replace(again, warnings=(*outcome.warnings, note))

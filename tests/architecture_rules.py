@@ -31,7 +31,8 @@ LAYERS = {
     "batches": 4.07, "memory": 4.08,
     "inversion": 4.1, "encoding": 4.2, "edits": 4.2, "study": 4.2,
     "report": 5.0, "progress": 5.0, "records": 5.0, "plots": 5.0,
-    "apps": 5.1, "card": 5.1, "doctor": 5.1, "outcome": 5.1,
+    "offers": 5.05, "tailoring": 5.05, "inputs": 5.1, "card": 5.1, "doctor": 5.1, "outcome": 5.1,
+    "apps": 5.15, "restored": 5.15,
     "options": 5.2, "runs": 5.2, "experiments": 5.25, "cli": 5.3, "": 6.0, "__main__": 6.0,
 }  # fmt: skip
 NETWORKS = {"nn", "generators", "features", "encoders"}

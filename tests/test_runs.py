@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv import outcome, runs
+from jaxinv import images, inputs, outcome, runs
 from jaxinv.checkpoints import sha256_file
 from jaxinv.cli import DONE, SOME_FAILED, UNFINISHED, main
 from jaxinv.inversion import find_preset
@@ -186,7 +186,7 @@ def test_batches_hold_one_size_and_one_kind_of_mask(tmp_path: Path) -> None:
     write_photos(photos, ["b.png", "d.png"], side=16)
     (photos / "broken.png").write_bytes(b"")
     wide = np.kron(np.arange(24).reshape(4, 6) * 10, np.ones((8, 8))).astype(np.uint8)
-    runs.images.write_images(photos, np.repeat(wide[None, ..., None], 3, -1), names=["wide"])
+    images.write_images(photos, np.repeat(wide[None, ..., None], 3, -1), names=["wide"])
     invert(photos, "-o", tmp_path / "out", "--batch", 2, "--fit", "pad", code=SOME_FAILED)
     lines = {line["name"]: line for line in read_results(tmp_path / "out")}
     sizes = {name: line["size"] for name, line in lines.items()}
@@ -231,7 +231,7 @@ def test_files_are_not_left_over_when_the_disk_refuses(
     ],
 )
 def test_unique_names(files: list[str], names: list[str]) -> None:
-    assert runs.unique_names([Path(file) for file in files]) == names
+    assert inputs.unique_names([Path(file) for file in files]) == names
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
-from jaxinv.specs.operators import OperatorSpec
+from jaxinv.specs.operators import OperatorSpec, read_operator
 from jaxinv.specs.schedules import Schedule
 from jaxinv.specs.stages import Hook, Jitter, Preset, SolverSpec, Stage, Stop
 from jaxinv.specs.terms import Term, View, labels
@@ -27,4 +27,5 @@ __all__ = [
     "Variable",
     "View",
     "labels",
+    "read_operator",
 ]

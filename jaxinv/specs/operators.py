@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
 from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, OPERATORS, SIDES
@@ -106,3 +107,48 @@ class OperatorSpec:
             raise ValueError(f"share of 'border' must be below 0.5, got {self.share}")
         if self.name == "compose" and not self.parts:
             raise ValueError("operator 'compose' needs parts, got ()")
+
+
+def read_operator(text: str) -> OperatorSpec:
+    """The operator that a text names: "down:factor=4", or "blur:sigma=2,edge=edge+down:factor=4".
+
+    Parts apply from left to right; the four numbers of a box have slashes between them. Raises
+    `ValueError` naming the operators, the options or the kind of value that are allowed.
+    """
+    parts = tuple(_read_part(part.strip()) for part in text.split("+"))
+    return parts[0] if len(parts) == 1 else OperatorSpec("compose", parts=parts)
+
+
+def _read_part(text: str) -> OperatorSpec:
+    name, _, rest = text.partition(":")
+    check_choice("operator", name, tuple(n for n in OPERATORS if n not in ("mask", "compose")))
+    takes = tuple(option for option in OPERATORS[name] if option != "array")
+    defaults = {field.name: field.default for field in fields(OperatorSpec)}
+    given: dict[str, Any] = {}
+    for pair in rest.split(",") if rest else ():
+        option, _, value = pair.partition("=")
+        check_choice(f"option of operator {name!r}", option.strip(), takes or ("none",))
+        given[option.strip()] = _value(option.strip(), value.strip(), defaults[option.strip()])
+    return OperatorSpec(name, **given)
+
+
+def _value(option: str, text: str, like: object) -> object:
+    """The text as a value of the kind of `like`."""
+    try:
+        if isinstance(like, tuple):
+            top, left, height, width = (float(part) for part in text.split("/"))
+            return top, left, height, width
+        if isinstance(like, bool):
+            return {"yes": True, "no": False}[text]
+        return type(like)(text)  # pyright: ignore[reportCallIssue]
+    except (ValueError, KeyError):
+        raise ValueError(f"{option} is {text!r}; allowed: {_KINDS[type(like)]}") from None
+
+
+_KINDS: dict[type, str] = {
+    tuple: "top/left/height/width, four fractions",
+    bool: "yes, no",
+    int: "a whole number",
+    float: "a number",
+    str: "a name",
+}

@@ -1,0 +1,56 @@
+"""A preset fitted to what is searched for: what its terms can see, and where noise begins."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from jaxinv.features.trunks import NETS
+from jaxinv.losses import seen_shape
+from jaxinv.specs import Stop
+from jaxinv.specs import labels as labels_of
+
+if TYPE_CHECKING:
+    from jaxinv.specs import Preset, Stage, Term
+
+
+def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None = None) -> Preset:
+    """The preset for what was seen, [h, w, c] or [count].
+
+    Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
+    another image term stays. With a `discrepancy`, a lane ends once its pixels differ by as much,
+    as a root mean square on [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy
+    principle). Raises `ValueError` where a stage has no term "mse" to tell.
+    """
+    stages = tuple(_seeing(stage, shape) for stage in preset.stages)
+    if discrepancy is not None:
+        stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
+    return preset if stages == preset.stages else replace(preset, stages=stages)
+
+
+def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:
+    kept = tuple(term for term in stage.terms if not term.net or _can_look(term, shape))
+    if kept == stage.terms or not any(term.name in ("mse", "l1") for term in kept):
+        return stage
+    return replace(stage, terms=kept)
+
+
+def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
+    if len(shape) != 3 or shape[2] != 3 or term.net is None:
+        return False
+    return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
+
+
+def _stopping(name: str, stage: Stage, shape: tuple[int, ...], discrepancy: float) -> Stage:
+    """Means over areas have less noise than their pixels, by the root of the number of these."""
+    pairs = zip(stage.terms, labels_of(stage.terms), strict=True)
+    found = next(((term, label) for term, label in pairs if term.name == "mse"), None)
+    if found is None:
+        raise ValueError(
+            f"preset {name!r} has a stage of {', '.join(labels_of(stage.terms))}; allowed for "
+            f"pictures with noise of a known strength: stages with mse"
+        )
+    term, label = found
+    side = min(shape[:2]) if len(shape) == 3 else 1
+    seen = side if term.view.size is None else min(term.view.size, side)
+    return replace(stage, stop=Stop(label, (discrepancy * seen / side) ** 2))

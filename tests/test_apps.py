@@ -1,0 +1,374 @@
+"""Verbs of restoration through the command line, with a tiny generator, and what they rest on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv import apps, images
+from jaxinv.cli import DONE, SOME_FAILED, USAGE, main
+from jaxinv.inputs import Request
+from jaxinv.latents import load_latents
+from jaxinv.offers import Degradation, as_measured, mask_of, offer
+from jaxinv.operators import build as build_operator
+from jaxinv.presets import PRESETS
+from jaxinv.rendering import render
+from jaxinv.restored import degraded_again, misfit, missing_psnr, view
+from jaxinv.specs import OperatorSpec, SolverSpec, Term, Variable, View, read_operator
+from jaxinv.tailoring import tailored
+from tests.engine import SIDE as LINEAR_SIDE
+from tests.engine import one, preset, run
+from tests.offline import STEPS, go_offline, read_results, write_photos
+from tests.tiny import draw, linear
+
+SIDE = 32
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    return go_offline(tmp_path_factory.getbasetemp(), monkeypatch)
+
+
+def restore(verb: str, *arguments: object, code: int = DONE) -> None:
+    """A verb with the tiny generator must end with `code`."""
+    assert main([verb, "-g", "tiny", "-p", "pixels", *map(str, arguments)]) == code
+
+
+def write(path: Path, pixels: np.ndarray) -> Path:
+    """Write uint8 [h, w] or [h, w, 3] as a PNG file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(pixels))
+    return path
+
+
+def hole(side: int = SIDE) -> np.ndarray:
+    """White where the middle is missing, uint8 [side, side]."""
+    mask = np.zeros((side, side), np.uint8)
+    mask[side // 4 : side // 2, side // 4 : side // 2] = 255
+    return mask
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two good files and a broken one."""
+    folder = write_photos(tmp_path_factory.mktemp("photos"), ["a.png", "b.png"])
+    (folder / "torn.png").write_bytes((folder / "a.png").read_bytes()[:90])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("masks") / "m.png", hole())
+
+
+VERBS = [
+    ("inpaint", ["--mask", "MASK"], ""),
+    ("super-resolve", ["--factor", "2"], "down:factor=2,kernel=bicubic"),
+    ("colorize", [], "gray"),
+    ("denoise", ["--sigma", "0.1"], "noise:sigma=0.1"),
+    ("deblur", ["--motion", "5"], "motion:length=5,angle=0.0"),
+    ("outpaint", ["--border", "0.25"], ""),
+    ("recover", ["--operator", "dense:count=40,seed=1"], "dense:count=40,seed=1"),
+]
+
+
+@pytest.mark.parametrize(("verb", "own", "operator"), VERBS, ids=lambda part: str(part)[:12])
+def test_every_verb_degrades_searches_and_scores(
+    verb: str, own: list[str], operator: str, photos: Path, masks: Path, tmp_path: Path
+) -> None:
+    given = [str(masks) if part == "MASK" else part for part in own]
+    restore(verb, photos, "-o", tmp_path, "--simulate", *given, code=SOME_FAILED)
+    good = [line for line in read_results(tmp_path) if line["status"] == "ok"]
+    assert [line["name"] for line in good] == ["a", "b"]
+    for line in good:
+        assert all(np.isfinite(line[key]) for key in ("psnr", "ssim", "lpips_vgg", "misfit"))
+        assert (line["verb"], line["operator"] or "", line["size"]) == (verb, operator, SIDE)
+        assert (tmp_path / "again" / f"{line['name']}.png").is_file()
+        assert list((tmp_path / "degraded").glob(f"{line['name']}.*"))
+        assert ("psnr_missing" in line) == (verb in ("inpaint", "outpaint"))
+    (bad,) = [line for line in read_results(tmp_path) if line["status"] != "ok"]
+    assert (bad["name"], bad["status"]) == ("torn", "skipped")
+    facts = load_latents(tmp_path / "latents" / "a.safetensors")[1]
+    assert (facts["verb"], facts["operator"]) == (verb, operator)
+    page = (tmp_path / "report.html").read_text("utf-8")
+    for caption in ("degraded input", "answer", "answer degraded again", "clean picture"):
+        assert page.count(f">{caption}<") == 2
+    asked = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    assert asked["request"]["verb"] == verb
+    assert (asked["preset"]["operator"] is None) == (operator == "")
+
+
+def test_small_pictures_are_enlarged_and_those_of_other_sizes_named(tmp_path: Path) -> None:
+    folder = write_photos(tmp_path / "in", ["a.png"], side=16)
+    write_photos(folder, ["b.png"], side=20)
+    restore("super-resolve", folder, "-o", tmp_path, "--factor", 2, code=SOME_FAILED)
+    good, bad = read_results(tmp_path)
+    assert (good["name"], good["size"], good["psnr"]) == ("a", SIDE, None)
+    assert good["misfit"] >= 0
+    kept = images.read_photo(tmp_path / "degraded" / "a.png").pixels
+    assert kept.shape == (16, 16, 3)
+    assert (bad["name"], bad["status"]) == ("b", "skipped")
+    assert "[20, 20, 3]; allowed: 32 px give [16, 16, 3]" in bad["reason"]
+    restore("super-resolve", folder / "b.png", "-o", tmp_path / "b", "--factor", 2, "--size", 32)
+
+
+def test_grey_pictures_are_coloured_and_others_refused(photos: Path, tmp_path: Path) -> None:
+    grey = images.read_photo(photos / "a.png").pixels.mean(-1)
+    write(tmp_path / "in" / "a.png", images.to_uint8(grey))
+    write_photos(tmp_path / "in", ["colour.png"])
+    restore("colorize", tmp_path / "in", "-o", tmp_path / "out", code=SOME_FAILED)
+    good, bad = read_results(tmp_path / "out")
+    assert (good["name"], good["psnr"]) == ("a", None)
+    assert "operator 'gray' leaves no colour; allowed: grey pictures" in bad["reason"]
+
+
+def test_measurements_come_back_from_files(photos: Path, tmp_path: Path) -> None:
+    spec = ["--operator", "dense:count=40,seed=1"]
+    restore("recover", photos / "a.png", "-o", tmp_path / "1", "--simulate", *spec)
+    file = tmp_path / "1" / "degraded" / "a.npy"
+    assert np.load(file).shape == (40,)
+    restore("recover", file, "-o", tmp_path / "2", *spec)
+    codes = [load_latents(tmp_path / k / "latents" / "a.safetensors")[0]["w+"] for k in "12"]
+    np.testing.assert_array_equal(codes[0], codes[1])
+    np.save(tmp_path / "long.npy", np.zeros(41, np.float32))
+    given = [tmp_path / "long.npy", photos / "a.png"]
+    restore("recover", *given, "-o", tmp_path / "3", *spec, code=SOME_FAILED)
+    long, picture = read_results(tmp_path / "3")
+    assert "images [41]; allowed: 32 px give [40]" in long["reason"]
+    assert "or clean pictures with --simulate" in picture["reason"]
+
+
+def test_the_best_starts_are_kept(photos: Path, masks: Path, tmp_path: Path) -> None:
+    twice = tmp_path / "in"
+    for name in ("a.png", "same.png"):
+        write(twice / name, images.to_uint8(images.read_photo(photos / "a.png").pixels))
+    restore("inpaint", twice, "-o", tmp_path / "out", "--mask", masks, "--samples", 3)
+    for name in ("a", "same"):
+        place = tmp_path / "out" / "samples" / name
+        assert sorted(file.name for file in place.iterdir()) == sorted(
+            f"{rank}.{kind}" for rank in (1, 2, 3) for kind in ("png", "safetensors")
+        )
+        best = (tmp_path / "out" / "images" / f"{name}.png").read_bytes()
+        assert (place / "1.png").read_bytes() == best
+    codes = [load_latents(place / f"{rank}.safetensors")[0]["w+"] for rank in (1, 2, 3)]
+    assert min(np.abs(codes[0] - other).max() for other in codes[1:]) > 0.1
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert [page.count(f">answer {rank}<") for rank in (2, 3)] == [2, 2]
+    assert "3 restarts" in page
+
+
+def test_missing_pixels_do_not_count(photos: Path, masks: Path, tmp_path: Path) -> None:
+    torn = images.to_uint8(images.read_photo(photos / "a.png").pixels)
+    write(tmp_path / "in" / "whole.png", torn)
+    write(tmp_path / "in" / "torn.png", np.where(hole()[..., None] > 0, 255 - torn, torn))
+    restore("inpaint", tmp_path / "in", "-o", tmp_path / "out", "--mask", masks)
+    codes = [
+        load_latents(tmp_path / "out" / "latents" / f"{name}.safetensors")[0]["w+"]
+        for name in ("whole", "torn")
+    ]
+    np.testing.assert_array_equal(codes[0], codes[1])
+
+
+def test_masks_by_name_in_a_folder(photos: Path, tmp_path: Path) -> None:
+    write(tmp_path / "masks" / "a.png", hole())
+    restore(
+        "inpaint", photos, "-o", tmp_path / "out", "--mask", tmp_path / "masks", code=SOME_FAILED
+    )
+    lines = {line["name"]: line for line in read_results(tmp_path / "out")}
+    assert lines["a"]["status"] == "ok"
+    assert "mask" in lines["b"]["reason"]
+    assert "no such file" in lines["b"]["reason"]
+
+
+def test_noise_of_known_strength_ends_the_search(photos: Path, tmp_path: Path) -> None:
+    restore("denoise", photos / "a.png", "-o", tmp_path / "1", "--sigma", 9, "--steps", 3)
+    restore("denoise", photos / "a.png", "-o", tmp_path / "2", "--steps", 3)
+    counts = [read_results(tmp_path / k)[0]["evaluations"] for k in "12"]
+    assert counts == [1, STEPS]
+
+
+@pytest.mark.parametrize(
+    ("verb", "own", "words"),
+    [
+        ("inpaint", [], ["--mask"]),
+        ("inpaint", ["--mask", "none.png"], ["'none.png'", "image file"]),
+        ("inpaint", ["--mask", "small.png"], ["16x16", "allowed: 32x32"]),
+        ("super-resolve", ["--factor", "3"], ["factor 3 of 32x32", "1, 2, 4, 8"]),
+        ("super-resolve", ["--factor", "1"], ["at least 2, got 1"]),
+        ("denoise", ["--sigma", "-1"], ["above 0.0", "-1"]),
+        ("denoise", ["--simulate"], ["--sigma"]),
+        ("deblur", [], ["one of them"]),
+        ("outpaint", ["--border", "0.5"], ["0.5", "between 0 and 0.5"]),
+        ("recover", ["--operator", "mist"], ["'mist'", "dense", "fourier"]),
+        ("recover", ["--operator", "dense:size=3"], ["'size'", "count, seed"]),
+        ("recover", ["--operator", "dense:count=many"], ["'many'", "a whole number"]),
+        ("recover", ["--operator", "dense"], ["count of 'dense'", "at least 1"]),
+        ("recover", ["--operator", "dense:count=9+gray"], ["'gray' after measurements"]),
+        ("colorize", ["-p", "best"], ["'best'", "quick"]),
+    ],
+)
+def test_wrong_use_is_refused_before_any_search(
+    verb: str,
+    own: list[str],
+    words: list[str],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "small.png", hole(16))
+    assert main([verb, str(photos), "-o", "out", "-g", "tiny", *own]) == USAGE
+    (line,) = capsys.readouterr().err.splitlines()
+    assert [word for word in words if word not in line] == []
+    assert not Path("out", "results.jsonl").exists()
+
+
+# --- what the verbs rest on -----------------------------------------------------------------------
+
+
+def test_operators_are_read_from_texts() -> None:
+    assert read_operator("dense:count=500,seed=1") == OperatorSpec("dense", count=500, seed=1)
+    assert read_operator("crop:box=0/0.5/0.5/0.5").box == (0.0, 0.5, 0.5, 0.5)
+    assert read_operator("half:side=left,invert=yes") == OperatorSpec(
+        "half", side="left", invert=True
+    )
+    both = read_operator("down:factor=4 + gray")
+    parts = (OperatorSpec("down", factor=4), OperatorSpec("gray"))
+    assert both == OperatorSpec("compose", parts=parts)
+    for text, words in {
+        "gray:seed=1": "unknown option of operator 'gray' 'seed'; allowed: none",
+        "half:invert=1": "invert is '1'; allowed: yes, no",
+        "crop:box=1/2": "box is '1/2'; allowed: top/left/height/width",
+        "mask": "unknown operator 'mask'",
+    }.items():
+        with pytest.raises(ValueError, match=words):
+            read_operator(text)
+
+
+def test_presets_lose_the_terms_that_cannot_see() -> None:
+    default = PRESETS["default"]
+    assert tailored(default, (256, 256, 3)) is default
+    for shape in ((40,), (256, 256, 1), (8, 8, 3)):
+        kept = tailored(default, shape).stages[0].terms
+        assert kept == tuple(term for term in default.stages[0].terms if term.net is None)
+    # Nothing is left out where nothing would be left to compare.
+    projector = PRESETS["stylegan2-projector"]
+    assert tailored(projector, (40,)) is projector
+
+
+def test_the_search_in_noise_stops_at_its_strength() -> None:
+    made = preset(one(terms=(Term("mse", 3.0, view=View(8)),)), one())
+    stops = [stage.stop for stage in tailored(made, (32, 32, 3), 0.2).stages]
+    assert [stop.term for stop in stops if stop] == ["mse@8", "mse"]
+    assert [stop.below for stop in stops if stop] == pytest.approx([0.05**2, 0.2**2])
+    with pytest.raises(ValueError, match=r"noise of a known strength: stages with mse"):
+        tailored(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
+
+
+def test_verbs_say_what_pictures_have_gone_through() -> None:
+    plain = Request(("a",), "out")
+    assert apps.super_resolve(plain, 8).operator == "down:factor=8,kernel=bicubic"
+    assert apps.denoise(plain, 0.1).discrepancy == 0.1
+    assert apps.deblur(plain, motion=9, angle=30.0).operator == "motion:length=9,angle=30.0"
+    assert [apps.usual_align(v, simulate=False) for v in ("inpaint", "deblur")] == ["auto", "none"]
+    assert apps.usual_align("deblur", simulate=True) == "auto"
+
+
+def photo(pixels: np.ndarray, mask: np.ndarray | None = None) -> images.Photo:
+    sides = [pixels.shape[1], pixels.shape[0]]
+    quad = [[0, 0], [0, sides[1]], sides, [sides[0], 0]]
+    return images.Photo("", "", pixels, mask, {"source_size": sides, "quad": quad}, ())
+
+
+def test_a_picture_is_the_middle_of_a_larger_one() -> None:
+    pixels = draw(linear(), 1)[0]
+    given = offer(Degradation(32, border=0.25), photo(pixels), None)
+    assert given.mask is not None
+    np.testing.assert_array_equal(given.seen[8:24, 8:24], pixels)
+    assert (given.side, given.mask.sum(), np.abs(given.seen).sum()) == pytest.approx(
+        (32, 256, np.abs(pixels).sum())
+    )
+    clean = offer(Degradation(16, border=0.25, simulate=True), photo(pixels), None)
+    assert clean.truth is not None
+    np.testing.assert_array_equal(clean.truth, pixels)
+    np.testing.assert_array_equal(clean.seen[4:12, 4:12], pixels[4:12, 4:12])
+
+
+def test_a_pixel_that_is_missing_in_part_is_missing(tmp_path: Path) -> None:
+    mask = np.zeros((32, 32), np.uint8)
+    mask[3:9, 3:9] = 255
+    file = write(tmp_path / "m.png", mask)
+    missing = mask_of(file, file, photo(np.zeros((32, 32, 3), np.float32)))
+    np.testing.assert_allclose(missing, mask / 255, atol=1e-6)
+    given = offer(Degradation(16), photo(np.ones((32, 32, 3), np.float32)), missing)
+    assert given.mask is not None
+    assert np.argwhere(given.mask == 0).min(0).tolist() == [1, 1]
+    assert np.argwhere(given.mask == 0).max(0).tolist() == [4, 4]
+    assert np.unique(given.mask[given.mask > 0]).tolist() == [1.0]
+
+
+def test_one_channel_of_a_grey_picture_is_enough() -> None:
+    luma = build_operator(OperatorSpec("luma"), (8, 8, 3))
+    grey = np.full((8, 8, 3), 0.25, np.float32)
+    made = as_measured(grey, OperatorSpec("luma"), luma)
+    np.testing.assert_array_equal(made, grey[..., :1])
+
+
+@pytest.mark.parametrize(
+    "operator", ["down:factor=4", "gray", "blur:sigma=1.5", "dense:count=60", "fourier:share=0.3"]
+)
+def test_pictures_within_reach_are_recovered(operator: str) -> None:
+    clean = draw(linear(), 7)[0]
+    what = Degradation(LINEAR_SIDE, operator=read_operator(operator), simulate=True)
+    given = offer(what, photo(clean), None)
+    search = preset(one(Variable("w"), solver=SolverSpec("lbfgs"), steps=40))
+    made = tailored(replace(search, operator=what.operator), given.seen.shape)
+    found = run(made, given.seen[None])
+    np.testing.assert_allclose(render(*linear(), found.latents)[0], clean, atol=5e-3)
+
+
+@pytest.mark.parametrize("border", [None, 0.25])
+def test_missing_parts_within_reach_are_recovered(border: float | None) -> None:
+    clean = draw(linear(), 8)[0]
+    missing = None if border else (hole(LINEAR_SIDE) / 255).astype(np.float32)
+    given = offer(Degradation(LINEAR_SIDE, border=border, simulate=True), photo(clean), missing)
+    assert given.mask is not None
+    search = preset(one(Variable("w"), solver=SolverSpec("lbfgs"), steps=40))
+    found = run(search, given.seen[None], masks=given.mask[None])
+    np.testing.assert_allclose(render(*linear(), found.latents)[0], clean, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    "operator", ["", "down:factor=4", "luma", "motion:length=5", "dense:count=60", "crop"]
+)
+def test_the_clean_picture_degraded_again_is_what_was_given(operator: str) -> None:
+    full = images.to_uint8(draw(linear(), 7)[0])
+    spec = read_operator(operator) if operator else None
+    what = Degradation(16, operator=spec, simulate=True)
+    missing = None if operator else (hole(16) / 255).astype(np.float32)
+    given = offer(what, photo(images.from_uint8(full)), missing)
+    again = degraded_again(spec, full, given)
+    assert again.shape == given.seen.shape
+    assert misfit(again, given) < 1e-9
+    other = degraded_again(spec, 255 - full, given)
+    assert misfit(other, given) > 1e-3
+    shown = view(spec, again, given.side)
+    assert (shown.dtype, shown.shape) == (np.uint8, (16, 16, 3))
+    if missing is not None:
+        other = np.where(missing[..., None] > 0, full.astype(int) ^ 16, full).astype(np.uint8)
+        assert missing_psnr(other, given) == {"psnr_missing": pytest.approx(24.05, abs=0.01)}
+        assert misfit(degraded_again(spec, other, given), given) < 1e-9
+
+
+def test_simulated_measurements_follow_the_operator() -> None:
+    clean = draw(linear(), 9)[0]
+    operator = read_operator("down:factor=2+gray")
+    given = offer(Degradation(16, operator=operator, simulate=True), photo(clean), None)
+    made = build_operator(operator, clean.shape)
+    np.testing.assert_allclose(given.seen, made.apply(jnp.asarray(clean)), atol=1e-6)
