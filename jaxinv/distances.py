@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array
 
 WINDOW, SIGMA = 11, 1.5
+CELL = 8  # side of the cells of edge directions
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2; sum 1.0001
 
 
@@ -88,6 +89,19 @@ def style(a: Array, b: Array) -> Array:
     return jnp.sum(jnp.square(gram(a) - gram(b))) / (4 * a.shape[-1] ** 2)
 
 
+def saliency(attention: Array, shape: tuple[int, int]) -> Array:
+    """How much attention every position is paid, by head: [heads, pixels, keys] -> [heads, h, w].
+
+    The sum over all pixels by their number, those that do not see it left out, enlarged to `shape`
+    by the nearest (Daras et al. 2020, YLG, as its code has it). A map without heads is of one.
+    """
+    attention = attention.reshape(-1, *attention.shape[-2:])
+    paid = jnp.sum(attention, axis=1) / jnp.maximum(jnp.count_nonzero(attention, axis=1), 1)
+    times = math.isqrt(shape[0] * shape[1] // paid.shape[-1])
+    few = paid.reshape(-1, shape[0] // times, shape[1] // times)
+    return jnp.repeat(jnp.repeat(few, times, axis=1), times, axis=2)
+
+
 def _window() -> np.ndarray:
     weights = np.exp(-0.5 * ((np.arange(WINDOW) - WINDOW // 2) / SIGMA) ** 2)
     return weights / weights.sum()
@@ -115,6 +129,14 @@ def similarity(a: Array, b: Array) -> tuple[Array, Array]:
     return contrast * (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1), contrast
 
 
+def smallest(scales: int) -> int:
+    """Side of the smallest image that `ms_ssim` takes; `ValueError` for none, or more than 5."""
+    check_whole("scales of ms_ssim", scales, 1)
+    if scales > len(WEIGHTS):
+        raise ValueError(f"scales of ms_ssim must be at most {len(WEIGHTS)}, got {scales}")
+    return (WINDOW - 1) * 2 ** (scales - 1) + 1
+
+
 def _halved(x: Array) -> Array:
     """Means of 2 x 2; an odd last row or column is repeated."""
     x = jnp.pad(x, [(0, x.shape[0] % 2), (0, x.shape[1] % 2), (0, 0)], mode="edge")
@@ -128,10 +150,7 @@ def ms_ssim(a: Array, b: Array, scales: int = 5) -> Array:
     (Wang et al. 2003, equation 7). With fewer than 5 scales, the first weights are scaled to sum 1.
     Raises `ValueError` for smaller images than 161 px at 5 scales, 81 at 4, 41 at 3, 21 at 2, 11.
     """
-    check_whole("scales of ms_ssim", scales, 1)
-    if scales > len(WEIGHTS):
-        raise ValueError(f"scales of ms_ssim must be at most {len(WEIGHTS)}, got {scales}")
-    least = (WINDOW - 1) * 2 ** (scales - 1) + 1
+    least = smallest(scales)
     if min(a.shape[:2]) < least:
         raise ValueError(
             f"ms_ssim at {scales} scales of {a.shape[0]}x{a.shape[1]} px; "
@@ -153,7 +172,7 @@ def _power(x: Array, exponent: float) -> Array:
     return jnp.where(x > 0, jnp.where(x > 0, x, 1.0) ** exponent, 0.0)
 
 
-def orientations(image: Array, cell: int = 8, bins: int = 8) -> Array:
+def orientations(image: Array, cell: int = CELL, bins: int = 8) -> Array:
     """How much every cell of an image has of edges in every direction: [h / cell, w / cell, bins].
 
     A gradient of the grey image counts in bin k with its length times cos^4 of the angle to the
@@ -174,6 +193,6 @@ def orientations(image: Array, cell: int = 8, bins: int = 8) -> Array:
     return votes * jax.lax.rsqrt(jnp.sum(votes * votes, axis=-1, keepdims=True) + 1e-4)
 
 
-def hog(a: Array, b: Array, cell: int = 8, bins: int = 8) -> Array:
+def hog(a: Array, b: Array, cell: int = CELL, bins: int = 8) -> Array:
     """Mean squared difference of the edge directions of two images, per cell."""
     return l2(orientations(a, cell, bins), orientations(b, cell, bins))

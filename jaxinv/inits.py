@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 DRAWN = ("prior", "best-of")
 
 
+def starts(
+    gen: Generator,
+    params: Params,
+    variables: tuple[Variable, ...],
+    previous: Latents,
+    lane: tuple[Key, Array],
+) -> dict[str, Tree]:
+    """Initial codes of all variables of one lane; see `start`."""
+    keys = [jax.random.fold_in(lane[0], i) for i in range(len(variables))]
+    return {
+        v.space: start(gen, params, v, previous, (key, lane[1]))
+        for v, key in zip(variables, keys, strict=True)
+    }
+
+
 def start(
     gen: Generator, params: Params, variable: Variable, previous: Latents, lane: tuple[Key, Array]
 ) -> Tree:

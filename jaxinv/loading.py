@@ -192,12 +192,14 @@ def with_p(
     *,
     report: Callable[[str], object] = lambda line: None,
 ) -> Params:
-    """The parameters, their statistics with those of P if a variable of `preset` lives there.
+    """The parameters, their statistics with those of P if any part of `preset` needs them.
 
     They are kept in the cache folder; `report` is told before they are computed.
     """
     variables = [v for stage in preset.stages for v in stage.variables]
-    if not any(v.codec in IN_P for v in variables) or P in params[STATISTICS]:
+    terms = [term for stage in preset.stages for term in stage.terms]
+    needed = any(v.codec in IN_P for v in variables) or any(t.name == "mahalanobis" for t in terms)
+    if not needed or P in params[STATISTICS]:
         return params
 
     def compute() -> Params:

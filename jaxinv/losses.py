@@ -6,35 +6,29 @@ observed once per image, the render once per evaluation. `evaluate` sums the wei
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.flatten_util import ravel_pytree
 
+from jaxinv import distances
 from jaxinv.features.trunks import NETS
 from jaxinv.nn.resample import area_reduce, resize
+from jaxinv.penalties import Sample, Seen, realism, variable_term, weave
 from jaxinv.solvers.base import factor
 from jaxinv.specs import labels
-from jaxinv.vocabulary import IMAGE_TERMS
+from jaxinv.types import Array
+from jaxinv.vocabulary import DISCRIMINATOR, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
 
 if TYPE_CHECKING:
+    from jaxinv.generators.discriminator import Discriminator
     from jaxinv.specs import Term, View
-    from jaxinv.types import Array, Latents, Params
+    from jaxinv.types import Params
 
-Seen = dict[str, dict[str, "Array"]]
 PIXELS = "pixels"
-WINDOW = 32  # side of the averaging windows of `weave`, in details
-FAINT = 0.02  # amplitude up to which `weave` counts a detail, on [-1, 1]
-
-
-class Sample(NamedTuple):
-    """What the terms are told of one lane: codes, latents, the render, and what was seen of it."""
-
-    codes: dict[str, Array]
-    latents: Latents
-    image: Array
-    seen: Seen
+MAP = "/attention"  # behind the name of a step of a discriminator: its map
 
 
 def sighting(term: Term) -> str:
@@ -42,11 +36,18 @@ def sighting(term: Term) -> str:
     return f"{term.net or PIXELS}|{term.view.size}|{term.view.crop}"
 
 
-def taps(term: Term) -> tuple[str, ...]:
-    """Layers of the net that `term` compares."""
+def taps(
+    term: Term, judge: Discriminator | None = None, held: Container[str] = ()
+) -> tuple[str, ...]:
+    """Layers of the net that `term` compares; of "attention", those whose map is `held`."""
     if term.net is None:
         return (PIXELS,)
-    return term.layers if term.name == "features" else NETS[term.net].lpips
+    if term.name == "lpips":
+        return NETS[term.net].lpips
+    steps = () if judge is None else judge.steps
+    if term.name == "attention":
+        return tuple(name for name in term.layers or steps if name + MAP in held)
+    return steps[-term.last :] if term.last else term.layers
 
 
 def look(image: Array, view: View) -> Array:
@@ -71,19 +72,41 @@ def window(view: View, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     return [(round(start * side), round((start + span) * side)) for start, span, side in pairs]
 
 
-def observe(terms: tuple[Term, ...], nets: dict[str, Params], image: Array) -> Seen:
-    """Every sighting of image [h, w, 3] that the terms need; each net runs once per view."""
-    wanted: dict[str, tuple[Term, set[str]]] = {}
+def observe(
+    terms: tuple[Term, ...],
+    nets: dict[str, Params],
+    image: Array,
+    judge: Discriminator | None = None,
+) -> Seen:
+    """Every sighting of image [h, w, 3] that the terms need; each net runs once per view.
+
+    The net "discriminator" is `judge`, its parameters those of the generator.
+    """
+    wanted: dict[str, list[Term]] = {}
     for term in terms:
         if term.name in IMAGE_TERMS:
-            wanted.setdefault(sighting(term), (term, set()))[1].update(taps(term))
-    return {name: _pick(term, layers, nets, image) for name, (term, layers) in wanted.items()}
+            wanted.setdefault(sighting(term), []).append(term)
+    return {name: _pick(few, nets, image, judge) for name, few in wanted.items()}
 
 
-def _pick(term: Term, layers: set[str], nets: dict[str, Params], image: Array) -> dict[str, Array]:
-    seen = look(image, term.view)
-    found = {PIXELS: seen} if term.net is None else NETS[term.net].taps(nets[term.net], seen)
-    return {layer: found[layer] for layer in sorted(layers)}
+def _pick(
+    terms: list[Term], nets: dict[str, Params], image: Array, judge: Discriminator | None
+) -> dict[str, Array]:
+    net, seen = terms[0].net, look(image, terms[0].view)
+    if net is None:
+        return {PIXELS: seen}
+    found = NETS[net].taps(nets[net], seen) if net in NETS else _judged(judge, nets[net], seen)
+    kept = {layer for term in terms for layer in taps(term, judge, found)}
+    kept |= {layer + MAP for term in terms if term.name == "attention" for layer in kept}
+    return {layer: found[layer] for layer in sorted(kept.intersection(found))}
+
+
+def _judged(judge: Discriminator | None, params: Params, image: Array) -> dict[str, Array]:
+    if judge is None:
+        raise ValueError("terms of the discriminator need one")
+    states = judge.features(params, image)
+    maps = {name + MAP: x["attention"] for name, x in states.items() if "attention" in x}
+    return {name: x["x"] for name, x in states.items()} | maps
 
 
 def unit(features: Array) -> Array:
@@ -91,89 +114,115 @@ def unit(features: Array) -> Array:
     return features * lax.rsqrt(jnp.sum(features * features, axis=-1, keepdims=True) + 1e-20)
 
 
+def shares(mask: Array, view: View, shape: tuple[int, ...]) -> Array:
+    """Weights [h, w] of the positions of features by the mask [h', w', 1] seen through the view."""
+    return resize(look(mask, view), (shape[0], shape[1]))[..., 0]
+
+
 def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
     """Mean (or sum) over [h, w], weighted by the mask [h', w', 1] as seen through the same view."""
     if mask is not None:
-        weights = resize(look(mask, view), (values.shape[0], values.shape[1]))[..., 0]
+        weights = shares(mask, view, values.shape)
         mean = jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-6)
     else:
         mean = jnp.mean(values)
     return mean * (values.size if reduction == "sum" else 1)
 
 
+def _bce(a: Array, b: Array) -> Array:
+    return distances.bce((a + 1) / 2, (b + 1) / 2)
+
+
+Pair = Callable[[Array, Array], Array]
+# Distances by position, of pixels and of features.
+PIXELWISE: dict[str, Pair] = {
+    "mse": distances.l2,
+    "l1": distances.l1,
+    "logcosh": distances.logcosh,
+    "charbonnier": distances.charbonnier,
+    "bce": _bce,
+    "hog": distances.hog,
+}
+FEATUREWISE: dict[str, Pair] = {
+    "l2": distances.l2,
+    "l1": distances.l1,
+    "cosine": distances.cosine,
+}
+TOGETHER: dict[str, Pair] = {"style": distances.style, "norm": distances.norm}
+
+
 def image_term(
-    term: Term, nets: dict[str, Params], pair: tuple[Seen, Seen], mask: Array | None
+    term: Term,
+    nets: dict[str, Params],
+    pair: tuple[Seen, Seen],
+    mask: Array | None,
+    judge: Discriminator | None = None,
 ) -> Array:
     """Distance between the render's and the target's sighting, a scalar.
 
-    "mse", "l1": mean over channels and pixels on [-1, 1]. "lpips": squared difference of
-    unit-normalised taps, weighted by the linear heads, averaged over space, summed over layers
-    (Zhang et al. 2018, eq. 1). "features": mean squared difference of each tap, summed over layers.
+    Pixels on [-1, 1]: the mean over channels, averaged over positions ("hog": over cells). "lpips":
+    squared difference of unit-normalised taps, weighted by the linear heads, averaged over space,
+    summed over layers (Zhang et al. 2018, eq. 1). "features": the distance of each tap, summed over
+    layers. "ms_ssim", "attention" and the distances "style" and "norm" compare all positions at
+    once: there a mask fades both sides by its root, so that their squares are weighted by it.
     """
     ours, theirs = pair[0][sighting(term)], pair[1][sighting(term)]
     total = jnp.zeros(())
-    for index, layer in enumerate(taps(term)):
+    for index, layer in enumerate(taps(term, judge, theirs)):
         a, b = ours[layer], theirs[layer]
-        if term.name == "lpips":
-            head = nets[term.net or ""][f"lin{index}"]
-            values = jnp.square(unit(a) - unit(b)) @ head
-        elif term.name == "l1":
-            values = jnp.mean(jnp.abs(a - b), axis=-1)
+        if term.name in ("ms_ssim", "attention") or term.distance in WHOLE:
+            faded = _faded(term, (a, b), mask)
+            value = _whole(term, faded, theirs.get(layer + MAP))
         else:
-            values = jnp.mean(jnp.square(a - b), axis=-1)
-        total = total + average(values, mask, term.view, term.reduction)
+            value = average(_by_position(term, nets, index)(a, b), mask, term.view, term.reduction)
+        total = total + value
     return total
 
 
-def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
-    """Squared mean product of every map with itself shifted by one pixel.
-
-    Summed over both axes and over all 2x-averaged levels down to 8 px (Karras et al. 2020,
-    StyleGAN2, appendix D, equation for L_ij); maps [r, r] with r a power of two.
-    """
-    total = jnp.zeros(())
-    for full in maps:
-        level = full
-        while True:
-            for axis in (0, 1):
-                total = total + jnp.square(jnp.mean(level * jnp.roll(level, 1, axis)))
-            if level.shape[0] <= 8:
-                break
-            level = area_reduce(level[..., None], level.shape[0] // 2)[..., 0]
-    return total
+def _by_position(term: Term, nets: dict[str, Params], index: int) -> Pair:
+    if term.name == "features":
+        return FEATUREWISE[term.distance]
+    if term.name != "lpips":
+        return PIXELWISE[term.name]
+    head = nets[term.net or ""][f"lin{index}"]
+    return lambda a, b: jnp.square(unit(a) - unit(b)) @ head
 
 
-def weave(image: Array) -> Array:
-    """Mean square of local averages of the finest Haar details of image [h, w, c].
-
-    The details of a photograph change sign from place to place and average out; those of a regular
-    pattern of period 2 do not. Strong details (edges) are limited to `FAINT`. Such a pattern is
-    invisible to a loss on the image reduced by 2, where each cell is averaged.
-    """
-    rows, columns, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
-    cells = image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, channels)
-    a, b, c, d = cells[:, 0, :, 0], cells[:, 0, :, 1], cells[:, 1, :, 0], cells[:, 1, :, 1]
-    details = jnp.concatenate([a + b - c - d, a - b + c - d, a - b - c + d], axis=-1)
-    faint = FAINT * jnp.tanh(details / (2 * FAINT))
-    return jnp.mean(jnp.square(area_reduce(faint, max(min(faint.shape[:2]) // WINDOW, 1))))
+def _faded(term: Term, pair: tuple[Array, Array], mask: Array | None) -> tuple[Array, Array]:
+    if mask is None:
+        return pair
+    weights = jnp.maximum(shares(mask, term.view, pair[0].shape), 0.0)
+    if term.distance == "style":  # a mean over the positions that count
+        weights = weights / jnp.maximum(jnp.mean(weights), 1e-6)
+    a, b = (x * jnp.sqrt(weights)[..., None] for x in pair)
+    return a, b
 
 
-def variable_term(term: Term, sample: Sample) -> Array:
-    """A penalty on the render or on the unknowns, a scalar."""
+def _whole(term: Term, pair: tuple[Array, Array], attention: Array | None) -> Array:
+    if term.name == "ms_ssim":
+        return distances.ms_ssim(*pair, term.scales)
+    if term.name == "features" or attention is None:
+        return TOGETHER[term.distance](*pair)
+    rows, columns, _ = pair[0].shape
+    paid = distances.saliency(attention, (rows, columns))
+    paid = paid if term.weighted else jnp.ones_like(paid)
+    paid = paid[jnp.asarray(term.heads)] if term.heads else paid
+    a, b = (x * paid[..., None] for x in pair)
+    return jnp.sum(jax.vmap(distances.norm)(a, b))
+
+
+def render_term(term: Term, nets: dict[str, Params], sample: Sample) -> Array:
+    """A penalty on the render alone, a scalar."""
     if term.name == "weave":
         return weave(look(sample.image, term.view))
-    if term.name == "noise_autocorrelation":
-        return noise_autocorrelation(sample.latents["noise"])
-    code = sample.codes[str(term.variable)]
-    if term.rows is not None:
-        code = code[term.rows[0] : term.rows[1]]
-    if term.part is not None:
-        first, last = (round(edge * len(code)) for edge in term.part)
-        code = code[min(first, len(code) - 1) : last]
-    if term.name == "row_spread":
-        code = code - jnp.mean(code, axis=0)
-    excess = jnp.maximum(jnp.abs(ravel_pytree(code)[0]) - term.margin, 0.0)
-    return jnp.mean(jnp.square(excess))
+    return realism(term, sample, nets[DISCRIMINATOR])
+
+
+def weight_of(term: Term, progress: Array) -> Any:
+    """The term's weight by its schedule at `progress` in [0, 1)."""
+    if term.schedule.kind == "constant":
+        return term.weight
+    return term.weight * factor(term.schedule, progress)
 
 
 def evaluate(
@@ -183,22 +232,24 @@ def evaluate(
     aim: tuple[Seen, Array | None],
     progress: Array,
 ) -> tuple[Array, dict[str, Array]]:
-    """(weighted sum, value of each term before its weight, by label).
+    """(weighted sum, value of each term before its floor and its weight, by label).
 
     `aim` is what was seen of the target, and the mask [h, w, 1]; `progress` in [0, 1) drives the
-    schedules of the weights.
+    schedules of the weights. A term with a floor counts at least that (Menon et al. 2020, PULSE).
     """
-    target, mask = aim
-    values = [
-        image_term(term, nets, (sample.seen, target), mask)
-        if term.name in IMAGE_TERMS
-        else variable_term(term, sample)
-        for term in terms
-    ]
+    values = [_value(term, nets, sample, aim) for term in terms]
     total = jnp.zeros(())
     for term, value in zip(terms, values, strict=True):
-        weight: Any = term.weight
-        if term.schedule.kind != "constant":
-            weight = weight * factor(term.schedule, progress)
-        total = total + weight * value
+        counted = distances.floor(value, term.floor) if term.floor else value
+        total = total + weight_of(term, progress) * counted
     return total, dict(zip(labels(terms), values, strict=True))
+
+
+def _value(
+    term: Term, nets: dict[str, Params], sample: Sample, aim: tuple[Seen, Array | None]
+) -> Array:
+    if term.name in IMAGE_TERMS:
+        return image_term(term, nets, (sample.seen, aim[0]), aim[1], sample.judge)
+    if term.name in VARIABLE_TERMS:
+        return variable_term(term, sample)
+    return render_term(term, nets, sample)

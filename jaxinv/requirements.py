@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import jax
+import jax.numpy as jnp
+
 from jaxinv.additions import cuts
+from jaxinv.checks import check_choice
+from jaxinv.distances import CELL, smallest
 from jaxinv.features.trunks import NETS
 from jaxinv.generators.deltas import select
 from jaxinv.layered import plan_of
@@ -12,7 +17,7 @@ from jaxinv.losses import seen_shape
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS
-from jaxinv.vocabulary import IMAGE_TERMS, NETWORK, RENDERED, SWEEPS
+from jaxinv.vocabulary import DISCRIMINATOR, IMAGE_TERMS, NETWORK, RENDERED, SWEEPS
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
@@ -33,7 +38,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
             _check_variable(where, spec, variable)
         for term in stage.terms:
             _check_rows(where, spec, stage, term)
-            _check_view(where, term, size)
+            _check_view(where, spec, term, size)
 
 
 def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str, Params]) -> None:
@@ -48,6 +53,7 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"preset {preset.name!r} needs the nets {', '.join(missing)}; "
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
+    _check_judged(gen, preset, params)
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
         raise ValueError(
             f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
@@ -100,8 +106,11 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
 
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
-    return stage.jitter is not None or any(
-        v.codec != "identity" or v.init.kind == "mean" for v in codes
+    terms = any(term.name in ("mahalanobis", "norm_from") for term in stage.terms)
+    return (
+        stage.jitter is not None
+        or terms
+        or any(v.codec != "identity" or v.init.kind == "mean" for v in codes)
     )
 
 
@@ -142,13 +151,59 @@ def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> No
         )
 
 
-def _check_view(where: str, term: Term, size: int) -> None:
+def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
     if term.name not in IMAGE_TERMS:
         return
-    least = NETS[term.net].smallest if term.net else 1
+    least = 1
+    if term.name == "ms_ssim":
+        least = smallest(term.scales)
+    elif term.net is not None:
+        least = spec.resolution if term.judged else NETS[term.net].smallest
     seen = seen_shape(term.view, (size, size))
+    told = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
     if min(seen) < least:
+        raise ValueError(f"{told}allowed: at least {least}x{least}")
+    if term.name == "hog" and any(side % CELL for side in seen):
+        raise ValueError(f"{told}allowed: multiples of {CELL}")
+
+
+def _check_judged(gen: Generator, preset: Preset, params: Params) -> None:
+    """The generator's own discriminator, its steps, and its maps of attention."""
+    for number, stage in enumerate(preset.stages, start=1):
+        for term in (term for term in stage.terms if term.judged):
+            what = f"preset {preset.name!r}, stage {number}, term {term.label!r}"
+            judge = gen.discriminator
+            if judge is None or DISCRIMINATOR not in params:
+                raise ValueError(
+                    f"{what} needs a discriminator, which {gen.spec.name!r} lacks; "
+                    f"allowed: generators whose weights have one"
+                )
+            for step in term.layers:
+                check_choice(f"step ({what})", step, judge.steps)
+            if term.last > len(judge.steps):
+                raise ValueError(f"{what} has last {term.last}; allowed: up to {len(judge.steps)}")
+            if term.name == "attention":
+                _check_attention(gen, term, params, what)
+
+
+def _check_attention(gen: Generator, term: Term, params: Params, what: str) -> None:
+    judge, side = gen.discriminator, gen.spec.resolution
+    if judge is None:
+        return
+    image = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+    states = jax.eval_shape(judge.features, params, image)
+    maps = {name: x["attention"].shape for name, x in states.items() if "attention" in x}
+    if not maps:
         raise ValueError(
-            f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
-            f"allowed: at least {least}x{least}"
+            f"{what} needs a discriminator with attention, which that of {gen.spec.name!r} lacks; "
+            f"its steps: {', '.join(judge.steps)}"
         )
+    for step in term.layers:
+        check_choice(f"step with attention ({what})", step, tuple(maps))
+    heads = min(
+        shape[0] if len(shape) > 2 else 1
+        for name, shape in maps.items()
+        if name in (term.layers or maps)
+    )
+    if max(term.heads, default=0) >= heads:
+        raise ValueError(f"{what} has heads {term.heads}; allowed: 0 to {heads - 1}")

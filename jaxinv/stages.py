@@ -17,14 +17,16 @@ import numpy as np
 
 from jaxinv.additions import through
 from jaxinv.hooks import hook_of
-from jaxinv.inits import start
-from jaxinv.losses import Sample, Seen, evaluate, observe
+from jaxinv.inits import starts
+from jaxinv.losses import evaluate, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
+from jaxinv.penalties import Sample, Seen
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.spaces import STATISTICS, hold, lift
-from jaxinv.vocabulary import CHAIN, CLASSES
+from jaxinv.squares import are_squares, residuals
+from jaxinv.vocabulary import CHAIN, CLASSES, DISCRIMINATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,8 +62,10 @@ class Problem(NamedTuple):
     @property
     def drawn(self) -> int:
         """Size of the render: the loss resolution, or more if a term looks closer."""
-        closer = (term.view.size or 0 for term in self.stage.terms if term.name == "weave")
-        return min(max(self.size, *closer, 0), self.gen.spec.resolution)
+        terms, full = self.stage.terms, self.gen.spec.resolution
+        closer = [term.view.size or 0 for term in terms if term.name == "weave"]
+        closer += [full for term in terms if term.name == "realism"]
+        return min(max(self.size, *closer, 0), full)
 
 
 class Weights(NamedTuple):
@@ -69,6 +73,11 @@ class Weights(NamedTuple):
 
     params: Params
     nets: dict[str, Params]
+
+    @property
+    def eyes(self) -> dict[str, Params]:
+        """The nets and the discriminator, whose parameters are among the generator's."""
+        return {**self.nets, DISCRIMINATOR: self.params}
 
 
 class Lane(NamedTuple):
@@ -132,21 +141,39 @@ def jittered(
 def objective(
     problem: Problem, weights: Weights, lane: Lane, progress: Array
 ) -> Callable[..., Any]:
-    """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call."""
+    """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call.
 
-    def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+    If the loss is a sum of squares, it says so: see `solvers.base.Solver`.
+    """
+    terms, judge = problem.stage.terms, problem.gen.discriminator
+    aim, origin = (lane.target, lane.mask), _origin(problem, weights, lane)
+
+    def sampled(codes: dict[str, Tree], key: Key) -> Sample:
         codes = {v.space: hold(v, codes[v.space]) for v in problem.stage.variables}
         latents = decode(problem, weights.params, codes, lane.previous)
         shaken = jittered(problem, weights.params, latents, (key, progress))
-        image = problem.gen.synthesize(weights.params, shaken, problem.drawn)
-        image = through(shaken, image)
-        seen = observe(problem.stage.terms, weights.nets, measured(problem, image))
-        sample = Sample(codes, latents, image, seen)
-        return evaluate(
-            problem.stage.terms, weights.nets, sample, (lane.target, lane.mask), progress
-        )
+        render = problem.gen.synthesize(weights.params, shaken, problem.drawn)
+        image = through(shaken, render)
+        seen = observe(terms, weights.eyes, measured(problem, image), judge)
+        return Sample(codes, latents, image, seen, weights.params, origin, render, judge)
 
-    return fn
+    def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        return evaluate(terms, weights.eyes, sampled(codes, key), aim, progress)
+
+    def squares(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        given = terms, weights.eyes, sampled(codes, key), aim, progress
+        return residuals(*given), evaluate(*given)[1]
+
+    found: Any = fn
+    if are_squares(terms):
+        found.residuals = squares
+    return found
+
+
+def _origin(problem: Problem, weights: Weights, lane: Lane) -> dict[str, Tree]:
+    """The codes at the start, if a term asks for them (then none is the best of several)."""
+    asked = any(term.name == "anchor" for term in problem.stage.terms)
+    return choose_start(problem, weights, lane)[0] if asked else {}
 
 
 def measured(problem: Problem, image: Array) -> Array:
@@ -224,16 +251,13 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
 
 def choose_start(problem: Problem, weights: Weights, lane: Lane) -> tuple[dict[str, Tree], int]:
     """Initial codes of one lane, and how often the objective was evaluated to find them."""
-    stage, key = problem.stage, jax.random.fold_in(lane.key, START)
-    counts = [v.init.count for v in stage.variables if v.init.kind == "best-of"]
+    counts = [v.init.count for v in problem.stage.variables if v.init.kind == "best-of"]
+    key = jax.random.fold_in(lane.key, START)
 
     def draw(number: Array) -> dict[str, Tree]:
         own = jax.random.fold_in(key, number) if counts else key
-        keys = [jax.random.fold_in(own, i) for i in range(len(stage.variables))]
-        return {
-            v.space: start(problem.gen, weights.params, v, lane.previous, (k, lane.restart))
-            for v, k in zip(stage.variables, keys, strict=True)
-        }
+        few = problem.stage.variables, lane.previous
+        return starts(problem.gen, weights.params, *few, (own, lane.restart))
 
     if not counts:
         return draw(jnp.zeros((), jnp.int32)), 0
@@ -330,7 +354,8 @@ def finish(problem: Problem, weights: Weights, lanes: Lane, codes: Tree) -> Late
 @partial(jax.jit, static_argnums=0)
 def sight(problem: Problem, weights: Weights, images: Array) -> Seen:
     """What the stage's terms see of every target [L, size, size, 3]."""
-    return over_lanes(partial(observe, problem.stage.terms, weights.nets), problem.width, images)
+    look = partial(observe, problem.stage.terms, weights.eyes, judge=problem.gen.discriminator)
+    return over_lanes(look, problem.width, images)
 
 
 def solve(

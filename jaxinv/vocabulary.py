@@ -36,9 +36,28 @@ USUAL = "usual"
 INITS = (USUAL, *dict.fromkeys(kind for kinds in STARTS.values() for kind in kinds))
 FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "colour")
-IMAGE_TERMS = ("mse", "l1", "lpips", "features")
-VARIABLE_TERMS = ("noise_autocorrelation", "gaussian", "row_spread")
-TERMS = (*IMAGE_TERMS, "weave", *VARIABLE_TERMS)
+# Terms that compare the render with the target, that see the render alone, and that act on unknowns
+# (here with the spaces that each is for).
+IMAGE_TERMS = ("mse", "l1", "lpips", "features", "logcosh", "charbonnier", "bce", "hog", "ms_ssim")
+IMAGE_TERMS += ("attention",)
+RENDER_TERMS = ("weave", "realism")
+VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
+    "noise_autocorrelation": ("noise",),
+    "gaussian": SPACES,
+    "row_spread": ("w+",),
+    "sparsity": SPACES,
+    "anchor": SPACES,
+    "mahalanobis": ("w", "w+"),
+    "norm_from": ("w", "w+"),
+    "delta_norm": ("w+",),
+    "geocross": ("w+", "z+"),
+    "residual_energy": ("features",),
+    "drift": ("weights",),
+}
+TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
+DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
+WHOLE = ("style", "norm")  # those that compare all positions at once
+DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
 # The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
 LAYERS = {
     "alexnet": tuple(kind + str(i) for i in range(1, 6) for kind in ("conv", "relu")),

@@ -10,20 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.losses import (
-    FAINT,
-    Sample,
-    average,
-    evaluate,
-    image_term,
-    look,
-    noise_autocorrelation,
-    observe,
-    variable_term,
-    weave,
-)
+from jaxinv.losses import average, evaluate, image_term, look, observe, render_term
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce
+from jaxinv.penalties import FAINT, Sample, noise_autocorrelation, variable_term, weave
 from jaxinv.specs import Term, View
 from jaxinv.types import Array
 from tests.offline import random_net
@@ -309,5 +299,5 @@ def test_weave_looks_at_the_render_through_its_view() -> None:
     image = picture(0, 64, 64, 3)
     term = Term("weave", view=View(32))
     np.testing.assert_array_equal(
-        variable_term(term, sample({}, image)), weave(area_reduce(image, 32))
+        render_term(term, {}, sample({}, image)), weave(area_reduce(image, 32))
     )

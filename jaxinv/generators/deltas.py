@@ -42,6 +42,28 @@ def changed(array: Array, change: dict[str, Array]) -> Array:
     return array + (change["down"] @ change["up"]).reshape(array.shape)
 
 
+def difference(array: Array, change: dict[str, Array]) -> Array:
+    """What one array gains by its change."""
+    if "value" in change:
+        return change["value"] - array
+    if "add" in change:
+        return change["add"]
+    if "times" in change:
+        return array * change["times"]
+    return (change["down"] @ change["up"]).reshape(array.shape)
+
+
+def differences(params: Params, changes: Params) -> list[Array]:
+    """What every array that changes gains."""
+    found: list[Array] = []
+    for name, change in changes.items():
+        if _is_end(change):
+            found.append(difference(params[name], change))
+        else:
+            found += differences(params[name], change)
+    return found
+
+
 def patched(params: Params, changes: Params | None) -> Params:
     """The parameters with their changes; a changed kernel loses its frozen backward kernel."""
     if not changes:

@@ -15,6 +15,7 @@ from jaxinv.vocabulary import (
     HOOKS,
     IMAGE_TERMS,
     KEEPS,
+    NETS,
     OPTIONS,
     POSITIVE_OPTIONS,
     RATE_OPTIONS,
@@ -165,8 +166,22 @@ class Stage:
         for what, space in needs:
             if space not in free:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
+        self._check_starts()
         if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
             raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")
+
+    def _check_starts(self) -> None:
+        """Terms that ask for one start, or for the rows of one code."""
+        kinds = {variable.init.kind for variable in self.variables}
+        several = any(variable.copies for variable in self.variables)
+        for term in self.terms:
+            if term.name == "anchor" and "best-of" in kinds:
+                raise ValueError(
+                    f"term {term.label!r} in a stage that starts at 'best-of'; allowed: 'previous' "
+                    f"or another start, with 'best-of' in the stage before"
+                )
+            if term.name in ("row_spread", "delta_norm", "geocross") and several:
+                raise ValueError(f"term {term.label!r} with several copies; allowed: one code")
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
@@ -191,7 +206,7 @@ class Stage:
     @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that the terms need, without repetition."""
-        return tuple(sorted({term.net for term in self.terms if term.net}))
+        return tuple(sorted({term.net for term in self.terms if term.net and term.net in NETS}))
 
 
 @dataclass(frozen=True)

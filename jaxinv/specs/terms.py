@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 from jaxinv.checks import check_at_least, check_choice, check_span, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.vocabulary import (
+    DISCRIMINATOR,
+    DISTANCES,
     IMAGE_TERMS,
     LAYERS,
     NETS,
     REDUCTIONS,
-    SPACES,
     TERMS,
     VARIABLE_TERMS,
+    WHOLE,
 )
+
+_CODES = ("gaussian", "row_spread", "sparsity", "anchor", "geocross")
+_SPREAD = ("gaussian", "row_spread")
+# Fields that only some terms take. Those of `rows` do for w+ alone.
+TAKERS: dict[str, tuple[str, ...]] = {
+    "net": ("lpips", "features", "attention"),
+    "layers": ("features", "attention"),
+    "last": ("features",),
+    "distance": ("features",),
+    "floor": IMAGE_TERMS,
+    "view": (*IMAGE_TERMS, "weave"),
+    "reduction": (*(n for n in IMAGE_TERMS if n not in ("ms_ssim", "attention")), "anchor"),
+    "scales": ("ms_ssim",),
+    "heads": ("attention",),
+    "weighted": ("attention",),
+    "critic": ("realism",),
+    "variable": tuple(name for name in VARIABLE_TERMS if name != "noise_autocorrelation"),
+    "rows": _CODES,
+    "part": _CODES,
+    "margin": _SPREAD,
+    "power": ("norm_from", "drift"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,17 +65,27 @@ class View:
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of the objective.
+    """One summand of the objective: a value, counted above `floor`, times `weight` x `schedule`.
 
-    Image terms compare a view of the render with the same view of the target ("mse", "l1" on pixels
-    in [-1, 1]; "lpips" with `net`; "features": squared distance of the taps `layers` of `net`).
-    "weave" sees the render alone, also above the resolution at which images are compared: it
-    penalises a fine regular pattern (see `losses.weave`).
-    The others act on free variables: "noise_autocorrelation", "gaussian" (mean square of the code
-    of `variable` beyond `margin`), "row_spread" (mean square deviation of the rows of w+ from their
-    mean, beyond `margin`); `rows` [first, last) restricts the last two to some codes of w+,
-    and `part` does so by fractions of their number, whatever the generator: (0.7, 1) is the finest.
-    The `weight` is multiplied by the `schedule`.
+    Image terms compare a view of the render with the same view of the target: pixels in [-1, 1] by
+    "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges) or "ms_ssim" (at
+    `scales`); "lpips" with `net`; "features" by the `distance` of the taps `layers` of `net`. The
+    `net` "discriminator" is the generator's own, with its steps as layers, or its `last` few; its
+    "attention" layers (all, or `layers`) are compared by the norm, for every one of `heads` (all)
+    `weighted` by the attention that the target's pixels are paid (Daras et al. 2020, YLG).
+
+    Two see the render alone: "weave" penalises a fine regular pattern (see `penalties.weave`), also
+    above the resolution at which images are compared; "realism" is softplus(-score) of the
+    discriminator, or -score for a `critic`.
+
+    The others act on the free `variable`. In the units of its codec: "gaussian" (mean square beyond
+    `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean), "sparsity"
+    (mean absolute value), "anchor" (square of the way from its start), "geocross" (angles between
+    rows); of w+, `rows` [first, last) restricts them to some codes, and `part` does so by fractions
+    of their number, whatever the generator: (0.7, 1) is the finest. On latents:
+    "noise_autocorrelation", "mahalanobis" (P_N), "norm_from" (distance from the mean of W to a
+    `power`), "delta_norm" (distances of rows from the first). Of what is added to "features":
+    "residual_energy"; of changed "weights": "drift", to a `power`.
     """
 
     name: str
@@ -64,49 +99,100 @@ class Term:
     part: tuple[float, float] | None = None
     margin: float = 0.0
     schedule: Schedule = STEADY
+    last: int = 0
+    distance: str = "l2"
+    floor: float = 0.0
+    scales: int = 5
+    heads: tuple[int, ...] = ()
+    weighted: bool = True
+    critic: bool = False
+    power: int = 0
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, TERMS)
         check_choice("reduction", self.reduction, REDUCTIONS)
+        check_choice("distance", self.distance, DISTANCES)
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
         check_at_least("margin", self.margin, 0.0)
+        check_at_least("floor", self.floor, 0.0)
         check_span("term rows", self.rows)
+        check_whole("last", self.last, 0)
+        check_whole("scales", self.scales, 1)
         if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
             raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")
-        if self.name in ("lpips", "features"):
-            check_choice(f"net of term {self.name!r}", str(self.net), NETS)
-        if self.name == "features" and not self.layers:
-            layers = LAYERS[str(self.net)]
-            raise ValueError(f"term 'features' needs layers; allowed: {', '.join(layers)}")
-        for layer in self.layers if self.name == "features" else ():
-            check_choice(f"layer of {self.net!r}", layer, LAYERS[str(self.net)])
-        if self.name in ("gaussian", "row_spread"):
-            spaces = SPACES if self.name == "gaussian" else ("w+",)
-            check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
         self._check_fields()
+        self._fill()
+        self._check_net()
+        if self.name in VARIABLE_TERMS and self.name in TAKERS["variable"]:
+            spaces = VARIABLE_TERMS[self.name]
+            check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
+        if self.power not in (0, 1, 2):
+            raise ValueError(f"power of term {self.name!r} must be 1 or 2, got {self.power}")
+        if any(head < 0 for head in self.heads):
+            raise ValueError(f"heads must be whole numbers of at least 0, got {self.heads}")
 
     def _check_fields(self) -> None:
         """Refuse fields that the term would ignore."""
-        default, penalty = View(), self.name in ("gaussian", "row_spread")
-        ignored = {
-            "net": self.net is not None and self.name not in ("lpips", "features"),
-            "layers": bool(self.layers) and self.name != "features",
-            "view": self.view != default and self.name in VARIABLE_TERMS,
-            "reduction": self.reduction != "mean" and self.name not in IMAGE_TERMS,
-            "variable": self.variable is not None and not penalty,
-            "margin": self.margin > 0 and not penalty,
-            "rows": self.rows is not None and not (penalty and self.variable == "w+"),
-            "part": self.part is not None and not (penalty and self.variable == "w+"),
-        }
-        for name, wrong in ignored.items():
-            if wrong:
-                raise ValueError(f"term {self.name!r} takes no {name}, got {getattr(self, name)!r}")
+        for one in fields(self):
+            value: Any = getattr(self, one.name)
+            if one.name in TAKERS and value != one.default and not self._takes(one.name):
+                raise ValueError(
+                    f"term {self.name!r} takes no {one.name}, got {value!r}; "
+                    f"allowed with: {', '.join(TAKERS[one.name])}"
+                )
+
+    def _takes(self, name: str) -> bool:
+        own = self.net == DISCRIMINATOR or self.name == "attention"
+        if (name == "last" and not own) or (name == "view" and own):
+            return False
+        if name == "reduction" and self.distance in WHOLE:
+            return False
+        return self.name in TAKERS[name] and (name not in ("rows", "part") or self.variable == "w+")
+
+    def _fill(self) -> None:
+        """What is left out and can only be one thing, or is what a paper does."""
+        usual: dict[str, Any] = {}
+        if self.name == "attention":
+            usual["net"] = DISCRIMINATOR
+        if self.name in ("residual_energy", "drift", "delta_norm"):
+            usual["variable"] = VARIABLE_TERMS[self.name][0]
+        if self.name in TAKERS["power"]:
+            usual["power"] = 1 if self.name == "norm_from" else 2
+        for name, value in usual.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
+
+    def _check_net(self) -> None:
+        if self.name not in TAKERS["net"]:
+            return
+        allowed = {"lpips": NETS, "attention": (DISCRIMINATOR,)}
+        nets = allowed.get(self.name, (*NETS, DISCRIMINATOR))
+        check_choice(f"net of term {self.name!r}", str(self.net), nets)
+        if self.name != "features":
+            return
+        if self.net == DISCRIMINATOR:
+            if bool(self.layers) == bool(self.last):
+                raise ValueError(
+                    f"term 'features' of the discriminator has layers {self.layers} and last "
+                    f"{self.last}; allowed: the names of some of its steps, or how many of the last"
+                )
+            return
+        layers = LAYERS[str(self.net)]
+        if not self.layers:
+            raise ValueError(f"term 'features' needs layers; allowed: {', '.join(layers)}")
+        for layer in self.layers:
+            check_choice(f"layer of {self.net!r}", layer, layers)
 
     @property
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
         return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
+
+    @property
+    def judged(self) -> bool:
+        """Whether the term needs the discriminator that the generator was trained against."""
+        return self.net == DISCRIMINATOR or self.name == "realism"
 
 
 def labels(terms: tuple[Term, ...]) -> tuple[str, ...]:
