@@ -1,0 +1,76 @@
+"""Generators with a discriminator, and the value of one image term."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.generators.discriminator import DISCRIMINATOR, Discriminator
+from jaxinv.losses import image_term, observe
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.specs import Term
+from jaxinv.types import Array, Params
+from tests.tiny import linear, style
+
+SIDE = 24
+
+
+def picture(seed: int, side: int = SIDE) -> Array:
+    values = np.random.default_rng(seed).uniform(-1, 1, (side, side, 3))
+    return jnp.asarray(values, jnp.float32)
+
+
+def looking() -> Discriminator:
+    """A stand-in for images of 16 px that attends in two heads at 8 px, to keys at 4 px."""
+
+    def run(params: Params, image: Array, state: Any, span: tuple[int, int]) -> Any:
+        own, state = params[DISCRIMINATOR], state or {"x": image}
+        for index in range(*span):
+            x = state["x"]
+            if index == 0:
+                state = {"x": jnp.tanh(x.reshape(8, 2, 8, 2, 3).mean((1, 3)) @ own["in"])}
+                continue
+            keys = x.reshape(4, 2, 4, 2, -1).max((1, 3)).reshape(16, -1)
+            products = jnp.einsum("qc,hcd,kd->hqk", x.reshape(64, -1), own["mix"], keys)
+            state = {"x": x + x**2, "attention": jax.nn.softmax(products, axis=-1)}
+        return state
+
+    return Discriminator(("block0", "attention0"), lambda key: {}, run, lambda *given: jnp.ones(()))
+
+
+@lru_cache
+def critical() -> tuple[Any, Params]:
+    """A StyleGAN2 with its discriminator."""
+    gen, params = style()
+    draws = np.random.default_rng(4)
+
+    def fill(leaf: jax.ShapeDtypeStruct) -> Array:
+        scale = np.sqrt(2 / max(np.prod(leaf.shape[:-1]), 1))
+        return jnp.asarray(scale * draws.standard_normal(leaf.shape), jnp.float32)
+
+    shapes = jax.eval_shape(gen.discriminator.init, jax.random.key(1))
+    params = {**params, DISCRIMINATOR: jax.tree.map(fill, shapes)}
+    return gen, {**params, FROZEN: freeze(params)}
+
+
+@lru_cache
+def seer() -> tuple[Any, Params]:
+    """The linear generator with a discriminator that attends in two heads."""
+    gen, params = linear()
+    draws = np.random.default_rng(3)
+    own = {"in": draws.normal(size=(3, 4)), "mix": draws.normal(size=(2, 4, 4))}
+    params = {**params, DISCRIMINATOR: {k: jnp.asarray(v, jnp.float32) for k, v in own.items()}}
+    return gen._replace(discriminator=looking()), params
+
+
+def distance(
+    term: Term, ours: Array, theirs: Array, mask: Array | None = None, pair: Any = None
+) -> Array:
+    gen, params = pair or (critical() if term.judged else linear())
+    eyes, judge = {DISCRIMINATOR: params}, gen.discriminator
+    seen = tuple(observe((term,), eyes, x, judge) for x in (ours, theirs))
+    return image_term(term, eyes, (seen[0], seen[1]), mask, judge)

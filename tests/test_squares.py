@@ -1,0 +1,170 @@
+"""Losses that are sums of squares: their vectors, and the solver that lowers them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxinv.losses import evaluate, observe
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.penalties import Sample
+from jaxinv.spaces import STATISTICS, P
+from jaxinv.specs import Schedule, SolverSpec, Term, Variable, View
+from jaxinv.squares import VECTORS, are_squares, residuals
+from jaxinv.stages import Lane, Problem, Weights, objective
+from jaxinv.types import Array, Params
+from jaxinv.vocabulary import DISCRIMINATOR
+from tests.engine import one, preset, run
+from tests.judged import critical, picture
+from tests.offline import random_net
+from tests.tiny import LINEAR, draw, linear
+
+SIDE = 40
+MSE = Term("mse")
+UPPER = View(crop=(0, 0, 0.5, 1))
+IMAGES = (
+    Term("mse", 2.0),
+    Term("mse", view=View(16)),
+    Term("mse", reduction="sum", view=UPPER),
+    Term("lpips", 0.5, net="alexnet", schedule=Schedule("cosine")),
+    Term("features", net="alexnet", layers=("conv1", "relu3")),
+)
+PENALTIES = (
+    Term("weave", 10.0),
+    Term("noise_autocorrelation"),
+    Term("gaussian", variable="w+", margin=0.3, part=(0.3, 1.0)),
+    Term("gaussian", variable="noise"),
+    Term("row_spread", 3.0, variable="w+"),
+    Term("anchor", variable="w+"),
+    Term("anchor", variable="noise", reduction="sum"),
+    Term("mahalanobis", variable="w+"),
+    Term("norm_from", variable="w+", power=2),
+    Term("residual_energy"),
+    Term("drift"),
+)
+OTHERS = (
+    Term("l1"),
+    Term("mse", floor=0.1),
+    Term("features", net="alexnet", layers=("conv1",), distance="cosine"),
+    Term("attention"),
+    Term("realism"),
+    Term("sparsity", variable="w"),
+    Term("drift", power=1),
+    Term("norm_from", variable="w"),
+)
+
+
+@lru_cache
+def nets() -> dict[str, Params]:
+    params = jax.tree.map(jnp.asarray, random_net("alexnet"))
+    return {"alexnet": {**params, FROZEN: freeze(params)}}
+
+
+def sample(image: Array, seen: Any) -> Sample:
+    """A lane with everything that a penalty may ask for."""
+    rows, mean = picture(5)[:4, :6, 0], jnp.linspace(-1.0, 1.0, 6)
+    held = {"mean": mean, "axes": jnp.eye(6)[::-1], "scales": 1.5 + mean}
+    params = {STATISTICS: {"mean": mean, P: held}, "synthesis": {"a": {"kernel": rows}}}
+    maps = (picture(6, 8)[..., 0], picture(7, 16)[..., 0])
+    codes = {"w+": rows, "noise": maps}
+    latents = {
+        **codes,
+        "features": {"a": picture(8, 4), "b": picture(9, 8)},
+        "weights": {"synthesis": {"a": {"kernel": {"times": rows}}}},
+    }
+    return Sample(codes, latents, image, seen, params, jax.tree.map(lambda x: 0.5 * x, codes))
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("terms", [IMAGES, PENALTIES], ids=["images", "penalties"])
+def test_the_squared_norm_is_the_loss(terms: tuple[Term, ...], masked: bool) -> None:
+    mask = picture(3, SIDE)[..., :1] ** 2 if masked else None
+
+    @jax.jit
+    def measure(image: Array, target: Array, eyes: Any, progress: Array) -> Any:
+        given = sample(image, observe(terms, eyes, image))
+        aim = observe(terms, eyes, target), mask
+        vector = residuals(terms, eyes, given, aim, progress)
+        return jnp.vdot(vector, vector), evaluate(terms, eyes, given, aim, progress)[0]
+
+    assert are_squares(terms)
+    for progress in (0.0, 0.4):
+        given = picture(0, SIDE), picture(1, SIDE), nets(), jnp.asarray(progress)
+        square, loss = measure(*given)
+        assert loss > 0.1
+        np.testing.assert_allclose(square, loss, rtol=1e-5)
+
+
+def test_every_square_is_held_against_its_loss() -> None:
+    assert {term.name for term in PENALTIES} == set(VECTORS)
+
+
+@pytest.mark.parametrize("term", OTHERS, ids=lambda term: f"{term.name}-{term.distance}")
+def test_what_is_no_square_says_nothing(term: Term) -> None:
+    assert not are_squares((MSE, term))
+
+
+@pytest.mark.parametrize("others", [(), (Term("l1"),)])
+def test_the_objective_offers_what_it_has(others: tuple[Term, ...]) -> None:
+    gen, params = linear()
+    problem = Problem(gen, one(Variable("w+"), terms=(MSE, *others)), 16, 1)
+    target = jnp.asarray(draw(linear(), 1, 1)[0])
+    weights, key = Weights(params, {}), jax.random.key(0)
+    seen = observe(problem.stage.terms, {}, target)
+    lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
+    fn: Any = objective(problem, weights, lane, jnp.zeros(()))
+    assert hasattr(fn, "residuals") == (not others)
+    if others:
+        return
+    codes = {"w+": picture(1)[:3, :6, 0]}
+    vector, told = fn.residuals(codes, key)
+    loss, values = fn(codes, key)
+    np.testing.assert_allclose(jnp.vdot(vector, vector), loss, rtol=1e-5)
+    np.testing.assert_allclose(told["mse"], values["mse"], rtol=1e-6)
+
+
+def test_levenberg_marquardt_solves_the_linear_generator() -> None:
+    images = draw(linear(), 1, 2)
+    stage = one(Variable("w+"), steps=60, solver=SolverSpec("lm"))
+    found = run(preset(stage), images)
+    assert np.all(found.loss < 1e-9)
+    anchored = replace(stage, terms=(MSE, Term("anchor", variable="w+")), steps=80)
+    held = run(preset(anchored), images).latents["w+"]
+    np.testing.assert_allclose(held, ridge(images), atol=1e-3)
+
+
+def ridge(images: np.ndarray) -> np.ndarray:
+    """The exact answer for mse + the mean square of the way from the mean of W."""
+    params = linear()[1]
+    basis = np.asarray(params["synthesis"]["basis"], np.float64)
+    rows, dim = LINEAR.rows, LINEAR.w_dim
+    matrix = basis.reshape(rows, -1, dim).transpose(1, 0, 2).reshape(-1, rows * dim)
+    start = np.tile(np.asarray(params[STATISTICS]["mean"], np.float64), rows)
+    base = linear()[0].synthesize(params, {"w+": jnp.asarray(start.reshape(rows, dim))})
+    rest = (images - np.asarray(base)).reshape(len(images), -1)
+    count = matrix.shape[0]
+    normal = matrix.T @ matrix / count + np.eye(rows * dim) / (rows * dim)
+    moved = np.linalg.solve(normal, matrix.T @ rest.T / count).T
+    return (start + moved).reshape(-1, rows, dim)
+
+
+def test_features_of_the_discriminator_are_squares_too() -> None:
+    gen, params = critical()
+    terms = (Term("features", net=DISCRIMINATOR, last=2),)
+    eyes = {DISCRIMINATOR: params}
+
+    @jax.jit
+    def measure(image: Array, target: Array) -> Any:
+        seen, aim = (observe(terms, eyes, x, gen.discriminator) for x in (image, target))
+        given = Sample({}, {}, image, seen, judge=gen.discriminator)
+        vector = residuals(terms, eyes, given, (aim, None), jnp.zeros(()))
+        return jnp.vdot(vector, vector), evaluate(terms, eyes, given, (aim, None), jnp.zeros(()))[0]
+
+    square, loss = measure(picture(0, 16), picture(1, 16))
+    np.testing.assert_allclose(square, loss, rtol=1e-5)
