@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxinv import __version__
-from jaxinv.options import add_foreign, add_invert, add_study
+from jaxinv.options import add_foreign, add_invert, add_presets, add_study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from jaxinv.specs import GeneratorSpec
+    from jaxinv.specs import GeneratorSpec, Preset
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
@@ -149,17 +149,35 @@ def verb_zoo(options: argparse.Namespace) -> int:
 
 
 def verb_presets(options: argparse.Namespace) -> int:
-    """List the presets."""
-    del options
+    """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
     from jaxinv.presets import PRESETS
 
-    for name, preset in PRESETS.items():
-        spaces = "+".join(v.space for stage in preset.stages for v in stage.variables)
-        say(f"{name}\n  {preset.summary}")
-        say(f"  {preset.steps} evaluations, {spaces}; {preset.reference}")
-        if preset.checked:
-            say(f"  {preset.checked}")
+    if options.name is None and options.json:
+        raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
+    if options.name is None:
+        for preset in PRESETS.values():
+            describe(preset)
+        return DONE
+    from jaxinv.inversion import find_preset
+    from jaxinv.recipes import to_json
+
+    preset = find_preset(options.name)
+    if options.json:
+        say(to_json(preset))
+    else:
+        describe(preset)
+        if preset.notes:
+            say(f"  {preset.notes}")
     return DONE
+
+
+def describe(preset: Preset) -> None:
+    """Write a preset in a few lines."""
+    spaces = dict.fromkeys(v.space for stage in preset.stages for v in stage.variables)
+    say(f"{preset.name}\n  {preset.summary}")
+    say(f"  {preset.steps} evaluations, {'+'.join(spaces)}; {preset.reference}")
+    if preset.checked:
+        say(f"  {preset.checked}")
 
 
 def verb_render(options: argparse.Namespace) -> int:
@@ -299,7 +317,7 @@ def parser() -> Parser:
     fetch = verbs.add_parser("pull", help="fetch and convert pretrained weights")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     verbs.add_parser("zoo", help="list the weights that can be pulled")
-    verbs.add_parser("presets", help="list the methods")
+    add_presets(verbs)
     inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
     inspect.add_argument("file", metavar="FILE")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")

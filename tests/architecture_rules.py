@@ -26,7 +26,7 @@ LAYERS = {
     "distances": 3.0, "regularisers": 3.0, "additions": 3.05, "hooks": 3.05,
     "penalties": 3.05, "losses": 3.1, "squares": 3.15, "inits": 3.1,
     "rendering": 3.1, "sampling": 3.1,
-    "loading": 3.2, "metrics": 3.2, "layered": 3.2, "requirements": 3.25,
+    "loading": 3.2, "metrics": 3.2, "layered": 3.2, "requirements": 3.25, "recipes": 3.25,
     "stages": 4.0, "axes": 4.05, "preparation": 4.07, "batches": 4.07, "memory": 4.08,
     "inversion": 4.1, "encoding": 4.2, "edits": 4.2, "study": 4.2,
     "report": 5.0, "progress": 5.0, "records": 5.0, "plots": 5.0,
