@@ -175,7 +175,7 @@ def describe(preset: Preset) -> None:
     """Write a preset in a few lines."""
     spaces = dict.fromkeys(v.space for stage in preset.stages for v in stage.variables)
     say(f"{preset.name}\n  {preset.summary}")
-    say(f"  {preset.steps} evaluations, {'+'.join(spaces)}; {preset.reference}")
+    say(f"  {preset.steps} evaluations, {', '.join(spaces)}; {preset.reference}")
     if preset.checked:
         say(f"  {preset.checked}")
 
