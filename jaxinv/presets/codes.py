@@ -134,6 +134,7 @@ PGD_GAN = Preset(
 HMC = Preset(
     name="hmc",
     summary="samples of z given the image, at a noise of 0.1 per pixel: Hamiltonian Monte Carlo",
+    checked="a Gaussian is accepted as often as it aims at",
     reference="this library, after Neal 2011, MCMC using Hamiltonian dynamics; see survey 3.3.1",
     notes=(
         "No published method gives constants. The energy is a sum over pixels, mean over colours, "
@@ -184,12 +185,14 @@ DENSE = (Variable("z", init=PRIOR),)
 LEI_LP = Preset(
     name="lei-lp",
     summary="z of a chain of dense layers, one linear program per layer, largest residual",
+    checked="z of a random chain of two layers comes back to 1e-3",
     reference=LEI + "section 4.2",
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp")),),
 )
 LEI_LP_RELAXED = Preset(
     name="lei-lp-relaxed",
     summary="z of a chain of dense layers, one linear program per layer, sum of residuals",
+    checked="z of a random chain of two layers comes back to 1e-3",
     reference=LEI + "section 4.3",
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp-relaxed")),),
 )
@@ -197,6 +200,7 @@ ABERDAM_NOTE = "No code was available; the constants are this library's."
 ABERDAM = Preset(
     name="aberdam",
     summary="z of a chain of dense layers by sparse coding of each, from the image back (ISTA)",
+    checked="z of a random chain of two layers comes back to 1e-3",
     reference="Aberdam et al. 2020, When and How Can Deep Generative Models be Inverted, section 4",
     notes=ABERDAM_NOTE,
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("ista")),),
@@ -204,6 +208,7 @@ ABERDAM = Preset(
 ABERDAM_NNLS = Preset(
     name="aberdam-nnls",
     summary="z of a chain of dense layers by non-negative least squares of each",
+    checked="z of a random chain of two layers comes back to 1e-3",
     reference="Aberdam et al. 2020, When and How Can Deep Generative Models be Inverted, section 4",
     notes=ABERDAM_NOTE,
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("nnls")),),

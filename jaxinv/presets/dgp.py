@@ -30,6 +30,7 @@ FREE = Variable("weights", init=PREVIOUS, select=LEARNT)
 RECONSTRUCT = Preset(
     name="dgp-reconstruct",
     summary="best of 500 z, then z and ever more weights by discriminator features and pixels",
+    checked="weights that are not released yet stay, bit for bit",
     reference=PAN,
     notes=NOTE,
     stages=(

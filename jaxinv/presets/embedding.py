@@ -54,6 +54,7 @@ GRAIN = Stage(
 IMAGE2STYLEGAN_PLUS = Preset(
     name="image2stylegan++",
     summary="W+ by pixels and VGG-16, then the noise maps by pixels, with w held",
+    checked="the second stage leaves w as it is, bit for bit",
     reference=ABDAL + "section 3, equation 1",
     notes=(
         "No official code. Not verified against the paper: the VGG layers, the steps (5000, 3000). "
@@ -115,6 +116,7 @@ PN_PLUS = Preset(
 PULSE = Preset(
     name="pulse",
     summary="Gaussianised rows on their spheres; pixels of a small picture, and GEOCROSS; Adam",
+    checked="rows keep their lengths to 1e-6",
     reference="Menon et al. 2020, PULSE, section 3 and equation 3; constants of its code",
     notes=(
         "Squares of [-1, 1] are 4 times those of [0, 1]: 100 and 0.002 become 25 and 0.008. Small "

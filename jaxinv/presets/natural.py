@@ -32,6 +32,7 @@ YLG_UNIFORM = Preset(
 MGANPRIOR = Preset(
     name="mganprior",
     summary="20 codes z, mixed by channel half way through the network; pixels and VGG-16; SGD",
+    checked="one code with share 1 draws what it draws alone",
     reference="Gu et al. 2020, Image Processing Using Multi-Code GAN Prior, section 3, equation 5",
     notes=(
         "Reconstruction; other tasks by their operators. The code's layer is 6 (churches) or 8 "

@@ -25,6 +25,7 @@ KARRAS = "Karras et al. 2020, Analyzing and Improving the Image Quality of Style
 STYLEGAN2_PROJECTOR = Preset(
     name="stylegan2-projector",
     summary="one w, jittered, with regularised noise maps; LPIPS-VGG at 256 px; Adam, ramped",
+    checked="ramp in closed form; maps of mean 0 and variance 1",
     reference=KARRAS,
     stages=(
         Stage(
@@ -42,6 +43,7 @@ STYLEGAN2_PROJECTOR = Preset(
 STYLEGAN2_PROJECTOR_PLUS = Preset(
     name="stylegan2-projector-w+",
     summary="the projector of StyleGAN2 with one w per layer (W+)",
+    checked="ramp in closed form; maps of mean 0 and variance 1",
     reference=KARRAS + ", as rosinality's port offers it",
     notes="The port's optional pixel term is left out, as it is by default there.",
     stages=(
