@@ -22,19 +22,14 @@ from jaxinv.rendering import render
 from jaxinv.solvers.base import factor
 from jaxinv.solvers.registry import build
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
+from jaxinv.vocabulary import SWEEPS
 from tests.methods import NARROW, dense, nets, pair_of, run, run_short, short
 from tests.tiny import chain, draw, style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 PREVIOUS, ADAM = InitSpec("previous"), SolverSpec("adam", 0.01)
 # Presets that cannot lower their loss in a handful of evaluations, and why.
-LEAPS = "steps of 5 on noise maps of variance 1 begin by leaping far past the nearest minimum"
-NEAR = "a step of 0.1 costs more by the penalty on leaving the start than the pixels give at once"
-RELUCTANT = {
-    "image2stylegan++": LEAPS,
-    "image2stylegan++-noise": LEAPS,
-    "igan-edit": NEAR,
-}
+RELUCTANT = {"igan-edit": "its start is at the least of its penalty, and steps of 0.1 leap past it"}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -51,17 +46,21 @@ def test_every_preset_lowers_its_loss(name: str) -> None:
     found = run_short(name)
     assert found.status == ("ok",)
     made, first = short(PRESETS[name]), 0
+    lower: list[bool] = []
     for stage in made.stages:
         curve = found.losses[0, 0, first : first + stage.steps]
         first += stage.steps
         assert np.all(np.isfinite(curve))
-        if stage.steps > 1 and name not in RELUCTANT:
-            assert np.min(curve[1:]) < curve[0], stage.spaces
+        lower.append(bool(np.min(curve[1:], initial=np.inf) < curve[0]))
+    if made.stages[0].solver.name in SWEEPS:
+        assert found.loss[0] < 1e-6
+    else:
+        assert any(lower) != (name in RELUCTANT)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["stylegan2-projector", "pti", "pti-low-rank", "ganseeing", "mganprior", "dgp-reconstruct"],
+    ["stylegan2-projector", "pti-low-rank", "ganseeing", "mganprior", "dgp-reconstruct"],
 )
 def test_what_was_found_draws_the_same_from_the_disk(name: str, tmp_path: Path) -> None:
     gen, params = pair_of(name)
@@ -142,7 +141,8 @@ def test_what_an_earlier_stage_changed_stays(space: str) -> None:
         fields: dict[str, Any] = {"part": ((0.0, 0.5), (0.5, 1.0))[which]}
         if space == "features":
             fields = {"at": ((0.2,), (0.8,))[which]}
-        return Stage((Variable(space, **fields, **others),), (Term("mse"),), 5, ADAM)
+        solver = SolverSpec("adam", 1e-3)
+        return Stage((Variable(space, **fields, **others),), (Term("mse"),), 5, solver)
 
     code = Stage((Variable("w"),), (Term("mse"),), 5, ADAM)
     one, both = (

@@ -147,11 +147,11 @@ HMC = Preset(
                 Term("mse", 50.0, reduction="sum"),
                 Term("anchor", 0.5, variable="z", reduction="sum"),
             ),
-            steps=1000,
+            steps=3000,
             solver=SolverSpec(
                 "hmc",
                 learning_rate=0.01,
-                options=(("leaps", 10), ("warmup", 500), ("target", 0.65)),
+                options=(("leaps", 10), ("warmup", 1500), ("target", 0.65)),
             ),
             keep="last",
         ),
