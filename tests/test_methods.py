@@ -227,10 +227,3 @@ def test_the_chain_of_hmc_accepts_what_it_aims_at() -> None:
 def test_what_a_generator_lacks_is_named(name: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         invert(*chain(), np.zeros((1, 16, 16, 3)), preset=name, nets=nets())
-
-
-def test_presets_say_what_they_follow() -> None:
-    for name, preset in PRESETS.items():
-        assert preset.name == name
-        assert preset.summary
-        assert preset.reference
