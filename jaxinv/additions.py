@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxinv.specs import Variable
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
+ENDS = {name for names in deltas.FORMS.values() for name in names}
 WIDTH = 16  # inner channels of a surrogate
 
 
@@ -59,6 +60,32 @@ def neutral(gen: Generator, params: Params, variable: Variable, key: Key) -> Tre
         return {cut: jnp.zeros(x.shape, x.dtype) for cut, x in states.items()}
     shares = (variable.copies, *(x.shape[-1] for x in states.values()))
     return {cut: jnp.full(shares, 1 / variable.copies) for cut in states}
+
+
+def carried(fresh: Tree, held: Tree) -> Tree:
+    """A neutral value with all of it that is `held` already, by an earlier stage or the caller.
+
+    Raises `ValueError` for weights that were changed in another form.
+    """
+    if not isinstance(fresh, dict):
+        return held
+    if held and not set(fresh) & set(held) and set(held) & ENDS:
+        raise ValueError(f"weights changed by {sorted(held)}; allowed after them: the same form")
+    return {name: carried(x, held[name]) if name in held else x for name, x in fresh.items()}
+
+
+def onto(previous: Latents, space: str, value: Tree) -> Tree:
+    """The value of a free variable; features and weights that it leaves alone stay as they were."""
+    if space not in ("features", "weights") or space not in previous:
+        return value
+    return _overlaid(previous[space], value)
+
+
+def _overlaid(below: Tree, above: Tree) -> Tree:
+    if not isinstance(above, dict) or set(above) & ENDS:
+        return above
+    both = {name: _overlaid(below[name], x) if name in below else x for name, x in above.items()}
+    return {**below, **both}
 
 
 def _state(gen: Generator, params: Params, cut: str) -> Any:

@@ -12,13 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jaxinv import __version__
-from jaxinv.options import RESTORATIONS, add_foreign, add_invert, add_restorations, add_study
+from jaxinv.options import (
+    RESTORATIONS,
+    add_foreign,
+    add_invert,
+    add_presets,
+    add_restorations,
+    add_study,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.inputs import Request
-    from jaxinv.specs import GeneratorSpec
+    from jaxinv.specs import GeneratorSpec, Preset
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
@@ -175,17 +182,35 @@ def verb_zoo(options: argparse.Namespace) -> int:
 
 
 def verb_presets(options: argparse.Namespace) -> int:
-    """List the presets."""
-    del options
+    """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
     from jaxinv.presets import PRESETS
 
-    for name, preset in PRESETS.items():
-        spaces = "+".join(v.space for stage in preset.stages for v in stage.variables)
-        say(f"{name}\n  {preset.summary}")
-        say(f"  {preset.steps} evaluations, {spaces}; {preset.reference}")
-        if preset.checked:
-            say(f"  {preset.checked}")
+    if options.name is None and options.json:
+        raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
+    if options.name is None:
+        for preset in PRESETS.values():
+            describe(preset)
+        return DONE
+    from jaxinv.inversion import find_preset
+    from jaxinv.recipes import to_json
+
+    preset = find_preset(options.name)
+    if options.json:
+        say(to_json(preset))
+    else:
+        describe(preset)
+        if preset.notes:
+            say(f"  {preset.notes}")
     return DONE
+
+
+def describe(preset: Preset) -> None:
+    """Write a preset in a few lines."""
+    spaces = dict.fromkeys(v.space for stage in preset.stages for v in stage.variables)
+    say(f"{preset.name}\n  {preset.summary}")
+    say(f"  {preset.steps} evaluations, {', '.join(spaces)}; {preset.reference}")
+    if preset.checked:
+        say(f"  {preset.checked}")
 
 
 def verb_render(options: argparse.Namespace) -> int:
@@ -219,8 +244,10 @@ def verb_inspect(options: argparse.Namespace) -> int:
     import numpy as np
 
     from jaxinv import checkpoints
+    from jaxinv.generators.deltas import leaves
 
     params, metadata = checkpoints.load(Path(options.file))
+    arrays = [("/".join(path), array) for path, array in leaves(params)]
     if metadata.get("kind") == "generator":
         from jaxinv.card import card
 
@@ -229,19 +256,10 @@ def verb_inspect(options: argparse.Namespace) -> int:
     else:
         for key, value in sorted(metadata.items()):
             say(f"{key}: {value}")
-        say(f"parameters: {sum(np.size(a) for _, a in walk(params)):,}")
-    for name, array in walk(params) if options.arrays else []:
+        say(f"parameters: {sum(np.size(a) for _, a in arrays):,}")
+    for name, array in arrays if options.arrays else []:
         say(f"  {name} {array.dtype} {list(array.shape)}")
     return DONE
-
-
-def walk(tree: dict, prefix: str = "") -> list:
-    """(name, array) of every leaf, names joined by "/"."""
-    pairs = []
-    for key, value in tree.items():
-        name = f"{prefix}{key}"
-        pairs += walk(value, name + "/") if isinstance(value, dict) else [(name, value)]
-    return pairs
 
 
 def verb_convert(options: argparse.Namespace) -> int:
@@ -326,7 +344,7 @@ def parser() -> Parser:
     fetch = verbs.add_parser("pull", help="fetch and convert pretrained weights")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     verbs.add_parser("zoo", help="list the weights that can be pulled")
-    verbs.add_parser("presets", help="list the methods")
+    add_presets(verbs)
     inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
     inspect.add_argument("file", metavar="FILE")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.additions import neutral
+from jaxinv.additions import carried, neutral
 from jaxinv.spaces import SPACES, project
 from jaxinv.vocabulary import CHAIN, CLASSES
 
@@ -66,10 +66,12 @@ def _repeated(variable: Variable) -> bool:
 
 def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, key: Key) -> Tree:
     kind = variable.init.kind
+    if variable.space not in SPACES:
+        fresh = neutral(gen, params, variable, key)
+        held = previous.get(variable.space, {}) if kind in ("previous", "given") else {}
+        return carried(fresh, held)
     if kind in ("previous", "given", "class", "learned"):  # what was learned came with the lane
         return project(gen, params, variable, previous)
-    if variable.space not in SPACES:
-        return neutral(gen, params, variable, key)
     space = SPACES[variable.space]
     if kind in DRAWN:
         named = {name: previous[name] for name in CLASSES if name in previous}

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv import recipes
 from jaxinv.batches import Progress, Restarts, bucket, lanes_given, prepare, run_stages
 from jaxinv.checks import check_choice, check_whole
 from jaxinv.generators.base import way
@@ -64,8 +65,13 @@ def default_batch() -> int:
 
 
 def find_preset(preset: Preset | str) -> Preset:
-    """The preset itself, or the one of that name; `ValueError` naming the known ones."""
+    """The preset itself, the one of that name, or of that JSON file (see `recipes`).
+
+    Raises `ValueError` naming the known ones, or what is wrong with the file.
+    """
     if isinstance(preset, str):
+        if preset.endswith(recipes.SUFFIX):
+            return recipes.read(preset)
         check_choice("preset", preset, tuple(PRESETS))
         return PRESETS[preset]
     return preset

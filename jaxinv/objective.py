@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.additions import through
+from jaxinv.additions import onto, through
 from jaxinv.inits import starts
 from jaxinv.losses import evaluate, observe
 from jaxinv.nn.resample import area_reduce
@@ -81,7 +81,8 @@ class Lane(NamedTuple):
 def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
     """Latents of one lane: the stage's variables from their codes, others from earlier stages.
 
-    A free code takes the place of one from an earlier stage, and so does a free class.
+    A free code takes the place of one from an earlier stage, and so does a free class; features and
+    weights join those that earlier stages changed elsewhere.
     """
     free = set(problem.stage.spaces)
     replaced = {name for few in (CHAIN, CLASSES) if free & set(few) for name in few}
@@ -89,7 +90,8 @@ def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: L
         replaced.discard("label")  # what a free embedding started from still names the class
     latents = {name: value for name, value in previous.items() if name not in replaced}
     for variable in problem.stage.variables:
-        latents[variable.space] = lift(params, variable, codes[variable.space])
+        value = lift(params, variable, codes[variable.space])
+        latents[variable.space] = onto(previous, variable.space, value)
     return latents
 
 

@@ -52,7 +52,7 @@ def add_run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "-p",
         "--preset",
-        metavar="NAME",
+        metavar="NAME|FILE.json",
         help="method, see `jaxinv presets` (default: default, or z where there is no W)",
     )
     verb.add_argument(
@@ -208,6 +208,15 @@ def add_restorations(verbs: argparse._SubParsersAction) -> None:
             metavar="N",
             help="keep the N best of at least N starts, in OUT/samples",
         )
+
+
+def add_presets(verbs: argparse._SubParsersAction) -> None:
+    """The verb that shows methods."""
+    verb = verbs.add_parser("presets", help="list the methods, or show one")
+    verb.add_argument("name", nargs="?", metavar="NAME", help="one preset, or a JSON file of one")
+    verb.add_argument(
+        "--json", action="store_true", help="print it as data, to be changed and used as -p FILE"
+    )
 
 
 def add_foreign(verbs: argparse._SubParsersAction) -> None:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from jaxinv import images
@@ -70,10 +71,7 @@ class Outcome:
 
 def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
     """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
-    batch = {
-        k: tuple(a[None] for a in v) if isinstance(v, tuple) else v[None]
-        for k, v in latents.items()
-    }
+    batch = jax.tree.map(lambda a: np.asarray(a)[None], latents)
     return images.to_uint8(render(gen, params, batch)[0])
 
 

@@ -144,7 +144,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.operator is not None:
         preset = replace(preset, operator=read_operator(request.operator))
     check_mode(request.align)
-    held = {variable.space for variable in preset.stages[-1].variables}
+    held = {variable.space for stage in preset.stages for variable in stage.variables}
     if request.export and not held & {"w", "w+"}:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"

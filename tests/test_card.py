@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, cli
+from jaxinv import checkpoints
 from jaxinv.cli import DONE, USAGE, main
 from jaxinv.doctor import TINY, random_params
 from jaxinv.loading import build
@@ -159,7 +159,7 @@ def test_arrays_are_listed_when_asked_for(
     short, long = said(tmp_path / "a", capsys), said(tmp_path / "a", capsys, "--arrays")
     assert long[: len(short)] == short
     listed = [line.split()[0] for line in long[len(short) :]]
-    assert listed == sorted(name for name, _ in cli.walk(params))
+    assert listed == sorted("/".join(path) for path, _ in leaves(params))
     assert "  synthesis/first/kernel float32 [3, 3, 16, 16]" in long
 
 

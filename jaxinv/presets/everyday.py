@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs import InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 
 CODE = (Variable("w+", codec="natural", init=InitSpec("learned")),)
 LIKENESS = (
@@ -11,8 +11,9 @@ LIKENESS = (
     Term("lpips", 1.0, net="vgg16", view=View(96)),
 )
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
+WEAVE = Term("weave", 4000.0, view=View(512))
 CALM = (
-    Term("weave", 4000.0, view=View(512)),
+    WEAVE,
     Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
 SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
@@ -51,6 +52,32 @@ Z = Preset(
             (Term("mse"),),
             steps=200,
             solver=WARMED,
+        ),
+    ),
+)
+FAITHFUL = Preset(
+    name="faithful",
+    summary="default, then weights of the generator for this image alone, 50 evaluations",
+    reference=REFERENCE + "; tuning after Roich et al. 2021, PTI, section 3",
+    notes="Of MobileStyleGAN: pointwise kernels after the first block, biases, image layer.",
+    stages=(
+        Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER),
+        Stage(
+            variables=(
+                Variable(
+                    "weights",
+                    form="multiply",
+                    select=("block[1-9]/*/pointwise", "*/bias", "head/kernel"),
+                ),
+            ),
+            terms=(*LIKENESS, WEAVE),
+            steps=50,
+            solver=SolverSpec(
+                "adam",
+                learning_rate=0.01,
+                schedule=Schedule("nv_ramp", rise=0.2, fall=0.8),
+                options=(("b2", 0.99),),
+            ),
         ),
     ),
 )

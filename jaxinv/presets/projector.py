@@ -15,48 +15,62 @@ from jaxinv.specs import (
     View,
 )
 
+SEEN = Term("lpips", 1.0, net="vgg16", view=View(256))
+NOISE = Variable("noise", init=InitSpec("prior"))
+CALM_NOISE = Term("noise_autocorrelation", 1e5)
+RAMPED = SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp"))
+SHAKEN = Jitter(scale=0.05, schedule=Schedule("quadratic_decay", until=0.75))
+KARRAS = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix D"
+
 STYLEGAN2_PROJECTOR = Preset(
     name="stylegan2-projector",
     summary="one w, jittered, with regularised noise maps; LPIPS-VGG at 256 px; Adam, ramped",
-    reference=(
-        "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix D"
-    ),
-    restarts=1,
+    checked="ramp in closed form; maps of mean 0 and variance 1",
+    reference=KARRAS,
     stages=(
         Stage(
-            variables=(Variable("w"), Variable("noise", init=InitSpec("prior"))),
-            terms=(
-                Term("lpips", 1.0, net="vgg16", view=View(256)),
-                Term("noise_autocorrelation", 1e5),
-            ),
+            variables=(Variable("w"), NOISE),
+            terms=(SEEN, CALM_NOISE),
             steps=1000,
-            solver=SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp")),
+            solver=RAMPED,
             hooks=(Hook("standardise", "noise"),),
-            jitter=Jitter(scale=0.05, schedule=Schedule("quadratic_decay", until=0.75)),
+            jitter=SHAKEN,
             keep="last",
         ),
     ),
 )
 
-IMAGE2STYLEGAN = Preset(
-    name="image2stylegan",
-    summary="one w per layer (W+); pixels and four VGG-16 layers at 256 px; Adam, constant rate",
-    reference="Abdal et al. 2019, Image2StyleGAN, section 5 and equation 1",
+STYLEGAN2_PROJECTOR_PLUS = Preset(
+    name="stylegan2-projector-w+",
+    summary="the projector of StyleGAN2 with one w per layer (W+)",
+    checked="ramp in closed form; maps of mean 0 and variance 1",
+    reference=KARRAS + ", as rosinality's port offers it",
+    notes="The port's optional pixel term is left out, as it is by default there.",
     stages=(
         Stage(
-            variables=(Variable("w+"),),
-            terms=(
-                Term("mse", 1.0),
-                Term(
-                    "features",
-                    1.0,
-                    net="vgg16",
-                    layers=("conv1_1", "conv1_2", "conv3_2", "conv4_2"),
-                    view=View(256),
-                ),
-            ),
-            steps=5000,
-            solver=SolverSpec("adam", learning_rate=0.01),
+            variables=(Variable("w+"), NOISE),
+            terms=(SEEN, CALM_NOISE),
+            steps=1000,
+            solver=RAMPED,
+            hooks=(Hook("standardise", "noise"),),
+            jitter=SHAKEN,
+            keep="last",
+        ),
+    ),
+)
+
+STYLEGAN3_PROJECTOR = Preset(
+    name="stylegan3-projector",
+    summary="the projector of StyleGAN2 without noise maps, for generators that have none",
+    reference=KARRAS,
+    stages=(
+        Stage(
+            variables=(Variable("w"),),
+            terms=(SEEN,),
+            steps=1000,
+            solver=RAMPED,
+            jitter=SHAKEN,
+            keep="last",
         ),
     ),
 )

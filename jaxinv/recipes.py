@@ -1,0 +1,155 @@
+"""Presets as JSON: the same data as in `jaxinv/presets/`, in files that people write themselves.
+
+A file holds one object with the fields of `Preset`; what is left out has its usual value. Nothing
+in it is executed. The options of a solver are an object too: {"history": 10}.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from jaxinv.specs import Preset
+
+SUFFIX = ".json"
+PAIRS = tuple[tuple[str, float], ...]  # written as an object
+LARGEST = 1_000_000  # characters of a file
+KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
+    str: ("text", (str,)),
+    bool: ("true or false", (bool,)),
+    int: ("a whole number", (int,)),
+    float: ("a number", (int, float)),
+}
+
+
+def to_json(preset: Preset) -> str:
+    """The preset as JSON, without the fields that have their usual value."""
+    return json.dumps(_plain(preset, Preset), indent=2, ensure_ascii=False)
+
+
+def from_json(text: str) -> Preset:
+    """The preset that JSON describes, checked as one of the library's own is.
+
+    Raises `ValueError` for text that is not JSON, for unknown or missing fields and for values of
+    the wrong kind, each with its place and what is allowed there, and for values that `specs`
+    refuses.
+    """
+    try:
+        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise ValueError("preset is nested too deeply; allowed: the fields of Preset") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"preset is not JSON: {error}") from error
+    return _made(Preset, value, "preset")
+
+
+def read(path: str | Path) -> Preset:
+    """The preset of a JSON file; `ValueError` where there is none or `from_json` refuses it."""
+    try:
+        text = Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"no preset can be read from {str(path)!r}: {error}") from error
+    if len(text) > LARGEST:
+        raise ValueError(f"{path} has {len(text)} characters; allowed: at most {LARGEST}")
+    try:
+        return from_json(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _plain(value: Any, hint: Any) -> Any:
+    """Dicts, lists, texts and numbers for a value of a spec."""
+    if is_dataclass(value):
+        kind: Any = type(value)
+        hints = get_type_hints(kind)
+        return {
+            one.name: _plain(getattr(value, one.name), hints[one.name])
+            for one in fields(value)
+            if getattr(value, one.name) != one.default
+        }
+    if hint == PAIRS:
+        pairs: Any = value
+        return dict(pairs)
+    if isinstance(value, tuple):
+        few = get_args(hint)
+        inner = few[0] if few and few[-1] is Ellipsis else Any
+        return [_plain(part, inner) for part in value]
+    return value
+
+
+def _made(hint: Any, value: Any, where: str) -> Any:
+    """The value of the type `hint` that plain data describe."""
+    if is_dataclass(hint):
+        return _spec(hint, value, where)
+    if get_origin(hint) in (Union, UnionType):
+        return _one_of(get_args(hint), value, where)
+    if get_origin(hint) is tuple:
+        return _tuple(hint, value, where)
+    name, kinds = KINDS[hint]
+    if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f"{where} is {_short(value)}; allowed: {name}")
+    return value
+
+
+def _spec(hint: Any, value: Any, where: str) -> Any:
+    known = {one.name: one for one in fields(hint)}
+    allowed = ", ".join(known)
+    if not isinstance(value, dict):
+        raise ValueError(f"{where} is {_short(value)}; allowed: an object with some of {allowed}")
+    for name in value:
+        if name not in known:
+            raise ValueError(f"unknown field {name!r} of {where}; allowed: {allowed}")
+    for name, one in known.items():
+        if name not in value and one.default is MISSING and one.default_factory is MISSING:
+            raise ValueError(f"{where} lacks the field {name!r}; allowed: {allowed}")
+    hints = get_type_hints(hint)
+    parts = {name: _made(hints[name], x, f"{where}.{name}") for name, x in value.items()}
+    try:
+        return hint(**parts)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and NoneType in hints:
+        return None
+    rest = [hint for hint in hints if hint is not NoneType]
+    if len(rest) > 1:  # texts or numbers
+        rest = [hint for hint in rest if isinstance(value, KINDS[hint][1])] or rest
+    return _made(rest[0], value, where)
+
+
+def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
+    inner = get_args(hint)
+    if hint == PAIRS and isinstance(value, dict):
+        return tuple((name, _made(float, x, f"{where}.{name}")) for name, x in value.items())
+    if not isinstance(value, list):
+        allowed = "an object" if hint == PAIRS else "a list"
+        raise ValueError(f"{where} is {_short(value)}; allowed: {allowed}")
+    if inner[-1] is Ellipsis:
+        inner = (inner[0],) * len(value)
+    if len(value) != len(inner):
+        raise ValueError(f"{where} has {len(value)} entries; allowed: {len(inner)}")
+    pairs = enumerate(zip(inner, value, strict=True))
+    return tuple(_made(one, x, f"{where}[{number}]") for number, (one, x) in pairs)
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"preset holds {name}; allowed: finite numbers")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"field {twice!r} is given twice; allowed: once")
+    return found

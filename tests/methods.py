@@ -1,0 +1,156 @@
+"""Every preset on a tiny generator that has what it asks for, in a handful of evaluations."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.features import trunks
+from jaxinv.features.base import FeatureNet
+from jaxinv.generators.discriminator import DISCRIMINATOR
+from jaxinv.inversion import Inversion, invert
+from jaxinv.loading import build
+from jaxinv.operators import build as build_operator
+from jaxinv.presets import PRESETS
+from jaxinv.rendering import render
+from jaxinv.spaces import draw_prior
+from jaxinv.specs import GeneratorSpec, Preset, Stage
+from jaxinv.vocabulary import SWEEPS
+from tests.judged import critical, looking
+from tests.tiny import Pair, chain, classes, grown, mobile, style, third
+
+FEW = 10  # evaluations of a stage
+THREE = ("dgp-reconstruct", "gan-paint", "ilo", "mimicgan")  # presets whose third stage differs
+DENSE = GeneratorSpec(
+    name="dense",
+    architecture="dcgan",
+    resolution=8,
+    z_dim=6,
+    facts=(("layers", (("dense", 24, "relu"), ("dense", 3, "none", 8))),),
+)
+# The layers of the real nets with a few channels each, so that 16 px suffice and compile fast.
+NARROW: dict[str, FeatureNet] = {
+    "vgg16": trunks.build(
+        "vgg16",
+        tuple((row[0], 4, *row[2:]) for row in trunks.VGG16),
+        ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+    ),
+    "alexnet": trunks.build(
+        "alexnet",
+        tuple((suffix, 4, 3, 1, 1, 0) for suffix, *_ in trunks.ALEXNET),
+        tuple(f"relu{i}" for i in range(1, 6)),
+    ),
+}
+
+
+@lru_cache
+def dense() -> Pair:
+    """A chain of two dense layers."""
+    draws = np.random.default_rng(0)
+    tree = {
+        "layer0": {"kernel": draws.standard_normal((6, 24)), "bias": np.zeros(24)},
+        "layer1": {"kernel": draws.standard_normal((24, 192)) / 10, "bias": np.zeros(192)},
+    }
+    return build(DENSE), {"synthesis": jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), tree)}
+
+
+@lru_cache
+def judged() -> Pair:
+    """A BigGAN with a discriminator that attends."""
+    gen, params = classes()
+    draws = np.random.default_rng(3)
+    own = {"in": draws.normal(size=(3, 4)), "mix": draws.normal(size=(2, 4, 4))}
+    own = {name: jnp.asarray(value, jnp.float32) for name, value in own.items()}
+    return gen._replace(discriminator=looking()), {**params, DISCRIMINATOR: own}
+
+
+def pair_of(name: str) -> Pair:
+    """The generator that a preset is tried on."""
+    preset = PRESETS[name]
+    spaces = {v.space for stage in preset.stages for v in stage.variables}
+    solvers = {stage.solver.name for stage in preset.stages}
+    terms = [term for stage in preset.stages for term in stage.terms]
+    if solvers & set(SWEEPS):
+        return dense()
+    if any(term.name == "realism" for term in terms):
+        return critical()
+    if any(term.judged for term in terms):
+        return judged()
+    if "embedding" in spaces:
+        return classes()
+    if name.startswith("stylegan3"):
+        return third()
+    if name in ("ganseeing", "gan-paint", "mganprior"):
+        return grown()
+    if name in ("quick", "default", "fine", "faithful"):
+        return mobile()
+    return style() if spaces & {"w", "w+", "noise"} else chain()
+
+
+def short(preset: Preset) -> Preset:
+    """The preset with its first stages, few evaluations, candidates, copies and restarts."""
+    stages = preset.stages[: 3 if preset.name in THREE else 2]
+    return replace(preset, stages=tuple(map(_short, stages)), restarts=1)
+
+
+def _short(stage: Stage) -> Stage:
+    fewer = {"population": 4, "inner": 2, "warmup": 2, "leaps": 2}
+    options = tuple((k, min(v, fewer.get(k, v))) for k, v in stage.solver.options)
+    steps = 12 if stage.solver.name.startswith("basin") else FEW
+    return replace(
+        stage,
+        steps=min(stage.steps, steps),
+        solver=replace(stage.solver, options=options),
+        terms=tuple(replace(t, last=min(t.last, 2)) for t in stage.terms),
+        variables=tuple(
+            replace(v, copies=min(v.copies, 3), init=replace(v.init, count=4))
+            for v in stage.variables
+        ),
+    )
+
+
+def images_for(preset: Preset, pair: Pair) -> np.ndarray:
+    """One picture near the generator's range, as the preset's operator would have it measured."""
+    gen, params = pair
+    drawn = draw_prior(gen.spec, jax.random.key(8))
+    clean = render(gen, params, {name: value[None] for name, value in drawn.items()})
+    noise = np.random.default_rng(2).standard_normal(clean.shape)
+    images = (0.9 * clean + 0.05 * noise).astype(np.float32)
+    if gen.spec.name == "dense":
+        return clean
+    if preset.operator is None:
+        return images
+    operator = build_operator(preset.operator, images.shape[1:])
+    return np.stack([np.asarray(operator.apply(jnp.asarray(image))) for image in images])
+
+
+@lru_cache
+def nets() -> dict[str, Any]:
+    """Random weights of the narrow nets."""
+    return {name: net.init(jax.random.key(1)) for name, net in NARROW.items()}
+
+
+@lru_cache
+def run_short(name: str, stages: int = 3) -> Inversion:
+    """A preset on its tiny generator, in short; only the first `stages`."""
+    preset = short(PRESETS[name])
+    return run(name, replace(preset, stages=preset.stages[:stages]))
+
+
+def run(name: str, preset: Preset, **others: Any) -> Inversion:
+    """A preset on the generator of the one called `name`."""
+    gen, params = pair_of(name)
+    starts = None
+    if preset.needs_start:
+        drawn = draw_prior(gen.spec, jax.random.key(5))
+        starts = {"z": drawn["z"][None]}
+    labels = [3] if gen.spec.labels else None
+    images = images_for(preset, (gen, params))
+    return invert(
+        gen, params, images, preset=preset, nets=nets(), labels=labels, starts=starts, **others
+    )
