@@ -14,6 +14,7 @@ import pytest
 from jaxinv import checkpoints
 from jaxinv.cli import DONE, USAGE, main
 from jaxinv.doctor import TINY, random_params
+from jaxinv.generators.deltas import leaves
 from jaxinv.loading import build
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Params

@@ -13,7 +13,8 @@ import pytest
 
 from jaxinv import checkpoints, loading
 from jaxinv.checkpoints import read_spec
-from jaxinv.cli import DONE, USAGE, main, walk
+from jaxinv.cli import DONE, USAGE, main
+from jaxinv.generators.deltas import leaves
 from jaxinv.loading import build, load_generator
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
@@ -166,7 +167,7 @@ def error(found: Any, wanted: Any) -> float:
 
 def compare(found: dict[str, Any], wanted: dict[str, Any]) -> float:
     """The largest relative error of nested parameters with the same names and shapes."""
-    ours, theirs = dict(walk(found)), dict(walk(wanted))
+    ours, theirs = dict(leaves(found)), dict(leaves(wanted))
     assert set(ours) == set(theirs)
     assert all(np.shape(ours[name]) == np.shape(theirs[name]) for name in ours)
     return max(error(np.asarray(ours[name]), np.asarray(theirs[name])) for name in ours)
