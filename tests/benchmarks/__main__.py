@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks NAME`: speed, engine, table OUT..., ladder FOLDER or fullwidth."""
+"""`python -m tests.benchmarks NAME`: speed, engine, evaluations, table, ladder or fullwidth."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ def main() -> None:
     own = names.add_parser("engine", help="the engine against hand-written loops")
     own.add_argument("--repeats", type=int, default=5, help="timings of each side (default: 5)")
     speed_options(names.add_parser("speed", help="against PyTorch, and what may cost nothing"))
+    tuned = names.add_parser("evaluations", help="ours against the best-tuned Adam")
+    tuned.add_argument("cases", nargs="*", metavar="CASE", help="names in `evaluations.CASES`")
     table = names.add_parser("table", help="scores of finished runs as a markdown table")
     table.add_argument("outs", nargs="+", type=Path, metavar="OUT")
     faces = names.add_parser("ladder", help="quick, default and fine on a folder of framed faces")
@@ -52,6 +54,10 @@ def run(options: argparse.Namespace) -> None:
         for name in ("cells", "compiled"):
             given[name] = speed.EVERY if given[name] == ("all",) else given[name]
         speed.report(speed.Options(**given))
+    elif options.name == "evaluations":
+        from tests.benchmarks import evaluations
+
+        evaluations.report(options.cases)
     elif options.name == "ladder":
         from tests.benchmarks import ladder
 
