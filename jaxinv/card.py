@@ -69,16 +69,17 @@ def _field(name: str, text: str) -> Iterator[str]:
 
 
 def spaces(spec: GeneratorSpec) -> str:
-    """The latent spaces with their sizes, one line each."""
+    """The latent spaces with their sizes, one line each; classes have a line of their own."""
     sides = sorted(set(spec.noise))
     said = {
         "z": f"{spec.z_dim}, {spec.prior.replace('_', ' ')}",
+        "z+": f"{spec.rows} rows of {spec.z_dim}",
         "w": f"{spec.w_dim}",
         "w+": f"{spec.rows} rows of {spec.w_dim}",
         "s": f"{sum(spec.styles)} in {len(spec.styles)} styles",
         "noise": f"{len(spec.noise)} maps, {sides[0]} to {sides[-1]} px" if sides else "",
     }
-    return "\n".join(f"{name:5} {said[name]}" for name in spec.spaces)
+    return "\n".join(f"{name:5} {said[name]}" for name in spec.spaces if name in said)
 
 
 def classes(spec: GeneratorSpec) -> str:

@@ -60,6 +60,7 @@ def test_the_card_of_a_stylegan2_with_its_discriminator(
     assert said(path, capsys) == [
         "style: stylegan2, 16 px",
         "  spaces        z     8, normal",
+        "                z+    6 rows of 8",
         "                w     8",
         "                w+    6 rows of 8",
         "                s     100 in 8 styles",
