@@ -17,10 +17,9 @@ import numpy as np
 
 from jaxinv.loading import remembered
 from jaxinv.losses import observe
+from jaxinv.objective import Lane, Problem, Weights, likeness, objective
 from jaxinv.spaces import STATISTICS, TURNS, draw_prior, project
-from jaxinv.specs import Preset, Stage, Term, Variable
-from jaxinv.stages import Lane, Problem, Weights, objective
-from jaxinv.vocabulary import IMAGE_TERMS
+from jaxinv.specs import Preset, Stage, Variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,8 +57,7 @@ def with_axes(
     stage = stage_with_axes(preset)
     if stage is None or TURNS in params[STATISTICS]:
         return params
-    seen = (term for term in stage.terms if term.name in IMAGE_TERMS and not term.judged)
-    terms = tuple(seen) or (Term("mse"),)  # discriminators see no smaller images
+    terms = likeness(stage)
 
     def compute() -> Params:
         report(f"measuring the gradient axes of {gen.spec.name}, once (a minute or two on a CPU)")

@@ -138,9 +138,7 @@ def run_stages(
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
     wanted = lanes.asked * lanes.per_image
-    pictures = shown(preset, lanes)
-    guessed = learned(gen, weights.params, preset, weights.nets, pictures)
-    previous: Latents = {**guessed, **lanes.given}
+    previous = known_before(gen, weights, preset, lanes)
     reached: list[Best] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
@@ -166,6 +164,12 @@ def run_stages(
         curves.append(curve)
     whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
     return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def known_before(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> Latents:
+    """The latents before the first stage: what lanes were given, and guesses that were learned."""
+    pictures = shown(preset, lanes)
+    return {**learned(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
 
 
 def shown(preset: Preset, lanes: Batch) -> Array:

@@ -18,10 +18,9 @@ import numpy as np
 
 from jaxinv.loading import remembered
 from jaxinv.losses import observe
+from jaxinv.objective import Lane, Problem, Weights, likeness, objective
 from jaxinv.spaces import CURVATURE, STATISTICS, TURNS, draw_prior, lift, project
 from jaxinv.specs import Preset, Stage, Variable
-from jaxinv.stages import Lane, Problem, Weights, objective
-from jaxinv.vocabulary import IMAGE_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,7 +64,7 @@ def with_curvature(
     stage = stage_in_natural_units(preset)
     if stage is None or CURVATURE in params[STATISTICS]:
         return params
-    terms = tuple(term for term in stage.terms if term.name in IMAGE_TERMS)
+    terms = likeness(stage)
 
     def compute() -> Params:
         report(f"measuring the curvature of {gen.spec.name}, once (about a minute on a CPU)")

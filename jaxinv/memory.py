@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.batches import Batch, lane_width
+from jaxinv.batches import Batch, known_before, lane_width
 from jaxinv.stages import Lane, Problem, Weights, advance, begin, finish, sight
+from jaxinv.vocabulary import SWEEPS
 
 if TYPE_CHECKING:
     from jaxinv.generators.base import Generator
@@ -62,9 +63,9 @@ def automatic_batch(gen: Generator, weights: Weights, preset: Preset, lanes: Bat
 
     `lanes` is a batch of one image. Where lanes go one by one there is nothing to gain: 1.
     """
-    fit, previous = MOST, lanes.given
+    fit, previous = MOST, known_before(gen, weights, preset, lanes)
     for stage in preset.stages:
-        if lane_width(stage, MOST) == 1:
+        if lane_width(stage, MOST) == 1 or stage.solver.name in SWEEPS:
             return jax.local_device_count()
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))

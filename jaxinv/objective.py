@@ -18,8 +18,9 @@ from jaxinv.operators import build as build_operator
 from jaxinv.penalties import Sample, Seen
 from jaxinv.solvers.base import factor
 from jaxinv.spaces import STATISTICS, hold, in_deviations, lift
+from jaxinv.specs import Term
 from jaxinv.squares import are_squares, residuals
-from jaxinv.vocabulary import CHAIN, CLASSES, DISCRIMINATOR
+from jaxinv.vocabulary import CHAIN, CLASSES, DISCRIMINATOR, IMAGE_TERMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,6 +77,12 @@ class Lane(NamedTuple):
     key: Key
     restart: Array
     previous: Latents
+
+
+def likeness(stage: Stage) -> tuple[Term, ...]:
+    """The stage's image terms that any size of image can be seen by: not the discriminator's."""
+    seen = (term for term in stage.terms if term.name in IMAGE_TERMS and not term.judged)
+    return tuple(seen) or (Term("mse"),)
 
 
 def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
