@@ -42,6 +42,7 @@ class Request:
     steps: int | None = None
     restarts: int | None = None
     batch: int | str | None = None
+    precision: str = "float32"
     seed: int = 0
     label: int | None = None
     size: int | None = None

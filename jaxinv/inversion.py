@@ -18,6 +18,7 @@ from jaxinv.checks import check_choice, check_whole
 from jaxinv.generators.base import way
 from jaxinv.loading import load_features
 from jaxinv.memory import automatic_batch
+from jaxinv.nn.lowered import lowered
 from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_measured, check_preset, check_weights, source_side
@@ -25,7 +26,7 @@ from jaxinv.sampling import one_hot
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.stages import Weights
-from jaxinv.vocabulary import CHAIN, CLASSES
+from jaxinv.vocabulary import CHAIN, CLASSES, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -181,6 +182,7 @@ def invert(
     steps: int | None = None,
     batch: int | str | None = None,
     width: int | None = None,
+    precision: str = "float32",
     watch: tuple[str, ...] = (),
     every: bool = False,
     report: Callable[[Progress], None] | None = None,
@@ -194,9 +196,11 @@ def invert(
     search), its first restart exactly, whatever start the preset names for its code.
     `restarts` starts per image run side by side; the one with the lowest
     loss is kept. `batch` images go through the compiled program together ("auto": as many as the
-    memory of the device holds), `width` lanes at a time
-    (1 on CPU). A lane whose solver is lost (its loss is not finite, and no line search can shorten
-    the step) is frozen at its best point and reported as "diverged"; the others are not touched.
+    memory of the device holds), `width` lanes at a time (1 on CPU). `precision` "bfloat16" draws
+    and compares with kernels and activations of that type, for accelerators (see `nn.lowered`);
+    losses and solvers stay float32. A lane whose solver is lost (its loss is not finite, and no
+    line search can shorten the step) is frozen at its best point and reported as "diverged"; the
+    others are not touched.
     `watch` names terms whose values are kept, `every` keeps the end of each restart.
     Raises `ValueError` for images, masks or counts that cannot be used, and for a preset that the
     generator, the images or the weights do not suit.
@@ -220,9 +224,11 @@ def invert(
     nets = load_features(preset.nets) if nets is None else nets
     check_weights(gen, preset, params, nets)
     check_watch(preset, watch)
+    check_choice("precision", precision, PRECISIONS)
     classes = check_labels(gen, preset, labels, len(images))
     preset = started(preset, starts, len(images))
-    weights = Weights(equipped(gen, params, preset, nets), nets)
+    known = equipped(gen, params, preset, nets)
+    weights = Weights(lowered(known, precision), lowered(nets, precision))
     if batch == AUTO:
         rows = np.zeros(1, int)
         one = prepare(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from jaxinv.vocabulary import KERNELS, OPERATORS
+from jaxinv.vocabulary import KERNELS, OPERATORS, PRECISIONS
 
 
 def positive(text: str) -> int:
@@ -66,6 +66,12 @@ def add_run(verb: argparse.ArgumentParser) -> None:
         type=batch_size,
         metavar="B|auto",
         help="images per batch; auto: as many as the device's memory holds",
+    )
+    verb.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="type of kernels and activations while searching; bfloat16 is for accelerators",
     )
     verb.add_argument("--seed", type=int, default=0, metavar="S")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")

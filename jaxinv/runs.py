@@ -231,6 +231,7 @@ def finish_batch(
         seed=request.seed,
         restarts=max(request.samples or 1, request.restarts or job.preset.restarts),
         batch=request.batch,
+        precision=request.precision,
         every=request.samples is not None,
         report=lambda step: display.step(step, len(offers)),
     )

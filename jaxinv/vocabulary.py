@@ -36,6 +36,7 @@ STARTS: dict[str, tuple[str, ...]] = {
 }
 USUAL = "usual"
 INITS = (USUAL, *dict.fromkeys(kind for kinds in STARTS.values() for kind in kinds))
+PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "colour")
 # Terms that compare the render with the target, that see the render alone, and that act on unknowns

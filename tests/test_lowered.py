@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from jaxinv.features.trunks import NETS
+from jaxinv.inversion import invert
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.lowered import lowered
+from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Array, Latents, Params
+from jaxinv.vocabulary import PRECISIONS
 from tests import tiny
 from tests.test_nn import normal
 
@@ -86,6 +89,23 @@ def test_kernels_and_their_transposes_go_together_and_float32_stays() -> None:
     assert all(jax.tree.leaves(same))
 
 
+def test_narrow_searches_go_where_wide_ones_go() -> None:
+    gen, params = tiny.style()
+    images = tiny.draw(tiny.style(), 3, 2)
+    stage = Stage((Variable("w"),), (Term("mse"),), 20, SolverSpec("lbfgs", 0.05))
+    narrow, wide = (
+        invert(gen, params, images, preset=Preset("p", (stage,), "", ""), precision=dtype)
+        for dtype in PRECISIONS[::-1]
+    )
+    assert narrow.latents["w"].dtype == np.float32
+    assert np.any(narrow.losses != wide.losses)
+    np.testing.assert_allclose(narrow.losses[..., 0], wide.losses[..., 0], rtol=0.05)
+    assert np.all(narrow.loss < 0.8 * narrow.losses[:, 0, 0])
+
+
 def test_other_types_are_refused() -> None:
     with pytest.raises(ValueError, match="'int8'; allowed: float32, bfloat16"):
         lowered({}, "int8")
+    pair, black = tiny.style(), np.zeros((1, 16, 16, 3), np.float32)
+    with pytest.raises(ValueError, match="'float16'; allowed: float32, bfloat16"):
+        invert(*pair, black, preset="creswell", precision="float16")

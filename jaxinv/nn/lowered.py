@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jaxinv.checks import check_choice
+from jaxinv.vocabulary import PRECISIONS
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
 
-DTYPES = ("float32", "bfloat16")
 WIDE = ("kernel", "backward", "pointwise", "depthwise")
 POINTWISE = ("skip", "conv1", "conv4")  # fully connected layers that BigGANs apply to pixels
 COLOURS = 3  # kernels that draw at most as many channels draw the image, in float32
@@ -23,7 +23,7 @@ def lowered(params: Params, dtype: str) -> Params:
     cast too: call it after `freeze`. "float32" changes nothing in float32 parameters. Raises
     `ValueError` for another type.
     """
-    check_choice("dtype", dtype, DTYPES)
+    check_choice("dtype", dtype, PRECISIONS)
     return _cast(params, dtype, "")
 
 
