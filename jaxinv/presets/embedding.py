@@ -188,3 +188,28 @@ GAN_ENSEMBLING = Preset(
         ),
     ),
 )
+
+IN_DOMAIN = "Zhu et al. 2020, In-Domain GAN Inversion for Real Image Editing, arXiv:2004.00049, "
+IDINVERT = Preset(
+    name="idinvert",
+    summary="W+ from a learned start, held near it; pixels and VGG-16 relu4_3; Adam",
+    reference=IN_DOMAIN + "section 3.2; constants of its code",
+    notes=(
+        "The code starts at its encoder E (give `starts`) and adds 2 (w - E(G(w)))^2: here a "
+        "regression on pictures of the generator gives the start, and w is held near that. Its "
+        "5e-5 of VGG is for inputs to 255; 0.16 allows for their scale, not for the biases. With "
+        "a mask its code leaves out the last term."
+    ),
+    stages=(
+        Stage(
+            variables=(Variable("w+", init=InitSpec("learned")),),
+            terms=(
+                Term("mse", 1.0),
+                Term("features", 0.16, net="vgg16", layers=("relu4_3",), view=View(256)),
+                Term("anchor", 2.0, variable="w+"),
+            ),
+            steps=100,
+            solver=SLOW,
+        ),
+    ),
+)
