@@ -22,6 +22,11 @@ IMAGE2STYLEGAN = Preset(
     name="image2stylegan",
     summary="one w per layer (W+); pixels and four VGG-16 layers at 256 px; Adam, constant rate",
     reference="Abdal et al. 2019, Image2StyleGAN, section 5 and equation 1",
+    notes=(
+        "No official code. The layers are those of two third-party ports. Not verified against the "
+        "paper: equal weights, Adam at 0.01, 5000 steps, and the mean of W as the start of faces "
+        "(of other pictures a uniform draw, here the mean too)."
+    ),
     stages=(
         Stage(
             variables=(Variable("w+"),),
