@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
 from jaxinv.additions import carried, neutral
-from jaxinv.spaces import SPACES, project
+from jaxinv.spaces import SPACES, from_deviations, project
 from jaxinv.vocabulary import CHAIN, CLASSES
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def start(
     """Initial code of one lane; `lane` is (key, index of the restart).
 
     Codes and noise that start at one place do so in restart 0, and are spread around it in the
-    others; what is drawn, or comes from the stage before, is taken as it is. "best-of" gives one
+    others (codes in natural units by standard deviations of W, since some of these are hardly
+    felt); what is drawn, or comes from the stage before, is taken as it is. "best-of" gives one
     draw: the stage compares several.
     """
     key, restart = lane
@@ -56,7 +57,8 @@ def start(
         return code
     flat, unravel = ravel_pytree(code)
     shake = variable.init.spread * ((restart > 0) | _repeated(variable))
-    return unravel(flat + shake * jax.random.normal(spread, flat.shape))
+    away = unravel(shake * jax.random.normal(spread, flat.shape))
+    return jax.tree.map(jnp.add, code, from_deviations(params, variable, away))
 
 
 def _repeated(variable: Variable) -> bool:

@@ -231,6 +231,14 @@ def in_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
     return relaxed(params[STATISTICS], code) if variable.codec == "natural" else code
 
 
+def from_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The inverse of `in_deviations`, of one code or of several copies."""
+    if variable.codec != "natural":
+        return code
+    inverse = partial(tightened, params[STATISTICS])
+    return jax.vmap(inverse)(code) if variable.copies else inverse(code)
+
+
 def lift(params: Params, variable: Variable, code: Tree) -> Tree:
     """The value in `variable.space` of a solver's code."""
     if variable.tie:

@@ -2,7 +2,7 @@
 
 A ridge regression from pixels and pooled features to whitened w, learned on the generator's own
 pictures, once per generator (Hoerl & Kennard 1970; as encoders of GANs are, for example Zhu et al.
-2016, arXiv:1609.03552, section 3.1, but linear and measured in minutes). It is a start, not an
+2016, arXiv:1609.03552, but linear and measured in minutes). It is a start, not an
 answer: the search begins there with the same w in all rows.
 """
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from jaxinv.curvature import natural_units, with_curvature
+from jaxinv.inits import start
 from jaxinv.losses import Sample, variable_term
 from jaxinv.preparation import equipped
 from jaxinv.spaces import CURVATURE, STATISTICS, in_deviations, lift, project
@@ -59,6 +60,16 @@ def test_losses_are_curved_alike_in_all_directions() -> None:
     natural, eigen = (np.linalg.eigvalsh(hessian(params, v)) for v in (NATURAL, EIGEN))
     assert natural[-1] / natural[0] < 0.5 * eigen[-1] / eigen[0]
     assert 0.2 < np.median(natural) < 5.0
+
+
+@pytest.mark.parametrize("restart", [0, 1])
+def test_restarts_begin_standard_deviations_away(restart: int) -> None:
+    """As in gradient axes: half a natural unit would be far out where the loss hardly curves."""
+    gen, _ = linear()
+    params, lane = measured(), (jax.random.key(3), jnp.asarray(restart))
+    places = [lift(params, v, start(gen, params, v, {}, lane)) for v in (NATURAL, EIGEN)]
+    np.testing.assert_allclose(*places, atol=1e-4)
+    assert np.any(places[0] != params[STATISTICS]["mean"]) == bool(restart)
 
 
 def test_penalties_see_standard_deviations() -> None:

@@ -16,6 +16,7 @@ from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NEEDS = {"00": ("ffhq", "lpips", "landmarks"), "03": ("lpips",), "06": ("lpips",)}
 # Jupyter's own threads warn as they like; the cells may not.
 STRICT = "import warnings\nwarnings.simplefilter('error')"
 
@@ -52,8 +53,7 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
-    if path.name.startswith("00"):
-        need("ffhq", "lpips", "landmarks")
+    need(*NEEDS.get(path.name[:2], ()))
     notebook = read(path)
     notebook.cells.insert(0, nbformat.v4.new_code_cell(STRICT))
     folder = str(workplace / "notebooks")

@@ -22,7 +22,7 @@ CRESWELL = Preset(
     reference="Creswell & Bharath 2018, Inverting the Generator, arXiv:1802.05701, section 3",
     notes=(
         "Constants of the long runs of its code (rate 0.01, weight 0.01 of z^2 / 2, 5000 to 10000 "
-        "steps of squares on [-1, 1]); the paper's loss is a cross-entropy, its term here 'bce'."
+        "steps of squares on [-1, 1]). The paper's loss, not verified, is a cross-entropy: 'bce'."
     ),
     stages=(
         Stage(
@@ -50,11 +50,14 @@ LIPTON = Preset(
     ),
 )
 
-IGAN_ZHU = "Zhu et al. 2016, Generative Visual Manipulation on the Natural Image Manifold, "
+IGAN_ZHU = (
+    "Zhu et al. 2016, Generative Visual Manipulation on the Natural Image Manifold, "
+    "arXiv:1609.03552, "
+)
 IGAN = Preset(
     name="igan",
     summary="z within (-1, 1) by pixels and AlexNet conv4; L-BFGS, 200 evaluations",
-    reference=IGAN_ZHU + "section 3.2, equation 5",
+    reference=IGAN_ZHU + "projection by optimisation; constants of its code",
     notes=(
         "The code starts at an encoder (give `starts`) and uses L-BFGS-B without bounds. Whether "
         "conv4 is before or after its ReLU there is not verified (here before)."
@@ -71,7 +74,7 @@ IGAN = Preset(
 IGAN_EDIT = Preset(
     name="igan-edit",
     summary="z by masked colours and edges of what was painted, near its start; 64 restarts",
-    reference=IGAN_ZHU + "section 4.1, equation 8",
+    reference=IGAN_ZHU + "manipulation; constants of its code",
     notes=(
         "Needs starts (the z of what is edited). The code has one mask for colours and one for "
         "edges: here both see the mask of the call. Without its optional discriminator."
@@ -186,14 +189,14 @@ LEI_LP = Preset(
     name="lei-lp",
     summary="z of a chain of dense layers, one linear program per layer, largest residual",
     checked="z of a random chain of two layers comes back to 1e-3",
-    reference=LEI + "section 4.2",
+    reference=LEI + "section 4, l-infinity",
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp")),),
 )
 LEI_LP_RELAXED = Preset(
     name="lei-lp-relaxed",
     summary="z of a chain of dense layers, one linear program per layer, sum of residuals",
     checked="z of a random chain of two layers comes back to 1e-3",
-    reference=LEI + "section 4.3",
+    reference=LEI + "section 4, l1",
     stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp-relaxed")),),
 )
 ABERDAM_NOTE = "No code was available; the constants are this library's."

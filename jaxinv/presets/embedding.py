@@ -22,6 +22,11 @@ IMAGE2STYLEGAN = Preset(
     name="image2stylegan",
     summary="one w per layer (W+); pixels and four VGG-16 layers at 256 px; Adam, constant rate",
     reference="Abdal et al. 2019, Image2StyleGAN, section 5 and equation 1",
+    notes=(
+        "No official code. The layers are those of two third-party ports. Not verified against the "
+        "paper: equal weights, Adam at 0.01, 5000 steps, and the mean of W as the start of faces "
+        "(of other pictures a uniform draw, here the mean too)."
+    ),
     stages=(
         Stage(
             variables=(Variable("w+"),),
@@ -185,6 +190,31 @@ GAN_ENSEMBLING = Preset(
             (Term("l1", 0.5), Term("lpips", 0.5, net="vgg16", view=View(256))),
             500,
             SolverSpec("lbfgs"),
+        ),
+    ),
+)
+
+IN_DOMAIN = "Zhu et al. 2020, In-Domain GAN Inversion for Real Image Editing, arXiv:2004.00049, "
+IDINVERT = Preset(
+    name="idinvert",
+    summary="W+ from a learned start, held near it; pixels and VGG-16 relu4_3; Adam",
+    reference=IN_DOMAIN + "section 3.2; constants of its code",
+    notes=(
+        "The code starts at its encoder E (give `starts`) and adds 2 (w - E(G(w)))^2: here a "
+        "regression on pictures of the generator gives the start, and w is held near that. Its "
+        "5e-5 of VGG is for inputs to 255; 0.16 allows for their scale, not for the biases. With "
+        "a mask its code leaves out the last term."
+    ),
+    stages=(
+        Stage(
+            variables=(Variable("w+", init=InitSpec("learned")),),
+            terms=(
+                Term("mse", 1.0),
+                Term("features", 0.16, net="vgg16", layers=("relu4_3",), view=View(256)),
+                Term("anchor", 2.0, variable="w+"),
+            ),
+            steps=100,
+            solver=SLOW,
         ),
     ),
 )

@@ -101,7 +101,10 @@ IMAGE2STYLEGAN_PTI = Preset(
     name="image2stylegan-pti",
     summary="W+ by Image2StyleGAN, 1000 steps, then PTI from where it ended",
     reference="Abdal et al. 2019, Image2StyleGAN; " + ROICH,
-    notes="A pivot in W+ keeps edits less well than one in W (section 3.1 of PTI).",
+    notes=(
+        "The 1000 steps are this library's; see image2stylegan for what is not verified there. A "
+        "pivot in W+ keeps edits less well than one in W (section 3.1 of PTI)."
+    ),
     stages=(PIVOT_PLUS, TUNED),
 )
 

@@ -21,7 +21,8 @@ class InitSpec:
     "learned": the w that a regression on pictures of the generator guesses (see `starts`).
     "given": the latents that the caller starts with. "previous": where the stage before ended, or
     what it drew with. Of the restarts of a code or of noise that starts at one place, number 0
-    begins exactly there and the others `spread` x N(0, 1) away, in the codec's units.
+    begins exactly there and the others `spread` x N(0, 1) away, in the codec's units ("natural":
+    in standard deviations of W).
     """
 
     kind: str = USUAL
