@@ -19,6 +19,7 @@ from jaxinv.generators.base import way
 from jaxinv.loading import load_features
 from jaxinv.memory import automatic_batch
 from jaxinv.nn.lowered import lowered
+from jaxinv.nn.resample import enlarge
 from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_measured, check_preset, check_weights, source_side
@@ -117,6 +118,17 @@ def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | No
     return images.shape[1]
 
 
+def enlarged(
+    images: np.ndarray, masks: np.ndarray | None, side: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images [B, S, S, 3] and masks [B, S, S] of `side` px or more, each enlarged on its own."""
+    if images.shape[1] >= side:
+        return images, masks
+    grown = np.stack([np.asarray(enlarge(jnp.asarray(image), side)) for image in images])
+    rows = np.arange(side) * images.shape[1] // side
+    return grown, None if masks is None else masks[:, rows][:, :, rows]
+
+
 def check_labels(
     gen: Generator, preset: Preset, labels: Sequence[int] | None, count: int
 ) -> Array | None:
@@ -189,7 +201,8 @@ def invert(
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
-    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced), or what the
+    images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced; a preset with
+    `enlarge` may enlarge them first), or what the
     preset's operator made of such images, vectors [B, count] among them; masks: [B, S, S]
     weights of the pixels; `labels`: the class of every image, for generators that draw classes;
     `starts`: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
@@ -213,6 +226,9 @@ def invert(
     masks = None if masks is None else np.asarray(masks, np.float32)
     if masks is not None and masks.shape != images.shape[:3]:
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
+    if preset.enlarge is not None and preset.operator is None:
+        size = max(size, min(preset.enlarge, gen.spec.resolution))
+        images, masks = enlarged(images, masks, size)
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts

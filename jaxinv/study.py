@@ -20,12 +20,14 @@ from jaxinv.rendering import render
 from jaxinv.requirements import check_preset
 from jaxinv.spaces import SPACES
 from jaxinv.specs import Preset, Term, View
+from jaxinv.specs import labels as labels_of
 from jaxinv.vocabulary import CHAIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.generators.base import Generator
+    from jaxinv.specs import Stage
     from jaxinv.types import Array, Latents, Params, Tree
 
 PLAIN = Term("mse")
@@ -112,19 +114,22 @@ def with_rate(preset: Preset, rate: float) -> Preset:
     return replace(preset, name=f"{preset.name} {rate:g}", stages=stages)
 
 
-def watched(preset: Preset) -> tuple[Preset, str]:
-    """The preset and the label of a term that is the mean squared error of all pixels.
+def watched(preset: Preset, side: int) -> tuple[Preset, str]:
+    """The preset and the label of a term that is the mean squared error of images of `side` px.
 
-    Where a stage has none, one without weight is added to all.
+    Where a stage has none, or enlarged images are compared, one without weight is added to all.
     """
-    if all(replace(_first_mse(stage.terms), weight=1.0) == PLAIN for stage in preset.stages):
+    grown = preset.enlarge is not None
+    if not grown and all(map(_is_plain, preset.stages)):
         return preset, PLAIN.label
-    stages = tuple(replace(stage, terms=(*stage.terms, WITNESS)) for stage in preset.stages)
-    return replace(preset, stages=stages), WITNESS.label
+    witness = replace(WITNESS, view=View(side)) if grown else WITNESS
+    stages = tuple(replace(stage, terms=(*stage.terms, witness)) for stage in preset.stages)
+    return replace(preset, stages=stages), labels_of(stages[0].terms)[-1]
 
 
-def _first_mse(terms: tuple[Term, ...]) -> Term:
-    return next((term for term in terms if term.label == PLAIN.label), WITNESS)
+def _is_plain(stage: Stage) -> bool:
+    first = next((term for term in stage.terms if term.label == PLAIN.label), WITNESS)
+    return replace(first, weight=1.0) == PLAIN
 
 
 def study(
@@ -157,7 +162,7 @@ def study(
     nets = load_features(tuple({n for p in chosen for n in p.nets})) if nets is None else nets
     trials = []
     for preset in chosen:
-        watch, (seeing, label) = Watch(), watched(preset)
+        watch, (seeing, label) = Watch(), watched(preset, images.shape[1])
         own = equipped(gen, params, preset, nets)
         settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
         settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}

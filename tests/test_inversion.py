@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -70,6 +71,25 @@ THREE = preset(
     one(Variable("w+", init=PREVIOUS), steps=20, solver=LBFGS),
     one(Variable("noise", init=PREVIOUS)),
 )
+
+
+def test_small_images_are_enlarged_for_presets_that_ask_for_it() -> None:
+    """A pattern of period 2 is none of the small image's business; of the enlarged one's it is."""
+    images = np.asarray(area_reduce(jnp.asarray(targets(1)[0]), SIDE // 2))[None]
+    made = preset(one(terms=(Term("mse"),), steps=2))
+    large = replace(made, enlarge=SIDE)
+    plain, asked = run(made, images), run(large, images)
+    grown, _ = inversion.enlarged(images, None, SIDE)
+    same = run(made, grown)
+    np.testing.assert_array_equal(asked.losses, same.losses)
+    assert asked.losses[0, 0, 0] != plain.losses[0, 0, 0]
+    for other in (targets(1), grown):  # large enough
+        np.testing.assert_array_equal(run(large, other).losses, run(made, other).losses)
+    half = np.zeros((1, SIDE // 2, SIDE // 2), np.float32)
+    half[:, : SIDE // 4] = 1
+    seen = run(large, images, masks=half).losses
+    masks = half.repeat(2, 1).repeat(2, 2)
+    np.testing.assert_array_equal(seen, run(made, grown, masks=masks).losses)
 
 
 def test_stages_continue_where_the_last_one_ended() -> None:

@@ -19,7 +19,7 @@ from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
-from jaxinv.nn.resample import area_reduce, blur, blur_double, inverse_haar, resize
+from jaxinv.nn.resample import area_reduce, blur, blur_double, enlarge, inverse_haar, resize
 from jaxinv.types import Array
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -324,3 +324,14 @@ def test_attention_mixes_values_by_the_match_of_queries_and_keys() -> None:
     found: Any = module.apply({"params": params}, jnp.asarray(x))
     close(found[0], x + 0.5 * (weights @ linear("value")).reshape(x.shape))
     close(found[1], weights)
+
+
+@pytest.mark.parametrize(("small", "side"), [((8, 8), 16), ((8, 8), 32), ((12, 12), 36)])
+def test_enlarged_images_have_the_area_means_they_had(small: tuple[int, int], side: int) -> None:
+    x = normal(5, *small, 3)
+    large = enlarge(x, side)
+    assert large.shape == (side, side, 3)
+    np.testing.assert_allclose(area_reduce(large, small), x, atol=0.02)
+    flat = enlarge(jnp.ones((*small, 1)), side)
+    np.testing.assert_allclose(flat, 1, atol=1e-6)
+    np.testing.assert_array_equal(enlarge(large, side - 1), large)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,10 @@ def test_psnr_of_presets_that_do_not_look_at_all_pixels() -> None:
     blurred = preset(one(RANDOM, terms=(Term("mse", view=View(8)),), steps=8))
     cropped = preset(one(RANDOM, terms=(Term("mse", view=View(crop=(0, 0, 0.5, 0.5))),), steps=8))
     plain = preset(one(RANDOM, terms=(Term("l1"), Term("mse", 2.0)), steps=8))
-    assert watched(plain) == (plain, "mse")
+    assert watched(plain, 32) == (plain, "mse")
+    assert watched(replace(plain, enlarge=64), 32)[1] == "mse@32"
     for made in (blurred, cropped):
-        seeing, label = watched(made)
+        seeing, label = watched(made, 32)
         assert label == WITNESS.label
         assert seeing.stages[0].terms == (*made.stages[0].terms, WITNESS)
         (trial,) = compare(made).trials

@@ -16,6 +16,7 @@ CALM = (
     WEAVE,
     Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
 )
+LEAST = 512  # smaller photographs are enlarged: at 256 px the same pattern passes for detail
 SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
 WARMED = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 REFERENCE = (
@@ -27,18 +28,21 @@ QUICK = Preset(
     name="quick",
     summary="W+, pixels and LPIPS, 50 evaluations: a likeness",
     reference=REFERENCE,
+    enlarge=LEAST,
     stages=(Stage(CODE, (*LIKENESS, *CALM), steps=50, solver=SOLVER),),
 )
 DEFAULT = Preset(
     name="default",
     summary="the same search, 100 evaluations: clearly the person",
     reference=REFERENCE,
+    enlarge=LEAST,
     stages=(Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER),),
 )
 FINE = Preset(
     name="fine",
     summary="the same search, 200 evaluations: small things too",
     reference=REFERENCE,
+    enlarge=LEAST,
     stages=(Stage(CODE, (*LIKENESS, *CALM), steps=200, solver=SOLVER),),
 )
 Z = Preset(
@@ -60,6 +64,7 @@ FAITHFUL = Preset(
     summary="default, then weights of the generator for this image alone, 50 evaluations",
     reference=REFERENCE + "; tuning after Roich et al. 2021, PTI, section 3",
     notes="Of MobileStyleGAN: pointwise kernels after the first block, biases, image layer.",
+    enlarge=LEAST,
     stages=(
         Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER),
         Stage(

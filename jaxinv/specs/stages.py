@@ -214,7 +214,9 @@ class Preset:
     """A method as data: its stages, what it follows (`reference`) and what was `checked`.
 
     `operator` is what the images have gone through: renders go through it too before they are
-    compared.
+    compared. Images whose side is below `enlarge` are enlarged to it first, smoothly (not with an
+    operator): what lies above their own resolution is then compared with nothing, and no fine
+    pattern of the generator can pass for detail.
     """
 
     name: str
@@ -224,10 +226,12 @@ class Preset:
     checked: str = ""
     restarts: int = 1
     operator: OperatorSpec | None = None
+    enlarge: int | None = None
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         check_whole("restarts", self.restarts, 1)
+        check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")
         held: str | None = None
