@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
-from tests.benchmarks.methods import codes, exact
-from tests.benchmarks.methods.claims import Claim
+import argparse
+from collections.abc import Callable
 
-FAMILIES = (exact, codes)
+from jaxinv.checks import check_choice
+from tests.benchmarks.methods import attention, codes, exact, presets, sampling, weights
+from tests.benchmarks.methods.claims import Claim, head, line, row
+
+FAMILIES = (exact, codes, weights, attention, sampling)
 CLAIMS: dict[str, Claim] = {claim.name: claim for one in FAMILIES for claim in one.CLAIMS}
+
+
+def report(options: argparse.Namespace, write: Callable[[str], object] = print) -> None:
+    """What the command line asks for: a list, the table of claims, or that of presets."""
+    if options.presets is not None:
+        most, count = options.most, options.images
+        few = {"generators": options.generators, "count": count, "most": most, "write": write}
+        presets.report(options.presets, **few)
+        return
+    for name in options.claims:
+        check_choice("claim", name, tuple(CLAIMS))
+    chosen = [CLAIMS[name] for name in options.claims or CLAIMS]
+    if options.list:
+        for claim in chosen:
+            write(line(claim.name, ", ".join(claim.methods), claim.words, claim.goal))
+        return
+    write(head())
+    for claim in chosen:
+        write(row(claim))

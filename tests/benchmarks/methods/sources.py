@@ -44,7 +44,7 @@ DENSE = GeneratorSpec(
 
 @lru_cache
 def trained(name: str) -> Pair:
-    """"celeba32" or "mnist28" with its discriminator, converted from the files of others."""
+    """ "celeba32" or "mnist28" with its discriminator, converted from the files of others."""
     from weights_convert import convert
 
     generator, judge = (WEIGHTS / file for file in FILES[name])
