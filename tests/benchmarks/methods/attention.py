@@ -29,7 +29,7 @@ BLOCKS = tuple(
     for index, down in enumerate((True, True, True, False))
 )
 JUDGE = ("residual", False, BLOCKS, (0,), True)
-COUNT, STARTS, STEPS = 8, 4, 250
+COUNT, STARTS, STEPS = 8, 2, 200
 
 
 @lru_cache

@@ -31,7 +31,7 @@ SIDE = 32
 
 
 def mixed(copies: int) -> Preset:
-    """The preset without VGG-16, which faces of 32 px are too small for, with other codes."""
+    """The preset by pixels alone, as the score is, with another number of codes."""
     stage = PRESETS["mganprior"].stages[0]
     code, mix = (replace(v, copies=copies) for v in stage.variables)
     return restated("mganprior", replace(stage, variables=(code, mix), terms=(Term("mse"),)))
@@ -67,7 +67,7 @@ def several_codes() -> Found:
 
 # --- candidates against gradients -----------------------------------------------------------------
 
-BUDGET, FINAL, CANDIDATES, INNER, STARTS = 3600, 300, 10, 30, 9
+BUDGET, FINAL, CANDIDATES, INNER, STARTS = 1080, 180, 10, 14, 3
 LOOKS = PRESETS["pix2latent-z"].stages[1].terms
 PRIOR = PRESETS["pix2latent-z"].stages[0].variables[0].init
 
@@ -119,10 +119,10 @@ MOVES = {"shift": (0.12, -0.08), "scale": 0.15}
 
 
 def transform_search() -> Preset:
-    """The preset's first stage, 10 generations of 12, then z and transform by Adam."""
+    """The preset's first stage, 8 generations of 8, then z and transform by Adam."""
     first = PRESETS["pix2latent-transform"].stages[0]
-    options = (("inner", 10), ("inner_rate", 0.05), ("population", 12))
-    first = replace(first, steps=20 * 12 * 11, solver=replace(first.solver, options=options))
+    options = (("inner", 10), ("inner_rate", 0.05), ("population", 8))
+    first = replace(first, steps=8 * 8 * 11, solver=replace(first.solver, options=options))
     both = tuple(replace(v, init=replace(v.init, kind="previous")) for v in first.variables)
     last = replace(first, variables=both, steps=FINAL, solver=SolverSpec("adam", 0.02))
     return restated("pix2latent-transform", first, last)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy.fft import dctn, idctn
 
+from jaxinv.inversion import Inversion
 from jaxinv.metrics import psnr
 from jaxinv.operators import build as build_operator
 from jaxinv.pixels import to_uint8
 from jaxinv.presets import PRESETS
-from jaxinv.specs import OperatorSpec, Preset, Stage
+from jaxinv.specs import InitSpec, OperatorSpec, Preset, SolverSpec, Stage, Term, Variable
 from tests.benchmarks.methods.claims import (
     Claim,
     Found,
@@ -26,6 +28,7 @@ from tests.benchmarks.methods.claims import (
 from tests.benchmarks.methods.sources import faces, trained
 
 LAYERS = 5  # of the discriminator of celeba32; DGP looks at 7 or 8
+LOOKED = 500  # draws that DGP's first stage compares
 
 
 # --- deep generative prior ------------------------------------------------------------------------
@@ -42,18 +45,30 @@ def shallow(preset: str, *, tuned: bool = True) -> Preset:
     return restated(preset, *map(fit, PRESETS[preset].stages), operator=None)
 
 
+@lru_cache
+def reconstructed() -> Inversion:
+    return search(trained("celeba32"), faces(), shallow("dgp-reconstruct"))
+
+
+def faster_z() -> Preset:
+    """z by pixels at a rate that suits it: DGP's are for starts that are near already."""
+    own = PRESETS["dgp-reconstruct"]
+    stage = Stage((Variable("z", init=InitSpec("prior")),), (Term("mse"),), own.steps + LOOKED)
+    return restated(own.name, replace(stage, solver=SolverSpec("adam", 0.05)))
+
+
 def weights_beside_z() -> Found:
     pair, images = trained("celeba32"), faces()
-    tried = {
-        "z alone": shallow("dgp-reconstruct", tuned=False),
-        "z and weights": shallow("dgp-reconstruct"),
+    ends = {
+        "the same stages of z": search(pair, images, shallow("dgp-reconstruct", tuned=False)),
+        "z by pixels at 0.05": search(pair, images, faster_z()),
+        "z and weights": reconstructed(),
     }
-    ends = {name: search(pair, images, preset) for name, preset in tried.items()}
     scores = {name: decibels(pair, found, images) for name, found in ends.items()}
-    gain = np.mean(scores["z and weights"]) - np.mean(scores["z alone"])
+    *plain, tuned = (float(np.mean(score)) for score in scores.values())
     return Found(
         "; ".join(f"{name} {spread(score)}" for name, score in scores.items()),
-        bool(gain >= 6),
+        tuned >= max(plain) + 6,
         " / ".join(spent(found) for found in ends.values()),
         "8 faces",
     )
@@ -62,7 +77,7 @@ def weights_beside_z() -> Found:
 def recipes_of_dgp() -> Found:
     pair, images = trained("celeba32"), faces()
     names = ("dgp-reconstruct", "dgp-colorize")
-    ends = {name: search(pair, images, shallow(name)) for name in names}
+    ends = {names[0]: reconstructed(), names[1]: search(pair, images, shallow(names[1]))}
     scores = [decibels(pair, found, images) for found in ends.values()]
     return Found(
         "; ".join(f"{name} {spread(score)}" for name, score in zip(names, scores, strict=True)),
@@ -74,7 +89,7 @@ def recipes_of_dgp() -> Found:
 
 # --- compressed sensing ---------------------------------------------------------------------------
 
-COUNTS, LASSO, PENALTY = (100, 300), 500, 0.002
+COUNTS, STEPS, LASSO, PENALTY = (100, 300), 1000, 500, 0.002
 
 
 def lasso(operator: OperatorSpec, seen: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -119,8 +134,8 @@ def few_measurements() -> Found:
         operator = OperatorSpec("circulant", count=count)
         made = build_operator(operator, images.shape[1:])
         seen = np.stack([np.asarray(made.apply(jnp.asarray(image))) for image in images])
-        csgm = search(pair, seen, restated("csgm", operator=operator, restarts=5))
-        iagan = search(pair, seen, restated("iagan", operator=operator))
+        csgm = search(pair, seen, restated("csgm", operator=operator, restarts=2))
+        iagan = search(pair, seen, restated("iagan", operator=operator), steps=STEPS)
         sparse = lasso(operator, seen, images.shape[1:])
         scores = {
             "IAGAN": decibels(pair, iagan, images),
@@ -174,7 +189,7 @@ CLAIMS = (
     Claim(
         "dgp-weights", ("dgp-reconstruct",), f"{PAN}, section 3.2",
         "weights that are released stage by stage redraw what z alone cannot",
-        "6 dB above the same stages of z", weights_beside_z,
+        "6 dB above the best of z alone", weights_beside_z,
     ),
     Claim(
         "dgp-recipes", ("dgp-reconstruct", "dgp-colorize"), f"{PAN}, its code's settings",
