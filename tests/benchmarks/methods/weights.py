@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -98,12 +100,13 @@ def lasso(operator: OperatorSpec, seen: np.ndarray, shape: tuple[int, ...]) -> n
     Least of |A x - y|^2 / 2 + penalty x sum |DCT x|; the penalty is a part of what it is at 0.
     """
     made = build_operator(operator, shape)
-    apply, back = jax.jit(made.apply), jax.jit(made.adjoint)
+    adjoint: Any = made.adjoint
+    apply, back = jax.jit(made.apply), jax.jit(adjoint)
 
     def one(y: np.ndarray) -> np.ndarray:
         def gradient(c: np.ndarray) -> np.ndarray:
             x = jnp.asarray(idctn(c, axes=(0, 1), norm="ortho"), jnp.float32)
-            return dctn(np.asarray(back(apply(x) - y)), axes=(0, 1), norm="ortho")
+            return np.asarray(dctn(np.asarray(back(apply(x) - y)), axes=(0, 1), norm="ortho"))
 
         start = np.zeros(shape)
         penalty = PENALTY * np.abs(gradient(start)).max()
@@ -115,12 +118,12 @@ def lasso(operator: OperatorSpec, seen: np.ndarray, shape: tuple[int, ...]) -> n
             c = np.sign(c) * np.maximum(np.abs(c) - step * penalty, 0)
             older = (1 + np.sqrt(1 + 4 * age**2)) / 2
             moved, held, age = c + (age - 1) / older * (c - held), c, older
-        return idctn(held, axes=(0, 1), norm="ortho")
+        return np.asarray(idctn(held, axes=(0, 1), norm="ortho"))
 
     return np.stack([one(y) for y in seen])
 
 
-def largest(gradient, shape: tuple[int, ...]) -> float:
+def largest(gradient: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]) -> float:
     """The largest eigenvalue of A'A, by powers."""
     zero, x = gradient(np.zeros(shape)), np.random.default_rng(0).standard_normal(shape)
     for _ in range(30):
