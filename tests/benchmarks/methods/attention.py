@@ -17,7 +17,6 @@ from jaxinv.loading import build, load_generator
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
 from tests.benchmarks.methods.claims import Claim, Found, decibels, search, spent, spread
 from tests.benchmarks.methods.sources import SHARED
 from tests.tiny import Pair
@@ -29,7 +28,7 @@ BLOCKS = tuple(
     for index, down in enumerate((True, True, True, False))
 )
 JUDGE = ("residual", False, BLOCKS, (0,), True)
-COUNT, STARTS, STEPS = 8, 2, 200
+COUNT, STARTS, STEPS = 8, 2, (40, 200)
 
 
 @lru_cache
@@ -58,20 +57,23 @@ def sagan() -> Pair:
 def weighted_attention() -> Found:
     pair = sagan()
     labels = [number % pair[0].spec.labels for number in range(COUNT)]
-    latents = sample_latents(*pair, COUNT, seed=7)
-    latents["label"] = np.eye(pair[0].spec.labels, dtype=np.float32)[labels]
-    images = render(*pair, latents)
-    settings = {"labels": labels, "restarts": STARTS, "steps": STEPS}
-    names = ("ylg", "ylg-uniform")
-    ends = {name: search(pair, images, PRESETS[name], **settings) for name in names}
-    scores = [decibels(pair, found, images) for found in ends.values()]
-    better = int(np.sum(scores[0] > scores[1]))
+    z = np.random.default_rng(7).standard_normal((COUNT, pair[0].spec.z_dim))
+    classes = np.eye(pair[0].spec.labels)[labels]
+    images = render(*pair, {"z": np.float32(z), "label": np.float32(classes)})
+    told, holds, made = [], True, []
+    for steps in STEPS:
+        settings = {"labels": labels, "restarts": STARTS, "steps": steps}
+        ends = [search(pair, images, PRESETS[name], **settings) for name in ("ylg", "ylg-uniform")]
+        scores = [decibels(pair, found, images) for found in ends]
+        better = int(np.sum(scores[0] > scores[1]))
+        holds &= bool(np.mean(scores[0]) > np.mean(scores[1]))
+        made.append(spent(ends[0]))
+        told.append(
+            f"weighted {spread(scores[0])}, uniform {spread(scores[1])}, "
+            f"better for {better} of {COUNT}"
+        )
     return Found(
-        f"weighted {spread(scores[0])}, uniform {spread(scores[1])}; "
-        f"better for {better} of {COUNT}",
-        bool(np.mean(scores[0]) > np.mean(scores[1])),
-        " / ".join(spent(found) for found in ends.values()),
-        f"{COUNT} own pictures of a random SAGAN",
+        "; ".join(told), holds, " and ".join(made), f"{COUNT} own pictures of a random SAGAN"
     )
 
 
@@ -79,6 +81,7 @@ CLAIMS = (
     Claim(
         "ylg-attention", ("ylg", "ylg-uniform"), "Daras et al. 2020, section 5",
         "features weighted by the discriminator's attention invert better than by themselves",
-        "higher PSNR", weighted_attention,
+        "higher PSNR after both budgets", weighted_attention,
+        "the weights are random, so its attention picks nothing out; no trained SAGAN is at hand",
     ),
 )  # fmt: skip

@@ -90,10 +90,13 @@ CLAIMS = (
         "hmc-acceptance", ("hmc",), NEAL,
         "leaps are adapted until trajectories are accepted as often as asked",
         f"within {NEAR:g} of {TARGET:g} after the warm-up", acceptance,
+        "150 trajectories of warm-up begin at the mean of z, far off, where leaps must be short, "
+        "and their average keeps some of that",
     ),
     Claim(
         "hmc-masked", ("hmc",), "survey, section 3.3.1",
         "what is not seen is left open: the posterior widens where pixels are hidden",
         "codes vary more for every face, and so do the hidden pixels", width_of_the_posterior,
+        "150 samples of one chain, each near the last, do not order every face; the means widen",
     ),
 )  # fmt: skip
