@@ -52,8 +52,8 @@ def test_the_command_lists_the_claims_and_refuses_others() -> None:
 
 
 def test_what_is_cheap_is_measured() -> None:
-    *heads, last = printed("lei-lp-exact")
-    assert last.startswith("| lei-lp (Lei et al. 2019")
+    *heads, last = printed("aberdam-exact")
+    assert last.startswith("| aberdam (Aberdam et al. 2020")
     assert last.endswith("| yes |")
     assert heads[0].splitlines()[0].count("|") == last.count("|") == 7
 
@@ -64,6 +64,14 @@ def test_what_does_not_hold_says_why() -> None:
 
     said = row(Claim("a", ("z",), "paper", "words", "goal", measure, reason="too small"))
     assert said.endswith("| no: too small |")
+
+
+def test_what_is_not_here_is_named() -> None:
+    def measure() -> Found:
+        raise FileNotFoundError("no weights.pt")
+
+    said = row(Claim("a", ("z",), "paper", "words", "goal", measure))
+    assert said == "| z (paper) | words (goal: goal) |  |  | not measured: no weights.pt |  |"
 
 
 def test_presets_are_paired_with_generators_that_suit() -> None:

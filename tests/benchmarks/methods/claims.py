@@ -52,14 +52,17 @@ class Claim:
 
 
 def row(claim: Claim) -> str:
-    """Measure a claim; its line of the table."""
-    began = time.monotonic()
-    found = claim.measure()
-    spent = f"{found.measured} ({time.monotonic() - began:.0f} s)"
-    verdict = "yes" if found.holds else f"no: {claim.reason or 'not understood yet'}"
+    """Measure a claim; its line of the table, also where files of others are missing."""
     method = f"{', '.join(claim.methods)} ({claim.paper})"
     words = f"{claim.words} (goal: {claim.goal})"
-    return line(method, words, found.images, found.evaluations, spent, verdict)
+    began = time.monotonic()
+    try:
+        found = claim.measure()
+    except OSError as error:
+        return line(method, words, "", "", f"not measured: {error}", "")
+    told = f"{found.measured} ({time.monotonic() - began:.0f} s)"
+    verdict = "yes" if found.holds else f"no: {claim.reason or 'not understood yet'}"
+    return line(method, words, found.images, found.evaluations, told, verdict)
 
 
 def line(*cells: str) -> str:
