@@ -90,8 +90,8 @@ CLAIMS = (
         "hmc-acceptance", ("hmc",), NEAL,
         "leaps are adapted until trajectories are accepted as often as asked",
         f"within {NEAR:g} of {TARGET:g} after the warm-up", acceptance,
-        "150 trajectories of warm-up begin at the mean of z, far off, where leaps must be short, "
-        "and their average keeps some of that",
+        "probably the average of adapted leaps keeps some of the short ones on the way from the "
+        "mean of z; a longer warm-up has not been measured",
     ),
     Claim(
         "hmc-masked", ("hmc",), "survey, section 3.3.1",
