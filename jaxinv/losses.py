@@ -121,12 +121,11 @@ def shares(mask: Array, view: View, shape: tuple[int, ...]) -> Array:
 
 def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
     """Mean (or sum) over [h, w], weighted by the mask [h', w', 1] as seen through the same view."""
-    if mask is not None:
-        weights = shares(mask, view, values.shape)
-        mean = jnp.sum(values * weights) / jnp.maximum(jnp.sum(weights), 1e-6)
-    else:
-        mean = jnp.mean(values)
-    return mean * (values.size if reduction == "sum" else 1)
+    if mask is None:
+        return jnp.sum(values) if reduction == "sum" else jnp.mean(values)
+    weights = shares(mask, view, values.shape)
+    total = jnp.sum(values * weights)
+    return total if reduction == "sum" else total / jnp.maximum(jnp.sum(weights), 1e-6)
 
 
 def _bce(a: Array, b: Array) -> Array:

@@ -106,10 +106,9 @@ def _image(
 
 
 def _weights(term: Term, shape: tuple[int, ...], mask: Array | None) -> Array:
-    """What every position [h, w, 1] counts in the term's average."""
-    positions = shape[0] * shape[1]
-    whole = positions if term.reduction == "sum" else 1
+    """What every position [h, w, 1] counts in the term's average or sum."""
+    summed = term.reduction == "sum"
     if mask is None:
-        return jnp.full((1, 1, 1), whole / positions)
+        return jnp.full((1, 1, 1), 1.0 if summed else 1 / (shape[0] * shape[1]))
     weights = jnp.maximum(shares(mask, term.view, shape), 0.0)
-    return (whole * weights / jnp.maximum(jnp.sum(weights), 1e-6))[..., None]
+    return (weights if summed else weights / jnp.maximum(jnp.sum(weights), 1e-6))[..., None]

@@ -162,6 +162,8 @@ def test_masks_weigh_and_a_mask_of_ones_changes_nothing() -> None:
     mask = jnp.asarray([1.0, 3.0, 0.0, 0.0, 0.0, 0.0])[:, None, None] * ones
     expected = (values[0].mean() + 3 * values[1].mean()) / 4
     np.testing.assert_allclose(average(values, mask, View(), "mean"), expected, rtol=1e-5)
+    # A sum counts what is seen, and no more for what is not (a likelihood, for one).
+    np.testing.assert_allclose(average(values, mask, View(), "sum"), 6 * 4 * expected, rtol=1e-5)
     for reduction in ("mean", "sum"):
         plain = average(values, None, View(), reduction)
         np.testing.assert_allclose(average(values, ones, View(), reduction), plain, rtol=1e-5)

@@ -31,6 +31,7 @@ UPPER = View(crop=(0, 0, 0.5, 1))
 IMAGES = (
     Term("mse", 2.0),
     Term("mse", view=View(16)),
+    Term("mse", 0.1, reduction="sum"),
     Term("mse", reduction="sum", view=UPPER),
     Term("lpips", 0.5, net="alexnet", schedule=Schedule("cosine")),
     Term("features", net="alexnet", layers=("conv1", "relu3")),

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks NAME`: speed, engine, evaluations, table, ladder or fullwidth."""
+"""`python -m tests.benchmarks NAME`: speed, engine, evaluations, methods, table and others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ def main() -> None:
     speed_options(names.add_parser("speed", help="against PyTorch, and what may cost nothing"))
     tuned = names.add_parser("evaluations", help="ours against the best-tuned Adam")
     tuned.add_argument("cases", nargs="*", metavar="CASE", help="names in `evaluations.CASES`")
+    methods_options(names.add_parser("methods", help="what papers claim, and all presets"))
     table = names.add_parser("table", help="scores of finished runs as a markdown table")
     table.add_argument("outs", nargs="+", type=Path, metavar="OUT")
     faces = names.add_parser("ladder", help="quick, default and fine on a folder of framed faces")
@@ -39,6 +40,16 @@ def speed_options(parser: argparse.ArgumentParser) -> None:
     add("--clock", choices=("wall", "cpu"), default="wall", help="cpu: on a busy machine")
 
 
+def methods_options(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("claims", nargs="*", metavar="CLAIM", help="names of claims (default: all)")
+    add("--list", action="store_true", help="names of claims, and what they say")
+    add("--presets", nargs="*", metavar="NAME", help="the table of presets instead (default: all)")
+    add("--generators", nargs="+", default=[], help="for --presets: celeba32, mnist28, ffhq (slow)")
+    add("--images", type=int, default=8, help="for --presets (default: 8)")
+    add("--most", type=int, help="for --presets: evaluations per image at most")
+
+
 def run(options: argparse.Namespace) -> None:
     # Imported here: whatever this process holds counts as memory of those that it starts.
     if options.name == "fullwidth":
@@ -58,6 +69,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import evaluations
 
         evaluations.report(options.cases)
+    elif options.name == "methods":
+        from tests.benchmarks.methods import registry
+
+        registry.report(options)
     elif options.name == "ladder":
         from tests.benchmarks import ladder
 

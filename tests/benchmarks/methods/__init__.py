@@ -1,0 +1,1 @@
+"""What papers claim of their methods, measured with this library's presets."""

@@ -1,0 +1,175 @@
+"""What papers on StyleGANs claim, on pictures of faces and the pulled `ffhq` generator.
+
+Faces are those of the folder of test pictures; evaluations are fewer than the papers', and stated.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.comparison import psnr_of
+from jaxinv.images import resize, to_uint8
+from jaxinv.inversion import Inversion, invert
+from jaxinv.loading import load_features, load_generator, with_p
+from jaxinv.metrics.perceptual import lpips
+from jaxinv.operators import build
+from jaxinv.presets import PRESETS
+from jaxinv.rendering import render
+from jaxinv.spaces import project
+from jaxinv.specs import InitSpec, OperatorSpec, Preset, SolverSpec, Stage, Term, Variable
+from jaxinv.types import Latents
+from tests.benchmarks.methods.claims import Claim, Found
+from tests.benchmarks.methods.sources import faces
+from tests.weights import SHARED
+from weights_convert import containers
+
+DIRECTIONS = SHARED / "data" / "directions"
+EDITS = {"age": 3.0, "smile": 2.0, "pose": 3.0}  # steps in W along published unit directions
+
+
+@lru_cache
+def pair() -> tuple[Any, Any]:
+    return load_generator("ffhq")
+
+
+@lru_cache
+def nets() -> dict[str, Any]:
+    return load_features(("alexnet", "vgg16"))
+
+
+def search(images: np.ndarray, preset: Preset, **others: Any) -> Inversion:
+    return invert(*pair(), images, preset=preset, nets=nets(), **others)
+
+
+def scores(images: np.ndarray, latents: Latents) -> tuple[np.ndarray, np.ndarray]:
+    """PSNR and LPIPS-Alex of what latents draw, as 8-bit pictures."""
+    gen, params = pair()
+    ours, size = [], images.shape[1]
+    for index in range(len(images)):  # one full picture at a time
+        one = jax.tree.map(lambda a, i=index: a[i : i + 1], latents)
+        ours.append(resize(render(gen, params, one)[0], size))
+    drawn = np.stack([to_uint8(image) for image in ours])
+    clean = to_uint8(images)
+    error = np.mean(np.square(drawn / 127.5 - clean / 127.5), axis=(1, 2, 3))
+    return psnr_of(error), lpips("alexnet", nets()["alexnet"], drawn, clean)
+
+
+def spaces(count: int = 8, steps: int = 100) -> Found:
+    """W+ beats W beats Z: the same objective, solver, starts and evaluations at 64 px."""
+    images, reached = faces(count, 64), {}
+    for space in ("z", "w", "w+"):
+        code = Variable(space, init=InitSpec("best-of", count=16))
+        terms = (Term("mse", 3.0), Term("lpips", net="alexnet"))
+        stage = Stage((code,), terms, steps, SolverSpec("lbfgs", 0.1))
+        found = search(images, Preset("p", (stage,), "", ""), watch=("mse",))
+        reached[space] = float(np.mean(psnr_of(np.nanmin(found.terms["mse"][:, 0], axis=1))))
+    words = ", ".join(f"{space} {value:.2f} dB" for space, value in reached.items())
+    holds = reached["w+"] > reached["w"] > reached["z"]
+    return Found(words, holds, f"{steps} each", f"{count} faces, 64 px")
+
+
+def noise_maps(count: int = 8, first: int = 80, second: int = 60) -> Found:
+    """Image2StyleGAN++: the noise stage lifts PSNR by at least 10 dB."""
+    images = faces(count, 256)
+    codes = search(images, PRESETS["image2stylegan++-w"], steps=first)
+    grain = search(images, PRESETS["image2stylegan++-noise"], steps=second, starts=codes.latents)
+    before, after = (float(np.mean(scores(images, f.latents)[0])) for f in (codes, grain))
+    words = f"W+ {before:.2f} dB, then noise {after:.2f} dB"
+    return Found(words, after - before >= 10, f"{first} + {second}", f"{count} faces, 256 px")
+
+
+def pulse(count: int = 16, factor: int = 8) -> Found:
+    """PULSE: answers that give the small picture to within its epsilon, for 80 % of faces."""
+    images, down = faces(count, 256), OperatorSpec("down", factor=factor)
+    operator = build(down, images.shape[1:])
+    small = np.stack([np.asarray(operator.apply(jnp.asarray(image))) for image in images])
+    preset = replace(PRESETS["pulse"], operator=down)
+    found = search(small, preset, watch=("mse",))
+    epsilon = 0.008  # 0.002 on [0, 1]
+    least = np.nanmin(found.terms["mse"][:, 0], axis=1)
+    share = float(np.mean(least <= 1.01 * epsilon))
+    words = f"{share:.0%} within epsilon; median {np.median(least) / 4:.4f} of 0.002"
+    side = images.shape[1] // factor
+    return Found(words, share >= 0.8, str(preset.steps), f"{count} faces, {side} -> 256 px")
+
+
+def mahalanobis(count: int = 8, steps: int = 150) -> Found:
+    """P_N: half the Mahalanobis norm for less than a tenth more LPIPS."""
+    gen, params = pair()
+    images, wanted = faces(count, 128), PRESETS["ii2s"]
+    (stage,) = wanted.stages
+    free = replace(wanted, stages=(replace(stage, terms=stage.terms[:-1]),))
+    known = with_p(gen, params, wanted)
+    code = Variable("w+", codec="pn")
+    norms, losses = [], []
+    for preset in (free, wanted):
+        found = search(images, preset, steps=steps, watch=("lpips-vgg16-256",))
+        one = jax.vmap(lambda latents: jnp.mean(jnp.square(project(gen, known, code, latents))))
+        norms.append(float(np.mean(one(found.latents))))
+        losses.append(float(np.mean(np.nanmin(found.terms["lpips-vgg16-256"][:, 0], axis=1))))
+    words = "norm {:.2f} -> {:.2f}, LPIPS-VGG {:.4f} -> {:.4f}".format(*norms, *losses)
+    holds = norms[1] <= 0.5 * norms[0] and losses[1] <= 1.1 * losses[0]
+    return Found(words, holds, f"{steps} each", f"{count} faces, 128 px")
+
+
+def direction(name: str) -> np.ndarray:
+    """A published unit direction in W, [512]."""
+    found = containers.read(DIRECTIONS / f"e4e_{name}.pt")
+    vector = np.asarray(jax.tree.leaves(found.tree)[0], np.float32)
+    return vector.reshape(-1, 512)[0]
+
+
+def tuning(count: int = 8) -> Found:
+    """PTI: LPIPS at least 40 % below the pivot's, and the pivot's edits still do the same."""
+    gen, params = pair()
+    images = faces(count, 256)
+    tuned = search(images, PRESETS["faithful"]).latents
+    pivots = {"w+": tuned["w+"]}
+    before, after = (float(np.mean(scores(images, codes)[1])) for codes in (pivots, tuned))
+    likeness = []
+    for name, step in EDITS.items():
+        moves = []
+        for codes in (pivots, tuned):
+            moved = {**codes, "w+": codes["w+"] + step * direction(name)}
+            plain, edited = (render(gen, params, some, size=256) for some in (codes, moved))
+            moves.append((edited - plain).reshape(count, -1))
+        a, b = moves
+        norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        likeness.append(float(np.mean(np.sum(a * b, axis=1) / norms)))
+    words = ", ".join(f"{name} {value:.2f}" for name, value in zip(EDITS, likeness, strict=True))
+    said = f"LPIPS-Alex {before:.4f} -> {after:.4f}; cosine of what edits change: {words}"
+    holds = after <= 0.6 * before and min(likeness) >= 0.8
+    return Found(said, holds, "100 + 50", f"{count} faces, 256 px")
+
+
+CLAIMS = (
+    Claim(
+        "spaces", ("z", "default"), "Abdal et al. 2019, section 4",
+        "one w per layer redraws what one w cannot, and w what z cannot",
+        "PSNR of W+ over that of W over that of Z", spaces,
+    ),
+    Claim(
+        "noise-maps", ("image2stylegan++",), "Abdal et al. 2020, section 4.1",
+        "noise maps add the detail that W+ leaves out", "10 dB", noise_maps,
+    ),
+    Claim(
+        "pulse-epsilon", ("pulse",), "Menon et al. 2020, section 4",
+        "the answer gives the small picture again", "within 0.002 for 80 % of faces", pulse,
+    ),
+    Claim(
+        "pn-norm", ("ii2s",), "Zhu et al. 2020, section 3",
+        "codes stay near the mean at little cost",
+        "half the Mahalanobis norm, a tenth more LPIPS at most", mahalanobis,
+    ),
+    Claim(
+        "pti-tuning", ("faithful",), "Roich et al. 2021, section 4",
+        "tuned weights redraw the photograph, and edits of the pivot still work",
+        "LPIPS 40 % below the pivot's, cosine of what edits change over 0.8", tuning,
+    ),
+)  # fmt: skip

@@ -1,0 +1,102 @@
+"""Claims about Markov chains of codes, on faces of 32 px."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.batches import prepare
+from jaxinv.objective import covered
+from jaxinv.presets import PRESETS
+from jaxinv.rendering import render
+from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, sight
+from tests.benchmarks.methods.claims import TOGETHER, Claim, Found
+from tests.benchmarks.methods.sources import faces, trained
+
+STAGE = PRESETS["hmc"].stages[0]
+OPTIONS = dict(STAGE.solver.options)
+TARGET, NEAR = OPTIONS["target"], 0.05
+
+
+class Chain(NamedTuple):
+    """Samples of z [n, B, d] after the warm-up, and the rate of acceptance [B]."""
+
+    samples: np.ndarray
+    accepted: np.ndarray
+
+
+@lru_cache
+def chain(hidden: str) -> Chain:
+    """The preset's chain of every face; `hidden` ("none" or "lower") is the half without weight."""
+    gen, params = trained("celeba32")
+    images, masks = faces(), None
+    if hidden == "lower":
+        masks = np.ones(images.shape[:3], np.float32)
+        masks[:, images.shape[1] // 2 :] = 0
+    lanes = prepare(images, masks, 0, 1, asked=len(images))
+    problem, weights = Problem(gen, STAGE, images.shape[1], TOGETHER), Weights(params, {})
+    target = sight(problem, weights, covered(lanes.images, lanes.masks))
+    lane = Lane(target, lanes.masks, lanes.keys, lanes.restarts, {})
+    state, samples = begin(problem, weights, lane), []
+    for first in range(0, STAGE.steps, CHUNK):  # as many leaps as a trajectory has
+        span = jnp.asarray([first, first + CHUNK, STAGE.steps])
+        state, _ = advance(problem, weights, lane, state, span)
+        if first >= OPTIONS["warmup"]:
+            samples.append(np.asarray(state[0].sample.x))
+    accepted = state[0].accepted / state[0].ended
+    return Chain(np.stack(samples), np.asarray(accepted))
+
+
+def acceptance() -> Found:
+    rates = chain("none").accepted
+    return Found(
+        f"{rates.mean():.3f} on average, {rates.min():.3f} to {rates.max():.3f}",
+        bool(abs(rates.mean() - TARGET) < NEAR),
+        str(STAGE.steps),
+        "8 faces",
+    )
+
+
+def pixel_spread(samples: np.ndarray) -> tuple[float, float]:
+    """Standard deviation of the pixels over samples [n, B, d], in the upper and the lower half."""
+    drawn = np.stack([render(*trained("celeba32"), {"z": z}) for z in samples[::5]])
+    apart = drawn.std(0).mean((0, 2, 3))
+    middle = len(apart) // 2
+    return float(apart[:middle].mean()), float(apart[middle:].mean())
+
+
+def width_of_the_posterior() -> Found:
+    both = [chain(hidden).samples for hidden in ("none", "lower")]
+    codes = [np.sqrt(samples.var(0).mean()) for samples in both]
+    (seen_top, seen_low), (top, low) = map(pixel_spread, both)
+    each = [samples.var(0).mean(-1) for samples in both]
+    wider = int(np.sum(each[1] > each[0]))
+    return Found(
+        f"deviation of z {codes[0]:.3f} with all pixels, {codes[1]:.3f} without the lower half "
+        f"(wider for {wider} of {len(each[0])}); of pixels above {seen_top:.3f} / {top:.3f}, "
+        f"below {seen_low:.3f} / {low:.3f}",
+        wider == len(each[0]) and low > seen_low,
+        str(STAGE.steps),
+        "8 faces",
+    )
+
+
+NEAL = "Neal 2011, section 5.4"
+CLAIMS = (
+    Claim(
+        "hmc-acceptance", ("hmc",), NEAL,
+        "leaps are adapted until trajectories are accepted as often as asked",
+        f"within {NEAR:g} of {TARGET:g} after the warm-up", acceptance,
+        "probably the average of adapted leaps keeps some of the short ones on the way from the "
+        "mean of z; a longer warm-up has not been measured",
+    ),
+    Claim(
+        "hmc-masked", ("hmc",), "survey, section 3.3.1",
+        "what is not seen is left open: the posterior widens where pixels are hidden",
+        "codes vary more for every face, and so do the hidden pixels", width_of_the_posterior,
+        "150 samples of one chain, each near the last, do not order every face; the means widen",
+    ),
+)  # fmt: skip

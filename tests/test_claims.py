@@ -1,0 +1,102 @@
+"""The registry of claims is sound, its command lists it, and what is cheap is measured."""
+
+from __future__ import annotations
+
+import argparse
+import re
+
+import pytest
+
+from jaxinv.inversion import with_steps
+from jaxinv.presets import PRESETS
+from tests.benchmarks import __main__ as command
+from tests.benchmarks.methods import presets, registry
+from tests.benchmarks.methods.claims import Claim, Found, row
+from tests.benchmarks.methods.registry import CLAIMS, FAMILIES
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+def options(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.methods_options(parser)
+    return parser.parse_args(words)
+
+
+def printed(*words: str) -> list[str]:
+    lines: list[str] = []
+    registry.report(options(*words), lines.append)
+    return lines
+
+
+def test_names_are_unique_and_plain() -> None:
+    every = [claim.name for family in FAMILIES for claim in family.CLAIMS]
+    assert sorted(every) == sorted(set(every)) == sorted(CLAIMS)
+    assert all(re.fullmatch(r"[a-z0-9+-]+", name) for name in every)
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.name)
+def test_a_claim_names_presets_and_fills_one_row(claim: Claim) -> None:
+    assert claim.methods
+    assert set(claim.methods) <= set(PRESETS)
+    texts = (claim.paper, claim.words, claim.goal, claim.reason)
+    assert all(texts[:3])
+    assert not any(mark in text for text in texts for mark in "|\n")
+
+
+def test_the_command_lists_the_claims_and_refuses_others() -> None:
+    listed = printed("--list")
+    assert [text.split(" | ")[0].strip("| ") for text in listed] == list(CLAIMS)
+    with pytest.raises(ValueError, match="unknown claim 'one'; allowed: csgm-linear"):
+        printed("one")
+
+
+def test_what_is_cheap_is_measured() -> None:
+    *heads, last = printed("aberdam-exact")
+    assert last.startswith("| aberdam (Aberdam et al. 2020")
+    assert last.endswith("| yes |")
+    assert heads[0].splitlines()[0].count("|") == last.count("|") == 7
+
+
+def test_what_does_not_hold_says_why() -> None:
+    def measure() -> Found:
+        return Found("1 dB", holds=False, evaluations="5", images="8 faces")
+
+    said = row(Claim("a", ("z",), "paper", "words", "goal", measure, reason="too small"))
+    assert said.endswith("| no: too small |")
+
+
+def test_what_is_not_here_is_named() -> None:
+    def measure() -> Found:
+        raise FileNotFoundError("no weights.pt")
+
+    said = row(Claim("a", ("z",), "paper", "words", "goal", measure))
+    assert said == "| z (paper) | words (goal: goal) |  |  | not measured: no weights.pt |  |"
+
+
+def test_presets_are_paired_with_generators_that_suit() -> None:
+    chosen = list(presets.pairs((), ()))
+    assert ("z", "mnist28") in chosen
+    assert ("pti", "celeba32") not in chosen
+    assert {generator for _, generator in chosen} == set(presets.USUAL)
+    assert ("pti", "ffhq") in list(presets.pairs((), ("ffhq",)))
+    assert list(presets.pairs(("z",), ("celeba32",))) == [("z", "celeba32")]
+    with pytest.raises(ValueError, match="unknown generator 'sg'; allowed: celeba32, mnist28"):
+        list(presets.pairs(("z",), ("sg",)))
+
+
+@pytest.mark.parametrize("name", ["pix2latent-adam", "dgp-reconstruct", "igan-edit", "hmc"])
+@pytest.mark.parametrize("most", [600, 2000, None])
+def test_most_bounds_the_evaluations_of_an_image(name: str, most: int | None) -> None:
+    preset = PRESETS[name]
+    made = with_steps(preset, presets.steps_for(preset, most)).steps * preset.restarts
+    whole = preset.steps * preset.restarts
+    assert made == whole if most is None or whole <= most else most / 2 < made <= most
+
+
+def test_the_table_of_presets_shortens_and_scores() -> None:
+    if not presets.measurable():
+        pytest.skip("needs shared/data/weights (set JAXINV_SHARED) and jaxinv pull lpips")
+    lines = printed("--presets", "z", "ylg", "--generators", "mnist28", "--images", "1", "--most=8")
+    assert "| z | mnist28 | 1 own | 8 |" in lines[1]
+    assert "refused: preset 'ylg'" in lines[2]
