@@ -137,11 +137,7 @@ class Hmc:
         heat = self.options.temperature * factor(self.schedule, progress)
         draw, vary = jax.random.split(key)
         momentum = jnp.sqrt(heat) * jax.random.normal(draw, state.sample.x.shape)
-        adapting = state.tick < self.options.warmup
-        tuned = jnp.where(
-            adapting, jnp.exp(state.adapted.log_step_size), self.settle(state.adapted)
-        )
-        length = jnp.where(state.adapted.step > 1, tuned, self.rate)
+        length = self.leap_length(state)
         if self.options.leaps > 1:
             length = length * jax.random.uniform(vary, (), minval=1 - VARIED, maxval=1 + VARIED)
         return state._replace(
@@ -151,6 +147,14 @@ class Hmc:
             energy=state.sample.loss + 0.5 * jnp.vdot(momentum, momentum),
             leap=jnp.zeros((), jnp.int32),
         )
+
+    def leap_length(self, state: State) -> Array:
+        """What is being tried during the warm-up, what was learned after it, else the rate."""
+        if not self.options.warmup:
+            return jnp.full((), self.rate)
+        adapting = (state.tick < self.options.warmup) | (state.adapted.step <= 1)
+        tried, learned = jnp.exp(state.adapted.log_step_size), self.settle(state.adapted)
+        return jnp.where(adapting, tried, learned)
 
     def judge(self, key: Key, state: State, arrived: Stand) -> tuple[State, Array]:
         """Accept or refuse the end of the trajectory (Metropolis), and learn from it."""
@@ -162,6 +166,10 @@ class Hmc:
         accepted, probability, _ = info
         warming = state.tick < self.options.warmup
         adapted = _where(warming, self.adapt(state.adapted, probability), state.adapted)
+        # What was learned on the way from the start is forgotten: leaps there are shorter.
+        half, began = self.options.warmup // 2, state.tick - state.leap
+        anew = jax.tree.map(_strong, self.begin(jnp.exp(adapted.log_step_size)))
+        adapted = _where(warming & (began < half) & (half <= state.tick), anew, adapted)
         state = state._replace(
             sample=sample,
             adapted=adapted,
@@ -195,8 +203,9 @@ def hmc(name: str, options: Options, rate: float, schedule: Schedule) -> Solver:
     """Hamiltonian Monte Carlo with leapfrog steps (Neal 2011, "MCMC using Hamiltonian dynamics").
 
     `rate` is the length of a leap, adapted by dual averaging during the warm-up (Hoffman & Gelman
-    2014, section 3.2), and varied from trajectory to trajectory: a mode whose period fits a fixed
-    length would never be left (Neal 2011, on ergodicity). The schedule anneals the temperature.
+    2014, section 3.2; anew in its second half), and varied from trajectory to trajectory: a mode
+    whose period fits a fixed length would never be left (Neal 2011, on ergodicity). The schedule
+    anneals the temperature.
     With one leap per trajectory, of constant length, this is the Metropolis-adjusted Langevin
     algorithm with h = rate^2 / 2 (Roberts & Tweedie 1996).
     """
