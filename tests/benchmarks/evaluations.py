@@ -92,10 +92,7 @@ def drawn(
             gen, params, count * (gen.spec.rows if space == "w+" else 1), seed=7
         )
         if space == "w+":
-            import jax
-
-            w = jax.vmap(lambda z: gen.map(params, z))(latents["z"])
-            latents = {"w+": np.asarray(w).reshape(count, gen.spec.rows, gen.spec.w_dim)}
+            latents = {"w+": latents["w"].reshape(count, gen.spec.rows, gen.spec.w_dim)}
         return render(gen, params, latents)
 
     return make
@@ -125,8 +122,11 @@ Z, W, WP = Variable("z"), Variable("w"), Variable("w+")
 WHITE, WHITEP = Variable("w", codec="whiten"), Variable("w+", codec="whiten")
 EIGEN = Variable("w+", codec="eigen")
 SMALL_RATES, LENGTHS = (0.03, 0.1, 0.3), (200, 400)
+ADAPTIVE = {"history": 40, "stretch": 2.0, "adapt": 5}  # as in the preset `default`
 SMALL = {
     "L-BFGS": (W, lbfgs(history=20)),
+    "L-BFGS, history 60": (W, lbfgs(history=60)),
+    "L-BFGS, adaptive": (W, lbfgs(**ADAPTIVE)),
     "L-BFGS whitened": (WHITE, lbfgs(history=20)),
     "L-BFGS whitened after 10 of Adam": (WHITE, lbfgs(history=20, warmup=10)),
     "LM": (WHITE, SolverSpec("lm")),
@@ -146,6 +146,7 @@ CASES = {
         {
             "L-BFGS": (Z, lbfgs(history=20)),
             "L-BFGS, history 60": (Z, lbfgs(history=60)),
+            "L-BFGS, adaptive": (Z, lbfgs(**ADAPTIVE)),
             "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
         },
         (0.01, *SMALL_RATES), LENGTHS,
