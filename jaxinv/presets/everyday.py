@@ -18,7 +18,6 @@ CALM = (
 )
 LEAST = 512  # smaller photographs are enlarged: at 256 px the same pattern passes for detail
 SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
-WARMED = SolverSpec("lbfgs", learning_rate=0.1, options=(("history", 10), ("warmup", 20)))
 REFERENCE = (
     "this library: L-BFGS from a learned start, in units of the loss's curvature along gradient "
     "axes (Wang & Ponce 2021)"
@@ -55,7 +54,7 @@ Z = Preset(
             (Variable("z", init=InitSpec("prior")),),
             (Term("mse"),),
             steps=200,
-            solver=WARMED,
+            solver=SOLVER,
         ),
     ),
 )
