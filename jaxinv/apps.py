@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxinv.inputs import Request
 
 AUTO, NONE = "auto", "none"
+PRESET = "restore"  # unless another is named
 # Verbs whose pictures show a face well enough for its landmarks to be found, and at their own size.
 ALIGNED = ("inpaint", "colorize", "denoise")
 

@@ -68,18 +68,23 @@ def verb_restore(options: argparse.Namespace) -> int:
     }
     usual = apps.usual_align(options.verb, simulate=options.simulate)
     options.align = usual if options.align is None else options.align
-    return carry_out(options, own[options.verb])
+    return carry_out(options, own[options.verb], apps.PRESET)
 
 
-def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> int:
-    """Run a verb over folders of pictures; `of` adds what is its own to the request."""
+def carry_out(
+    options: argparse.Namespace, of: Callable[[Request], Request], usual: str = "default"
+) -> int:
+    """Run a verb over folders of pictures; `of` adds what is its own to the request.
+
+    `usual` is the preset where none is named.
+    """
     from jaxinv.align import check_mode
     from jaxinv.inputs import Request
     from jaxinv.inversion import find_preset, with_steps
     from jaxinv.runs import run
 
     # Whatever can be wrong with the command comes before any download.
-    preset = find_preset(options.preset or "default")
+    preset = find_preset(options.preset or usual)
     with_steps(preset, options.steps)
     check_mode(options.align)
     fields: dict[str, Any] = vars(options) | {

@@ -87,7 +87,7 @@ def pair_of(name: str) -> Pair:
         return third()
     if name in ("ganseeing", "gan-paint", "mganprior"):
         return grown()
-    if name in ("quick", "default", "fine", "faithful"):
+    if name in ("quick", "default", "fine", "faithful", "restore"):
         return mobile()
     return style() if spaces & {"w", "w+", "noise"} else chain()
 

@@ -39,6 +39,7 @@ from jaxinv.presets.everyday import (
     FAITHFUL,
     FINE,
     QUICK,
+    RESTORE,
     Z,
 )
 from jaxinv.presets.layered import (
@@ -80,6 +81,7 @@ PRESETS = {
     "default": DEFAULT,
     "fine": FINE,
     "faithful": FAITHFUL,
+    "restore": RESTORE,
     "z": Z,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,
     "stylegan2-projector-w+": STYLEGAN2_PROJECTOR_PLUS,

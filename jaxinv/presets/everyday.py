@@ -44,6 +44,26 @@ FINE = Preset(
     enlarge=LEAST,
     stages=(Stage(CODE, (*LIKENESS, *CALM), steps=200, solver=SOLVER),),
 )
+RESTORE = Preset(
+    name="restore",
+    summary="the search of default, held near the mean of W: for pictures that lack something",
+    reference=REFERENCE + "; a Gaussian prior on the code as in Bora et al. 2017, section 3",
+    notes="What the picture does not say, the prior must: default invents what nobody would draw.",
+    enlarge=LEAST,
+    stages=(
+        Stage(
+            CODE,
+            (
+                *LIKENESS,
+                WEAVE,
+                Term("gaussian", 0.1, variable="w+", part=(0.0, 1.0)),
+                Term("gaussian", 1.0, variable="w+", part=(0.5, 1.0)),
+            ),
+            steps=100,
+            solver=SOLVER,
+        ),
+    ),
+)
 Z = Preset(
     name="z",
     summary="z and pixels, from 4 random starts, 200 evaluations: for generators without W",

@@ -14,10 +14,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.axes import with_axes
 from jaxinv.generators.base import Generator
 from jaxinv.loading import build, load_features, load_generator
 from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.preparation import equipped
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from jaxinv.stages import Weights
 from jaxinv.types import Array, Params
@@ -58,7 +58,7 @@ def loop(options: Options) -> None:
         gen, params = load_generator("ffhq")
         nets = load_features(engine.PRESET.nets)
         stage, size = engine.FACES, 256
-        weights = Weights(with_axes(gen, params, engine.PRESET, nets), nets)
+        weights = Weights(equipped(gen, params, engine.PRESET, nets), nets)
     else:
         gen, params = mobile()
         weights, stage, size = Weights(params, {}), engine.PLAIN, 32
