@@ -118,6 +118,11 @@ def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | No
     return images.shape[1]
 
 
+def compared_side(gen: Generator, preset: Preset, side: int) -> int:
+    """The side at which images of `side` px are compared where there is no operator."""
+    return max(side, min(preset.enlarge or side, gen.spec.resolution))
+
+
 def enlarged(
     images: np.ndarray, masks: np.ndarray | None, side: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
@@ -226,8 +231,8 @@ def invert(
     masks = None if masks is None else np.asarray(masks, np.float32)
     if masks is not None and masks.shape != images.shape[:3]:
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
-    if preset.enlarge is not None and preset.operator is None:
-        size = max(size, min(preset.enlarge, gen.spec.resolution))
+    if preset.operator is None:
+        size = compared_side(gen, preset, size)
         images, masks = enlarged(images, masks, size)
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")

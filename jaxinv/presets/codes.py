@@ -134,6 +134,11 @@ PGD_GAN = Preset(
     ),
 )
 
+FROM_MEAN = (Variable("z", init=InitSpec("mean")),)
+POSTERIOR = (
+    Term("mse", 50.0, reduction="sum"),
+    Term("anchor", 0.5, variable="z", reduction="sum"),
+)
 HMC = Preset(
     name="hmc",
     summary="samples of z given the image, at a noise of 0.1 per pixel: Hamiltonian Monte Carlo",
@@ -145,11 +150,8 @@ HMC = Preset(
     ),
     stages=(
         Stage(
-            variables=(Variable("z", init=InitSpec("mean")),),
-            terms=(
-                Term("mse", 50.0, reduction="sum"),
-                Term("anchor", 0.5, variable="z", reduction="sum"),
-            ),
+            variables=FROM_MEAN,
+            terms=POSTERIOR,
             steps=3000,
             solver=SolverSpec(
                 "hmc",
@@ -167,11 +169,8 @@ HMC_ANNEALED = Preset(
     notes="No published method gives constants.",
     stages=(
         Stage(
-            variables=(Variable("z", init=InitSpec("mean")),),
-            terms=(
-                Term("mse", 50.0, reduction="sum"),
-                Term("anchor", 0.5, variable="z", reduction="sum"),
-            ),
+            variables=FROM_MEAN,
+            terms=POSTERIOR,
             steps=1000,
             solver=SolverSpec(
                 "hmc",

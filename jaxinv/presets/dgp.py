@@ -24,6 +24,9 @@ SEVEN = Term("features", 1.0, net="discriminator", last=7, distance="l1")
 EIGHT = Term("features", 1.0, net="discriminator", last=8, distance="l1")
 TENTH = Term("features", 0.1, net="discriminator", last=7, distance="l1")
 EIGHT_HALF = Term("features", 0.5, net="discriminator", last=8, distance="l1")
+LIKE = (SEVEN, Term("mse", 10.0), PRIOR)
+EXACT = (TENTH, Term("mse", 100.0), PRIOR)
+NEAR = (EIGHT, Term("mse", 1.0), PRIOR)
 B1 = (("b1", 0.0),)
 FREE = Variable("weights", init=PREVIOUS, select=LEARNT)
 
@@ -37,31 +40,31 @@ RECONSTRUCT = Preset(
         CHOICE,
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 2 / 7), rate=0.2)),
-            (SEVEN, Term("mse", 10.0), PRIOR),
+            LIKE,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 3 / 7), rate=0.2)),
-            (SEVEN, Term("mse", 10.0), PRIOR),
+            LIKE,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 4 / 7))),
-            (SEVEN, Term("mse", 10.0), PRIOR),
+            LIKE,
             200,
             SolverSpec("adam", 1e-4, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 5 / 7))),
-            (TENTH, Term("mse", 100.0), PRIOR),
+            EXACT,
             200,
             SolverSpec("adam", 1e-4, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 6 / 7))),
-            (TENTH, Term("mse", 100.0), PRIOR),
+            EXACT,
             200,
             SolverSpec("adam", 1e-5, options=B1),
         ),
@@ -129,31 +132,31 @@ SUPER_RESOLVE = Preset(
         CHOICE,
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 2 / 7), rate=0.025)),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 2e-3, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 3 / 7), rate=0.05)),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 4 / 7))),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 2e-5, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 5 / 7))),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 1e-5, options=B1),
         ),
         Stage(
             (Z, Variable("weights", init=PREVIOUS, select=LEARNT)),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 1e-5, options=B1),
         ),
@@ -171,19 +174,19 @@ INPAINT = Preset(
         CHOICE,
         Stage(
             (Z, CLASS, Variable("weights", init=PREVIOUS, select=LEARNT, rate=0.025)),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 2e-3, options=B1),
         ),
         Stage(
             (Z, CLASS_ON, Variable("weights", init=PREVIOUS, select=LEARNT, rate=0.05)),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
             (Z, CLASS_ON, FREE),
-            (EIGHT, Term("mse", 1.0), PRIOR),
+            NEAR,
             400,
             SolverSpec("adam", 2e-5, options=B1),
         ),

@@ -17,6 +17,10 @@ from jaxinv.specs import (
 PREVIOUS = InitSpec("previous")
 SLOW = SolverSpec("adam", learning_rate=0.01)
 FIRST_LAYERS = ("conv1_1", "conv1_2", "conv3_2", "conv4_2")
+LAYERED = (
+    Term("mse", 1.0),
+    Term("features", 1.0, net="vgg16", layers=FIRST_LAYERS, view=View(256)),
+)
 
 IMAGE2STYLEGAN = Preset(
     name="image2stylegan",
@@ -30,10 +34,7 @@ IMAGE2STYLEGAN = Preset(
     stages=(
         Stage(
             variables=(Variable("w+"),),
-            terms=(
-                Term("mse", 1.0),
-                Term("features", 1.0, net="vgg16", layers=FIRST_LAYERS, view=View(256)),
-            ),
+            terms=LAYERED,
             steps=5000,
             solver=SLOW,
         ),
@@ -157,19 +158,13 @@ PIE = Preset(
     stages=(
         Stage(
             (Variable("w"),),
-            (
-                Term("mse", 1.0),
-                Term("features", 1.0, net="vgg16", layers=FIRST_LAYERS, view=View(256)),
-            ),
+            LAYERED,
             2000,
             SLOW,
         ),
         Stage(
             (Variable("w+", init=PREVIOUS),),
-            (
-                Term("mse", 1.0),
-                Term("features", 1.0, net="vgg16", layers=FIRST_LAYERS, view=View(256)),
-            ),
+            LAYERED,
             1000,
             SLOW,
         ),

@@ -18,6 +18,7 @@ CALM = (
 )
 LEAST = 512  # smaller photographs are enlarged: at 256 px the same pattern passes for detail
 SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
+SEARCH = Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER)
 REFERENCE = (
     "this library: L-BFGS from a learned start, in units of the loss's curvature along gradient "
     "axes (Wang & Ponce 2021)"
@@ -35,7 +36,7 @@ DEFAULT = Preset(
     summary="the same search, 100 evaluations: clearly the person",
     reference=REFERENCE,
     enlarge=LEAST,
-    stages=(Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER),),
+    stages=(SEARCH,),
 )
 FINE = Preset(
     name="fine",
@@ -85,7 +86,7 @@ FAITHFUL = Preset(
     notes="Of MobileStyleGAN: pointwise kernels after the first block, biases, image layer.",
     enlarge=LEAST,
     stages=(
-        Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER),
+        SEARCH,
         Stage(
             variables=(
                 Variable(

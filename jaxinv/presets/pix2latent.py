@@ -16,6 +16,7 @@ CLASS = Variable("embedding", init=InitSpec("class"), rate=0.2)
 REFINED = Stage((Variable("z", init=PREVIOUS), CLASS), TERMS, 300, ADAM, CLAMP)
 INNER = (("inner", 30), ("inner_rate", 0.05), ("population", 18))
 BASIN_STEPS = 30 * 18 * 31
+BASIN = Stage((Z,), TERMS, BASIN_STEPS, SolverSpec("basin-cma", 0.5, options=INNER))
 HELD = (
     "Candidates are of z alone; the class is held until the last 300 steps (there it is refined "
     "beside every candidate). One step is one evaluation."
@@ -51,10 +52,7 @@ BASIN_CMA = Preset(
     summary="z by BasinCMA, 30 generations of 18 with 30 steps of Adam each, then z and class",
     reference=HUH + ", section 3.1, algorithm 1",
     notes=HELD,
-    stages=(
-        Stage((Z,), TERMS, BASIN_STEPS, SolverSpec("basin-cma", 0.5, options=INNER)),
-        REFINED,
-    ),
+    stages=(BASIN, REFINED),
 )
 DE = Preset(
     name="pix2latent-de",
@@ -79,7 +77,7 @@ UNCONDITIONAL = Preset(
     reference=HUH + ", section 3.1, for StyleGAN2 in its code",
     notes="The code also adds noise of 0.05 to z after each step of Adam for StyleGAN2.",
     stages=(
-        Stage((Z,), TERMS, BASIN_STEPS, SolverSpec("basin-cma", 0.5, options=INNER)),
+        BASIN,
         Stage((Variable("z", init=PREVIOUS),), TERMS, 300, ADAM, CLAMP),
     ),
 )
@@ -102,7 +100,7 @@ TRANSFORM = Preset(
                 options=(("inner", 10), ("inner_rate", 0.05), ("population", 18)),
             ),
         ),
-        Stage((Z,), TERMS, BASIN_STEPS, SolverSpec("basin-cma", 0.5, options=INNER)),
+        BASIN,
         REFINED,
     ),
 )

@@ -7,17 +7,13 @@ its end is that image's target; its cost is its own length. Ours is one run of t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jaxinv.comparison import evaluations_to, psnr_of
-from jaxinv.folders import find_images
-from jaxinv.images import read_images
 from jaxinv.inversion import invert
 from jaxinv.loading import load_features, load_generator
 from jaxinv.presets import PRESETS
@@ -25,12 +21,11 @@ from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
 from jaxinv.specs import GeneratorSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 from jaxinv.zoo import is_present
+from tests.benchmarks.methods.sources import faces, trained
 from tests.tiny import mobile
-from tests.weights import SHARED
 
 COSINE = Schedule("cosine")
 PIXELS = (Term("mse"),)
-FACES = SHARED / "data" / "faces"
 
 
 @dataclass(frozen=True)
@@ -73,15 +68,6 @@ def small_net() -> Any:
     return mobile(spec)
 
 
-def converted(file: str, name: str) -> Any:
-    from weights_convert import convert
-
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / f"{name}.safetensors"
-        convert(str(SHARED / "data" / "weights" / file), out=out)
-        return load_generator(str(out))
-
-
 def drawn(
     count: int, space: str = "z", size: int | None = None
 ) -> Callable[[Any, Any], np.ndarray]:
@@ -98,12 +84,8 @@ def drawn(
     return make
 
 
-def faces(count: int, size: int) -> Callable[[Any, Any], np.ndarray]:
-    def make(gen: Any, params: Any) -> np.ndarray:
-        del gen, params
-        return read_images(find_images([str(FACES)], limit=count), size=size, align="none")
-
-    return make
+def photographs(count: int, size: int) -> Callable[[Any, Any], np.ndarray]:
+    return lambda gen, params: faces(count, size)
 
 
 def foreign(count: int) -> Callable[[Any, Any], np.ndarray]:
@@ -122,11 +104,11 @@ Z, W, WP = Variable("z"), Variable("w"), Variable("w+")
 WHITE, WHITEP = Variable("w", codec="whiten"), Variable("w+", codec="whiten")
 EIGEN = Variable("w+", codec="eigen")
 SMALL_RATES, LENGTHS = (0.03, 0.1, 0.3), (200, 400)
-ADAPTIVE = {"history": 40, "stretch": 2.0, "adapt": 5}  # as in the preset `default`
+USUAL = PRESETS["default"].stages[0].solver
 SMALL = {
     "L-BFGS": (W, lbfgs(history=20)),
     "L-BFGS, history 60": (W, lbfgs(history=60)),
-    "L-BFGS, adaptive": (W, lbfgs(**ADAPTIVE)),
+    "L-BFGS, adaptive": (W, USUAL),
     "L-BFGS whitened": (WHITE, lbfgs(history=20)),
     "L-BFGS whitened after 10 of Adam": (WHITE, lbfgs(history=20, warmup=10)),
     "LM": (WHITE, SolverSpec("lm")),
@@ -142,11 +124,11 @@ ALEX = Term("lpips", net="alexnet", view=View(256)).label
 CASES = {
     "celeba32-z": Case(
         "celeba32, z, own pictures", 8,
-        lambda: converted("celeba32_dcgan_generator.pt", "celeba32"), drawn(8), (Z,),
+        lambda: trained("celeba32"), drawn(8), (Z,),
         {
             "L-BFGS": (Z, lbfgs(history=20)),
             "L-BFGS, history 60": (Z, lbfgs(history=60)),
-            "L-BFGS, adaptive": (Z, lbfgs(**ADAPTIVE)),
+            "L-BFGS, adaptive": (Z, USUAL),
             "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
         },
         (0.01, *SMALL_RATES), LENGTHS,
@@ -164,13 +146,13 @@ CASES = {
         plus(SMALL), SMALL_RATES, LENGTHS,
     ),
     "ffhq-pixels": Case(
-        "ffhq, W+, faces, pixels at 64 px", 3, lambda: load_generator("ffhq"), faces(4, 64),
+        "ffhq, W+, faces, pixels at 64 px", 3, lambda: load_generator("ffhq"), photographs(4, 64),
         (WHITEP,), {"ours": (EIGEN, lbfgs(history=20, warmup=20))},
         (0.05, 0.1, 0.2), (100, 200),
         budget=200,
     ),
     "ffhq-lpips": Case(
-        "ffhq, W+, faces, pixels and LPIPS", 3, lambda: load_generator("ffhq"), faces(4, 256),
+        "ffhq, W+, faces, pixels and LPIPS", 3, lambda: load_generator("ffhq"), photographs(4, 256),
         (WHITEP,), {"ours": (EIGEN, lbfgs(history=10, warmup=20))},
         (0.05, 0.1, 0.2), (100,), LIKENESS, ALEX, budget=100,
     ),

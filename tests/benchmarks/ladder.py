@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxinv import images
 from jaxinv.batches import prepare
-from jaxinv.inversion import enlarged
+from jaxinv.inversion import compared_side, enlarged
 from jaxinv.loading import load_features, load_generator
 from jaxinv.outcome import judge, picture
 from jaxinv.preparation import equipped
@@ -44,11 +44,12 @@ def report(folder: Path, limit: int, size: int) -> None:
     nets = load_features(("alexnet", "vgg16"))
     params = equipped(gen, params, preset, nets, report=print)
     weights = Weights(params, nets)
-    problem = Problem(gen, preset.stages[0], max(size, preset.enlarge or 0), 1)
+    side = compared_side(gen, preset, size)
+    problem = Problem(gen, preset.stages[0], side, 1)
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for file in images.find_images([folder], limit=limit):
         photo = images.read_photo(file, size=size, align="auto")
-        grown, _ = enlarged(photo.pixels[None], None, max(size, preset.enlarge or 0))
+        grown, _ = enlarged(photo.pixels[None], None, side)
         lanes = prepare(grown, None, 0, 1, asked=1)
         target = sight(problem, weights, lanes.images)
         guessed = learned(gen, params, preset, nets, lanes.images)
