@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv import recipes
-from jaxinv.batches import Progress, Restarts, bucket, lanes_given, prepare, run_stages
+from jaxinv.batches import Batch, Progress, Restarts, bucket, lanes_given, prepare, run_stages
 from jaxinv.checks import check_choice, check_whole
 from jaxinv.generators.base import way
 from jaxinv.loading import load_features
@@ -231,17 +231,18 @@ def invert(
     masks = None if masks is None else np.asarray(masks, np.float32)
     if masks is not None and masks.shape != images.shape[:3]:
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
+    seen = images.shape[1:]
     if preset.operator is None:
         size = compared_side(gen, preset, size)
-        images, masks = enlarged(images, masks, size)
+        seen = (size, size, 3)
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts
     asked = default_batch() if batch in (None, AUTO) else int(batch)
     for name, value in (("batch", asked), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
-    check_preset(gen.spec, preset, min(images.shape[1:3]))
-    check_measured(gen, preset, images.shape[1:], size)
+    check_preset(gen.spec, preset, min(seen[:2]))
+    check_measured(gen, preset, seen, size)
     nets = load_features(preset.nets) if nets is None else nets
     check_weights(gen, preset, params, nets)
     check_watch(preset, watch)
@@ -250,30 +251,31 @@ def invert(
     preset = started(preset, starts, len(images))
     known = equipped(gen, params, preset, nets)
     weights = Weights(lowered(known, precision), lowered(nets, precision))
+
+    def lanes(rows: np.ndarray, asked: int) -> Batch:
+        pictures, weighed = images[rows], None if masks is None else masks[rows]
+        if preset.operator is None:
+            pictures, weighed = enlarged(pictures, weighed, size)
+        made = prepare(pictures, weighed, seed, restarts, asked=asked, size=size)
+        return made._replace(given=lanes_given(classes, starts, rows, restarts))
+
     if batch == AUTO:
-        rows = np.zeros(1, int)
-        one = prepare(
-            images[:1], None if masks is None else masks[:1], seed, restarts, asked=1, size=size
-        )._replace(given=lanes_given(classes, starts, rows, restarts))
-        asked = automatic_batch(gen, weights, preset, one)
-    batch = asked
+        asked = automatic_batch(gen, weights, preset, lanes(np.zeros(1, int), 1))
     parts: list[dict[str, Any]] = []
-    for first in range(0, len(images), batch):
-        count = len(images[first : first + batch])
-        padded = np.resize(np.arange(count), bucket(count, batch)) + first
-        lanes = prepare(
-            images[padded],
-            None if masks is None else masks[padded],
-            seed,
-            restarts,
-            asked=count,
-            size=size,
-        )._replace(given=lanes_given(classes, starts, padded, restarts))
-        parts.append(
-            run_stages(
-                gen, weights, preset, lanes, width=width, watch=watch, every=every, report=report
-            )
+    for first in range(0, len(images), asked):
+        count = len(images[first : first + asked])
+        padded = np.resize(np.arange(count), bucket(count, asked)) + first
+        found = run_stages(
+            gen,
+            weights,
+            preset,
+            lanes(padded, count),
+            width=width,
+            watch=watch,
+            every=every,
+            report=report,
         )
+        parts.append(found)
     return gather(preset, parts)
 
 

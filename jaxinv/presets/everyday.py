@@ -57,7 +57,7 @@ RESTORE = Preset(
             (
                 *LIKENESS,
                 WEAVE,
-                Term("gaussian", 0.1, variable="w+", part=(0.0, 1.0)),
+                Term("gaussian", 0.1, variable="w+"),
                 Term("gaussian", 1.0, variable="w+", part=(0.5, 1.0)),
             ),
             steps=100,

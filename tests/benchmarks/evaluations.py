@@ -19,7 +19,17 @@ from jaxinv.loading import load_features, load_generator
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
-from jaxinv.specs import GeneratorSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs import (
+    GeneratorSpec,
+    InitSpec,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Term,
+    Variable,
+    View,
+)
 from jaxinv.zoo import is_present
 from tests.benchmarks.methods.sources import faces, trained
 from tests.tiny import mobile
@@ -102,7 +112,7 @@ def foreign(count: int) -> Callable[[Any, Any], np.ndarray]:
 
 Z, W, WP = Variable("z"), Variable("w"), Variable("w+")
 WHITE, WHITEP = Variable("w", codec="whiten"), Variable("w+", codec="whiten")
-EIGEN = Variable("w+", codec="eigen")
+PLUS = PRESETS["default"].stages[0].variables[0]
 SMALL_RATES, LENGTHS = (0.03, 0.1, 0.3), (200, 400)
 USUAL = PRESETS["default"].stages[0].solver
 SMALL = {
@@ -112,6 +122,16 @@ SMALL = {
     "L-BFGS whitened": (WHITE, lbfgs(history=20)),
     "L-BFGS whitened after 10 of Adam": (WHITE, lbfgs(history=20, warmup=10)),
     "LM": (WHITE, SolverSpec("lm")),
+}
+CODES = {
+    "L-BFGS": (Z, lbfgs(history=20)),
+    "L-BFGS, history 60": (Z, lbfgs(history=60)),
+    "L-BFGS, adaptive": (Z, USUAL),
+    "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
+}
+NATURAL = {
+    "of `default`, from the mean": (replace(PLUS, init=InitSpec("mean")), USUAL),
+    "of `default`": (PLUS, USUAL),
 }
 
 
@@ -124,13 +144,7 @@ ALEX = Term("lpips", net="alexnet", view=View(256)).label
 CASES = {
     "celeba32-z": Case(
         "celeba32, z, own pictures", 8,
-        lambda: trained("celeba32"), drawn(8), (Z,),
-        {
-            "L-BFGS": (Z, lbfgs(history=20)),
-            "L-BFGS, history 60": (Z, lbfgs(history=60)),
-            "L-BFGS, adaptive": (Z, USUAL),
-            "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
-        },
+        lambda: trained("celeba32"), drawn(8), (Z,), CODES,
         (0.01, *SMALL_RATES), LENGTHS,
     ),
     "sg2-w": Case(
@@ -145,16 +159,21 @@ CASES = {
         "StyleGAN2 32 px, W+, foreign pictures", 3, small_net, foreign(4), (WP, WHITEP),
         plus(SMALL), SMALL_RATES, LENGTHS,
     ),
+    "celeba32-faces": Case(
+        "celeba32, z, faces it did not draw", 3,
+        lambda: trained("celeba32"), photographs(8, 32), (Z,), CODES, SMALL_RATES, LENGTHS,
+    ),
+    "mnist28-z": Case(
+        "mnist28, z, own pictures", 8, lambda: trained("mnist28"), drawn(8), (Z,), CODES,
+        SMALL_RATES, LENGTHS,
+    ),
     "ffhq-pixels": Case(
         "ffhq, W+, faces, pixels at 64 px", 3, lambda: load_generator("ffhq"), photographs(4, 64),
-        (WHITEP,), {"ours": (EIGEN, lbfgs(history=20, warmup=20))},
-        (0.05, 0.1, 0.2), (100, 200),
-        budget=200,
+        (WHITEP,), NATURAL, (0.05, 0.1, 0.2), (100,), budget=100,
     ),
     "ffhq-lpips": Case(
         "ffhq, W+, faces, pixels and LPIPS", 3, lambda: load_generator("ffhq"), photographs(4, 256),
-        (WHITEP,), {"ours": (EIGEN, lbfgs(history=10, warmup=20))},
-        (0.05, 0.1, 0.2), (100,), LIKENESS, ALEX, budget=100,
+        (WHITEP,), NATURAL, (0.05, 0.1, 0.2), (100,), LIKENESS, ALEX, budget=100,
     ),
 }  # fmt: skip
 

@@ -197,16 +197,19 @@ class Projector:
         pixels = (image - self.target.image).square().mean((1, 2, 3))
         return pixels + self.net.distance(self.net(image), self.target.taps)
 
-    def run(self, start: np.ndarray, steps: int) -> np.ndarray:
-        """Losses [n] of the last of some steps from W+ [n, rows, w_dim]."""
-        ws = tensor(start).requires_grad_()
+    def run(self, start: np.ndarray, steps: int, *, cosine: bool = False) -> np.ndarray:
+        """Losses [steps, n] from W+ [n, rows, w_dim]; the rate may fall to 0 as a cosine."""
+        ws, curve = tensor(start).requires_grad_(), []
         adam = torch.optim.Adam([ws], lr=self.rate, fused=True)
-        for _ in range(steps):
+        for step in range(steps):
+            if cosine:
+                adam.param_groups[0]["lr"] = self.rate * (1 + math.cos(math.pi * step / steps)) / 2
             adam.zero_grad(set_to_none=True)
             losses = self.losses(ws)
             losses.sum().backward()
             adam.step()
-        return losses.detach().numpy()
+            curve.append(losses.detach())
+        return torch.stack(curve).numpy()
 
 
 def evaluations(draw: nn.Module, ws: np.ndarray, cotangent: np.ndarray, count: int) -> Any:

@@ -88,6 +88,11 @@ def rows() -> dict[str, Row]:
             against_torch.projector,
             torch=True,
         ),
+        "quality": Row(
+            "to the loss of PyTorch's Adam, pixels and LPIPS-VGG, 32 px, 8 images (goal 3)",
+            against_torch.quality,
+            torch=True,
+        ),
         "batch": Row("many lanes against one, StyleGAN2 64 px", guards.batch),
         "loop": Row("the engine's loop against Python's (goal 1.05)", guards.loop),
         "search": Row("evaluations that a batch makes and lanes alone need", guards.search),
@@ -96,4 +101,4 @@ def rows() -> dict[str, Row]:
     }
 
 
-ROWS = ("synthesis", "projector", "batch", "loop", "search", "start", "memory")
+ROWS = ("synthesis", "projector", "quality", "batch", "loop", "search", "start", "memory")
