@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jaxinv.inputs import Request
 
 AUTO, NONE = "auto", "none"
-PRESET = "restore"  # unless another is named
 # Verbs whose pictures show a face well enough for its landmarks to be found, and at their own size.
 ALIGNED = ("inpaint", "colorize", "denoise")
 

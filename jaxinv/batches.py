@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.groups import apart, grouped
 from jaxinv.layered import invert_dense
 from jaxinv.objective import Lane, Problem, Weights, covered
 from jaxinv.operators import build as build_operator
@@ -121,7 +122,8 @@ def lanes_given(
 
 def lane_width(stage: Stage, lanes: int) -> int:
     """Lanes of a stage that go at once: one on CPU, and where every lane has weights of its own."""
-    alone = jax.default_backend() == "cpu" or "weights" in stage.spaces
+    own = "weights" in stage.spaces and "weights" not in stage.shared
+    alone = jax.default_backend() == "cpu" or own
     return 1 if alone else lanes
 
 
@@ -159,11 +161,36 @@ def run_stages(
             if report is not None:
                 report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
 
-        previous, best, curve = solve(problem, weights, given, report=tell)
+        previous, best, curve = solved(problem, weights, given, tell, lanes.per_image)
         reached.append(best)
         curves.append(curve)
     whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
     return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def solved(
+    problem: Problem,
+    weights: Weights,
+    lanes: Lane,
+    tell: Callable[[int, np.ndarray], None],
+    per_image: int,
+) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+    """`solve`, also where the images of a batch share a variable: one lane is then all of them."""
+    if not problem.stage.shared:
+        return solve(problem, weights, lanes, report=tell)
+    count = len(lanes.restart) // per_image
+
+    def repeated(value: Array | np.ndarray) -> np.ndarray:
+        return np.tile(value, (count, *[1] * (np.ndim(value) - 1)))
+
+    latents, best, curves = solve(
+        problem,
+        weights,
+        grouped(lanes, count),
+        report=lambda step, losses: tell(step, repeated(losses)),
+    )
+    best = jax.tree.map(repeated, best._replace(codes={}))
+    return apart(latents), best, {name: repeated(curve) for name, curve in curves.items()}
 
 
 def known_before(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> Latents:

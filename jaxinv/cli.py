@@ -66,25 +66,20 @@ def verb_restore(options: argparse.Namespace) -> int:
         "outpaint": lambda request: apps.outpaint(request, options.border),
         "recover": lambda request: apps.recover(request, options.operator),
     }
-    usual = apps.usual_align(options.verb, simulate=options.simulate)
-    options.align = usual if options.align is None else options.align
-    return carry_out(options, own[options.verb], apps.PRESET)
+    if options.align is None:
+        options.align = apps.usual_align(options.verb, simulate=options.simulate)
+    return carry_out(options, own[options.verb])
 
 
-def carry_out(
-    options: argparse.Namespace, of: Callable[[Request], Request], usual: str = "default"
-) -> int:
-    """Run a verb over folders of pictures; `of` adds what is its own to the request.
-
-    `usual` is the preset where none is named.
-    """
+def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> int:
+    """Run a verb over folders of pictures; `of` adds what is its own to the request."""
     from jaxinv.align import check_mode
     from jaxinv.inputs import Request
     from jaxinv.inversion import find_preset, with_steps
     from jaxinv.runs import run
 
     # Whatever can be wrong with the command comes before any download.
-    preset = find_preset(options.preset or usual)
+    preset = find_preset(options.preset or options.usual)
     with_steps(preset, options.steps)
     check_mode(options.align)
     fields: dict[str, Any] = vars(options) | {

@@ -66,6 +66,11 @@ def default_batch() -> int:
     return jax.local_device_count() * (1 if jax.default_backend() == "cpu" else 8)
 
 
+def usual_batch(preset: Preset, count: int) -> int:
+    """Images of `count` that go together unless the caller says so: all that share a variable."""
+    return max(count, 1) if preset.shared else default_batch()
+
+
 def find_preset(preset: Preset | str) -> Preset:
     """The preset itself, the one of that name, or of that JSON file (see `recipes`).
 
@@ -238,7 +243,7 @@ def invert(
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts
-    asked = default_batch() if batch in (None, AUTO) else int(batch)
+    asked = usual_batch(preset, len(images)) if batch in (None, AUTO) else int(batch)
     for name, value in (("batch", asked), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, min(seen[:2]))
@@ -259,12 +264,14 @@ def invert(
         made = prepare(pictures, weighed, seed, restarts, asked=asked, size=size)
         return made._replace(given=lanes_given(classes, starts, rows, restarts))
 
-    if batch == AUTO:
+    if batch == AUTO and not preset.shared:
         asked = automatic_batch(gen, weights, preset, lanes(np.zeros(1, int), 1))
     parts: list[dict[str, Any]] = []
     for first in range(0, len(images), asked):
         count = len(images[first : first + asked])
-        padded = np.resize(np.arange(count), bucket(count, asked)) + first
+        # No padding where images share a variable: a copy would count there.
+        whole = count if preset.shared else bucket(count, asked)
+        padded = np.resize(np.arange(count), whole) + first
         found = run_stages(
             gen,
             weights,

@@ -18,13 +18,13 @@ from jaxinv.features.trunks import NETS
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.penalties import Sample, Seen, realism, variable_term, weave
 from jaxinv.solvers.base import factor
-from jaxinv.specs import labels
+from jaxinv.specs import Term, labels
 from jaxinv.types import Array
 from jaxinv.vocabulary import DISCRIMINATOR, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
 
 if TYPE_CHECKING:
     from jaxinv.generators.discriminator import Discriminator
-    from jaxinv.specs import Term, View
+    from jaxinv.specs import View
     from jaxinv.types import Params
 
 PIXELS = "pixels"
@@ -70,6 +70,16 @@ def window(view: View, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     crop = view.crop or (0.0, 0.0, 1.0, 1.0)
     pairs = zip(crop[:2], crop[2:], shape, strict=True)
     return [(round(start * side), round((start + span) * side)) for start, span, side in pairs]
+
+
+def local(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+    """The image terms that terms of "locality" are, at another code."""
+    return tuple(likened(term) for term in terms if term.name == "locality")
+
+
+def likened(term: Term) -> Term:
+    """The image term that a term of "locality" is."""
+    return Term("lpips" if term.net else "mse", net=term.net, view=term.view)
 
 
 def observe(
@@ -249,6 +259,8 @@ def _value(
 ) -> Array:
     if term.name in IMAGE_TERMS:
         return image_term(term, nets, (sample.seen, aim[0]), aim[1], sample.judge)
+    if term.name == "locality":
+        return image_term(likened(term), nets, sample.elsewhere, None)
     if term.name in VARIABLE_TERMS:
         return variable_term(term, sample)
     return render_term(term, nets, sample)

@@ -1,6 +1,7 @@
 """One evaluation: what a stage's variables draw, what is seen of it, and how far that is away.
 
-Everything is written for ONE lane (one image, one start); `stages` lifts it to many.
+Everything is written for ONE image and one start; `groups` lifts it to images that share a
+variable, and `stages` to many lanes.
 """
 
 from __future__ import annotations
@@ -12,12 +13,12 @@ import jax.numpy as jnp
 
 from jaxinv.additions import onto, through
 from jaxinv.inits import starts
-from jaxinv.losses import evaluate, observe
+from jaxinv.losses import evaluate, local, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
 from jaxinv.penalties import Sample, Seen
 from jaxinv.solvers.base import factor
-from jaxinv.spaces import STATISTICS, hold, in_deviations, lift
+from jaxinv.spaces import SPACES, STATISTICS, hold, in_deviations, lift
 from jaxinv.specs import Term
 from jaxinv.squares import are_squares, residuals
 from jaxinv.vocabulary import CHAIN, CLASSES, DISCRIMINATOR, IMAGE_TERMS
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 
 SHAKEN = {"z", "z+", "w", "w+"}
+HALF = 0.5  # truncation of the random w of "locality"
+ELSEWHERE = 1  # folded into a step's key for that w
 START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
 
 
@@ -137,7 +140,8 @@ def objective(
         looked = covered(measured(problem, image), lane.mask)
         seen = observe(terms, weights.eyes, looked, judge)
         plain = _plain(problem, weights, codes)
-        return Sample(plain, latents, image, seen, weights.params, origin, render, judge)
+        other = elsewhere(problem, weights, latents, key)
+        return Sample(plain, latents, image, seen, weights.params, origin, render, other, judge)
 
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         return evaluate(terms, weights.eyes, sampled(codes, key), aim, progress)
@@ -152,10 +156,38 @@ def objective(
     return found
 
 
+def elsewhere(problem: Problem, weights: Weights, latents: Latents, key: Key) -> tuple[Seen, Seen]:
+    """What changed weights and unchanged ones draw at one other code, as "locality" sees it.
+
+    The code is the lane's, moved by the term's radius towards a random w, half way from the mean
+    of W (Roich et al. 2021, PTI, section 3.3, and its code's truncation).
+    """
+    terms = [term for term in problem.stage.terms if term.name == "locality"]
+    if not terms:
+        return {}, {}
+    gen, params = problem.gen, weights.params
+    name = "w+" if "w+" in latents else "w"
+    if name not in latents:
+        raise ValueError(f"term 'locality' with codes {', '.join(latents)}; allowed: w, w+")
+    named = {one: latents[one] for one in CLASSES if one in latents}
+    mean, here = params[STATISTICS]["mean"], jax.lax.stop_gradient(latents[name])
+    w: Array = SPACES["w"].sample(gen, params, jax.random.fold_in(key, ELSEWHERE), named)
+    step = mean + HALF * (w - mean) - here
+    rows = gen.spec.rows if name == "w" else 1
+    length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
+    there = here + max(term.radius for term in terms) * step / length
+    pair: list[Seen] = []
+    for kept in ({"weights": latents["weights"]}, {}):
+        image = gen.synthesize(params, {name: there, **kept}, problem.drawn)
+        image = area_reduce(image, problem.size)
+        pair.append(observe(local(problem.stage.terms), weights.eyes, image))
+    return pair[0], jax.lax.stop_gradient(pair[1])
+
+
 def _origin(problem: Problem, weights: Weights, lane: Lane) -> dict[str, Tree]:
     """The codes at the start, if a term asks for them (then none is the best of several)."""
     asked = any(term.name == "anchor" for term in problem.stage.terms)
-    return _plain(problem, weights, choose_start(problem, weights, lane)[0]) if asked else {}
+    return _plain(problem, weights, choose_start(problem, weights, lane)) if asked else {}
 
 
 def _plain(problem: Problem, weights: Weights, codes: dict[str, Tree]) -> dict[str, Tree]:
@@ -179,19 +211,25 @@ def measured(problem: Problem, image: Array) -> Array:
     return seen if seen.ndim == 3 else seen[:, None, None]
 
 
-def choose_start(problem: Problem, weights: Weights, lane: Lane) -> tuple[dict[str, Tree], int]:
-    """Initial codes of one lane, and how often the objective was evaluated to find them."""
-    counts = [v.init.count for v in problem.stage.variables if v.init.kind == "best-of"]
+def candidates(stage: Stage) -> int:
+    """How many starts are compared, 0 where there is nothing to choose."""
+    counts = [v.init.count for v in stage.variables if v.init.kind == "best-of"]
+    return max(counts, default=0)
+
+
+def choose_start(problem: Problem, weights: Weights, lane: Lane) -> dict[str, Tree]:
+    """Initial codes of one lane: the best of its `candidates`."""
+    count = candidates(problem.stage)
     key = jax.random.fold_in(lane.key, START)
 
     def draw(number: Array) -> dict[str, Tree]:
-        own = jax.random.fold_in(key, number) if counts else key
+        own = jax.random.fold_in(key, number) if count else key
         few = problem.stage.variables, lane.previous
         return starts(problem.gen, weights.params, *few, (own, lane.restart))
 
-    if not counts:
-        return draw(jnp.zeros((), jnp.int32)), 0
+    if not count:
+        return draw(jnp.zeros((), jnp.int32))
     fn = objective(problem, weights, lane, jnp.zeros(()))
-    numbers = jnp.arange(max(counts))
+    numbers = jnp.arange(count)
     losses = jax.lax.map(lambda n: fn(draw(n), jax.random.fold_in(key, n))[0], numbers)
-    return draw(jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf))), max(counts)
+    return draw(jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf)))

@@ -38,8 +38,9 @@ def add_invert(verbs: argparse._SubParsersAction) -> None:
     )
 
 
-def add_run(verb: argparse.ArgumentParser) -> None:
-    """What all verbs take that go through folders of pictures."""
+def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
+    """What all verbs take that go through folders of pictures; `usual` is their method."""
+    verb.set_defaults(usual=usual)
     verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     verb.add_argument(
@@ -53,7 +54,7 @@ def add_run(verb: argparse.ArgumentParser) -> None:
         "-p",
         "--preset",
         metavar="NAME|FILE.json",
-        help="method, see `jaxinv presets` (default: default, or z where there is no W)",
+        help=f"method, see `jaxinv presets` (default: {usual}, or z where there is no W)",
     )
     verb.add_argument(
         "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
@@ -196,7 +197,7 @@ def add_restorations(verbs: argparse._SubParsersAction) -> None:
         )
         for option, words in own.items():
             verb.add_argument(option, **words)
-        add_run(verb)
+        add_run(verb, "restore")
         verb.add_argument(
             "--align",
             metavar="auto|none|LANDMARKS.json",

@@ -54,6 +54,12 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
     _check_judged(gen, preset, params)
+    spread = [t for stage in preset.stages for t in stage.terms if t.name == "locality"]
+    if spread and not gen.spec.w_dim:
+        raise ValueError(
+            f"preset {preset.name!r} has a term 'locality', which needs a W; generator "
+            f"{gen.spec.name!r} has {', '.join(gen.spec.spaces)}"
+        )
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
         raise ValueError(
             f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
@@ -108,7 +114,7 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
 
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
-    terms = any(term.name in ("mahalanobis", "norm_from") for term in stage.terms)
+    terms = any(term.name in ("mahalanobis", "norm_from", "locality") for term in stage.terms)
     starts = ("mean", "learned")
     return (
         stage.jitter is not None

@@ -90,10 +90,12 @@ class Job:
 Result = tuple[Outcome, ReportItem]
 
 
-def together(batch: int | str | None) -> int:
+def together(batch: int | str | None, preset: Preset, files: int) -> int:
     """Images that are read before any is searched for; `invert` may split them further."""
     if isinstance(batch, int):
         return batch
+    if preset.shared:
+        return files
     return default_batch() if batch is None or jax.default_backend() == "cpu" else MOST
 
 
@@ -131,7 +133,7 @@ def work(job: Job, files: list[Path], display: Display) -> Iterator[Iterator[Res
     finished: dict[str, Result] = {}
     repeated: list[Input] = []
     inputs = first_of_each(read_inputs(job.request, job.what, files), repeated)
-    for group in batches(inputs, together(job.request.batch)):
+    for group in batches(inputs, together(job.request.batch, job.preset, len(files))):
         yield finish_batch(job, group, display, finished)
     for item in repeated:
         yield iter([repeat(job, item, finished[item.content])])

@@ -1,8 +1,9 @@
 """The engine: `objective` for one evaluation, `solve` for one stage on many lanes.
 
-Everything is written for ONE lane (one image, one start) and lifted to many by `over_lanes`, the
-only map in the library. A lane's keys come from its image's content and its own step number, so
-that no lane depends on its neighbours, on the batch size or on the number of devices.
+Everything is written for ONE lane (one image, one start; or a group of images that share a
+variable, see `groups`) and lifted to many by `over_lanes`, the only map over lanes in the library.
+A lane's keys come from its image's content and its own step number, so that no lane depends on its
+neighbours, on the batch size or on the number of devices.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.additions import through
+from jaxinv.groups import choose_start, decode, key_of, objective
 from jaxinv.hooks import hook_of
 from jaxinv.losses import observe
-from jaxinv.objective import Lane, Problem, Weights, choose_start, decode, measured, objective
+from jaxinv.objective import Lane, Problem, Weights, candidates, measured
 from jaxinv.operators import build as build_operator
 from jaxinv.penalties import Seen
 from jaxinv.solvers.registry import build as build_solver
@@ -109,9 +111,9 @@ def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
     """Solver state and best-so-far of every lane before its first evaluation."""
 
     def one(lane: Lane) -> tuple[Any, Best]:
-        codes, looked = choose_start(problem, weights, lane)
+        codes = choose_start(problem, weights, lane)
         infinite, none = jnp.full((), jnp.inf), jnp.zeros((), jnp.int32)
-        looks = jnp.full((), looked, jnp.int32)
+        looks = jnp.full((), candidates(problem.stage), jnp.int32)
         best = Best(codes, infinite, looks, none, Since(infinite, looks))
         return solver_of(problem.stage).init(codes), best
 
@@ -141,7 +143,7 @@ def advance(
             # A solver that asks for it keeps one function throughout the chunk.
             moment = _moment(problem.stage, solver, first, step)
             fn = objective(problem, weights, lane, moment / steps)
-            key = jax.random.fold_in(lane.key, moment)
+            key = jax.random.fold_in(key_of(problem, lane), moment)
             inner, seen = solver.step(key, fn, inner, step / steps)
             values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
             curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
@@ -157,7 +159,8 @@ def _moment(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
     """The step whose key and progress the objective has: its own, or one that many steps share."""
     if not solver.frozen:
         return step
-    changing = stage.jitter is not None or any(t.schedule.kind != "constant" for t in stage.terms)
+    moving = (t.name == "locality" or t.schedule.kind != "constant" for t in stage.terms)
+    changing = stage.jitter is not None or any(moving)
     return first if changing else jnp.zeros_like(step)
 
 

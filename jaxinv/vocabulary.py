@@ -56,6 +56,7 @@ VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
     "geocross": ("w+", "z+"),
     "residual_energy": ("features",),
     "drift": ("weights",),
+    "locality": ("weights",),
 }
 TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
 DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features

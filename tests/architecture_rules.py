@@ -27,7 +27,7 @@ LAYERS = {
     "penalties": 3.06, "losses": 3.1, "squares": 3.15, "inits": 3.1,
     "rendering": 3.1, "sampling": 3.1,
     "loading": 3.2, "metrics": 3.2, "layered": 3.2, "requirements": 3.25,
-    "recipes": 3.25, "objective": 3.9,
+    "recipes": 3.25, "objective": 3.9, "groups": 3.95,
     "stages": 4.0, "axes": 4.05, "curvature": 4.05, "starts": 4.05, "preparation": 4.06,
     "batches": 4.07, "memory": 4.08,
     "inversion": 4.1, "encoding": 4.2, "edits": 4.2, "study": 4.2,

@@ -61,6 +61,8 @@ GEOMETRIES = [  # height, width, kernel, then stride, padding and spread
     (4, 6, 3, 1, 2, 2),
     (5, 4, 4, 1, 2, 2),
     (5, 5, 5, 1, 3, 3),
+    (2, 2, 3, 1, 1),
+    (2, 6, 5, 1, 2),
 ]
 
 
@@ -80,6 +82,15 @@ def test_frozen_convolution_is_the_plain_one_forwards_and_backwards(case: tuple[
     np.testing.assert_array_equal(ours, theirs)
     close(mine[0], reference[0])
     assert not np.any(mine[1]), "the kernel is a constant"
+
+
+@pytest.mark.parametrize(("side", "size"), [(1, 3), (2, 3), (3, 5)])
+def test_images_smaller_than_the_kernel_are_convolved_alike(side: int, size: int) -> None:
+    x, kernel = normal(0, side, side + 1, 3), normal(1, size, size, 3, 4)
+    pads = [(size // 2, size // 2)] * 2
+    dimensions = ("NHWC", "HWIO", "NHWC")
+    expected = lax.conv_general_dilated(x[None], kernel, (1, 1), pads, dimension_numbers=dimensions)
+    close(plain_conv(x, kernel, Geometry(padding=size // 2)), expected[0])
 
 
 def test_convolution_is_a_cross_correlation_with_zero_padding() -> None:

@@ -73,7 +73,9 @@ from jaxinv.presets.tuning import (
     MIMICGAN,
     PROJECTOR_PTI,
     PTI,
+    PTI_LOCAL,
     PTI_LOW_RANK,
+    PTI_SHARED,
 )
 
 PRESETS = {
@@ -129,6 +131,8 @@ PRESETS = {
     "gan-paint": GAN_PAINT,
     "ilo": ILO,
     "pti": PTI,
+    "pti-local": PTI_LOCAL,
+    "pti-shared": PTI_SHARED,
     "pti-low-rank": PTI_LOW_RANK,
     "projector-pti": PROJECTOR_PTI,
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,

@@ -53,10 +53,37 @@ PTI = Preset(
     summary="one w by the projector, then all weights by pixels and LPIPS-Alex until 0.06; Adam",
     reference=ROICH,
     notes=(
-        "As its code runs: the projector at 0.01 (its settings say 0.005), no locality term. There "
+        "As its code runs: the projector at 0.01 (its settings say 0.005), no locality term (that "
+        "is pti-local, and one generator for several pivots pti-shared). There "
         "the projector also moves noise maps, which the tuning then drops: here they stay."
     ),
     stages=(PIVOT, TUNED),
+)
+PTI_LOCAL = Preset(
+    name="pti-local",
+    summary="PTI whose weights must draw a code 30 from the pivot, each time another, as before",
+    reference=ROICH + ".3, equations 3 and 4",
+    notes="As its code: weights 0.1 and 0.1, towards a w truncated by half. Noise maps stay there.",
+    stages=(
+        PIVOT,
+        Stage(
+            (Variable("weights", select=LEARNT),),
+            (*SEEN, Term("locality", 0.1), Term("locality", 0.1, net="alexnet")),
+            350,
+            SLOW,
+            stop=NEAR,
+        ),
+    ),
+)
+PTI_SHARED = Preset(
+    name="pti-shared",
+    summary="PTI with one change of the weights for all pictures, as for an album of one person",
+    reference=ROICH + " (several images)",
+    notes="All pictures of the run share it, or `--batch` of them. Its loss is their mean.",
+    stages=(
+        PIVOT,
+        Stage((Variable("weights", select=LEARNT, shared=True),), SEEN, 350, SLOW, stop=NEAR),
+    ),
 )
 PTI_LOW_RANK = Preset(
     name="pti-low-rank",
@@ -64,7 +91,7 @@ PTI_LOW_RANK = Preset(
     reference=ROICH + "; changes after Hu et al. 2021, LoRA, arXiv:2106.09685",
     notes=(
         "Rank, rate and penalty are this library's. The penalty takes the place of the locality "
-        "term, which needs renders of other codes."
+        "term, which costs two more renders an evaluation."
     ),
     stages=(
         PIVOT,
@@ -133,7 +160,7 @@ IAGAN = Preset(
 )
 
 FIT = Stage(
-    (Variable("surrogate", init=PREVIOUS),),
+    (Variable("surrogate", init=PREVIOUS, shared=True),),
     (Term("l1", 1.0),),
     25,
     SolverSpec("adam", learning_rate=1e-3),
@@ -150,7 +177,7 @@ MIMICGAN = Preset(
     reference="Anirudh et al. 2020, MimicGAN, arXiv:1912.07748, section 3, algorithm 1",
     notes=(
         "No code was available: all constants, and the network (two convolutions), are not "
-        "verified. One network per image; there one for a batch of images of the same damage. "
+        "verified. One network for all images of the run, or for `--batch` of them. "
         "The result is drawn without the network."
     ),
     stages=(

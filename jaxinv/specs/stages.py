@@ -193,10 +193,20 @@ class Stage:
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
+        if self.shared and (self.hooks or self.reach):
+            raise ValueError(
+                f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
+                f"{self.reach}; allowed: neither"
+            )
         for name, present in wrong.items():
             if present and name in REFUSES.get(self.solver.name, ()):
                 others = ", ".join(s for s in SOLVERS if name not in REFUSES.get(s, ()))
                 raise ValueError(f"{name} with solver {self.solver.name!r}; allowed with: {others}")
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """Spaces of the free variables that all images of a batch share."""
+        return tuple(variable.space for variable in self.variables if variable.shared)
 
     @property
     def spaces(self) -> tuple[str, ...]:
@@ -249,6 +259,8 @@ class Preset:
                 allowed = tuple(space for space in CHAIN if held is None or follows(held, space))
                 check_choice(f"space after {held!r} ({where})", code.space, allowed)
             held = code.space if code is not None else held
+            if held not in (None, "w", "w+") and any(t.name == "locality" for t in stage.terms):
+                raise ValueError(f"{where} has a term 'locality' and a code {held}; allowed: w, w+")
 
     @property
     def needs_start(self) -> bool:
@@ -256,6 +268,11 @@ class Preset:
         first = self.stages[0]
         own = any(v.space in CHAIN for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)
+
+    @property
+    def shared(self) -> bool:
+        """Whether images of a batch depend on one another."""
+        return any(stage.shared for stage in self.stages)
 
     @property
     def steps(self) -> int:

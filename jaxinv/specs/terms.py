@@ -23,12 +23,12 @@ _CODES = ("gaussian", "row_spread", "sparsity", "anchor", "geocross")
 _SPREAD = ("gaussian", "row_spread")
 # Fields that only some terms take. Those of `rows` do for w+ alone.
 TAKERS: dict[str, tuple[str, ...]] = {
-    "net": ("lpips", "features", "attention"),
+    "net": ("lpips", "features", "attention", "locality"),
     "layers": ("features", "attention"),
     "last": ("features",),
     "distance": ("features",),
     "floor": IMAGE_TERMS,
-    "view": (*IMAGE_TERMS, "weave"),
+    "view": (*IMAGE_TERMS, "weave", "locality"),
     "reduction": (*(n for n in IMAGE_TERMS if n not in ("ms_ssim", "attention")), "anchor"),
     "scales": ("ms_ssim",),
     "heads": ("attention",),
@@ -39,6 +39,7 @@ TAKERS: dict[str, tuple[str, ...]] = {
     "part": _CODES,
     "margin": _SPREAD,
     "power": ("norm_from", "drift"),
+    "radius": ("locality",),
 }
 
 
@@ -85,7 +86,10 @@ class Term:
     of their number, whatever the generator: (0.7, 1) is the finest. On latents:
     "noise_autocorrelation", "mahalanobis" (P_N), "norm_from" (distance from the mean of W to a
     `power`), "delta_norm" (distances of rows from the first). Of what is added to "features":
-    "residual_energy"; of changed "weights": "drift", to a `power`.
+    "residual_energy"; of changed "weights": "drift", to a `power`, and "locality": how far what
+    they draw at another code is from what they drew there before, by pixels or by the LPIPS of
+    `net`. That code lies `radius` from the image's (over all rows of W+) on the way to a random w
+    (Roich et al. 2021, PTI, section 3.3).
     """
 
     name: str
@@ -107,6 +111,7 @@ class Term:
     weighted: bool = True
     critic: bool = False
     power: int = 0
+    radius: float = 0.0
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, TERMS)
@@ -116,6 +121,7 @@ class Term:
         check_at_least("margin", self.margin, 0.0)
         check_at_least("floor", self.floor, 0.0)
         check_span("term rows", self.rows)
+        check_at_least("radius", self.radius, 0.0)
         check_whole("last", self.last, 0)
         check_whole("scales", self.scales, 1)
         if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
@@ -154,18 +160,20 @@ class Term:
         usual: dict[str, Any] = {}
         if self.name == "attention":
             usual["net"] = DISCRIMINATOR
-        if self.name in ("residual_energy", "drift", "delta_norm"):
+        if self.name in ("residual_energy", "drift", "delta_norm", "locality"):
             usual["variable"] = VARIABLE_TERMS[self.name][0]
         if self.name in TAKERS["power"]:
             usual["power"] = 1 if self.name == "norm_from" else 2
+        if self.name == "locality":
+            usual["radius"] = 30.0
         for name, value in usual.items():
             if not getattr(self, name):
                 object.__setattr__(self, name, value)
 
     def _check_net(self) -> None:
-        if self.name not in TAKERS["net"]:
+        if self.name not in TAKERS["net"] or (self.name == "locality" and self.net is None):
             return
-        allowed = {"lpips": NETS, "attention": (DISCRIMINATOR,)}
+        allowed = {"lpips": NETS, "locality": NETS, "attention": (DISCRIMINATOR,)}
         nets = allowed.get(self.name, (*NETS, DISCRIMINATOR))
         check_choice(f"net of term {self.name!r}", str(self.net), nets)
         if self.name != "features":

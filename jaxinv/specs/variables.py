@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
-from jaxinv.vocabulary import CHAIN, CODECS, FORMS, INITS, SPACES, STARTS, TRANSFORMS, USUAL
+from jaxinv.vocabulary import (
+    CHAIN,
+    CODECS,
+    FORMS,
+    INITS,
+    RENDERED,
+    SPACES,
+    STARTS,
+    TRANSFORMS,
+    USUAL,
+)
 
 SELECTED = ("*",)
 ALL = (0.0, 1.0)
@@ -57,6 +67,8 @@ class Variable:
     value; `rate` is a factor of the solver's learning rate. A step in `at` is a name, or a fraction
     of the generator's steps. Weights: those that match a pattern of `select` and belong to the
     `part` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of transform.
+    A variable that is `shared` has one value for all images of a batch, which no longer go each by
+    itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
     """
 
     space: str
@@ -72,6 +84,7 @@ class Variable:
     form: str = "add"
     rank: int = 0
     kinds: tuple[str, ...] = TRANSFORMS
+    shared: bool = False
 
     def __post_init__(self) -> None:
         check_choice("space", self.space, SPACES)
@@ -103,6 +116,7 @@ class Variable:
             "form": (self.form != "add", ("weights",)),
             "rank": (self.rank, ("weights",)),
             "kinds": (self.kinds != TRANSFORMS, ("transform",)),
+            "shared": (self.shared, ("weights", *RENDERED)),
         }
         for name, (present, spaces) in owners.items():
             if present and self.space not in spaces:
