@@ -141,7 +141,7 @@ def objective(
         seen = observe(terms, weights.eyes, looked, judge)
         plain = _plain(problem, weights, codes)
         other = elsewhere(problem, weights, latents, key)
-        return Sample(plain, latents, image, seen, weights.params, origin, render, other, judge)
+        return Sample(plain, latents, image, seen, weights.params, origin, render, judge, other)
 
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         return evaluate(terms, weights.eyes, sampled(codes, key), aim, progress)

@@ -29,8 +29,8 @@ class Sample(NamedTuple):
     """What the terms are told of one lane: codes, latents, what is compared, and what was seen.
 
     Some also need the parameters, the codes at the start, the render before any degradation (where
-    it is another than `image`), what was seen with changed and with unchanged weights at another
-    code, or the discriminator.
+    it is another than `image`), the discriminator, or what was seen at another code, with changed
+    and with unchanged weights.
     """
 
     codes: dict[str, Tree]
@@ -40,8 +40,8 @@ class Sample(NamedTuple):
     params: Params = {}  # noqa: RUF012 - never written to
     start: dict[str, Tree] = {}  # noqa: RUF012
     render: Array | None = None
-    elsewhere: tuple[Seen, Seen] = ({}, {})
     judge: Discriminator | None = None
+    elsewhere: tuple[Seen, Seen] = ({}, {})
 
 
 def products(maps: tuple[Array, ...]) -> Array:

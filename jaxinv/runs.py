@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,6 +85,7 @@ class Job:
     out: Path
     facts: dict[str, Any]
     what: Degradation
+    measured: dict[Preset, Params] = field(default_factory=dict["Preset", "Params"])
 
 
 Result = tuple[Outcome, ReportItem]
@@ -179,9 +180,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         "backend": jax.default_backend(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    nets = load_features(names)
-    params = equipped(gen, params, preset, nets, report=announce)
-    return Job(request, preset, gen, params, nets, out, facts, what)
+    return Job(request, preset, gen, params, load_features(names), out, facts, what)
 
 
 def headline(job: Job) -> dict[str, object]:
@@ -222,11 +221,12 @@ def finish_batch(
     began = time.monotonic()
     request = job.request
     masks = [offer.mask for offer in offers if offer.mask is not None]
+    preset = tailored(job.preset, offers[0].seen.shape, request.discrepancy)
     found = invert(
         job.gen,
-        job.params,
+        measured(job, preset),
         np.stack([offer.seen for offer in offers]),
-        preset=tailored(job.preset, offers[0].seen.shape, request.discrepancy),
+        preset=preset,
         nets=job.nets,
         masks=np.stack(masks) if masks else None,
         labels=None if request.label is None else [request.label] * len(offers),
@@ -242,6 +242,14 @@ def finish_batch(
         finished[item.content] = conclude(job, (item, offer), found, index, share)
         yield finished[item.content]
     display.done(len(group))
+
+
+def measured(job: Job, preset: Preset) -> Params:
+    """The parameters with what a tailored preset needs: other terms, other statistics."""
+    if preset not in job.measured:
+        known = equipped(job.gen, job.params, preset, job.nets, report=announce)
+        job.measured[preset] = known
+    return job.measured[preset]
 
 
 def suitable(job: Job, item: Input) -> Input:

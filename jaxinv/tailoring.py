@@ -18,11 +18,13 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     """The preset for what was seen, [h, w, c] or [count].
 
     Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
-    another image term stays. With a `discrepancy`, a lane ends once its pixels differ by as much,
-    as a root mean square on [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy
-    principle). Raises `ValueError` where a stage has no term "mse" to tell.
+    another image term stays. With a `discrepancy`, no net looks (to it noise is texture, which the
+    search would draw), and a lane ends once its pixels differ by as much, as a root mean square on
+    [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy principle). Raises
+    `ValueError` where a stage has no term "mse" to tell.
     """
-    stages = tuple(_seeing(stage, shape) for stage in preset.stages)
+    seen = shape if discrepancy is None else (0, 0, 3)
+    stages = tuple(_seeing(stage, seen) for stage in preset.stages)
     if discrepancy is not None:
         stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
     return preset if stages == preset.stages else replace(preset, stages=stages)

@@ -183,7 +183,7 @@ def test_masks_reach_the_taps_of_nets() -> None:
 @pytest.mark.parametrize(("slope", "expected"), [(False, 5), (True, 10)])
 def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
     terms = (LPIPS, FEATURES, Term("mse"), Term("lpips", 0.5, net="alexnet", reduction="sum"))
-    target = observe(terms, nets(), picture(1))
+    target = observe(terms, nets(), picture(1, 96, 96, 3))
     assert set(target) == {"alexnet|None|None", "pixels|None|None"}
 
     def loss(weights: Any, image: Array) -> Array:
@@ -191,7 +191,8 @@ def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
         return evaluate(terms, weights, mine, (target, None), jnp.zeros(()))[0]
 
     run = jax.jit(jax.grad(loss, argnums=1) if slope else loss)
-    compiled = run.lower(nets(), picture(0)).compile().as_text() or ""
+    # Large enough for no layer to see an image smaller than its kernel.
+    compiled = run.lower(nets(), picture(0, 96, 96, 3)).compile().as_text() or ""
     assert compiled.count(" convolution(") == expected
 
 

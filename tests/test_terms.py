@@ -37,7 +37,7 @@ def test_words_are_those_that_have_a_meaning() -> None:
     assert {*PIXELWISE, "lpips", "features", "ms_ssim", "attention"} == set(IMAGE_TERMS)
     assert {*FEATUREWISE, *TOGETHER} == set(DISTANCES)
     assert set(TOGETHER) == set(WHOLE)
-    assert set(PENALTIES) == set(VARIABLE_TERMS)
+    assert {*PENALTIES, "locality"} == set(VARIABLE_TERMS)
     assert judges.DISCRIMINATOR == DISCRIMINATOR
 
 
@@ -46,6 +46,7 @@ def test_words_are_those_that_have_a_meaning() -> None:
     [
         ({"name": "mse", "distance": "l1"}, "'mse' takes no distance, got 'l1'; .*: features"),
         ({"name": "mse", "last": 2}, "'mse' takes no last, got 2; allowed with: features"),
+        ({"name": "drift", "radius": 3.0}, "takes no radius, got 3.0; allowed with: locality"),
         ({"name": "weave", "floor": 0.1}, "'weave' takes no floor, got 0.1; allowed with: mse"),
         ({"name": "hog", "scales": 3}, "'hog' takes no scales, got 3; allowed with: ms_ssim"),
         ({"name": "mse", "heads": (0,)}, r"takes no heads, got \(0,\); allowed with: attention"),

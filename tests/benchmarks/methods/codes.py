@@ -185,5 +185,7 @@ CLAIMS = (
         "pix2latent-transform", ("pix2latent-transform",), "Huh et al. 2020, section 3.2",
         "the search finds where in the picture its subject is, and how large",
         f"median error of shift < {BARS[0]:g} sides, of log scale < {BARS[1]:g}", known_transform,
+        "pictures that it drew are found; of faces that it did not draw, z can take up a part of "
+        "the move (not known: whether the loss or the search prefers that)",
     ),
 )  # fmt: skip
