@@ -59,7 +59,7 @@ def denoise(request: Request, sigma: float | None = None) -> Request:
     if sigma is None:
         if request.simulate:
             raise ValueError("--simulate of denoise needs --sigma, got none")
-        return replace(degraded(request, "denoise", "identity"), discrepancy=0.0)
+        return degraded(request, "denoise", "identity")
     check_above("sigma", sigma, 0.0)
     return replace(degraded(request, "denoise", f"noise:sigma={sigma}"), discrepancy=sigma)
 

@@ -85,7 +85,7 @@ class Job:
     out: Path
     facts: dict[str, Any]
     what: Degradation
-    measured: dict[Preset, Params] = field(default_factory=dict["Preset", "Params"])
+    measured: dict[tuple[str, ...], Params] = field(default_factory=dict[tuple[str, ...], "Params"])
 
 
 Result = tuple[Outcome, ReportItem]
@@ -245,11 +245,15 @@ def finish_batch(
 
 
 def measured(job: Job, preset: Preset) -> Params:
-    """The parameters with what a tailored preset needs: other terms, other statistics."""
-    if preset not in job.measured:
-        known = equipped(job.gen, job.params, preset, job.nets, report=announce)
-        job.measured[preset] = known
-    return job.measured[preset]
+    """The parameters with what a tailored preset needs: other nets, other statistics.
+
+    With the nets of the preset as it was, its own statistics serve, wherever it looks now.
+    """
+    if preset.nets not in job.measured:
+        like = job.preset if preset.nets == job.preset.nets else preset
+        known = equipped(job.gen, job.params, like, job.nets, report=announce)
+        job.measured[preset.nets] = known
+    return job.measured[preset.nets]
 
 
 def suitable(job: Job, item: Input) -> Input:

@@ -14,20 +14,37 @@ if TYPE_CHECKING:
     from jaxinv.specs import Preset, Stage, Term
 
 
+QUIET = 0.05  # standard deviation of noise, on [-1, 1], that a net may see
+
+
 def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None = None) -> Preset:
     """The preset for what was seen, [h, w, c] or [count].
 
     Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
-    another image term stays. With a `discrepancy`, no net looks (to it noise is texture, which the
-    search would draw), and a lane ends once its pixels differ by as much, as a root mean square on
-    [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy principle). Raises
-    `ValueError` where a stage has no term "mse" to tell.
+    another image term stays. With a `discrepancy`, nets look at pictures so small that their noise
+    averages out (to a net it is texture, which the search would draw), and a lane ends once its
+    pixels differ by as much, as a root mean square on [-1, 1]: what is left then is noise (Morozov
+    1966, the discrepancy principle). Raises `ValueError` where a stage has no term "mse" to tell.
     """
-    seen = shape if discrepancy is None else (0, 0, 3)
-    stages = tuple(_seeing(stage, seen) for stage in preset.stages)
+    stages = preset.stages
+    if discrepancy is not None:
+        stages = tuple(_calmed(stage, shape, discrepancy) for stage in stages)
+    stages = tuple(_seeing(stage, shape) for stage in stages)
     if discrepancy is not None:
         stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
     return preset if stages == preset.stages else replace(preset, stages=stages)
+
+
+def _calmed(stage: Stage, shape: tuple[int, ...], noise: float) -> Stage:
+    """Terms of nets at a size at which the noise is `QUIET` at most."""
+    most = int(min(shape[:2]) * QUIET / max(noise, QUIET))
+
+    def calm(term: Term) -> Term:
+        if not term.net or min(seen_shape(term.view, shape[:2])) <= most:
+            return term
+        return replace(term, view=replace(term.view, size=max(most, 8)))
+
+    return replace(stage, terms=tuple(calm(term) for term in stage.terms))
 
 
 def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:

@@ -271,6 +271,15 @@ def test_the_search_in_noise_stops_at_its_strength() -> None:
         tailored(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
 
 
+@pytest.mark.parametrize(("noise", "sides"), [(0.02, [None, 256, 96]), (0.1, [None, 128, 96])])
+def test_nets_look_where_noise_has_averaged_out(noise: float, sides: list[int | None]) -> None:
+    terms = (Term("mse"), *(t for t in PRESETS["restore"].stages[0].terms if t.net))
+    kept = tailored(preset(one(terms=terms)), (256, 256, 3), noise).stages[0].terms
+    assert [term.view.size for term in kept] == sides
+    loud = tailored(preset(one(terms=terms)), (256, 256, 3), 0.8).stages[0].terms
+    assert [term.view.size for term in loud] == [None, 16]  # too small for the first net
+
+
 def test_verbs_say_what_pictures_have_gone_through() -> None:
     plain = Request(("a",), "out")
     assert apps.super_resolve(plain, 8).operator == "down:factor=8,kernel=bicubic"

@@ -163,7 +163,7 @@ FIT = Stage(
     (Variable("surrogate", init=PREVIOUS, shared=True),),
     (Term("l1", 1.0),),
     25,
-    SolverSpec("adam", learning_rate=1e-3),
+    SolverSpec("adam", learning_rate=1e-2),
 )
 MIMIC = Stage(
     (Variable("z", init=PREVIOUS),),
@@ -184,9 +184,9 @@ MIMICGAN = Preset(
         Stage(
             (Variable("z", init=PRIOR),),
             (Term("l1", 1.0), Term("realism", 1e-3)),
-            200,
+            25,
             SolverSpec("adam", learning_rate=0.05),
         ),
-        *(FIT, MIMIC) * 20,
+        *(FIT, MIMIC) * 23,
     ),
 )
