@@ -106,10 +106,10 @@ def mahalanobis(count: int = 8, steps: int = 80) -> Found:
     code = Variable("w+", codec="pn")
     norms, losses = [], []
     for preset in (free, wanted):
-        found = search(images, preset, steps=steps, watch=("lpips-vgg16-256",))
+        found = search(images, preset, steps=steps, watch=("lpips-vgg16@256",))
         one = jax.vmap(lambda latents: jnp.mean(jnp.square(project(gen, known, code, latents))))
         norms.append(float(np.mean(one(found.latents))))
-        losses.append(float(np.mean(np.nanmin(found.terms["lpips-vgg16-256"][:, 0], axis=1))))
+        losses.append(float(np.mean(np.nanmin(found.terms["lpips-vgg16@256"][:, 0], axis=1))))
     words = "norm {:.2f} -> {:.2f}, LPIPS-VGG {:.4f} -> {:.4f}".format(*norms, *losses)
     holds = norms[1] <= 0.5 * norms[0] and losses[1] <= 1.1 * losses[0]
     return Found(words, holds, f"{steps} each", f"{count} faces, 128 px")
