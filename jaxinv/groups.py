@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     Codes = dict[str, Tree]
 
 
+TOGETHER = 8  # images of a group that are drawn at once where memory is that of an accelerator
+
+
 def grouped(lanes: Tree, count: int) -> Tree:
     """Lanes [K * R, ...], those of one image side by side, as R groups [R, K, ...] of `count` K."""
 
@@ -88,8 +91,8 @@ def objective(
 def _each(problem: Problem, fn: Callable[..., Any], codes: Codes, given: Tree) -> Any:
     """`fn` of every image's codes and of what it is given, stacked.
 
-    Where lanes go one by one the images do too, and are drawn again for their gradients: a group
-    needs no more memory than an image.
+    Where lanes go one by one the images do too, elsewhere `TOGETHER` at once; they are drawn again
+    for their gradients, so that a large group needs no more memory than a small one.
     """
     ours = {name: codes[name] for name in codes if name in problem.stage.shared}
     mine = {name: codes[name] for name in codes if name not in problem.stage.shared}
@@ -97,6 +100,8 @@ def _each(problem: Problem, fn: Callable[..., Any], codes: Codes, given: Tree) -
     def one(args: tuple[Codes, Tree]) -> Any:
         return fn({**args[0], **ours}, args[1])
 
-    if problem.width > 1:
+    count = jax.tree.leaves((mine, given))[0].shape[0]
+    if problem.width > 1 and count <= TOGETHER:
         return jax.vmap(one)((mine, given))
-    return jax.lax.map(jax.checkpoint(one), (mine, given))
+    size = None if problem.width == 1 else TOGETHER
+    return jax.lax.map(jax.checkpoint(one), (mine, given), batch_size=size)

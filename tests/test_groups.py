@@ -108,6 +108,21 @@ def test_the_batch_is_the_group() -> None:
     np.testing.assert_allclose(values[2], numbers(alone, "transform")[0], atol=1e-5)
 
 
+def test_large_groups_go_in_parts() -> None:
+    images = render(*linear(), codes(linear, 11)) + np.float32(0.1)
+    stage = colours(shared=True, steps=6)
+    ends = [search(images, stage, starts=codes(linear, 11), width=width) for width in (1, 8)]
+    np.testing.assert_allclose(ends[0].losses, ends[1].losses, rtol=1e-4, atol=1e-7)
+
+
+def test_a_code_may_be_searched_beside_what_is_shared() -> None:
+    both = (Variable("w"), *colours(shared=True).variables)
+    found = search(tinted(), Stage(both, PIXELS, 30, LBFGS))
+    assert found.latents["w"].shape == codes()["w"].shape
+    assert np.ptp(numbers(found, "transform"), axis=0).max() == 0
+    assert np.all(found.loss < 0.1 * found.losses[:, 0, 0])
+
+
 def test_every_restart_has_its_own_group() -> None:
     first = Stage((Variable("w", init=InitSpec("prior")),), PIXELS, 2, LBFGS)
     stages = (first, colours(shared=True, steps=5))
