@@ -129,10 +129,7 @@ CODES = {
     "L-BFGS, adaptive": (Z, USUAL),
     "L-BFGS after 5 of Adam": (Z, lbfgs(history=40, warmup=5)),
 }
-NATURAL = {
-    "of `default`, from the mean": (replace(PLUS, init=InitSpec("mean")), USUAL),
-    "of `default`": (PLUS, USUAL),
-}
+NATURAL = {"of `default`": (PLUS, USUAL)}
 
 
 def plus(ours: dict[str, tuple[Variable, SolverSpec]]) -> dict[str, tuple[Variable, SolverSpec]]:
