@@ -21,7 +21,6 @@ from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
 from jaxinv.specs import (
     GeneratorSpec,
-    InitSpec,
     Preset,
     Schedule,
     SolverSpec,
