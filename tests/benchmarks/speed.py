@@ -75,22 +75,30 @@ def header(options: Options) -> None:
 
 def rows() -> dict[str, Row]:
     """Rows by name. Imported here, so that the thread count is settled before jax starts."""
-    from tests.benchmarks import against_torch, guards
+    from tests.benchmarks import guards
+
+    def peer(name: str) -> Callable[[Options], None]:
+        def run(options: Options) -> None:
+            from tests.benchmarks import against_torch
+
+            getattr(against_torch, name)(options)
+
+        return run
 
     return {
         "synthesis": Row(
             "forward and gradient by W+ of StyleGAN2, over PyTorch (goal 1.0, batch 8 1.2)",
-            against_torch.synthesis,
+            peer("synthesis"),
             torch=True,
         ),
         "projector": Row(
             "Adam, pixels and LPIPS-VGG, 64 px, 8 images, over PyTorch (goal 1.2)",
-            against_torch.projector,
+            peer("projector"),
             torch=True,
         ),
         "quality": Row(
             "to the loss of PyTorch's Adam, pixels and LPIPS-VGG, 32 px, 8 images (goal 3)",
-            against_torch.quality,
+            peer("quality"),
             torch=True,
         ),
         "batch": Row("many lanes against one, StyleGAN2 64 px", guards.batch),
