@@ -221,6 +221,7 @@ def verb_render(options: argparse.Namespace) -> int:
     from jaxinv.latents import fit_latents, load_latents
     from jaxinv.loading import load_generator
     from jaxinv.outcome import picture
+    from jaxinv.sampling import of_class
 
     loaded = {}
     out = Path(options.out)
@@ -233,7 +234,10 @@ def verb_render(options: argparse.Namespace) -> int:
             ready_generator(name)
             loaded[name] = load_generator(name)
         gen, params = loaded[name]
-        data = images.encode_png(picture(gen, params, fit_latents(gen.spec, latents)))
+        latents = fit_latents(gen.spec, latents)
+        if options.label is not None:
+            latents = of_class(gen, latents, options.label)
+        data = images.encode_png(picture(gen, params, latents))
         atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
         say(str(out / f"{stem}.png"))
     return DONE
@@ -341,6 +345,7 @@ def parser() -> Parser:
     render.add_argument("latents", nargs="+", metavar="LATENT")
     render.add_argument("-o", "--out", required=True, metavar="DIR")
     render.add_argument("-g", "--generator", default=None, metavar="NAME")
+    render.add_argument("--label", type=int, metavar="L", help="draw them as another class")
     fetch = verbs.add_parser("pull", help="fetch and convert pretrained weights")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     verbs.add_parser("zoo", help="list the weights that can be pulled")

@@ -53,6 +53,17 @@ def one_hot(gen: Generator, label: int | None) -> Array | None:
     return jax.nn.one_hot(label, count)
 
 
+def of_class(gen: Generator, latents: Latents, label: int) -> Latents:
+    """Latents of one sample as those of another class: what z says stays (Pan et al. 2020, DGP).
+
+    Raises `ValueError` for a class that there is not, and for latents without z: a w has its class.
+    """
+    if not {"z", "z+"} & set(latents):
+        raise ValueError(f"label {label} for {', '.join(latents)}; allowed: latents with z")
+    kept = {name: value for name, value in latents.items() if name != "embedding"}
+    return {**kept, "label": one_hot(gen, label)}
+
+
 def at_truncation(params: Params, truncation: float, *, published: bool = True) -> Params:
     """`params` with the statistics that a BigGAN of HuggingFace's port keeps for a truncation.
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ import jaxinv
 from jaxinv import cli, images
 from jaxinv.cli import DONE, SOME_FAILED, UNFINISHED, USAGE, main
 from jaxinv.latents import save_latents
+from jaxinv.sampling import of_class
 from jaxinv.zoo import ZOO
 from tests.awkward import write_awkward_folder
 from tests.offline import go_offline, quicken, read_results, save_weights, tiny_params, write_photos
+from tests.tiny import classes
 from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
@@ -220,6 +223,29 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "of the picture unexplained: fine" in said
     assert "weights landmarks: not pulled" in said
+
+
+@pytest.mark.usefixtures("cache")
+def test_render_draws_another_class(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    gen, params = classes()
+    own = {name: params[name] for name in params if name not in ("frozen", "statistics")}
+    save_weights(tmp_path / "g.safetensors", own, "generator", spec=asdict(gen.spec))
+    z, count = np.ones(gen.spec.z_dim, np.float32), gen.spec.labels
+    pictures = {}
+    for label in (0, 1):
+        code = {"z": z, "label": np.eye(count, dtype=np.float32)[label]}
+        save_latents(tmp_path / f"{label}.safetensors", code, {})
+    for name, label, more in (("a", 0, []), ("b", 1, []), ("c", 0, ["--label", "1"])):
+        out = ["-g", str(tmp_path / "g.safetensors"), "-o", str(tmp_path / name)]
+        assert main(["render", str(tmp_path / f"{label}.safetensors"), *out, *more]) == DONE
+        pictures[name] = (tmp_path / name / f"{label}.png").read_bytes()
+    assert pictures["c"] == pictures["b"] != pictures["a"]
+    capsys.readouterr()
+    out = ["-g", str(tmp_path / "g.safetensors"), "-o", str(tmp_path / "d"), "--label", "99"]
+    assert main(["render", str(tmp_path / "0.safetensors"), *out]) == USAGE
+    assert f"allowed: 0 to {count - 1}" in error_line(capsys)
+    with pytest.raises(ValueError, match="label 1 for w; allowed: latents with z"):
+        of_class(gen, {"w": z}, 1)
 
 
 @pytest.mark.usefixtures("cache")

@@ -35,7 +35,10 @@ RECONSTRUCT = Preset(
     summary="best of 500 z, then z and ever more weights by discriminator features and pixels",
     checked="weights that are not released yet stay, bit for bit",
     reference=PAN,
-    notes=NOTE,
+    notes=(
+        NOTE + " Against adversarial pictures: the same with a `stop` on mse in its stages (the "
+        "threshold is not verified, so there is none here)."
+    ),
     stages=(
         CHOICE,
         Stage(
@@ -204,7 +207,7 @@ JITTER = Preset(
     name="dgp-jitter",
     summary="a likeness whose z can be shaken afterwards: few steps, features alone",
     reference=PAN + "; 4.4 and its appendix",
-    notes=NOTE + " For jitter, morphing and change of class; the shaking itself is an edit.",
+    notes=NOTE + " For jitter, morphing and category transfer (`jaxinv render --label`).",
     stages=(
         CHOICE,
         Stage(
