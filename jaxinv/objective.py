@@ -17,6 +17,7 @@ from jaxinv.losses import evaluate, local, observe
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
 from jaxinv.penalties import Sample, Seen
+from jaxinv.sampling import truncate
 from jaxinv.solvers.base import factor
 from jaxinv.spaces import SPACES, STATISTICS, hold, in_deviations, lift
 from jaxinv.specs import Term
@@ -162,25 +163,25 @@ def elsewhere(problem: Problem, weights: Weights, latents: Latents, key: Key) ->
     The code is the lane's, moved by the term's radius towards a random w, half way from the mean
     of W (Roich et al. 2021, PTI, section 3.3, and its code's truncation).
     """
-    terms = [term for term in problem.stage.terms if term.name == "locality"]
-    if not terms:
+    looks = local(problem.stage.terms)
+    if not looks:
         return {}, {}
     gen, params = problem.gen, weights.params
     name = "w+" if "w+" in latents else "w"
     if name not in latents:
         raise ValueError(f"term 'locality' with codes {', '.join(latents)}; allowed: w, w+")
     named = {one: latents[one] for one in CLASSES if one in latents}
-    mean, here = params[STATISTICS]["mean"], jax.lax.stop_gradient(latents[name])
+    here = jax.lax.stop_gradient(latents[name])
     w: Array = SPACES["w"].sample(gen, params, jax.random.fold_in(key, ELSEWHERE), named)
-    step = mean + HALF * (w - mean) - here
+    step = truncate(params, w, HALF) - here
     rows = gen.spec.rows if name == "w" else 1
     length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
-    there = here + max(term.radius for term in terms) * step / length
+    radius = max(term.radius for term in problem.stage.terms if term.name == "locality")
+    there = here + radius * step / length
     pair: list[Seen] = []
     for kept in ({"weights": latents["weights"]}, {}):
         image = gen.synthesize(params, {name: there, **kept}, problem.drawn)
-        image = area_reduce(image, problem.size)
-        pair.append(observe(local(problem.stage.terms), weights.eyes, image))
+        pair.append(observe(looks, weights.eyes, area_reduce(image, problem.size)))
     return pair[0], jax.lax.stop_gradient(pair[1])
 
 

@@ -54,8 +54,8 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
     _check_judged(gen, preset, params)
-    spread = [t for stage in preset.stages for t in stage.terms if t.name == "locality"]
-    if spread and not gen.spec.w_dim:
+    terms = (term.name for stage in preset.stages for term in stage.terms)
+    if "locality" in terms and not gen.spec.w_dim:
         raise ValueError(
             f"preset {preset.name!r} has a term 'locality', which needs a W; generator "
             f"{gen.spec.name!r} has {', '.join(gen.spec.spaces)}"

@@ -30,7 +30,7 @@ from jaxinv.inputs import (
     list_files,
     read_inputs,
 )
-from jaxinv.inversion import Inversion, default_batch, invert, with_steps
+from jaxinv.inversion import Inversion, invert, usual_batch, with_steps
 from jaxinv.loading import load_features, load_generator
 from jaxinv.memory import MOST
 from jaxinv.offers import Degradation, Offer, check_operator, loss_size
@@ -95,9 +95,9 @@ def together(batch: int | str | None, preset: Preset, files: int) -> int:
     """Images that are read before any is searched for; `invert` may split them further."""
     if isinstance(batch, int):
         return batch
-    if preset.shared:
-        return files
-    return default_batch() if batch is None or jax.default_backend() == "cpu" else MOST
+    if preset.shared or batch is None or jax.default_backend() == "cpu":
+        return usual_batch(preset, files)
+    return MOST
 
 
 def run(request: Request, preset: Preset) -> tuple[int, int]:

@@ -168,10 +168,8 @@ def changed(found: Inversion, latents: Latents) -> np.ndarray:
 
 def test_locality_is_what_weights_change() -> None:
     near = Term("locality", 0.0, radius=1e-4)
-    preset = Preset("p", (tuned(False, near),), "", "")
-    images = tinted(style)
     settings = {"starts": codes(style), "watch": (near.label,)}
-    found = invert(*style(), images, preset=preset, nets={}, **settings)
+    found = search(tinted(style), tuned(False, near), make=style, **settings)
     values = found.terms[near.label][:, 0]
     np.testing.assert_allclose(values[:, 0], 0, atol=1e-9)
     here = np.diag(changed(found, codes(style)))

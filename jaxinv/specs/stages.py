@@ -166,6 +166,11 @@ class Stage:
         for what, space in needs:
             if space not in free:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
+        if self.shared and (self.hooks or self.reach):
+            raise ValueError(
+                f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
+                f"{self.reach}; allowed: neither"
+            )
         self._check_starts()
         if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
             raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")
@@ -193,11 +198,6 @@ class Stage:
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
-        if self.shared and (self.hooks or self.reach):
-            raise ValueError(
-                f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
-                f"{self.reach}; allowed: neither"
-            )
         for name, present in wrong.items():
             if present and name in REFUSES.get(self.solver.name, ()):
                 others = ", ".join(s for s in SOLVERS if name not in REFUSES.get(s, ()))
