@@ -103,7 +103,7 @@ class Convolve:
 def _by_patches(x: Array, kernel: Array, pads: Pads) -> Array:
     """The convolution as one product of matrices.
 
-    XLA:CPU has no fast path for images that are smaller than the kernel (40 times slower).
+    XLA:CPU has no fast path for images that are smaller than the kernel.
     """
     padded = jnp.pad(x, (*pads, (0, 0)))
     height, width = (padded.shape[axis] - kernel.shape[axis] + 1 for axis in (0, 1))
