@@ -97,7 +97,7 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
             f"{path} is damaged: its contents do not have the recorded SHA-256 {expected}; "
             f"pull it again"
         )
-    return jax.tree.map(jnp.asarray, params), metadata
+    return jax.device_put(params), metadata  # `jnp.asarray` would compile a program per shape
 
 
 def use_compilation_cache() -> None:
@@ -119,7 +119,7 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     use_compilation_cache()
     params, metadata = read_weights(path)
     gen = build(read_spec(metadata))
-    params[FROZEN] = freeze(params)
+    params[FROZEN] = jax.jit(freeze)(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
     return gen, params
@@ -131,7 +131,7 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     for name in names:
         check_choice("feature net", name, NETS)
         params = read_weights(weights_file(name))[0]
-        nets[name] = {**params, FROZEN: freeze(params)}
+        nets[name] = {**params, FROZEN: jax.jit(freeze)(params)}
     return nets
 
 

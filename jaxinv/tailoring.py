@@ -11,7 +11,9 @@ from jaxinv.specs import Stop
 from jaxinv.specs import labels as labels_of
 
 if TYPE_CHECKING:
-    from jaxinv.specs import Preset, Stage, Term
+    from collections.abc import Callable
+
+    from jaxinv.specs import Preset, Stage, Term, Variable
 
 
 QUIET = 0.05  # standard deviation of noise, on [-1, 1], that a net may see
@@ -21,15 +23,24 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     """The preset for what was seen, [h, w, c] or [count].
 
     Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
-    another image term stays. With a `discrepancy`, nets look at pictures so small that their noise
-    averages out (to a net it is texture, which the search would draw), and a lane ends once its
-    pixels differ by as much, as a root mean square on [-1, 1]: what is left then is noise (Morozov
-    1966, the discrepancy principle). Raises `ValueError` where a stage has no term "mse" to tell.
+    another image term stays. Of measurements those of all nets are, and what would start at a
+    guess from the picture starts at the mean. With a `discrepancy`, nets look at pictures so small
+    that their noise averages out (to a net it is texture, which the search would draw), and a lane
+    ends once its pixels differ by as much, as a root mean square on [-1, 1]: what is left then is
+    noise (Morozov 1966, the discrepancy principle). Raises `ValueError` where a stage has no term
+    "mse" to tell.
     """
     stages = preset.stages
     if discrepancy is not None:
         stages = tuple(_calmed(stage, shape, discrepancy) for stage in stages)
-    stages = tuple(_seeing(stage, shape) for stage in stages)
+    measures = preset.operator is not None and preset.operator.measures
+    if measures:
+        stages = tuple(_from_the_mean(stage) for stage in stages)
+
+    def sees(term: Term) -> bool:
+        return not measures and _can_look(term, shape)
+
+    stages = tuple(_seen_by(stage, sees) for stage in stages)
     if discrepancy is not None:
         stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
     return preset if stages == preset.stages else replace(preset, stages=stages)
@@ -47,8 +58,9 @@ def _calmed(stage: Stage, shape: tuple[int, ...], noise: float) -> Stage:
     return replace(stage, terms=tuple(calm(term) for term in stage.terms))
 
 
-def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:
-    kept = tuple(term for term in stage.terms if not term.net or _can_look(term, shape))
+def _seen_by(stage: Stage, sees: Callable[[Term], bool]) -> Stage:
+    """The stage without the terms of nets that cannot look, where pixels are compared too."""
+    kept = tuple(term for term in stage.terms if not term.net or sees(term))
     if kept == stage.terms or not any(term.name in ("mse", "l1") for term in kept):
         return stage
     return replace(stage, terms=kept)
@@ -58,6 +70,14 @@ def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
     if len(shape) != 3 or shape[2] != 3 or term.net is None:
         return False
     return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
+
+
+def _from_the_mean(stage: Stage) -> Stage:
+    def begun(variable: Variable) -> Variable:
+        learned = variable.init.kind == "learned"
+        return replace(variable, init=replace(variable.init, kind="mean")) if learned else variable
+
+    return replace(stage, variables=tuple(map(begun, stage.variables)))
 
 
 def _stopping(name: str, stage: Stage, shape: tuple[int, ...], discrepancy: float) -> Stage:

@@ -159,6 +159,11 @@ MASKS: dict[str, tuple[str, ...]] = {
     "blobs": ("cells", "level", "invert", *_SEEDED),
     "border": ("share", "invert"),
 }
+MEASUREMENTS: dict[str, tuple[str, ...]] = {
+    "dense": ("count", "array", *_SEEDED),
+    "circulant": ("count", *_SEEDED),
+    "fourier": ("share", "low", *_SEEDED),
+}
 OPERATORS: dict[str, tuple[str, ...]] = {
     "identity": (),
     **MASKS,
@@ -172,9 +177,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "noise": ("sigma", *_SEEDED),
     "quantise": ("levels",),
     "jpeg": ("quality", "subsample"),
-    "dense": ("count", "array", *_SEEDED),
-    "circulant": ("count", *_SEEDED),
-    "fourier": ("share", "low", *_SEEDED),
+    **MEASUREMENTS,
     "compose": ("parts",),
 }
 # Kernels of "down" and of "up", and what stands beyond the border: the image mirrored about its

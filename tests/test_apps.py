@@ -262,6 +262,17 @@ def test_presets_lose_the_terms_that_cannot_see() -> None:
     assert tailored(projector, (40,)) is projector
 
 
+@pytest.mark.parametrize("operator", ["fourier:share=0.2", "down:factor=2+fourier:share=0.2"])
+def test_no_net_looks_at_measurements_and_no_start_is_guessed_from_them(operator: str) -> None:
+    default = PRESETS["default"]
+    seen = replace(default, operator=read_operator(operator))
+    (stage,) = tailored(seen, (256, 256, 3)).stages
+    assert stage.nets == ()
+    assert [variable.init.kind for variable in stage.variables] == ["mean"]
+    blurred = replace(default, operator=read_operator("blur:sigma=4"))
+    assert tailored(blurred, (256, 256, 3)) is blurred
+
+
 def test_the_search_in_noise_stops_at_its_strength() -> None:
     made = preset(one(terms=(Term("mse", 3.0, view=View(8)),)), one())
     stops = [stage.stop for stage in tailored(made, (32, 32, 3), 0.2).stages]

@@ -346,3 +346,10 @@ def test_enlarged_images_have_the_area_means_they_had(small: tuple[int, int], si
     flat = enlarge(jnp.ones((*small, 1)), side)
     np.testing.assert_allclose(flat, 1, atol=1e-6)
     np.testing.assert_array_equal(enlarge(large, side - 1), large)
+
+
+def test_parameters_of_another_shape_are_refused() -> None:
+    layer = Linear(3)
+    params = layer.init(jax.random.key(0), jnp.ones(2))["params"]
+    with pytest.raises(ValueError, match=r"'kernel' has shape \(2, 3\); allowed: \(4, 3\)"):
+        layer.apply({"params": params}, jnp.ones(4))

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from jaxinv.features.base import FeatureNet, normalise
 from jaxinv.nn.conv import FROZEN, Conv, freeze
+from jaxinv.nn.module import Module
 from jaxinv.vocabulary import LAYERS
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def max_pool(x: Array, side: int) -> Array:
     return reduce(jnp.maximum, parts)
 
 
-class Trunk(nn.Module):
+class Trunk(Module):
     """A chain of convolution + ReLU with taps "conv1_1" before and "relu1_1" after each ReLU."""
 
     rows: Rows

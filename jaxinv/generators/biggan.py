@@ -18,6 +18,7 @@ from jaxinv.generators import base
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import Linear, like
 from jaxinv.nn.local_attention import attention
+from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
 
@@ -72,7 +73,7 @@ class Plan(NamedTuple):
         return [first, *[other] * len(self.blocks)]
 
 
-class Norm(nn.Module):
+class Norm(Module):
     """Batch normalisation by stored statistics, with gain and shift of its own or of a class."""
 
     epsilon: float
@@ -93,7 +94,7 @@ class Norm(nn.Module):
         return like(jax.nn.relu(y), x)
 
 
-class Wide(nn.Module):
+class Wide(Module):
     """Two convolutions and a pointwise way around them."""
 
     plan: Block
@@ -111,7 +112,7 @@ class Wide(nn.Module):
         return y + (nearest_double(around) if up else around)
 
 
-class Deep(nn.Module):
+class Deep(Module):
     """Four convolutions with a narrow middle; the way around drops channels, if any."""
 
     plan: Block
@@ -134,7 +135,7 @@ class Deep(nn.Module):
         return y + (nearest_double(around) if up else around)
 
 
-class Residual(nn.Module):
+class Residual(Module):
     """(z, class vector) -> image. `table` is [classes, length] of the class vectors, or empty."""
 
     plan: Plan

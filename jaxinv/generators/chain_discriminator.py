@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.generators.dcgan import Layer, Step
 from jaxinv.generators.discriminator import Discriminator, discriminator
+from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, State
 
 
-class Judge(nn.Module):
+class Judge(Module):
     """Image -> score. `channels`: 1 for a network that judges grey images."""
 
     channels: int

@@ -17,6 +17,7 @@ from jaxinv.generators import base
 from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.linear import leaky_relu, like
+from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Layer(NamedTuple):
     slope: float = 0.2
 
 
-class Step(nn.Module):
+class Step(Module):
     """One layer with its weights."""
 
     layer: Layer
@@ -107,7 +108,7 @@ class Step(nn.Module):
         return y[:side, :side] if side else y
 
 
-class Chain(nn.Module):
+class Chain(Module):
     """z -> image."""
 
     layers: tuple[Layer, ...]

@@ -17,6 +17,7 @@ from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, like
 from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce, inverse_haar
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 MAPPING_LAYERS = 8
 
 
-class First(nn.Module):
+class First(Module):
     """The full 3x3 convolution at 4x4."""
 
     channels: int
@@ -44,7 +45,7 @@ class First(nn.Module):
         return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
 
 
-class Separable(nn.Module):
+class Separable(Module):
     """Modulate, depthwise 3x3, pointwise, noise, bias, leaky ReLU."""
 
     channels: tuple[int, int]
@@ -67,7 +68,7 @@ class Separable(nn.Module):
         return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
 
 
-class Modulation(nn.Module):
+class Modulation(Module):
     """The style alone, of a layer without weights of its own."""
 
     channels: int
@@ -76,7 +77,7 @@ class Modulation(nn.Module):
         self.style = Linear(self.channels)
 
 
-class Block(nn.Module):
+class Block(Module):
     """Double the resolution by an inverse wavelet, then two separable convolutions."""
 
     channels: tuple[int, int]
@@ -96,7 +97,7 @@ class Block(nn.Module):
         return self.conv2(self.conv1(x, styles[1], noise[0]), styles[2], noise[1])
 
 
-class Head(nn.Module):
+class Head(Module):
     """Modulated pointwise layer to the four wavelet bands of an RGB image."""
 
     channels: int
@@ -119,7 +120,7 @@ class Head(nn.Module):
         return area_reduce(0.5 * low, size)
 
 
-class Synthesis(nn.Module):
+class Synthesis(Module):
     """Styles and noise -> image. `widths` are the channels at 4, 8, 16 ... px."""
 
     widths: tuple[int, ...]

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import leaky_relu, like, pixel_norm
+from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, State
 
 
-class Layer(nn.Module):
+class Layer(Module):
     """Convolution, bias, leaky ReLU, pixel norm; with `up` the resolution is doubled first."""
 
     channels: tuple[int, int]
@@ -38,7 +39,7 @@ class Layer(nn.Module):
         return pixel_norm(leaky_relu(y + like(bias, y)))
 
 
-class Dense(nn.Module):
+class Dense(Module):
     """z [z_dim] -> [4, 4, channels]."""
 
     channels: int
@@ -53,7 +54,7 @@ class Dense(nn.Module):
         return pixel_norm(leaky_relu(y))
 
 
-class Colours(nn.Module):
+class Colours(Module):
     """Pointwise layer to an image."""
 
     @nn.compact
@@ -63,7 +64,7 @@ class Colours(nn.Module):
         return x @ weight + self.param("bias", nn.initializers.zeros, (3,))
 
 
-class Progressive(nn.Module):
+class Progressive(Module):
     """z -> image. `widths` are the channels at 4, 8 ... px."""
 
     widths: tuple[int, ...]

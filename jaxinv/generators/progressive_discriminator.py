@@ -16,6 +16,7 @@ from jaxinv.generators.discriminator import Discriminator, discriminator
 from jaxinv.nn.conv import FROZEN, Geometry, conv
 from jaxinv.nn.linear import Linear, clamped, leaky_relu
 from jaxinv.nn.mapping import Mapping
+from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import smooth
 from jaxinv.nn.resample import area_reduce, blur
 
@@ -43,7 +44,7 @@ class Plan(NamedTuple):
     label_width: int
 
 
-class Convolution(nn.Module):
+class Convolution(Module):
     """3x3 convolution, bias, leaky ReLU; one that halves averages after it, or blurs before it."""
 
     channels: tuple[int, int]
@@ -69,7 +70,7 @@ class Convolution(nn.Module):
         return area_reduce(y, y.shape[0] // 2) if self.half == "pooled" else y
 
 
-class Block(nn.Module):
+class Block(Module):
     """Both convolutions of a resolution, and StyleGAN2's way around them."""
 
     channels: tuple[int, int]
@@ -88,7 +89,7 @@ class Block(nn.Module):
         return y + Linear(outside, bias=False, name="skip")(blur(x)[::2, ::2])
 
 
-class Progressive(nn.Module):
+class Progressive(Module):
     """Image -> score."""
 
     plan: Plan

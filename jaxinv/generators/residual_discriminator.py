@@ -17,6 +17,7 @@ from jaxinv.generators.discriminator import Discriminator, discriminator
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import Linear
 from jaxinv.nn.local_attention import attention
+from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Plan(NamedTuple):
         return tuple(names)
 
 
-class Wide(nn.Module):
+class Wide(Module):
     """Two convolutions and a pointwise way around them; `first`: the image comes in, not ReLU'd."""
 
     plan: Block
@@ -73,7 +74,7 @@ class Wide(nn.Module):
         return y + (Linear(outside, name="skip")(around) if down or inside != outside else around)
 
 
-class Deep(nn.Module):
+class Deep(Module):
     """Four convolutions with a narrow middle; the way around keeps x and adds what is missing."""
 
     plan: Block
@@ -98,7 +99,7 @@ def _halved(x: Array) -> Array:
     return area_reduce(x, x.shape[0] // 2)
 
 
-class Residual(nn.Module):
+class Residual(Module):
     """(image, class) -> score."""
 
     plan: Plan

@@ -16,6 +16,7 @@ from jaxinv.generators import base
 from jaxinv.nn.conv import FROZEN, conv
 from jaxinv.nn.linear import Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
+from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import EPSILON, instance_norm, nearest_double, smooth
 from jaxinv.nn.resample import area_reduce
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Params, State
 
 
-class Layer(nn.Module):
+class Layer(Module):
     """One style's layer; the first has no convolution, every second one doubles the resolution.
 
     `epsilon` of the instance norm; `early`: the bias of one that doubles is smoothed as well.
@@ -62,7 +63,7 @@ class Layer(nn.Module):
         return normal * like(1 + scale, x) + like(shift, x)
 
 
-class Synthesis(nn.Module):
+class Synthesis(Module):
     """Styles and noise -> image. `widths` are the channels at 4, 8 ... px; see `Layer` for more."""
 
     widths: tuple[int, ...]

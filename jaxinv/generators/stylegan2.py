@@ -17,6 +17,7 @@ from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
+from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce, blur_double
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Params, State
 
 
-class Layer(nn.Module):
+class Layer(Module):
     """Modulated 3x3 convolution, noise, bias, leaky ReLU; `up` doubles the resolution."""
 
     channels: tuple[int, int]
@@ -52,7 +53,7 @@ class Layer(nn.Module):
         return clamped(leaky_relu(y), self.clamp)
 
 
-class ToRGB(nn.Module):
+class ToRGB(Module):
     """Modulated pointwise layer to an image, without demodulation."""
 
     channels: int
@@ -69,7 +70,7 @@ class ToRGB(nn.Module):
         return clamped(x @ (style[:, None] * self.weight) + self.bias, self.clamp)
 
 
-class Synthesis(nn.Module):
+class Synthesis(Module):
     """Styles and noise -> image. `widths` are the channels at 4, 8, 16 ... px."""
 
     widths: tuple[int, ...]

@@ -19,6 +19,7 @@ from jaxinv.nn.filters import resample
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, like
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation
+from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
     image: bool
 
 
-class Input(nn.Module):
+class Input(Module):
     """Fourier features, turned and shifted by w."""
 
     grid: Grid
@@ -84,7 +85,7 @@ class Input(nn.Module):
         return (jnp.sin(2 * jnp.pi * (across + phases)) * strength) @ self.weight
 
 
-class Layer(nn.Module):
+class Layer(Module):
     """Modulated convolution, bias, and a leaky ReLU between two filters."""
 
     plan: Plan
@@ -131,7 +132,7 @@ def _box(key: Key, shape: tuple[int, ...]) -> Array:
     return jnp.full(shape, 1 / jnp.prod(jnp.asarray(shape)))
 
 
-class Synthesis(nn.Module):
+class Synthesis(Module):
     """Styles -> image."""
 
     grid: Grid

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.nn.linear import Linear, like
+from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 REDUCTION = 8  # queries and keys have an eighth of the channels
 
 
-class SelfAttention(nn.Module):
+class SelfAttention(Module):
     """x + gamma * (attention over all pixels), without a scale of the products.
 
     `pooled`: keys and values are the largest of every 2x2 pixels, values have half the channels,

@@ -16,6 +16,7 @@ from jax import lax
 
 from jaxinv.nn.adjoint import linear, shape_of
 from jaxinv.nn.linear import like
+from jaxinv.nn.module import Module
 from jaxinv.nn.tuned import Taps, tuned
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = S
     return frozen_conv(x, kernel, backward, geometry)
 
 
-class Conv(nn.Module):
+class Conv(Module):
     """Convolution with a [k, k, in, features] kernel and a bias, on one sample [h, w, in].
 
     Uses the frozen backward kernel when the "frozen" collection holds one; otherwise the kernel has

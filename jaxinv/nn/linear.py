@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxinv.nn.module import Module
+
 if TYPE_CHECKING:
     from jaxinv.types import Array
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 SQRT2 = 2.0**0.5
 
 
-class Linear(nn.Module):
+class Linear(Module):
     """y = x @ kernel + bias with kernel [in, features]; scales are folded in at conversion."""
 
     features: int

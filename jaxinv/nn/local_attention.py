@@ -18,6 +18,7 @@ import numpy as np
 
 from jaxinv.nn.attention import REDUCTION, SelfAttention, largest
 from jaxinv.nn.linear import Linear, like
+from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -70,7 +71,7 @@ def _line(kind: str, query: np.ndarray, key: np.ndarray) -> np.ndarray:
     return ends | (query == key)
 
 
-class LocalAttention(nn.Module):
+class LocalAttention(Module):
     """x + gamma * (attention in eight heads, each of which sees what its mask allows).
 
     As in `SelfAttention(pooled=True)`, keys and values are the largest of every 2x2 pixels, and

@@ -8,13 +8,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, pixel_norm
+from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array
 
 
-class Mapping(nn.Module):
+class Mapping(Module):
     """z (and a label) -> w. `label`: "embed" is ADA's, "concat" that of the first code."""
 
     width: int

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
-from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, OPERATORS, SIDES
+from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, MEASUREMENTS, OPERATORS, SIDES
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,11 @@ class OperatorSpec:
         inside = 0 <= top <= 1 - height + 1e-9 and 0 <= left <= 1 - width + 1e-9
         if not (inside and height > 0 and width > 0):
             raise ValueError(f"box {self.box} (top, left, height, width) must lie in [0, 1]")
+
+    @property
+    def measures(self) -> bool:
+        """Whether it leaves measurements, in which neither a net nor a regression sees a face."""
+        return self.name in MEASUREMENTS or any(part.measures for part in self.parts)
 
     def _check_needs(self) -> None:
         if self.name in ("dense", "circulant"):
