@@ -176,7 +176,7 @@ def elsewhere(problem: Problem, weights: Weights, latents: Latents, key: Key) ->
     step = truncate(params, w, HALF) - here
     rows = gen.spec.rows if name == "w" else 1
     length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
-    radius = max(term.radius for term in problem.stage.terms if term.name == "locality")
+    radius = next(term.radius for term in problem.stage.terms if term.name == "locality")
     there = here + radius * step / length
     pair: list[Seen] = []
     for kept in ({"weights": latents["weights"]}, {}):

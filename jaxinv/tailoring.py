@@ -23,19 +23,21 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     """The preset for what was seen, [h, w, c] or [count].
 
     Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
-    another image term stays. Of measurements those of all nets are, and what would start at a
-    guess from the picture starts at the mean. With a `discrepancy`, nets look at pictures so small
-    that their noise averages out (to a net it is texture, which the search would draw), and a lane
-    ends once its pixels differ by as much, as a root mean square on [-1, 1]: what is left then is
-    noise (Morozov 1966, the discrepancy principle). Raises `ValueError` where a stage has no term
+    another image term stays. Of measurements those of all nets are, squares are means over what was
+    measured, and what would start at a guess from the picture starts at the mean. With a
+    `discrepancy`, nets look at pictures so small that their noise averages out (to a net it is
+    texture, which the search would draw), and a lane ends once its pixels differ by as much, as a
+    root mean square on [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy
+    principle). Raises `ValueError` where a stage has no term
     "mse" to tell.
     """
     stages = preset.stages
     if discrepancy is not None:
         stages = tuple(_calmed(stage, shape, discrepancy) for stage in stages)
-    measures = preset.operator is not None and preset.operator.measures
-    if measures:
-        stages = tuple(_from_the_mean(stage) for stage in stages)
+    operator = preset.operator
+    measures = operator is not None and operator.measures
+    if operator is not None and measures:
+        stages = tuple(_measuring(stage, operator.measured) for stage in stages)
 
     def sees(term: Term) -> bool:
         return not measures and _can_look(term, shape)
@@ -72,12 +74,18 @@ def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
     return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
 
 
-def _from_the_mean(stage: Stage) -> Stage:
+def _measuring(stage: Stage, share: float) -> Stage:
+    """The stage for measurements that are this share of the numbers they come as."""
+
     def begun(variable: Variable) -> Variable:
         learned = variable.init.kind == "learned"
         return replace(variable, init=replace(variable.init, kind="mean")) if learned else variable
 
-    return replace(stage, variables=tuple(map(begun, stage.variables)))
+    def meant(term: Term) -> Term:
+        return replace(term, weight=term.weight / share) if term.name == "mse" else term
+
+    variables, terms = tuple(map(begun, stage.variables)), tuple(map(meant, stage.terms))
+    return replace(stage, variables=variables, terms=terms)
 
 
 def _stopping(name: str, stage: Stage, shape: tuple[int, ...], discrepancy: float) -> Stage:

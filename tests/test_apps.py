@@ -269,6 +269,7 @@ def test_no_net_looks_at_measurements_and_no_start_is_guessed_from_them(operator
     (stage,) = tailored(seen, (256, 256, 3)).stages
     assert stage.nets == ()
     assert [variable.init.kind for variable in stage.variables] == ["mean"]
+    assert stage.terms[0].weight == pytest.approx(default.stages[0].terms[0].weight / 0.2)
     blurred = replace(default, operator=read_operator("blur:sigma=4"))
     assert tailored(blurred, (256, 256, 3)) is blurred
 

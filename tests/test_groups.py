@@ -187,6 +187,11 @@ def test_locality_keeps_what_other_codes_draw() -> None:
     assert np.all(held.losses[:, 0, 0] == free.losses[:, 0, 0])
 
 
+def test_locality_looks_at_one_place() -> None:
+    with pytest.raises(ValueError, match=r"'locality' with radius \[1.0, 3.0\]; allowed: one"):
+        tuned(False, Term("locality", radius=1.0), Term("locality", radius=3.0))
+
+
 def test_locality_needs_a_w() -> None:
     stages = (
         Stage((Variable("z", init=InitSpec("prior")),), PIXELS, 5),

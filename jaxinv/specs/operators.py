@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -102,6 +103,12 @@ class OperatorSpec:
     def measures(self) -> bool:
         """Whether it leaves measurements, in which neither a net nor a regression sees a face."""
         return self.name in MEASUREMENTS or any(part.measures for part in self.parts)
+
+    @property
+    def measured(self) -> float:
+        """Measurements over the numbers that they come as: less than 1 where some are always 0."""
+        own = self.share if self.name == "fourier" else 1.0
+        return own * math.prod(part.measured for part in self.parts)
 
     def _check_needs(self) -> None:
         if self.name in ("dense", "circulant"):

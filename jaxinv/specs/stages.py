@@ -171,6 +171,9 @@ class Stage:
                 f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
                 f"{self.reach}; allowed: neither"
             )
+        radii = sorted({term.radius for term in self.terms if term.name == "locality"})
+        if len(radii) > 1:
+            raise ValueError(f"terms 'locality' with radius {radii}; allowed: one in a stage")
         self._check_starts()
         if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
             raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")

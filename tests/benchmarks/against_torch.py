@@ -131,6 +131,31 @@ def same(cell: str, ours: list[np.ndarray], name: str, theirs: list[np.ndarray])
         raise ValueError(f"{cell}, {name}: images differ by {image:.1e}, gradients by {slope:.1e}")
 
 
+def adams(
+    case: engine.Case, net: torch.nn.Module, clock: str, *, compiled: bool
+) -> dict[str, Callable[..., np.ndarray]]:
+    """PyTorch's fastest Adams, run(rate, steps, cosine=False) -> losses [steps, lanes].
+
+    Of the forms whose losses after `STEPS` steps are those of the engine's `case`.
+    """
+    images = np.asarray(next(iter(case.lanes.target.values()))["pixels"])
+    start = np.asarray(case.fresh()[0].u["w+"])
+    (_, curves) = engine.chunk(case, STEPS)()()
+    ours = np.asarray(curves[stages.LOSS])[:, STEPS - 1]
+
+    def gate(name: str, theirs: np.ndarray) -> None:
+        gap = np.max(np.abs(ours - theirs[-1]) / np.abs(ours))
+        if not gap <= SLOPES:
+            raise ValueError(f"{name}: losses after {STEPS} steps differ by {gap:.1e}")
+
+    def run(draw: torch.nn.Module, rate: float, steps: int, *, cosine: bool = False) -> np.ndarray:
+        return peer.Projector(draw, net, images, rate).run(start, steps, cosine=cosine)
+
+    forms = candidates(case.weights.params, compiled=compiled)
+    few = {name: partial(run, draw, RATE, STEPS) for name, draw in forms.items()}
+    return {name: partial(run, forms[name]) for name in fastest(few, gate, clock)}
+
+
 def projector(options: Options) -> None:
     """Images times steps per second, our engine with eight lanes together and one by one."""
     if not is_present("lpips"):
@@ -144,25 +169,10 @@ def projector(options: Options) -> None:
         )
         for width in (LANES, 1)
     }
-    one = next(iter(cases.values()))
-    images = np.asarray(next(iter(one.lanes.target.values()))["pixels"])
-    start = np.asarray(one.fresh()[0].u["w+"])
-    (_, curves) = engine.chunk(one, STEPS)()()
-    ours = np.asarray(curves[stages.LOSS])[:, STEPS - 1]
-    net = peer.Perceptual(nets["vgg16"])
-    sides = {
-        name: partial(peer.Projector(draw, net, images, RATE).run, start, STEPS)
-        for name, draw in candidates(params, compiled="64x8" in options.compiled).items()
-    }
-
-    def gate(name: str, theirs: np.ndarray) -> None:
-        gap = np.max(np.abs(ours - theirs[-1]) / np.abs(ours))
-        if not gap <= SLOPES:
-            raise ValueError(f"projector, {name}: losses after {STEPS} steps differ by {gap:.1e}")
-
-    best = fastest(sides, gate, options.clock)
+    net, compiled = peer.Perceptual(nets["vgg16"]), "64x8" in options.compiled
+    theirs = adams(next(iter(cases.values())), net, options.clock, compiled=compiled)
     turns = {name: engine.chunk(case, STEPS) for name, case in cases.items()}
-    turns |= {name: always(sides[name]) for name in best}
+    turns |= {name: always(partial(run, RATE, STEPS)) for name, run in theirs.items()}
     found = measure(turns, options.repeats, options.clock)
     for name, seconds in found.items():
         print(f"   {name}: {LANES * STEPS / seconds:.2f} image-steps/s")
@@ -180,18 +190,15 @@ def quality(options: Options) -> None:
     one, plain = (
         engine.case(gen, weights, stage, SMALL, LANES, width=LANES) for stage in (OURS, ADAM)
     )
-    images = np.asarray(next(iter(one.lanes.target.values()))["pixels"])
-    start = np.asarray(plain.fresh()[0].u["w+"])
     net = peer.Perceptual(nets["vgg16"])
+    ((form, run),) = adams(plain, net, options.clock, compiled=False).items()
 
-    def spent(draw: torch.nn.Module, rate: float, steps: int) -> tuple[float, np.ndarray]:
-        adam, began = peer.Projector(draw, net, images, rate), clock()
-        curve = adam.run(start, steps, cosine=True)
+    def spent(rate: float) -> tuple[float, np.ndarray]:
+        began = clock()
+        curve = run(rate, BUDGET, cosine=True)
         return clock() - began, curve.min(0)
 
-    forms = candidates(params, compiled=False)
-    form = min(forms, key=lambda name: min(spent(forms[name], RATE, 2)[0] for _ in range(2)))
-    tried = {rate: spent(forms[form], rate, BUDGET) for rate in RATES}
+    tried = {rate: spent(rate) for rate in RATES}
     rate = min(tried, key=lambda rate: np.mean(tried[rate][1]))
     theirs, goal = tried[rate]
     engine.chunk(one, 1)()()  # compiles
