@@ -164,8 +164,8 @@ def presets_are_data(one: Source) -> list[str]:
     if one.room != "presets":
         return []
     ours = [n for n in ast.walk(one.tree) if isinstance(n, ast.ImportFrom)]
-    sources = ("jaxinv.specs", *(("jaxinv.presets",) if one.place.endswith("__init__.py") else ()))
-    strangers = [n for n in ours if not (n.module or "").startswith((*sources, "__future__"))]
+    sources = ("jaxinv.specs", "jaxinv.presets", "__future__")
+    strangers = [n for n in ours if not (n.module or "").startswith(sources)]
     specs = {a.asname or a.name for n in ours if n.module == "jaxinv.specs" for a in n.names}
     calls = [n.func for n in ast.walk(one.tree) if isinstance(n, ast.Call)]
     foreign = [f for f in calls if not (isinstance(f, ast.Name) and f.id in specs)]

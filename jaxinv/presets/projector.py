@@ -22,22 +22,21 @@ RAMPED = SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp"))
 SHAKEN = Jitter(scale=0.05, schedule=Schedule("quadratic_decay", until=0.75))
 KARRAS = "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN, appendix D"
 
+PROJECTION = Stage(
+    variables=(Variable("w"), NOISE),
+    terms=(SEEN, CALM_NOISE),
+    steps=1000,
+    solver=RAMPED,
+    hooks=(Hook("standardise", "noise"),),
+    jitter=SHAKEN,
+    keep="last",
+)
 STYLEGAN2_PROJECTOR = Preset(
     name="stylegan2-projector",
     summary="one w, jittered, with regularised noise maps; LPIPS-VGG at 256 px; Adam, ramped",
     checked="ramp in closed form; maps of mean 0 and variance 1",
     reference=KARRAS,
-    stages=(
-        Stage(
-            variables=(Variable("w"), NOISE),
-            terms=(SEEN, CALM_NOISE),
-            steps=1000,
-            solver=RAMPED,
-            hooks=(Hook("standardise", "noise"),),
-            jitter=SHAKEN,
-            keep="last",
-        ),
-    ),
+    stages=(PROJECTION,),
 )
 
 STYLEGAN2_PROJECTOR_PLUS = Preset(

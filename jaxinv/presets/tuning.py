@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from jaxinv.presets.projector import PROJECTION
 from jaxinv.specs import (
-    Hook,
     InitSpec,
     Jitter,
     Preset,
@@ -108,21 +108,7 @@ PROJECTOR_PTI = Preset(
     name="projector-pti",
     summary="the projector of StyleGAN2 with its noise maps, then PTI from where it ended",
     reference="Karras et al. 2020, StyleGAN2, appendix D; " + ROICH,
-    stages=(
-        Stage(
-            variables=(Variable("w"), Variable("noise", init=PRIOR)),
-            terms=(
-                Term("lpips", 1.0, net="vgg16", view=View(256)),
-                Term("noise_autocorrelation", 1e5),
-            ),
-            steps=1000,
-            solver=SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp")),
-            hooks=(Hook("standardise", "noise"),),
-            jitter=Jitter(scale=0.05, schedule=Schedule("quadratic_decay", until=0.75)),
-            keep="last",
-        ),
-        TUNED,
-    ),
+    stages=(PROJECTION, TUNED),
 )
 IMAGE2STYLEGAN_PTI = Preset(
     name="image2stylegan-pti",
