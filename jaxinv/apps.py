@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxinv.checks import check_above, check_whole
+from jaxinv.offers import ESTIMATED
 from jaxinv.specs import read_operator
 
 if TYPE_CHECKING:
@@ -53,13 +54,13 @@ def colorize(request: Request) -> Request:
 def denoise(request: Request, sigma: float | None = None) -> Request:
     """Find pictures without Gaussian noise of standard deviation `sigma` on [-1, 1].
 
-    The search ends where the picture differs by that much; without a sigma, with its steps. Raises
-    `ValueError` for a simulation without one.
+    The search ends where the picture differs by that much. Without a sigma, each picture's own is
+    estimated (see `pixels.noise_level`). Raises `ValueError` for a simulation without one.
     """
     if sigma is None:
         if request.simulate:
             raise ValueError("--simulate of denoise needs --sigma, got none")
-        return degraded(request, "denoise", "identity")
+        return replace(degraded(request, "denoise", "identity"), discrepancy=ESTIMATED)
     check_above("sigma", sigma, 0.0)
     return replace(degraded(request, "denoise", f"noise:sigma={sigma}"), discrepancy=sigma)
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxinv import images
 from jaxinv.folders import BadFile, find_images, read_bytes
-from jaxinv.offers import Degradation, Offer, mask_of, measurements, offer
+from jaxinv.offers import Degradation, Offer, heard, mask_of, measurements, offer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,8 @@ class Request:
     `operator` is what the pictures have gone through (see `specs.read_operator`), `mask` a file or
     folder whose white pixels are missing in them, `border` the share of each side that is. With
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
-    `discrepancy` (root mean square on [-1, 1]). The best `samples` restarts are kept.
+    `discrepancy` (root mean square on [-1, 1]; `offers.ESTIMATED`: each picture's own). The best
+    `samples` restarts are kept.
     """
 
     paths: tuple[str, ...]
@@ -54,7 +55,7 @@ class Request:
     operator: str | None = None
     mask: str | None = None
     border: float | None = None
-    discrepancy: float | None = None
+    discrepancy: float | str | None = None
     simulate: bool | None = None
     samples: int | None = None
 
@@ -82,7 +83,9 @@ class Input:
     def kind(self) -> tuple[object, ...]:
         """Equal for inputs that can be searched for together."""
         given = self.offer
-        return () if given is None else (given.seen.shape, given.mask is None, given.side)
+        if given is None:
+            return ()
+        return given.seen.shape, given.mask is None, given.side, given.noise
 
 
 def unique_names(files: list[Path]) -> list[str]:
@@ -171,7 +174,7 @@ def _read(request: Request, what: Degradation, file: Path) -> tuple[images.Photo
         fit=request.fit,
     )
     missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
-    return photo, offer(what, photo, missing)
+    return photo, heard(what, offer(what, photo, missing))
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:

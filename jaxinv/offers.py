@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -14,7 +14,7 @@ import numpy as np
 from jaxinv import images
 from jaxinv.folders import BadFile
 from jaxinv.operators import build as build_operator
-from jaxinv.pixels import crop
+from jaxinv.pixels import crop, noise_level
 from jaxinv.requirements import source_side
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SMALLEST = 32
 TINT = 0.1  # channels of a grey picture may differ by so much, on [-1, 1], for JPEG's sake
 SPECK = 0.02  # part of a pixel that may be missing before the pixel counts as missing
+ESTIMATED = "estimated"  # in the place of a strength of noise: each picture's own
+FAINT = 1 / 127.5  # a level of 8 bits: there is always so much
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
@@ -32,6 +34,7 @@ class Degradation:
     """What the pictures of a run have gone through, and the largest side that is drawn.
 
     `size` is the side of the clean pictures, if it was asked for. `simulate`: the files are clean.
+    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATED`.
     """
 
     resolution: int
@@ -39,6 +42,7 @@ class Degradation:
     operator: OperatorSpec | None = None
     border: float | None = None
     simulate: bool = False
+    noise: float | str | None = None
 
     @property
     def whole(self) -> bool:
@@ -50,13 +54,15 @@ class Degradation:
 class Offer:
     """What is searched for: `seen` [h, w, c] or [count], `mask` [h, w], the clean picture if known.
 
-    `side` is that of the clean picture [side, side, 3].
+    `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
+    seen where it is noisy.
     """
 
     seen: np.ndarray
     mask: np.ndarray | None
     truth: np.ndarray | None
     side: int
+    noise: float | None = None
 
 
 def check_operator(operator: OperatorSpec, resolution: int, size: int | None) -> None:
@@ -122,6 +128,17 @@ def offer(what: Degradation, photo: images.Photo, missing: np.ndarray | None) ->
         return Offer(as_measured(pixels, what.operator, made), mask, None, side)
     seen = simulated(what.operator, pixels)
     return Offer(seen, mask if seen.shape[:2] == pixels.shape[:2] else None, truth, side)
+
+
+def heard(what: Degradation, made: Offer) -> Offer:
+    """The offer with the strength of its noise; estimates are in steps of the root of 2.
+
+    Pictures with noise of one strength go through one compiled program.
+    """
+    if what.noise != ESTIMATED:
+        return replace(made, noise=what.noise)
+    steps = 2 * np.log2(max(noise_level(made.seen), FAINT))
+    return replace(made, noise=float(2 ** (np.round(steps) / 2)))
 
 
 def _bordered(what: Degradation, photo: images.Photo, kept: np.ndarray | None) -> Offer:

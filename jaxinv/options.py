@@ -137,8 +137,8 @@ RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
                 "type": float,
                 "metavar": "S",
                 "help": (
-                    "standard deviation of the noise, where black is -1 and white 1; the search "
-                    "ends once the picture differs by as much"
+                    "standard deviation of the noise, where black is -1 and white 1 (default: "
+                    "estimated); the search ends once the picture differs by as much"
                 ),
             }
         },

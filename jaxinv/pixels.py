@@ -46,6 +46,18 @@ def shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.ascontiguousarray(_average_rows(rows.swapaxes(0, 1), width).swapaxes(0, 1))
 
 
+def noise_level(pixels: np.ndarray) -> float:
+    """Standard deviation of white noise in float pixels [h, w, c], from their finest diagonals.
+
+    The median absolute value of the diagonal Haar coefficients over 0.6745 (Donoho & Johnstone
+    1994, Ideal spatial adaptation by wavelet shrinkage, section 4.2): pictures have few of them.
+    """
+    height, width = (side // 2 * 2 for side in pixels.shape[:2])
+    a, b = pixels[0:height:2, 0:width:2], pixels[0:height:2, 1:width:2]
+    c, d = pixels[1:height:2, 0:width:2], pixels[1:height:2, 1:width:2]
+    return float(np.median(np.abs(a - b - c + d)) / 2 / 0.6745)
+
+
 def quad_side(quad: np.ndarray) -> float:
     """Mean side of a quad [4, 2] in source pixels."""
     return float(np.mean(np.linalg.norm(quad - np.roll(quad, 1, axis=0), axis=1)))

@@ -54,6 +54,7 @@ _METRICS = {
     "identity": _Metric("identity distance", "", ".3f", "max"),
     "psnr_missing": _Metric("PSNR of what was missing", " dB", ".2f", "min"),
     "misfit": _Metric("misfit", "", ".3g", "max"),
+    "noise": _Metric("noise", "", ".2g"),
     "loss": _Metric("loss", "", ".4g", "max"),
     "evaluations": _Metric("evaluations", "", ",.0f"),
     "seconds": _Metric("time", " s", ".1f"),

@@ -33,7 +33,7 @@ from jaxinv.inputs import (
 from jaxinv.inversion import Inversion, invert, usual_batch, with_steps
 from jaxinv.loading import load_features, load_generator
 from jaxinv.memory import MOST
-from jaxinv.offers import Degradation, Offer, check_operator, loss_size
+from jaxinv.offers import FAINT, Degradation, Offer, check_operator, loss_size
 from jaxinv.outcome import (
     DIFFERENCE_GAIN,
     Outcome,
@@ -159,10 +159,16 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
     what = Degradation(
-        gen.spec.resolution, request.size, preset.operator, request.border, bool(request.simulate)
+        gen.spec.resolution,
+        request.size,
+        preset.operator,
+        request.border,
+        bool(request.simulate),
+        request.discrepancy,
     )
     usual = loss_size(0, request.size, gen.spec.resolution)
-    check_preset(gen.spec, tailored(preset, (usual, usual, 3), request.discrepancy), usual)
+    noise = FAINT if isinstance(request.discrepancy, str) else request.discrepancy
+    check_preset(gen.spec, tailored(preset, (usual, usual, 3), noise), usual)
     if preset.operator is not None:
         check_operator(preset.operator, gen.spec.resolution, request.size)
     if request.align == "auto" and gen.spec.alignment == "none":
@@ -221,7 +227,7 @@ def finish_batch(
     began = time.monotonic()
     request = job.request
     masks = [offer.mask for offer in offers if offer.mask is not None]
-    preset = tailored(job.preset, offers[0].seen.shape, request.discrepancy)
+    preset = tailored(job.preset, offers[0].seen.shape, offers[0].noise)
     found = invert(
         job.gen,
         measured(job, preset),
@@ -263,7 +269,7 @@ def suitable(job: Job, item: Input) -> Input:
     shape = item.offer.seen.shape
     try:
         least = min(shape[:2]) if len(shape) == 3 else 1
-        check_preset(job.gen.spec, tailored(job.preset, shape, job.request.discrepancy), least)
+        check_preset(job.gen.spec, tailored(job.preset, shape, item.offer.noise), least)
     except ValueError as error:
         return replace(item, offer=None, reason=str(error))
     return item
@@ -315,6 +321,7 @@ def restored(
     operator = job.preset.operator
     again = degraded_again(operator, full, offer)
     scores = outcome.scores | missing_psnr(full, offer) | {"misfit": misfit(again, offer)}
+    scores |= {} if offer.noise is None else {"noise": offer.noise}
     outcome = replace(outcome, scores=scores)
     save_degraded(job.out, outcome.name, operator, (again, offer))
     pictures = [full]

@@ -187,9 +187,24 @@ def test_masks_by_name_in_a_folder(photos: Path, tmp_path: Path) -> None:
 
 def test_noise_of_known_strength_ends_the_search(photos: Path, tmp_path: Path) -> None:
     restore("denoise", photos / "a.png", "-o", tmp_path / "1", "--sigma", 9, "--steps", 3)
-    restore("denoise", photos / "a.png", "-o", tmp_path / "2", "--steps", 3)
+    restore("denoise", photos / "a.png", "-o", tmp_path / "2", "--sigma", 1e-6, "--steps", 3)
     counts = [read_results(tmp_path / k)[0]["evaluations"] for k in "12"]
     assert counts == [1, STEPS]
+
+
+def test_noise_of_unknown_strength_is_estimated_picture_by_picture(tmp_path: Path) -> None:
+    ramp = np.linspace(-0.5, 0.5, SIDE, dtype=np.float32)
+    clean = np.broadcast_to(ramp[:, None, None], (SIDE, SIDE, 3))
+    for name, sigma in (("faint", 0.1), ("loud", 0.5), ("also", 0.5)):
+        noise = sigma * np.random.default_rng(0).standard_normal(clean.shape)
+        write(tmp_path / "in" / f"{name}.png", images.to_uint8(np.clip(clean + noise, -1, 1)))
+    restore("denoise", tmp_path / "in", "-o", tmp_path / "out", "--steps", 3, "--batch", 3)
+    found = {line["name"]: line["noise"] for line in read_results(tmp_path / "out")}
+    assert found == {
+        "faint": pytest.approx(0.1, rel=0.3),
+        "loud": pytest.approx(0.5, rel=0.3),
+        "also": found["loud"],
+    }
 
 
 @pytest.mark.parametrize(
