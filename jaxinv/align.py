@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.ndimage import uniform_filter
 
 from jaxinv.checkpoints import cache_dir
 from jaxinv.pixels import CropError, box_quad, crop, quad_side, shrink, to_uint8
@@ -28,6 +29,7 @@ NO_FACE = (
     "no face found: the photo is used as it is, and the result will be poor unless the image is"
     " already framed like the generator's training images"
 )
+SMOOTHED = (3, 5)  # sides of means over pixels: noise hides faces from the detector
 _DETECT_SIDES = (1024, 2048)  # longest side given to the detector; the second only if no face yet
 
 
@@ -241,7 +243,7 @@ def _given(path: str, name: str) -> np.ndarray:
 def _search(pixels: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Landmarks of the face to align to, if one is to be aligned, and the warnings."""
     try:
-        faces = landmarks_from_dlib(to_uint8(pixels))
+        faces = _faces(to_uint8(pixels))
     except AlignerMissing as error:
         return None, (f"the photo was NOT aligned: {error}",)
     if not faces:
@@ -249,6 +251,16 @@ def _search(pixels: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     framed = is_framed(faces[0], (pixels.shape[1], pixels.shape[0]))
     notes = () if len(faces) == 1 else (f"{len(faces)} faces found: the largest one is used",)
     return (None, ()) if framed else (faces[0], notes)
+
+
+def _faces(image: np.ndarray) -> list[np.ndarray]:
+    """Landmarks of all faces, looked for in ever smoother versions until there is one."""
+    faces = landmarks_from_dlib(image)
+    for side in SMOOTHED:
+        if not faces:
+            smooth: Any = uniform_filter(image, side, axes=(0, 1))
+            faces = landmarks_from_dlib(smooth)
+    return faces
 
 
 @functools.lru_cache(maxsize=1)

@@ -47,11 +47,17 @@ def shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def noise_level(pixels: np.ndarray) -> float:
-    """Standard deviation of white noise in float pixels [h, w, c], from their finest diagonals.
+    """Standard deviation of noise in float pixels [h, w, c], as if it were white.
 
     The median absolute value of the diagonal Haar coefficients over 0.6745 (Donoho & Johnstone
     1994, Ideal spatial adaptation by wavelet shrinkage, section 4.2): pictures have few of them.
+    The larger of the two finest scales, since enlarging smooths noise away from the first.
     """
+    halves = shrink(pixels, *(side // 2 for side in pixels.shape[:2]))
+    return max(_diagonal(pixels), 2 * _diagonal(halves))
+
+
+def _diagonal(pixels: np.ndarray) -> float:
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
     a, b = pixels[0:height:2, 0:width:2], pixels[0:height:2, 1:width:2]
     c, d = pixels[1:height:2, 0:width:2], pixels[1:height:2, 1:width:2]

@@ -361,8 +361,22 @@ def test_a_large_photo_is_searched_small_but_placed_at_full_size():
 
 
 @pytest.mark.usefixtures("detector")
+def test_a_face_in_noise_is_found_where_it_is():
+    clear = np.asarray(Image.open(ASTRONAUT).convert("RGB"))
+    noise = 40 * np.random.default_rng(0).standard_normal(clear.shape)
+    noisy = np.clip(clear + noise, 0, 255).astype(np.uint8)
+    assert align.landmarks_from_dlib(noisy) == []
+    expected, found = (align.align_photo(image, "auto")[2] for image in (clear, noisy))
+    assert expected
+    assert found
+    np.testing.assert_allclose(found["quad"], expected["quad"], atol=5)
+
+
+@pytest.mark.usefixtures("detector")
 def test_photo_without_a_face():
-    assert align.landmarks_from_dlib(images.to_uint8(waves(300, 300))) == []
+    empty = images.to_uint8(waves(300, 300))
+    assert align.landmarks_from_dlib(empty) == []
+    assert align.align_photo(empty, "auto")[3] == (align.NO_FACE,)
 
 
 @pytest.mark.usefixtures("detector")

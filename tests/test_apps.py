@@ -16,6 +16,7 @@ from jaxinv.inputs import Request
 from jaxinv.latents import load_latents
 from jaxinv.offers import Degradation, as_measured, mask_of, offer
 from jaxinv.operators import build as build_operator
+from jaxinv.pixels import noise_level
 from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.restored import degraded_again, misfit, missing_psnr, view
@@ -190,6 +191,13 @@ def test_noise_of_known_strength_ends_the_search(photos: Path, tmp_path: Path) -
     restore("denoise", photos / "a.png", "-o", tmp_path / "2", "--sigma", 1e-6, "--steps", 3)
     counts = [read_results(tmp_path / k)[0]["evaluations"] for k in "12"]
     assert counts == [1, STEPS]
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_noise_is_heard_in_enlarged_pictures_too(side: int) -> None:
+    noise = 0.2 * np.random.default_rng(1).standard_normal((64, 64, 3)).astype(np.float32)
+    assert noise_level(images.resize(noise, side)) == pytest.approx(0.2, rel=0.25)
+    assert noise_level(np.zeros((side, side, 3), np.float32)) == 0
 
 
 def test_noise_of_unknown_strength_is_estimated_picture_by_picture(tmp_path: Path) -> None:
