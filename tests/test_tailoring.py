@@ -1,0 +1,63 @@
+"""Presets fitted to what was seen: terms that can look, starts, and noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jaxinv import images
+from jaxinv.pixels import noise_level
+from jaxinv.presets import PRESETS
+from jaxinv.specs import Term, View, read_operator
+from jaxinv.tailoring import tailored
+from tests.engine import one, preset
+
+
+def test_presets_lose_the_terms_that_cannot_see() -> None:
+    default = PRESETS["default"]
+    assert tailored(default, (256, 256, 3)) is default
+    for shape in ((40,), (256, 256, 1), (8, 8, 3)):
+        kept = tailored(default, shape).stages[0].terms
+        assert kept == tuple(term for term in default.stages[0].terms if term.net is None)
+    # Nothing is left out where nothing would be left to compare.
+    projector = PRESETS["stylegan2-projector"]
+    assert tailored(projector, (40,)) is projector
+
+
+@pytest.mark.parametrize("operator", ["fourier:share=0.2", "down:factor=2+fourier:share=0.2"])
+def test_no_net_looks_at_measurements_and_no_start_is_guessed_from_them(operator: str) -> None:
+    default = PRESETS["default"]
+    seen = replace(default, operator=read_operator(operator))
+    (stage,) = tailored(seen, (256, 256, 3)).stages
+    assert stage.nets == ()
+    assert [variable.init.kind for variable in stage.variables] == ["mean"]
+    assert stage.terms[0].weight == pytest.approx(default.stages[0].terms[0].weight / 0.2)
+    blurred = replace(default, operator=read_operator("blur:sigma=4"))
+    assert tailored(blurred, (256, 256, 3)) is blurred
+
+
+def test_the_search_in_noise_stops_at_its_strength() -> None:
+    made = preset(one(terms=(Term("mse", 3.0, view=View(8)),)), one())
+    stops = [stage.stop for stage in tailored(made, (32, 32, 3), 0.2).stages]
+    assert [stop.term for stop in stops if stop] == ["mse@8", "mse"]
+    assert [stop.below for stop in stops if stop] == pytest.approx([0.05**2, 0.2**2])
+    with pytest.raises(ValueError, match=r"noise of a known strength: stages with mse"):
+        tailored(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
+
+
+@pytest.mark.parametrize(("noise", "sides"), [(0.02, [None, 256, 96]), (0.1, [None, 128, 96])])
+def test_nets_look_where_noise_has_averaged_out(noise: float, sides: list[int | None]) -> None:
+    terms = (Term("mse"), *(t for t in PRESETS["restore"].stages[0].terms if t.net))
+    kept = tailored(preset(one(terms=terms)), (256, 256, 3), noise).stages[0].terms
+    assert [term.view.size for term in kept] == sides
+    loud = tailored(preset(one(terms=terms)), (256, 256, 3), 0.8).stages[0].terms
+    assert [term.view.size for term in loud] == [None, 16]  # too small for the first net
+
+
+@pytest.mark.parametrize("side", [64, 96])
+def test_noise_is_heard_in_enlarged_pictures_too(side: int) -> None:
+    noise = 0.2 * np.random.default_rng(1).standard_normal((64, 64, 3)).astype(np.float32)
+    assert noise_level(images.resize(noise, side)) == pytest.approx(0.2, rel=0.25)
+    assert noise_level(np.zeros((side, side, 3), np.float32)) == 0
