@@ -119,7 +119,7 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     use_compilation_cache()
     params, metadata = read_weights(path)
     gen = build(read_spec(metadata))
-    params[FROZEN] = jax.jit(freeze)(params)
+    params[FROZEN] = freeze(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
     return gen, params
@@ -131,7 +131,7 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     for name in names:
         check_choice("feature net", name, NETS)
         params = read_weights(weights_file(name))[0]
-        nets[name] = {**params, FROZEN: jax.jit(freeze)(params)}
+        nets[name] = {**params, FROZEN: freeze(params)}
     return nets
 
 

@@ -54,7 +54,7 @@ def normal(seed: int, *shape: int) -> jax.Array:
 
 
 def close(a: Any, b: Any) -> None:
-    jax.tree.map(partial(np.testing.assert_allclose, atol=2e-5, rtol=1e-4), a, b)
+    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4, rtol=1e-4), a, b)
 
 
 def code_of(variable: Variable) -> Any:

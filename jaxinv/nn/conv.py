@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -37,15 +38,20 @@ def energies(kernel: Array) -> Array:
     return jnp.sum(jnp.square(kernel), (0, 1))
 
 
+@jax.jit
 def freeze(params: Params) -> Params:
     """What is computed once: a backward kernel for every kernel [h, w, in, out] in `params`.
 
     Where a style belongs to the kernel, its energies too (see `energies`).
     """
+    return _frozen(params)
+
+
+def _frozen(params: Params) -> Params:
     frozen: Params = {}
     for name, value in params.items():
         if isinstance(value, dict):
-            if inner := freeze(value):
+            if inner := _frozen(value):
                 frozen[name] = inner
         elif name == "kernel" and value.ndim == 4:
             frozen["backward"] = jnp.array(backward_kernel(value))
