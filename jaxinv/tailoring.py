@@ -11,8 +11,6 @@ from jaxinv.specs import Stop
 from jaxinv.specs import labels as labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.specs import Preset, Stage, Term, Variable
 
 
@@ -28,21 +26,16 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     `discrepancy`, nets look at pictures so small that their noise averages out (to a net it is
     texture, which the search would draw), and a lane ends once its pixels differ by as much, as a
     root mean square on [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy
-    principle). Raises `ValueError` where a stage has no term
-    "mse" to tell.
+    principle). Raises `ValueError` where a stage has no term "mse" to tell.
     """
     stages = preset.stages
     if discrepancy is not None:
         stages = tuple(_calmed(stage, shape, discrepancy) for stage in stages)
-    operator = preset.operator
-    measures = operator is not None and operator.measures
-    if operator is not None and measures:
+    operator, picture = preset.operator, shape
+    if operator is not None and operator.measures:
         stages = tuple(_measuring(stage, operator.measured) for stage in stages)
-
-    def sees(term: Term) -> bool:
-        return not measures and _can_look(term, shape)
-
-    stages = tuple(_seen_by(stage, sees) for stage in stages)
+        picture = ()
+    stages = tuple(_seeing(stage, picture) for stage in stages)
     if discrepancy is not None:
         stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
     return preset if stages == preset.stages else replace(preset, stages=stages)
@@ -60,9 +53,9 @@ def _calmed(stage: Stage, shape: tuple[int, ...], noise: float) -> Stage:
     return replace(stage, terms=tuple(calm(term) for term in stage.terms))
 
 
-def _seen_by(stage: Stage, sees: Callable[[Term], bool]) -> Stage:
+def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:
     """The stage without the terms of nets that cannot look, where pixels are compared too."""
-    kept = tuple(term for term in stage.terms if not term.net or sees(term))
+    kept = tuple(term for term in stage.terms if not term.net or _can_look(term, shape))
     if kept == stage.terms or not any(term.name in ("mse", "l1") for term in kept):
         return stage
     return replace(stage, terms=kept)

@@ -53,8 +53,8 @@ def normal(seed: int, *shape: int) -> jax.Array:
     return jnp.asarray(np.random.default_rng(seed).standard_normal(shape), jnp.float32)
 
 
-def close(a: Any, b: Any) -> None:
-    jax.tree.map(partial(np.testing.assert_allclose, atol=1e-4, rtol=1e-4), a, b)
+def close(a: Any, b: Any, atol: float = 2e-5) -> None:
+    jax.tree.map(partial(np.testing.assert_allclose, atol=atol, rtol=1e-4), a, b)
 
 
 def code_of(variable: Variable) -> Any:
@@ -70,7 +70,8 @@ def test_lifting_and_projecting_are_inverse(variable: Variable) -> None:
     code = code_of(variable)
     latents = {variable.space: lift(params, variable, code)}
     fit_latents(gen.spec, latents)
-    close(project(gen, params, variable, latents), code)
+    # Division by the smallest deviations of P magnifies rounding.
+    close(project(gen, params, variable, latents), code, 1e-4 if variable.codec == "pn" else 2e-5)
 
 
 @pytest.mark.parametrize(("early", "late"), [("z", "w"), ("w", "w+"), ("w+", "s"), ("z", "s")])

@@ -54,7 +54,7 @@ def _frozen(params: Params) -> Params:
             if inner := _frozen(value):
                 frozen[name] = inner
         elif name == "kernel" and value.ndim == 4:
-            frozen["backward"] = jnp.array(backward_kernel(value))
+            frozen["backward"] = backward_kernel(value)
             if "style" in params:
                 frozen["energy"] = energies(value)
     return frozen
