@@ -152,11 +152,11 @@ HMC = Preset(
         Stage(
             variables=FROM_MEAN,
             terms=POSTERIOR,
-            steps=3000,
+            steps=4500,
             solver=SolverSpec(
                 "hmc",
                 learning_rate=0.01,
-                options=(("leaps", 10), ("warmup", 1500), ("target", 0.65)),
+                options=(("leaps", 10), ("warmup", 3000), ("target", 0.65)),
             ),
             keep="last",
         ),

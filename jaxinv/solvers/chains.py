@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 # Beskos et al. 2013 (leapfrog) in many dimensions.
 CHAINS: dict[str, dict[str, float]] = {"hmc": {}, "mala": {"leaps": 1, "target": 0.574}}
 VARIED = 0.2  # part by which the leaps of a trajectory may be longer or shorter
+# gamma of Hoffman & Gelman 2014 in the second half of the warm-up. With their 0.05 the length may
+# double from one trajectory to the next, and its mean is shorter than what is accepted on average.
+CALM = 0.5
 COLDEST = 1e-30  # a schedule may reach 0, where only steps downwards are accepted
 
 
@@ -108,8 +111,9 @@ class Hmc:
     """The parts of one step; `hmc` ties them together."""
 
     def __init__(self, blackjax: Any, options: Options, rate: float, schedule: Schedule) -> None:
-        adaptation = blackjax.adaptation.step_size.dual_averaging_adaptation(options.target)
-        self.begin, self.adapt, self.settle = adaptation
+        adaptation = blackjax.adaptation.step_size.dual_averaging_adaptation
+        self.begin, self.adapt, self.settle = adaptation(options.target)
+        _, self.refine, _ = adaptation(options.target, gamma=CALM)
         self.proposal = blackjax.mcmc.proposal
         self.options, self.rate, self.schedule = options, rate, schedule
 
@@ -156,6 +160,19 @@ class Hmc:
         tried, learned = jnp.exp(state.adapted.log_step_size), self.settle(state.adapted)
         return jnp.where(adapting, tried, learned)
 
+    def learn(self, state: State, probability: Array) -> Any:
+        """The length after a trajectory of the warm-up: found in its first half, then refined.
+
+        What was learned on the way from the start is forgotten: leaps there are shorter.
+        """
+        half, began = self.options.warmup // 2, state.tick - state.leap
+        second = began >= half
+        seen = state.adapted
+        moved = _where(second, self.refine(seen, probability), self.adapt(seen, probability))
+        found = self.settle(moved)
+        anew = jax.tree.map(_strong, self.begin(found)._replace(mu=jnp.log(found)))
+        return _where(~second & (half <= state.tick), anew, moved)
+
     def judge(self, key: Key, state: State, arrived: Stand) -> tuple[State, Array]:
         """Accept or refuse the end of the trajectory (Metropolis), and learn from it."""
         momentum = state.momentum - 0.5 * state.length * arrived.gradient
@@ -165,11 +182,7 @@ class Hmc:
         sample, info = self.proposal.static_binomial_sampling(key, gain, state.sample, arrived)
         accepted, probability, _ = info
         warming = state.tick < self.options.warmup
-        adapted = _where(warming, self.adapt(state.adapted, probability), state.adapted)
-        # What was learned on the way from the start is forgotten: leaps there are shorter.
-        half, began = self.options.warmup // 2, state.tick - state.leap
-        anew = jax.tree.map(_strong, self.begin(jnp.exp(adapted.log_step_size)))
-        adapted = _where(warming & (began < half) & (half <= state.tick), anew, adapted)
+        adapted = _where(warming, self.learn(state, probability), state.adapted)
         state = state._replace(
             sample=sample,
             adapted=adapted,
@@ -203,9 +216,9 @@ def hmc(name: str, options: Options, rate: float, schedule: Schedule) -> Solver:
     """Hamiltonian Monte Carlo with leapfrog steps (Neal 2011, "MCMC using Hamiltonian dynamics").
 
     `rate` is the length of a leap, adapted by dual averaging during the warm-up (Hoffman & Gelman
-    2014, section 3.2; anew in its second half), and varied from trajectory to trajectory: a mode
-    whose period fits a fixed length would never be left (Neal 2011, on ergodicity). The schedule
-    anneals the temperature.
+    2014, section 3.2; anew and more calmly in its second half), and varied from trajectory to
+    trajectory: a mode whose period fits a fixed length would never be left (Neal 2011, on
+    ergodicity). The schedule anneals the temperature.
     With one leap per trajectory, of constant length, this is the Metropolis-adjusted Langevin
     algorithm with h = rate^2 / 2 (Roberts & Tweedie 1996).
     """

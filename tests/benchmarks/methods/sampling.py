@@ -90,8 +90,6 @@ CLAIMS = (
         "hmc-acceptance", ("hmc",), NEAL,
         "leaps are adapted until trajectories are accepted as often as asked",
         f"within {NEAR:g} of {TARGET:g} after the warm-up", acceptance,
-        "accepted more often than asked: the learned length is a mean of 75 logarithms, and "
-        "probably shorter than the length of that mean acceptance",
     ),
     Claim(
         "hmc-masked", ("hmc",), "survey, section 3.3.1",
