@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.inputs import Request
-    from jaxinv.specs import GeneratorSpec, Preset
+    from jaxinv.specs import GeneratorSpec
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
@@ -183,13 +183,14 @@ def verb_zoo(options: argparse.Namespace) -> int:
 
 def verb_presets(options: argparse.Namespace) -> int:
     """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
+    from jaxinv.figures import describe
     from jaxinv.presets import PRESETS
 
     if options.name is None and options.json:
         raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
     if options.name is None:
         for preset in PRESETS.values():
-            describe(preset)
+            say(describe(preset))
         return DONE
     from jaxinv.inversion import find_preset
     from jaxinv.recipes import to_json
@@ -198,19 +199,10 @@ def verb_presets(options: argparse.Namespace) -> int:
     if options.json:
         say(to_json(preset))
     else:
-        describe(preset)
+        say(describe(preset))
         if preset.notes:
             say(f"  {preset.notes}")
     return DONE
-
-
-def describe(preset: Preset) -> None:
-    """Write a preset in a few lines."""
-    spaces = dict.fromkeys(v.space for stage in preset.stages for v in stage.variables)
-    say(f"{preset.name}\n  {preset.summary}")
-    say(f"  {preset.steps} evaluations, {', '.join(spaces)}; {preset.reference}")
-    if preset.checked:
-        say(f"  {preset.checked}")
 
 
 def verb_render(options: argparse.Namespace) -> int:

@@ -18,7 +18,7 @@ LIBRARY = ("jaxinv", "weights_convert")
 
 # A module imports only from lower numbers; the digit after the point orders neighbours of a layer.
 LAYERS = {
-    "types": 0.0, "checks": 0.0, "vocabulary": 0.0, "specs": 0.1,
+    "types": 0.0, "checks": 0.0, "vocabulary": 0.0, "specs": 0.1, "figures": 0.2,
     "pixels": 1.0, "folders": 1.0, "checkpoints": 1.0, "nn": 1.0, "solvers": 1.0, "presets": 1.0,
     "align": 1.1, "images": 1.2,
     "generators": 2.0, "features": 2.0, "encoders": 2.1,

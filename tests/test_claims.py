@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 
+from jaxinv import cli, figures
 from jaxinv.inversion import with_steps
 from jaxinv.presets import PRESETS
 from tests.benchmarks import __main__ as command
@@ -98,5 +100,38 @@ def test_the_table_of_presets_shortens_and_scores() -> None:
     if not presets.measurable():
         pytest.skip("needs shared/data/weights (set JAXINV_SHARED) and jaxinv pull lpips")
     lines = printed("--presets", "z", "ylg", "--generators", "mnist28", "--images", "1", "--most=8")
-    assert "| z | mnist28 | 1 own | 8 |" in lines[1]
+    assert "| z | mnist28 | 1 of its own, 28 px | 8 |" in lines[1]
     assert "refused: preset 'ylg'" in lines[2]
+
+
+FIGURE = figures.Figure("z", "mnist28", 2, 28, True, "8", 20.0, 19.0, 0.9, 0.1, 3.0)
+
+
+def test_a_figure_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
+    file = tmp_path / "figures.jsonl"
+    for figure in (
+        FIGURE._replace(preset="pti", generator="ffhq"),
+        FIGURE._replace(ssim=0.2),
+        FIGURE._replace(generator="dense", psnr=None),
+        FIGURE,
+    ):
+        presets.keep(figure, file)
+    kept = figures.read(file)
+    assert [(one.preset, one.generator) for one in kept] == [
+        ("z", "dense"),
+        ("z", "mnist28"),
+        ("pti", "ffhq"),
+    ]
+    assert kept[1] == FIGURE
+    assert "PSNR equal / 19.00 dB" in str(kept[0])
+
+
+def test_figures_that_are_shown_are_of_presets_that_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = figures.read()
+    assert {one.preset for one in known} <= set(PRESETS)
+    assert {one.generator for one in known} <= set(presets.GENERATORS)
+    assert cli.main(["presets"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  measured: {one}\n" in said for one in known)

@@ -214,7 +214,7 @@ def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert {line for line in said.splitlines() if line[0] != " "} == set(jaxinv.PRESETS) | {
         "pixels"
     }
-    assert "5000 evaluations, w+; Abdal et al. 2019" in said
+    assert "\n  5000 evaluations of w+ by adam\n" in said
 
 
 @pytest.mark.usefixtures("cache")

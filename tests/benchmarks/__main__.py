@@ -45,9 +45,11 @@ def methods_options(parser: argparse.ArgumentParser) -> None:
     add("claims", nargs="*", metavar="CLAIM", help="names of claims (default: all)")
     add("--list", action="store_true", help="names of claims, and what they say")
     add("--presets", nargs="*", metavar="NAME", help="the table of presets instead (default: all)")
-    add("--generators", nargs="+", default=[], help="for --presets: celeba32, mnist28, ffhq (slow)")
+    add("--generators", nargs="+", default=[], help="for --presets: celeba32, mnist28, dense, ffhq")
     add("--images", type=int, default=8, help="for --presets (default: 8)")
+    add("--side", type=int, default=256, help="for --presets with ffhq (default: 256)")
     add("--most", type=int, help="for --presets: evaluations per image at most")
+    add("-o", "--out", type=Path, help="for --presets: also keep the rows in this .jsonl file")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv import figures
+from jaxinv.checkpoints import atomic_write
 from jaxinv.checks import check_choice
+from jaxinv.figures import Figure
 from jaxinv.inversion import Inversion, invert
 from jaxinv.loading import load_features, load_generator
 from jaxinv.metrics import psnr, ssim
@@ -21,34 +26,44 @@ from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.sampling import sample_latents
 from jaxinv.specs import Preset, Stage
+from jaxinv.vocabulary import SWEEPS
 from jaxinv.zoo import is_present
 from tests.benchmarks.methods.claims import BEHIND, TOGETHER, head, line, spent
-from tests.benchmarks.methods.sources import drawn, faces, present, trained
+from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
 
 COLUMNS = (
     "preset", "generator", "images", "evaluations", "PSNR mean / worst", "SSIM", "LPIPS-Alex",
     "seconds per image",
 )  # fmt: skip
-USUAL = ("celeba32", "mnist28")
+USUAL = ("celeba32", "mnist28", "dense")
 GENERATORS = (*USUAL, "ffhq")
 FITTED = "*"  # behind the name of a preset that was fitted to its generator
 LEGEND = (
     "Evaluations are those made per image, over all restarts; seconds include compiling; pictures "
     "that a preset measures through its operator are scored against the clean ones; starts that a "
     f"preset asks for are draws. {FITTED}: without the class, or with fewer layers of the "
-    "discriminator, than the preset names. mnist28 gets its own pictures."
+    "discriminator, than the preset names. mnist28 and dense (a ReLU net with random weights) get "
+    "their own pictures."
 )
 
 
-def pair_and_images(name: str, count: int) -> tuple[Pair, np.ndarray, str]:
-    """A generator, pictures for it, and what they are."""
+class Options(NamedTuple):
+    """Of the table: how many pictures, of which side (`ffhq` only), evaluations of each at most."""
+
+    count: int = 8
+    side: int = 256
+    most: int | None = None
+
+
+def pair_and_images(name: str, options: Options) -> tuple[Pair, np.ndarray, bool]:
+    """A generator, pictures for it, and whether it drew them."""
     if name == "ffhq":
-        return load_generator("ffhq"), faces(count, 256), f"{count} faces, 256 px"
-    pair = trained(name)
-    if name == "mnist28":
-        return pair, drawn(pair, count), f"{count} own"
-    return pair, faces(count, pair[0].spec.resolution), f"{count} faces"
+        return load_generator("ffhq"), faces(options.count, options.side), False
+    pair = random_net(DENSE) if name == "dense" else trained(name)
+    if name == "celeba32":
+        return pair, faces(options.count, pair[0].spec.resolution), False
+    return pair, drawn(pair, options.count), True
 
 
 def fitted(preset: Preset, pair: Pair) -> Preset:
@@ -90,30 +105,69 @@ def run(preset: Preset, pair: Pair, images: np.ndarray, most: int | None) -> Inv
     return invert(*pair, measured(preset, images), preset=preset, **settings)
 
 
-def scores(pair: Pair, found: Inversion, images: np.ndarray) -> tuple[str, str, str]:
+def scores(pair: Pair, found: Inversion, images: np.ndarray) -> dict[str, Any]:
     plain = {name: x for name, x in found.latents.items() if name not in BEHIND}
     made = to_uint8(render(*pair, plain, size=images.shape[1])), to_uint8(images)
-    decibels, similar = psnr(*made), ssim(*made)
-    apart = lpips("alexnet", load_features(("alexnet",))["alexnet"], *made)
-    return (
-        f"{decibels.mean():.2f} / {decibels.min():.2f}",
-        f"{similar.mean():.3f}",
-        f"{apart.mean():.3f}",
+    decibels = psnr(*made)
+    values = {
+        "psnr": decibels.mean(),
+        "worst": decibels.min(),
+        "ssim": ssim(*made).mean(),
+        "lpips_alex": lpips("alexnet", load_features(("alexnet",))["alexnet"], *made).mean(),
+    }
+    return {key: rounded(value) for key, value in values.items()}
+
+
+def rounded(value: float) -> float | None:
+    """Three digits after the point; None for the PSNR of equal pictures."""
+    return round(float(value), 3) if np.isfinite(value) else None
+
+
+def measure(name: str, generator: str, options: Options) -> Figure:
+    """One preset on one generator; `ValueError` where it cannot be served."""
+    pair, images, own = pair_and_images(generator, options)
+    preset = fitted(PRESETS[name], pair)
+    began = time.monotonic()
+    found = run(preset, pair, images, options.most)
+    seconds = (time.monotonic() - began) / len(images)
+    return Figure(
+        name,
+        generator,
+        len(images),
+        images.shape[1],
+        own,
+        spent(found),
+        **scores(pair, found, images),
+        seconds=round(seconds, 1),
+        fitted=preset != PRESETS[name],
     )
 
 
-def row(name: str, generator: str, count: int, most: int | None) -> str:
-    """One preset on one generator; where it cannot be served, why."""
-    pair, images, told = pair_and_images(generator, count)
-    preset = fitted(PRESETS[name], pair)
-    label = name + (FITTED if preset != PRESETS[name] else "")
-    began = time.monotonic()
-    try:
-        found = run(preset, pair, images, most)
-    except ValueError as error:
-        return line(label, generator, told, "", f"refused: {error}", "", "", "")
-    each = (time.monotonic() - began) / len(images)
-    return line(label, generator, told, spent(found), *scores(pair, found, images), f"{each:.1f}")
+def row(figure: Figure) -> str:
+    """Its line of the table."""
+    return line(
+        figure.preset + (FITTED if figure.fitted else ""),
+        figure.generator,
+        figure.pictures,
+        figure.evaluations,
+        figure.decibels,
+        f"{figure.ssim:.3f}",
+        f"{figure.lpips_alex:.3f}",
+        f"{figure.seconds:.1f}",
+    )
+
+
+def keep(figure: Figure, file: Path) -> None:
+    """Write the figure into the file, instead of what the preset had on that generator."""
+    kept = [
+        other
+        for other in (figures.read(file) if file.exists() else [])
+        if (other.preset, other.generator) != (figure.preset, figure.generator)
+    ]
+    order = {name: place for place, name in enumerate(PRESETS)}
+    kept = sorted([*kept, figure], key=lambda one: (order[one.preset], one.generator))
+    text = "".join(json.dumps(one._asdict(), allow_nan=False) + "\n" for one in kept)
+    atomic_write(file, lambda to: to.write(text.encode()))
 
 
 def pairs(names: Iterable[str], generators: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -129,10 +183,13 @@ def pairs(names: Iterable[str], generators: Iterable[str]) -> Iterator[tuple[str
 
 
 def serves(name: str, generator: str) -> bool:
-    """Whether a preset is for generators of this kind: with a W, or without one."""
-    spaces = {v.space for stage in PRESETS[name].stages for v in stage.variables}
+    """Whether a preset is for generators of this kind: with a W, of dense layers, or others."""
+    stages = PRESETS[name].stages
+    spaces = {v.space for stage in stages for v in stage.variables}
+    if any(stage.solver.name in SWEEPS for stage in stages):
+        return generator == "dense"
     in_w = bool(spaces & {"w", "w+", "s", "noise"})
-    return in_w == (generator == "ffhq")
+    return generator != "dense" and in_w == (generator == "ffhq")
 
 
 def measurable() -> bool:
@@ -144,13 +201,20 @@ def report(
     names: Iterable[str],
     *,
     generators: Iterable[str] = (),
-    count: int = 8,
-    most: int | None = None,
+    options: Options = Options(),  # noqa: B008 - a tuple
+    out: Path | None = None,
     write: Callable[[str], object] = print,
 ) -> None:
-    """Print the table as its rows end."""
+    """Print the table as its rows end; with `out`, keep them there too."""
     chosen = list(pairs(names, generators))
     write(head(COLUMNS))
     for name, generator in chosen:
-        write(row(name, generator, count, most))
+        try:
+            figure = measure(name, generator, options)
+        except ValueError as error:
+            write(line(name, generator, "", "", f"refused: {error}", "", "", ""))
+            continue
+        write(row(figure))
+        if out is not None:
+            keep(figure, out)
     write(f"\n{LEGEND}")

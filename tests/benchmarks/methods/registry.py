@@ -16,9 +16,9 @@ CLAIMS: dict[str, Claim] = {claim.name: claim for one in FAMILIES for claim in o
 def report(options: argparse.Namespace, write: Callable[[str], object] = print) -> None:
     """What the command line asks for: a list, the table of claims, or that of presets."""
     if options.presets is not None:
-        most, count = options.most, options.images
-        few = {"generators": options.generators, "count": count, "most": most, "write": write}
-        presets.report(options.presets, **few)
+        few = presets.Options(options.images, options.side, options.most)
+        given = {"generators": options.generators, "options": few, "out": options.out}
+        presets.report(options.presets, **given, write=write)
         return
     for name in options.claims:
         check_choice("claim", name, tuple(CLAIMS))
