@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params
 
 
+SMALL = 64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
+WIDEST = 16
+
+
 @dataclass(frozen=True)
 class Progress:
     """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best."""
@@ -120,11 +124,26 @@ def lanes_given(
     return jax.tree.map(lanes, given)
 
 
-def lane_width(stage: Stage, lanes: int) -> int:
-    """Lanes of a stage that go at once: one on CPU, and where every lane has weights of its own."""
-    own = "weights" in stage.spaces and "weights" not in stage.shared
-    alone = jax.default_backend() == "cpu" or own
-    return 1 if alone else lanes
+def one_by_one(stage: Stage) -> bool:
+    """Whether a batch of images gains nothing: on CPU, and where every lane has its own weights."""
+    return jax.default_backend() == "cpu" or has_own_weights(stage)
+
+
+def has_own_weights(stage: Stage) -> bool:
+    """Whether every lane changes the generator's weights for itself."""
+    return "weights" in stage.spaces and "weights" not in stage.shared
+
+
+def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
+    """Lanes of a stage that go at once.
+
+    All of them on accelerators. On CPU one, or, where the network is small, the restarts of one
+    image: whatever the batch, a program of the same shape.
+    """
+    if not one_by_one(stage):
+        return len(lanes.images)
+    small = gen.spec.resolution <= SMALL and not has_own_weights(stage) and not stage.shared
+    return min(lanes.per_image, WIDEST) if small else 1
 
 
 def run_stages(
@@ -144,7 +163,7 @@ def run_stages(
     reached: list[Best] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
-        together = lane_width(stage, len(lanes.images)) if width is None else width
+        together = lane_width(gen, stage, lanes) if width is None else width
         problem = Problem(gen, stage, lanes.size, together, watch, preset.operator)
         images, masks = lanes.images, lanes.masks
         if stage.reach:

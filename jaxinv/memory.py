@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.batches import Batch, known_before, lane_width
+from jaxinv.batches import Batch, known_before, one_by_one
 from jaxinv.stages import Lane, Problem, Weights, advance, begin, finish, sight
 from jaxinv.vocabulary import SWEEPS
 
@@ -65,7 +65,7 @@ def automatic_batch(gen: Generator, weights: Weights, preset: Preset, lanes: Bat
     """
     fit, previous = MOST, known_before(gen, weights, preset, lanes)
     for stage in preset.stages:
-        if lane_width(stage, MOST) == 1 or stage.solver.name in SWEEPS:
+        if one_by_one(stage) or stage.solver.name in SWEEPS:
             return jax.local_device_count()
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))

@@ -15,7 +15,7 @@ import numpy as np
 from jaxinv import figures
 from jaxinv.checkpoints import atomic_write
 from jaxinv.checks import check_choice
-from jaxinv.figures import Figure
+from jaxinv.figures import COLUMNS, LEGEND, Figure
 from jaxinv.inversion import Inversion, invert
 from jaxinv.loading import load_features, load_generator
 from jaxinv.metrics import psnr, ssim
@@ -32,20 +32,8 @@ from tests.benchmarks.methods.claims import BEHIND, TOGETHER, head, line, spent
 from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
 
-COLUMNS = (
-    "preset", "generator", "images", "evaluations", "PSNR mean / worst", "SSIM", "LPIPS-Alex",
-    "seconds per image",
-)  # fmt: skip
 USUAL = ("celeba32", "mnist28", "dense")
 GENERATORS = (*USUAL, "ffhq")
-FITTED = "*"  # behind the name of a preset that was fitted to its generator
-LEGEND = (
-    "Evaluations are those made per image, over all restarts; seconds include compiling; pictures "
-    "that a preset measures through its operator are scored against the clean ones; starts that a "
-    f"preset asks for are draws. {FITTED}: without the class, or with fewer layers of the "
-    "discriminator, than the preset names. mnist28 and dense (a ReLU net with random weights) get "
-    "their own pictures."
-)
 
 
 class Options(NamedTuple):
@@ -143,20 +131,6 @@ def measure(name: str, generator: str, options: Options) -> Figure:
     )
 
 
-def row(figure: Figure) -> str:
-    """Its line of the table."""
-    return line(
-        figure.preset + (FITTED if figure.fitted else ""),
-        figure.generator,
-        figure.pictures,
-        figure.evaluations,
-        figure.decibels,
-        f"{figure.ssim:.3f}",
-        f"{figure.lpips_alex:.3f}",
-        f"{figure.seconds:.1f}",
-    )
-
-
 def keep(figure: Figure, file: Path) -> None:
     """Write the figure into the file, instead of what the preset had on that generator."""
     kept = [
@@ -214,7 +188,7 @@ def report(
         except ValueError as error:
             write(line(name, generator, "", "", f"refused: {error}", "", "", ""))
             continue
-        write(row(figure))
+        write(line(*figure.cells))
         if out is not None:
             keep(figure, out)
     write(f"\n{LEGEND}")
