@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 
 from jaxinv import stages
-from jaxinv.batches import Progress, bucket, image_key
+from jaxinv.batches import Progress, bucket, image_key, lane_width, prepare
 from jaxinv.inversion import Inversion
 from jaxinv.rendering import render
 from jaxinv.specs import InitSpec, Jitter, SolverSpec, Stage, Variable
@@ -124,6 +125,23 @@ def test_the_best_restart_is_kept_and_the_first_is_the_only_one() -> None:
     np.testing.assert_allclose(
         np.mean((drawn - targets(3)) ** 2, (1, 2, 3)), several.loss, rtol=1e-4
     )
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="elsewhere all lanes go at once")
+def test_on_cpus_the_restarts_of_an_image_go_together_where_the_network_is_small() -> None:
+    small, _ = linear()
+    large = small._replace(spec=replace(small.spec, resolution=128))
+    lanes = {restarts: prepare(targets(3), None, 0, restarts, asked=3) for restarts in (1, 3, 40)}
+    own = one(Variable("w"), Variable("weights", select=("*",)))
+    widths = [lane_width(small, one(), some) for some in lanes.values()]
+    assert widths == [1, 3, 16]
+    assert lane_width(large, one(), lanes[3]) == lane_width(small, own, lanes[3]) == 1
+
+
+def test_the_restarts_of_an_image_do_not_depend_on_other_images() -> None:
+    shaken = replace(SHAKEN, restarts=3)
+    together, alone = run(shaken, targets(8)[:4], batch=4), run(shaken, targets(8)[2:3])
+    close(lane(alone, 0), lane(together, 2))
 
 
 # --- the compiled program -------------------------------------------------------------------------
