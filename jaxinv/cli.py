@@ -375,10 +375,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options, unknown = parser().parse_known_args(arguments)
         if unknown:
             options.own.error(f"unknown option {' '.join(unknown)}")
-        return VERBS[options.verb](options)
+        done = VERBS[options.verb](options)
+        sys.stdout.flush()
+        return done
     except ValueError as error:
         complain(str(error))
         return USAGE
+    except BrokenPipeError:  # whoever reads the output has enough of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         complain("interrupted; finished images are kept")
     except (Unfinished, OSError, MemoryError, RuntimeError) as error:

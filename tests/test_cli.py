@@ -202,6 +202,16 @@ def test_a_process_of_its_own_prints_plain_lines_and_no_warnings(
     assert "Warning" not in done.stderr
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes break in another way there")
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "jaxinv", "presets"]
+    done = subprocess.run(command, cwd=ROOT, stdout=theirs, stderr=subprocess.PIPE, check=False)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (UNFINISHED, b"")
+
+
 @pytest.mark.usefixtures("cache")
 def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo"]) == DONE
