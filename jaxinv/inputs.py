@@ -64,7 +64,7 @@ class Request:
 class Input:
     """One file of the run: its output name, the photo and what is made of it, or why there is none.
 
-    Of a file of measurements the photo has no pixels.
+    Of a file of measurements the photo has no pixels. `hidden` is a digest of the mask.
     """
 
     file: str
@@ -72,12 +72,14 @@ class Input:
     photo: images.Photo | None = None
     offer: Offer | None = None
     reason: str = ""
+    hidden: str = ""
 
     @property
     def content(self) -> str:
-        """Equal for photos with equal pixels: the bytes of the file and how they were cut."""
-        photo = self.photo
-        return "" if photo is None else f"{photo.sha256} {json.dumps(photo.transform)}"
+        """Equal for photos with equal pixels: the file's bytes, how they were cut, and the mask."""
+        if self.photo is None:
+            return ""
+        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.hidden}"
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -153,7 +155,9 @@ def read_inputs(request: Request, what: Degradation, files: list[Path]) -> Itera
     for file, name in zip(files, unique_names(files), strict=True):
         shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
         try:
-            yield Input(shown, name, *_read(request, what, file))
+            photo, made = _read(request, what, file)
+            mask = b"" if made.mask is None else made.mask.tobytes()
+            yield Input(shown, name, photo, made, hidden=hashlib.sha256(mask).hexdigest())
         except images.ImageError as error:
             yield Input(shown, name, reason=error.reason)
         except BadFile as error:

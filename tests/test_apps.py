@@ -184,6 +184,19 @@ def test_masks_by_name_in_a_folder(photos: Path, tmp_path: Path) -> None:
     assert "no such file" in lines["b"]["reason"]
 
 
+def test_equal_pictures_with_other_masks_are_not_the_same(photos: Path, tmp_path: Path) -> None:
+    for name, mask in (("a", hole()), ("b", hole()), ("c", hole().T[::-1])):
+        picture = tmp_path / "in" / f"{name}.png"
+        picture.parent.mkdir(exist_ok=True)
+        picture.write_bytes((photos / "a.png").read_bytes())
+        write(tmp_path / "masks" / picture.name, mask)
+    restore("inpaint", tmp_path / "in", "-o", tmp_path / "out", "--mask", tmp_path / "masks")
+    lines = {line["name"]: line for line in read_results(tmp_path / "out")}
+    assert lines["a"]["loss"] == lines["b"]["loss"] != lines["c"]["loss"]
+    assert "same content" in lines["b"]["warnings"][0]
+    assert not lines["c"]["warnings"]
+
+
 def test_noise_of_known_strength_ends_the_search(photos: Path, tmp_path: Path) -> None:
     restore("denoise", photos / "a.png", "-o", tmp_path / "1", "--sigma", 9, "--steps", 3)
     restore("denoise", photos / "a.png", "-o", tmp_path / "2", "--sigma", 1e-6, "--steps", 3)
