@@ -78,7 +78,7 @@ def curves(study: Study, against: str) -> Any:
     """
     figure, panels = _figure(1, 2)
     for trial, style in _styles(study):
-        x = np.arange(1, len(trial.pace) + 1) if against == "evaluations" else trial.pace
+        x = (trial.spent if against == "evaluations" else trial.seconds).max((0, 1))
         with np.errstate(divide="ignore"):
             losses = np.exp(over_seeds(np.log(trial.loss), BAND))
         for panel, (low, mid, high) in zip(
@@ -101,7 +101,7 @@ def profiles(study: Study) -> Any:
     """The performance profile, and the share of searches that have met the target."""
     figure, panels = _figure(1, 2)
     costs = np.stack([study.reached(trial).ravel() for trial in study.trials])
-    relative, longest = ratios(costs), max(trial.preset.steps for trial in study.trials)
+    relative, longest = ratios(costs), max(trial.spent.max() for trial in study.trials)
     finite = relative[np.isfinite(relative)]
     limits = np.geomspace(1, max(2.0, 1.1 * finite.max(initial=1.0)), 200)
     counts = np.arange(1, longest + 1)
@@ -220,7 +220,7 @@ PLOTS: dict[str, Callable[[Study], Any]] = {
 def drawable(study: Study) -> list[str]:
     """Names of the plots that the study has the numbers for."""
     several = study.trials[0].evaluations.shape[1] > 1
-    timed = any(np.isfinite(trial.pace[-1]) for trial in study.trials)
+    timed = any(np.isfinite(trial.seconds[..., -1]).any() for trial in study.trials)
     lacking = {name for name, there in (("slices", several), ("seconds", timed)) if not there}
     return [name for name in PLOTS if name not in lacking]
 

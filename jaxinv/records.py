@@ -49,18 +49,19 @@ def curve_rows(study: Study, names: Sequence[str]) -> list[Row]:
     """One row per search and checkpoint: evaluations, loss, psnr, seconds.
 
     `names` [B] are those of the images. Loss and PSNR are those of the point held; a search that
-    ended early has no rows behind its end.
+    ended early has no rows behind its end, and none before its start was chosen.
     """
     return [
         key
         | {
             "evaluations": count,
-            "loss": number(trial.loss[*place, count - 1]),
-            "psnr": number(trial.psnr[*place, count - 1]),
-            "seconds": number(trial.pace[count - 1]),
+            "loss": number(trial.loss[*place, step]),
+            "psnr": number(trial.psnr[*place, step]),
+            "seconds": number(trial.seconds[*place, step]),
         }
         for trial, key, place in _searches(study, names)
         for count in checkpoints(int(trial.evaluations[place]))
+        if (step := int(np.searchsorted(trial.spent[place], count, side="right")) - 1) >= 0
     ]
 
 
@@ -74,7 +75,7 @@ def final_rows(study: Study, names: Sequence[str]) -> list[Row]:
             "evaluations": int(trial.evaluations[place]),
             "loss": number(trial.loss[*place, -1]),
             "psnr": number(trial.psnr[*place, -1]),
-            "seconds": number(trial.pace[trial.evaluations[place] - 1]),
+            "seconds": number(trial.seconds[*place, -1]),
             "target": number(study.target[place[0]]),
             "evaluations_to_target": number(reached[trial.preset.name][place]),
             "apart": number(trial.apart[place]),
@@ -110,13 +111,14 @@ def summary(study: Study) -> str:
 
 def _line(study: Study, trial: Trial) -> str:
     reached = study.reached(trial)
-    typical, spent = middle(reached), float(trial.pace[-1])
+    typical, spent = middle(reached), middle(trial.seconds[..., -1])
+    longest = trial.spent.max()
     cells = (
         trial.preset.name,
-        str(trial.preset.steps),
+        str(longest),
         f"{middle(trial.psnr[..., -1]):.2f}",
         f"{np.mean(np.isfinite(reached)):.0%}",
-        f"{typical:.0f}" if math.isfinite(typical) else f"> {trial.preset.steps}",
+        f"{typical:.0f}" if math.isfinite(typical) else f"> {longest}",
         f"{spent:.3g}" if math.isfinite(spent) else "not measured",
         str(int(trial.diverged.sum())),
     )

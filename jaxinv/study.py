@@ -15,6 +15,7 @@ from jaxinv.comparison import evaluations_to, held, kept, psnr_of
 from jaxinv.generators.base import convert
 from jaxinv.inversion import Inversion, check_images, find_preset, invert, with_steps
 from jaxinv.loading import load_features
+from jaxinv.objective import candidates
 from jaxinv.preparation import equipped
 from jaxinv.rendering import render
 from jaxinv.requirements import check_preset
@@ -41,8 +42,9 @@ LINE = np.linspace(-0.25, 1.25, 25)  # places on the line between two solutions,
 class Trial:
     """One method on B images from R seeds.
 
-    loss, psnr [B, R, T]: of the point held after every evaluation, NaN while there is none;
-    evaluations, diverged [B, R] of every search; pace [T]: seconds of one search up to there;
+    loss, psnr [B, R, T]: of the point held after every step, NaN while there is none; spent,
+    seconds [B, R, T]: evaluations and seconds of the search up to there, evaluations of starts
+    that were compared included; evaluations, diverged [B, R] of every search;
     apart [B, R]: mean distance to the other seeds' solutions, from_centre [B, R]: to the mean of W
     or to 0 of z, from_truth [B, R]: to the code that the image was drawn from, all as root mean
     squares over the code's coordinates, NaN where unknown; usual: that of random draws from the
@@ -55,7 +57,8 @@ class Trial:
     psnr: np.ndarray
     evaluations: np.ndarray
     diverged: np.ndarray
-    pace: np.ndarray
+    spent: np.ndarray
+    seconds: np.ndarray
     apart: np.ndarray
     from_centre: np.ndarray
     from_truth: np.ndarray
@@ -74,7 +77,9 @@ class Study:
 
     def reached(self, trial: Trial) -> np.ndarray:
         """Evaluations [B, R] after which a trial's searches held the target; infinite if never."""
-        return evaluations_to(trial.psnr, self.target[:, None])
+        step = evaluations_to(trial.psnr, self.target[:, None])
+        place = np.where(np.isfinite(step), step - 1, 0).astype(int)
+        return np.where(np.isfinite(step), picked(trial.spent, place), np.inf)
 
 
 @dataclass
@@ -98,12 +103,12 @@ class Watch:
         self.last = (at.stage, at.step, now)
 
     def pace(self, preset: Preset) -> np.ndarray:
-        """Seconds [T] of one search up to every evaluation; NaN after a stage of one chunk."""
+        """Seconds [T] of every step of one search; NaN in a stage of one chunk."""
         spent = [
             np.full(stage.steps, np.median(self.chunks.get(number, [np.nan])))
             for number, stage in enumerate(preset.stages, start=1)
         ]
-        return np.cumsum(np.concatenate(spent))
+        return np.concatenate(spent)
 
 
 def with_rate(preset: Preset, rate: float) -> Preset:
@@ -167,9 +172,9 @@ def study(
         settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
         settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}
         found = invert(gen, own, images, preset=seeing, **settings)
-        pace = watch.pace(preset)
-        trials.append(judge(gen, own, images, (preset, found, pace), truth=truth))
-        report(f"{preset.name}: {pace[-1] * found.losses[..., 0].size:.1f} s of search")
+        trial = judge(gen, own, images, (preset, found, watch.pace(preset)), truth=truth)
+        trials.append(trial)
+        report(f"{preset.name}: {trial.seconds[..., -1].sum():.1f} s of search")
     return Study(tuple(trials), *aims(trials, target), seed)
 
 
@@ -212,13 +217,14 @@ def judge(
     *,
     truth: Latents | None,
 ) -> Trial:
-    """The figures of one preset's searches; `result` is (preset, what was found, seconds [T])."""
+    """The figures of one preset's searches; `result` is (preset, what was found, its pace [T])."""
     preset, found, pace = result
     if found.every is None:
         raise ValueError("every restart is needed; allowed: invert(..., every=True)")
     stages = preset.stages
     index = kept(found.losses, [s.steps for s in stages], [s.keep for s in stages])
     (errors,) = found.terms.values()
+    made = ~np.isnan(found.losses)
     codes, space = solutions(found.every.latents)
     centre, draws = prior_codes(gen, params, space)
     return Trial(
@@ -227,13 +233,25 @@ def judge(
         psnr=psnr_of(held(errors, index)),
         evaluations=found.every.evaluations,
         diverged=found.every.diverged,
-        pace=pace,
+        spent=np.cumsum(made, axis=-1) + starts_compared(preset),
+        seconds=np.cumsum(np.where(made, pace, 0), axis=-1),
         apart=spread(codes),
         from_centre=rms(codes - centre),
         from_truth=rms(codes - true_codes(gen, params, truth, space)),
         usual=float(np.sqrt(np.mean(np.square(draws - centre)))),
         slices=slices(gen, params, images, found),
     )
+
+
+def starts_compared(preset: Preset) -> np.ndarray:
+    """Evaluations [T] of starts, among which stages choose, up to every step."""
+    before = np.cumsum([candidates(stage) for stage in preset.stages])
+    return np.repeat(before, [stage.steps for stage in preset.stages])
+
+
+def picked(values: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """values [..., T] at one place [...] each."""
+    return np.take_along_axis(values, place[..., None], axis=-1)[..., 0]
 
 
 def prior_codes(gen: Generator, params: Params, space: str) -> tuple[np.ndarray, np.ndarray]:

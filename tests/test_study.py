@@ -155,8 +155,27 @@ def test_only_warm_chunks_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(watch.chunks) == {1}
     np.testing.assert_allclose(watch.chunks[1], [0.1, 0.1, 0.2, 0.2])
     pace = watch.pace(preset(one(steps=25), one(steps=5)))
-    np.testing.assert_allclose(pace[:25], 0.15 * np.arange(1, 26))
+    np.testing.assert_allclose(pace[:25], 0.15)
     assert np.isnan(pace[25:]).all()
+
+
+def test_starts_that_were_compared_count_as_evaluations() -> None:
+    chosen = Variable("w", init=InitSpec("best-of", count=16))
+    again = Variable("w", init=InitSpec("previous"))
+    stopped = one(chosen, steps=12, stop=Stop("mse", 1e9))
+    found = compare(preset(stopped, one(again, steps=10)), target=0.5)
+    (trial,) = found.trials
+    # 16 starts, one step of the first stage, ten of the second.
+    assert (trial.spent[0, 0, [0, 11, 12, 21]] == [17, 17, 18, 27]).all()
+    assert (trial.evaluations == 27).all()
+    rows = [row for row in curve_rows(found, NAMES) if (row["image"], row["seed"]) == ("a", 0)]
+    assert [row["evaluations"] for row in rows] == [20, 25, 27]
+    np.testing.assert_allclose(
+        [row["loss"] for row in rows], trial.loss[0, 0, [14, 19, 21]], rtol=1e-6
+    )
+    assert {row["evaluations_to_target"] for row in final_rows(found, NAMES)} == {17}
+    assert summary(found).splitlines()[4].split(" | ")[1] == "27"
+    assert set(drawable(found)) >= {"evaluations", "profiles"}
 
 
 # --- tables and plots -----------------------------------------------------------------------------
