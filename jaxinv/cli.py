@@ -310,9 +310,9 @@ def verb_study(options: argparse.Namespace) -> int:
     aligned = plan.images and plan.align == "auto" and spec.alignment != "none"
     ensure(*(["lpips"] if any(preset.nets for preset in presets) else []))
     ensure(*(["landmarks"] if aligned and find_spec("dlib") else []))
-    say(run(plan, presets, announce))
-    say(f"tables and plots: {Path(plan.out)}")
-    return DONE
+    table, skipped = run(plan, presets, announce)
+    say(f"{table}\ntables and plots: {Path(plan.out)}")
+    return SOME_FAILED if skipped else DONE
 
 
 def verb_doctor(options: argparse.Namespace) -> int:

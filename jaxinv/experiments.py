@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import runpy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from jaxinv import plots
 from jaxinv.checkpoints import atomic_write
 from jaxinv.checks import check_above
 from jaxinv.folders import find_images
-from jaxinv.images import read_images
+from jaxinv.images import ImageError, read_images
 from jaxinv.inversion import find_preset, with_steps
 from jaxinv.loading import load_generator
 from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
@@ -54,11 +54,15 @@ class Plan:
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is searched for: images [B, S, S, 3], their names, their latents if known."""
+    """What is searched for: images [B, S, S, 3], their names, their latents if known.
+
+    `skipped` are the files that cannot be used, with the reasons.
+    """
 
     pixels: np.ndarray
     names: tuple[str, ...]
     truth: Latents | None = None
+    skipped: dict[str, str] = field(default_factory=dict[str, str])
 
 
 def read_methods(methods: Iterable[str]) -> list[Preset]:
@@ -121,7 +125,7 @@ def goal(text: str | None) -> float | str | None:
 
 
 def gather(plan: Plan, gen: Generator, params: Params) -> Pictures:
-    """The images of a plan, read or drawn."""
+    """The images of a plan, read or drawn; `ValueError` where there is none."""
     size = plan.size or gen.spec.resolution
     if not 16 <= size <= gen.spec.resolution:
         raise ValueError(f"--size {size}; allowed: 16 to {gen.spec.resolution}")
@@ -129,14 +133,22 @@ def gather(plan: Plan, gen: Generator, params: Params) -> Pictures:
         truth = sample_latents(gen, params, plan.draws or 1, seed=plan.seed, label=plan.label)
         drawn = render(gen, params, truth, size=size)
         return Pictures(drawn, tuple(f"draw-{i}" for i in range(len(drawn))), truth)
-    files = find_images([plan.images], limit=plan.limit)
     align = "none" if gen.spec.alignment == "none" else plan.align
-    pixels = read_images(files, size=size, align=align)
-    return Pictures(pixels, tuple(str(file) for file in files))
+    pixels: dict[str, np.ndarray] = {}
+    skipped: dict[str, str] = {}
+    for file in find_images([plan.images], limit=plan.limit):
+        try:
+            pixels[str(file)] = read_images([file], size=size, align=align)
+        except ImageError as error:
+            skipped[str(file)] = error.reason
+    if not pixels:
+        listed = "; ".join(f"{file}: {reason}" for file, reason in skipped.items())
+        raise ValueError(f"no image can be used: {listed}")
+    return Pictures(np.concatenate(list(pixels.values())), tuple(pixels), skipped=skipped)
 
 
-def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> str:
-    """Carry a plan out, write everything into its folder, and return the summary.
+def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> tuple[str, int]:
+    """Carry a plan out and write all into its folder; the summary, and how many files were skipped.
 
     Raises `ValueError` for what cannot be studied, `OSError` if the folder cannot be written.
     """
@@ -144,8 +156,11 @@ def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> s
     out.mkdir(parents=True, exist_ok=True)
     gen, params = load_generator(plan.generator)
     given = gather(plan, gen, params)
+    for file, reason in given.skipped.items():
+        report(f"warning: {file}: {reason}")
     facts: dict[str, Any] = {"plan": asdict(plan), "presets": [asdict(p) for p in presets]}
-    write_json(out / "study.json", facts | {"device": jax.devices()[0].device_kind})
+    facts |= {"skipped": given.skipped, "device": jax.devices()[0].device_kind}
+    write_json(out / "study.json", facts)
     found = study(
         gen,
         params,
@@ -168,4 +183,4 @@ def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> s
         plots.draw_all(found, out)
     else:
         report(plots.INSTALL)
-    return table
+    return table, len(given.skipped)
