@@ -24,6 +24,7 @@ from jaxinv.preparation import equipped
 from jaxinv.presets import PRESETS
 from jaxinv.requirements import check_measured, check_preset, check_weights, source_side
 from jaxinv.sampling import one_hot
+from jaxinv.solvers.chains import CHAINS
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.stages import Weights
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from jaxinv.generators.base import Generator
-    from jaxinv.specs import OperatorSpec, Variable
+    from jaxinv.specs import OperatorSpec, Stage, Variable
     from jaxinv.types import Array, Latents, Params
 
 
@@ -97,8 +98,18 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
     rank = np.arange(len(edges))
     edges = np.clip(np.maximum.accumulate(edges - rank), 0, steps - rank[-1]) + rank
     spans = np.diff(edges).astype(int)
-    stages = tuple(replace(s, steps=int(n)) for s, n in zip(preset.stages, spans, strict=True))
+    stages = tuple(lasting(s, int(n)) for s, n in zip(preset.stages, spans, strict=True))
     return replace(preset, stages=stages)
+
+
+def lasting(stage: Stage, steps: int) -> Stage:
+    """The stage with other steps; of a Markov chain the warm-up stays the same share of them."""
+    solver = stage.solver
+    if solver.name in CHAINS:
+        share = steps / stage.steps
+        options = ((k, round(v * share) if k == "warmup" else v) for k, v in solver.options)
+        solver = replace(solver, options=tuple(options))
+    return replace(stage, steps=steps, solver=solver)
 
 
 def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | None = None) -> int:

@@ -14,6 +14,8 @@ import pytest
 from blackjax.mcmc.integrators import IntegratorState, velocity_verlet
 from blackjax.mcmc.metrics import default_metric
 
+from jaxinv.inversion import with_steps
+from jaxinv.presets import PRESETS
 from jaxinv.rendering import render
 from jaxinv.solvers.chains import Options, hmc, sgld
 from jaxinv.solvers.registry import build
@@ -102,6 +104,13 @@ def test_the_leap_is_adapted_to_the_target(name: str, target: float, rate: float
     assert abs(np.mean(accepted / ended) - target) < 0.04
     after = np.asarray(states.length)[:, 1510:]
     assert np.all(after.max(1) <= {"hmc": 1.2 / 0.8, "mala": 1.0}[name] * after.min(1) * 1.001)
+
+
+def test_other_steps_keep_the_share_of_the_warm_up() -> None:
+    (stage,) = with_steps(PRESETS["hmc"], 450).stages
+    assert (stage.steps, dict(stage.solver.options)["warmup"]) == (450, 300)
+    (other,) = with_steps(PRESETS["z"], 50).stages
+    assert other.solver == PRESETS["z"].stages[0].solver
 
 
 def test_without_warm_up_the_rate_is_the_length_of_a_leap() -> None:
