@@ -227,6 +227,9 @@ def judge(
     made = ~np.isnan(found.losses)
     codes, space = solutions(found.every.latents)
     centre, draws = prior_codes(gen, params, space)
+    copies = codes.shape[-1] // centre.size  # of the code, where a preset mixes several
+    whole = np.tile(centre, copies)
+    true = true_codes(gen, params, truth if copies == 1 else None, space)
     return Trial(
         preset=preset,
         loss=held(found.losses, index),
@@ -236,8 +239,8 @@ def judge(
         spent=np.cumsum(made, axis=-1) + starts_compared(preset),
         seconds=np.cumsum(np.where(made, pace, 0), axis=-1),
         apart=spread(codes),
-        from_centre=rms(codes - centre),
-        from_truth=rms(codes - true_codes(gen, params, truth, space)),
+        from_centre=rms(codes - whole),
+        from_truth=rms(codes - true),
         usual=float(np.sqrt(np.mean(np.square(draws - centre)))),
         slices=slices(gen, params, images, found),
     )

@@ -15,13 +15,15 @@ from jaxinv.batches import Progress
 from jaxinv.comparison import checkpoints
 from jaxinv.inversion import invert
 from jaxinv.plots import COLOURS, PLOTS, draw_all, drawable
+from jaxinv.presets import PRESETS
 from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
 from jaxinv.rendering import render
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stop, Term, Variable, View
 from jaxinv.study import LINE, WITNESS, Study, Watch, study, watched, with_rate
 from tests.engine import one, preset, targets
-from tests.tiny import linear
+from tests.methods import images_for, short
+from tests.tiny import grown, linear
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 RANDOM = Variable("w", init=InitSpec("prior"))
@@ -173,6 +175,17 @@ def test_starts_that_were_compared_count_as_evaluations() -> None:
     assert {row["evaluations_to_target"] for row in final_rows(found, NAMES)} == {17}
     assert summary(found).splitlines()[4].split(" | ")[1] == "27"
     assert set(drawable(found)) >= {"evaluations", "profiles"}
+
+
+def test_several_codes_that_are_mixed_have_no_true_one() -> None:
+    (stage,) = short(PRESETS["mganprior"]).stages
+    mixed = preset(replace(stage, terms=(Term("mse"),)))
+    pictures = images_for(mixed, grown())
+    truth = {"z": np.zeros((1, grown()[0].spec.z_dim), np.float32)}
+    (trial,) = study(*grown(), pictures, [mixed], seeds=2, nets={}, truth=truth).trials
+    assert np.isnan(trial.from_truth).all()
+    assert (trial.apart > 0).all()
+    assert np.isfinite(trial.from_centre).all()
 
 
 # --- tables and plots -----------------------------------------------------------------------------
