@@ -183,14 +183,14 @@ def verb_zoo(options: argparse.Namespace) -> int:
 
 def verb_presets(options: argparse.Namespace) -> int:
     """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
-    from jaxinv.figures import describe
+    from jaxinv.figures import describe, read
     from jaxinv.presets import PRESETS
 
     if options.name is None and options.json:
         raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
     if options.name is None:
         for preset in PRESETS.values():
-            say(describe(preset))
+            say(describe(preset, read()))
         return DONE
     from jaxinv.inversion import find_preset
     from jaxinv.recipes import to_json
@@ -199,7 +199,8 @@ def verb_presets(options: argparse.Namespace) -> int:
     if options.json:
         say(to_json(preset))
     else:
-        say(describe(preset))
+        own = preset == PRESETS.get(preset.name)  # not a changed one that kept its name
+        say(describe(preset, read() if own else ()))
         if preset.notes:
             say(f"  {preset.notes}")
     return DONE

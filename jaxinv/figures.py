@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from jaxinv.specs import Preset
 
 FILE = Path(__file__).parent / "presets" / "figures.jsonl"
@@ -84,12 +86,12 @@ def table(figures: list[Figure]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
-def describe(preset: Preset) -> str:
+def describe(preset: Preset, figures: Iterable[Figure] = ()) -> str:
     """A preset in a few lines: what it does, whom it follows, its stages, and what was measured."""
     lines = [preset.summary, preset.reference]
     for stage in preset.stages:
         spaces = ", ".join(variable.space for variable in stage.variables)
         lines.append(f"{stage.steps} evaluations of {spaces} by {stage.solver.name}")
     lines += [f"checked: {preset.checked}"] if preset.checked else []
-    lines += [f"measured: {figure}" for figure in read() if figure.preset == preset.name]
+    lines += [f"measured: {figure}" for figure in figures if figure.preset == preset.name]
     return "\n  ".join((preset.name, *lines))

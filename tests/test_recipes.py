@@ -99,6 +99,7 @@ def test_presets_come_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
     said = capsys.readouterr().out
     assert "\n  1 evaluations of z+ by" in said
     assert "\n  7 evaluations of w+ by adam\n" in said
+    assert "measured" not in said
     assert PRESETS["pulse"].notes in said
     file.write_text("{}", "utf-8")
     with pytest.raises(ValueError, match=r"mine.json: preset lacks the field 'name'"):
