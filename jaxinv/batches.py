@@ -17,7 +17,9 @@ from jaxinv.groups import apart, grouped
 from jaxinv.layered import invert_dense
 from jaxinv.objective import Lane, Problem, Weights, covered
 from jaxinv.operators import build as build_operator
+from jaxinv.solvers.basin import BASINS
 from jaxinv.solvers.layers import Options
+from jaxinv.solvers.population import STRATEGIES
 from jaxinv.specs import InitSpec, SolverSpec
 from jaxinv.stages import DIVERGED, LOSS, Best, reach, sight, solve
 from jaxinv.starts import learned
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 SMALL = 64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
 WIDEST = 16
+# Solvers that breed now and then: lanes that go at once would all do so at every step.
+UNEVEN = (*STRATEGIES, *BASINS)
 
 
 @dataclass(frozen=True)
@@ -137,13 +141,14 @@ def has_own_weights(stage: Stage) -> bool:
 def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
     """Lanes of a stage that go at once.
 
-    All of them on accelerators. On CPU one, or, where the network is small, the restarts of one
-    image: whatever the batch, a program of the same shape.
+    All of them on accelerators. On CPU one, or, where the network is small and all steps cost the
+    same, the restarts of one image: whatever the batch, a program of the same shape.
     """
     if not one_by_one(stage):
         return len(lanes.images)
     small = gen.spec.resolution <= SMALL and not has_own_weights(stage) and not stage.shared
-    return min(lanes.per_image, WIDEST) if small else 1
+    alike = stage.solver.name not in UNEVEN
+    return min(lanes.per_image, WIDEST) if small and alike else 1
 
 
 def run_stages(

@@ -135,7 +135,9 @@ def test_on_cpus_the_restarts_of_an_image_go_together_where_the_network_is_small
     own = one(Variable("w"), Variable("weights", select=("*",)))
     widths = [lane_width(small, one(), some) for some in lanes.values()]
     assert widths == [1, 3, 16]
+    breeding = one(solver=SolverSpec("cma", 0.1))
     assert lane_width(large, one(), lanes[3]) == lane_width(small, own, lanes[3]) == 1
+    assert lane_width(small, breeding, lanes[3]) == 1
 
 
 def test_the_restarts_of_an_image_do_not_depend_on_other_images() -> None:
