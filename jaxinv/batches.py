@@ -146,9 +146,8 @@ def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
     """
     if not one_by_one(stage):
         return len(lanes.images)
-    small = gen.spec.resolution <= SMALL and not has_own_weights(stage) and not stage.shared
-    alike = stage.solver.name not in UNEVEN
-    return min(lanes.per_image, WIDEST) if small and alike else 1
+    alone = has_own_weights(stage) or stage.shared or stage.solver.name in UNEVEN
+    return 1 if alone or gen.spec.resolution > SMALL else min(lanes.per_image, WIDEST)
 
 
 def run_stages(

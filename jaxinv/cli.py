@@ -189,8 +189,9 @@ def verb_presets(options: argparse.Namespace) -> int:
     if options.name is None and options.json:
         raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
     if options.name is None:
+        figures = read()
         for preset in PRESETS.values():
-            say(describe(preset, read()))
+            say(describe(preset, figures))
         return DONE
     from jaxinv.inversion import find_preset
     from jaxinv.recipes import to_json

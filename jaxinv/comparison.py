@@ -51,10 +51,16 @@ def psnr_of(mse: np.ndarray) -> np.ndarray:
         return 10 * np.log10(PEAK**2 / np.asarray(mse, np.float64))
 
 
-def evaluations_to(scores: np.ndarray, target: np.ndarray | float) -> np.ndarray:
-    """Evaluations [...] after which scores [..., T] first reach `target`; infinite if never."""
+def evaluations_to(
+    scores: np.ndarray, target: np.ndarray | float, spent: np.ndarray | None = None
+) -> np.ndarray:
+    """Evaluations [...] after which scores [..., T] first reach `target`; infinite if never.
+
+    `spent` [..., T]: how many were made up to every score, if it is not one for each.
+    """
+    counts = np.arange(1, scores.shape[-1] + 1) if spent is None else spent
     met = scores >= np.asarray(target)[..., None]
-    return np.where(met.any(axis=-1), met.argmax(axis=-1) + 1.0, np.inf)
+    return np.min(np.where(met, counts, np.inf), axis=-1)
 
 
 def ratios(evaluations: np.ndarray) -> np.ndarray:

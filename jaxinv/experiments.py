@@ -14,7 +14,7 @@ from jaxinv import plots
 from jaxinv.checkpoints import atomic_write
 from jaxinv.checks import check_above
 from jaxinv.folders import find_images
-from jaxinv.images import ImageError, read_images
+from jaxinv.images import ImageError, read_photo
 from jaxinv.inversion import find_preset, with_steps
 from jaxinv.loading import load_generator
 from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
@@ -138,13 +138,13 @@ def gather(plan: Plan, gen: Generator, params: Params) -> Pictures:
     skipped: dict[str, str] = {}
     for file in find_images([plan.images], limit=plan.limit):
         try:
-            pixels[str(file)] = read_images([file], size=size, align=align)
+            pixels[str(file)] = read_photo(file, size=size, align=align).pixels
         except ImageError as error:
             skipped[str(file)] = error.reason
     if not pixels:
         listed = "; ".join(f"{file}: {reason}" for file, reason in skipped.items())
         raise ValueError(f"no image can be used: {listed}")
-    return Pictures(np.concatenate(list(pixels.values())), tuple(pixels), skipped=skipped)
+    return Pictures(np.stack(list(pixels.values())), tuple(pixels), skipped=skipped)
 
 
 def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> tuple[str, int]:

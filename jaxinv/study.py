@@ -77,9 +77,7 @@ class Study:
 
     def reached(self, trial: Trial) -> np.ndarray:
         """Evaluations [B, R] after which a trial's searches held the target; infinite if never."""
-        step = evaluations_to(trial.psnr, self.target[:, None])
-        place = np.where(np.isfinite(step), step - 1, 0).astype(int)
-        return np.where(np.isfinite(step), picked(trial.spent, place), np.inf)
+        return evaluations_to(trial.psnr, self.target[:, None], trial.spent)
 
 
 @dataclass
@@ -250,11 +248,6 @@ def starts_compared(preset: Preset) -> np.ndarray:
     """Evaluations [T] of starts, among which stages choose, up to every step."""
     before = np.cumsum([candidates(stage) for stage in preset.stages])
     return np.repeat(before, [stage.steps for stage in preset.stages])
-
-
-def picked(values: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """values [..., T] at one place [...] each."""
-    return np.take_along_axis(values, place[..., None], axis=-1)[..., 0]
 
 
 def prior_codes(gen: Generator, params: Params, space: str) -> tuple[np.ndarray, np.ndarray]:
