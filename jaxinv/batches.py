@@ -15,6 +15,7 @@ import numpy as np
 
 from jaxinv.groups import apart, grouped
 from jaxinv.layered import invert_dense
+from jaxinv.nn.resample import filled
 from jaxinv.objective import Lane, Problem, Weights, covered
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.basin import BASINS
@@ -22,7 +23,7 @@ from jaxinv.solvers.layers import Options
 from jaxinv.solvers.population import STRATEGIES
 from jaxinv.specs import InitSpec, SolverSpec
 from jaxinv.stages import DIVERGED, LOSS, Best, reach, sight, solve
-from jaxinv.starts import learned
+from jaxinv.starts import learned, needs_start
 from jaxinv.vocabulary import SWEEPS
 
 if TYPE_CHECKING:
@@ -218,16 +219,25 @@ def solved(
 
 def known_before(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> Latents:
     """The latents before the first stage: what lanes were given, and guesses that were learned."""
+    if not needs_start(preset):
+        return lanes.given
     pictures = shown(preset, lanes)
     return {**learned(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
 
 
+@jax.jit
+def all_filled(images: Array, masks: Array) -> Array:
+    """Images [L, h, w, c], what is hidden in the colours around it."""
+    return jax.lax.map(lambda pair: filled(*pair), (images, masks))
+
+
 def shown(preset: Preset, lanes: Batch) -> Array:
-    """What was measured, as pictures [L, h, w, 3]; the images where nothing is between."""
+    """What was measured, as pictures [L, h, w, 3], what is hidden in the colours around it."""
+    seen = lanes.images if lanes.masks is None else all_filled(lanes.images, lanes.masks)
     if preset.operator is None:
-        return lanes.images
+        return seen
     operator = build_operator(preset.operator, (lanes.size, lanes.size, 3))
-    return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), lanes.images)
+    return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), seen)
 
 
 def swept(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:

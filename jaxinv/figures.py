@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from jaxinv.specs import Preset
 
@@ -82,7 +82,12 @@ def read(file: Path = FILE) -> list[Figure]:
 
 def table(figures: list[Figure]) -> str:
     """Figures in Markdown."""
-    lines = (COLUMNS, ["---"] * len(COLUMNS), *(figure.cells for figure in figures))
+    return markdown(COLUMNS, (figure.cells for figure in figures))
+
+
+def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown: the heads of its columns, then its rows."""
+    lines = (columns, ["---"] * len(columns), *rows)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

@@ -7,6 +7,7 @@ observed once per image, the render once per evaluation. `evaluate` sums the wei
 from __future__ import annotations
 
 from collections.abc import Callable, Container
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -33,7 +34,7 @@ MAP = "/attention"  # behind the name of a step of a discriminator: its map
 
 def sighting(term: Term) -> str:
     """Name under which what `term` sees is filed: terms with one net and one view share it."""
-    return f"{term.net or PIXELS}|{term.view.size}|{term.view.crop}"
+    return f"{term.net or PIXELS}|{term.view}"
 
 
 def taps(
@@ -51,18 +52,27 @@ def taps(
 
 
 def look(image: Array, view: View) -> Array:
-    """The part of image [h, w, c] that a view shows, at the view's size (never enlarged)."""
+    """The part of image [h, w, c] that a view shows, at the view's size."""
     (top, bottom), (left, right) = window(view, image.shape[:2])
-    return area_reduce(image[top:bottom, left:right], seen_shape(view, image.shape[:2]))
+    told = area_reduce(image[top:bottom, left:right], told_shape(view, image.shape[:2]))
+    return resize(told, seen_shape(view, image.shape[:2]))
+
+
+def told_shape(view: View, shape: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns that the view keeps of an image [h, w], before it enlarges them."""
+    (top, bottom), (left, right) = window(view, shape)
+    sides = (bottom - top, right - left)
+    return sides if view.size is None else _scaled(sides, min(view.size, *sides))
 
 
 def seen_shape(view: View, shape: tuple[int, ...]) -> tuple[int, int]:
     """Rows and columns of what the view shows of an image [h, w]."""
-    (top, bottom), (left, right) = window(view, shape)
-    sides = (bottom - top, right - left)
-    if view.size is None or view.size >= min(sides):
-        return sides
-    return (round(sides[0] * view.size / min(sides)), round(sides[1] * view.size / min(sides)))
+    sides = told_shape(view, shape)
+    return sides if view.least is None else _scaled(sides, max(view.least, min(sides)))
+
+
+def _scaled(sides: tuple[int, int], shorter: int) -> tuple[int, int]:
+    return (round(sides[0] * shorter / min(sides)), round(sides[1] * shorter / min(sides)))
 
 
 def window(view: View, shape: tuple[int, ...]) -> list[tuple[int, int]]:
@@ -105,10 +115,15 @@ def _pick(
     net, seen = terms[0].net, look(image, terms[0].view)
     if net is None:
         return {PIXELS: seen}
-    found = NETS[net].taps(nets[net], seen) if net in NETS else _judged(judge, nets[net], seen)
+    found = _looked(net, nets[net], seen) if net in NETS else _judged(judge, nets[net], seen)
     kept = {layer for term in terms for layer in taps(term, judge, found)}
     kept |= {layer + MAP for term in terms if term.name == "attention" for layer in kept}
     return {layer: found[layer] for layer in sorted(kept.intersection(found))}
+
+
+def _looked(net: str, params: Params, image: Array) -> dict[str, Array]:
+    """What the layers of a net say of an image [h, w, c]; to it, grey is three equal channels."""
+    return NETS[net].taps(params, jnp.broadcast_to(image, (*image.shape[:2], 3)))
 
 
 def _judged(judge: Discriminator | None, params: Params, image: Array) -> dict[str, Array]:
@@ -126,7 +141,8 @@ def unit(features: Array) -> Array:
 
 def shares(mask: Array, view: View, shape: tuple[int, ...]) -> Array:
     """Weights [h, w] of the positions of features by the mask [h', w', 1] seen through the view."""
-    return resize(look(mask, view), (shape[0], shape[1]))[..., 0]
+    found = resize(look(mask, replace(view, least=None)), (shape[0], shape[1]))[..., 0]
+    return jnp.maximum(found, 0.0)  # bicubic enlarging overshoots
 
 
 def average(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
@@ -200,7 +216,7 @@ def _by_position(term: Term, nets: dict[str, Params], index: int) -> Pair:
 def _faded(term: Term, pair: tuple[Array, Array], mask: Array | None) -> tuple[Array, Array]:
     if mask is None:
         return pair
-    weights = jnp.maximum(shares(mask, term.view, pair[0].shape), 0.0)
+    weights = shares(mask, term.view, pair[0].shape)
     if term.distance == "style":  # a mean over the positions that count
         weights = weights / jnp.maximum(jnp.mean(weights), 1e-6)
     a, b = (x * jnp.sqrt(weights)[..., None] for x in pair)

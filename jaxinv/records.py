@@ -11,6 +11,7 @@ import numpy as np
 
 from jaxinv.checkpoints import atomic_write
 from jaxinv.comparison import checkpoints, middle
+from jaxinv.figures import markdown
 from jaxinv.study import LINE
 
 if TYPE_CHECKING:
@@ -100,20 +101,15 @@ def slice_rows(study: Study, names: Sequence[str]) -> list[Row]:
 def summary(study: Study) -> str:
     """The study in one table of Markdown, a row per preset."""
     images, seeds = study.trials[0].evaluations.shape
-    lines = [
-        f"{images} images x {seeds} seeds. Target: {study.aim}.",
-        "",
-        f"| {' | '.join(COLUMNS)} |",
-        f"|{'---|' * len(COLUMNS)}",
-    ]
-    return "\n".join(lines + [_line(study, trial) for trial in study.trials])
+    told = f"{images} images x {seeds} seeds. Target: {study.aim}."
+    return f"{told}\n\n{markdown(COLUMNS, (_cells(study, trial) for trial in study.trials))}"
 
 
-def _line(study: Study, trial: Trial) -> str:
+def _cells(study: Study, trial: Trial) -> tuple[str, ...]:
     reached = study.reached(trial)
     typical, spent = middle(reached), middle(trial.seconds[..., -1])
     longest = trial.spent.max()
-    cells = (
+    return (
         trial.preset.name,
         str(longest),
         f"{middle(trial.psnr[..., -1]):.2f}",
@@ -122,7 +118,6 @@ def _line(study: Study, trial: Trial) -> str:
         f"{spent:.3g}" if math.isfinite(spent) else "not measured",
         str(int(trial.diverged.sum())),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def write_rows(folder: Path, name: str, rows: list[Row]) -> list[Path]:

@@ -110,5 +110,5 @@ def _weights(term: Term, shape: tuple[int, ...], mask: Array | None) -> Array:
     summed = term.reduction == "sum"
     if mask is None:
         return jnp.full((1, 1, 1), 1.0 if summed else 1 / (shape[0] * shape[1]))
-    weights = jnp.maximum(shares(mask, term.view, shape), 0.0)
+    weights = shares(mask, term.view, shape)
     return (weights if summed else weights / jnp.maximum(jnp.sum(weights), 1e-6))[..., None]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jaxinv.features.trunks import NETS
-from jaxinv.losses import seen_shape
+from jaxinv.losses import seen_shape, told_shape
 from jaxinv.specs import Stop
 from jaxinv.specs import labels as labels_of
 
@@ -14,41 +17,54 @@ if TYPE_CHECKING:
     from jaxinv.specs import Preset, Stage, Term, Variable
 
 
-QUIET = 0.05  # standard deviation of noise, on [-1, 1], that a net may see
+QUIET = 0.025  # standard deviation of noise, on [-1, 1], that a net may see
+BLIND = 40  # side in px of pictures in which nets see hardly anything: then rather noise
 
 
 def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None = None) -> Preset:
     """The preset for what was seen, [h, w, c] or [count].
 
-    Terms of nets that cannot look at it (no three channels, too few pixels) are left out where
-    another image term stays. Of measurements those of all nets are, squares are means over what was
-    measured, and what would start at a guess from the picture starts at the mean. With a
-    `discrepancy`, nets look at pictures so small that their noise averages out (to a net it is
-    texture, which the search would draw), and a lane ends once its pixels differ by as much, as a
-    root mean square on [-1, 1]: what is left then is noise (Morozov 1966, the discrepancy
-    principle). Raises `ValueError` where a stage has no term "mse" to tell.
+    Terms of nets that cannot look at it (measurements, too few pixels) are left out where another
+    image term stays. Of measurements those of all nets are, squares are means over what was
+    measured, and what would start at a guess from the picture starts at the mean. A prior weighs
+    more for what tells fewer numbers than its `full` colour picture, by the root of the ratio: by
+    the ratio if all errors were independent, but those of neighbours and of features are not.
+    With a `discrepancy`, nets look at pictures so small that their noise averages out (to a net it
+    is texture, which the search would draw), priors weigh as they would for pictures of that size,
+    and a lane ends once its pixels differ by as much, as a root mean square on [-1, 1]: what is
+    left then is noise (Morozov 1966, the discrepancy principle). Raises `ValueError` where a stage has no term "mse" to tell.
     """
     stages = preset.stages
+    operator, picture, count = preset.operator, shape, float(np.prod(shape))
     if discrepancy is not None:
-        stages = tuple(_calmed(stage, shape, discrepancy) for stage in stages)
-    operator, picture = preset.operator, shape
+        calm = _calm_side(min(shape[:2]), discrepancy)
+        count *= (calm / min(shape[:2])) ** 2
+        stages = tuple(_calmed(stage, shape, calm) for stage in stages)
+    count *= 1.0 if operator is None else operator.told
     if operator is not None and operator.measures:
         stages = tuple(_measuring(stage, operator.measured) for stage in stages)
         picture = ()
-    stages = tuple(_seeing(stage, picture) for stage in stages)
+    stages = tuple(_held(_seeing(stage, picture), count) for stage in stages)
     if discrepancy is not None:
         stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
     return preset if stages == preset.stages else replace(preset, stages=stages)
 
 
-def _calmed(stage: Stage, shape: tuple[int, ...], noise: float) -> Stage:
-    """Terms of nets at a size at which the noise is `QUIET` at most."""
-    most = int(min(shape[:2]) * QUIET / max(noise, QUIET))
+def _calm_side(side: int, noise: float) -> int:
+    """To what side pictures are reduced for their noise to be `QUIET`, or to be `BLIND`."""
+    return min(max(int(side * QUIET / max(noise, QUIET)), BLIND), side)
+
+
+def _calmed(stage: Stage, shape: tuple[int, ...], side: int) -> Stage:
+    """Terms of nets that look at no more than the `side` at which noise has averaged out."""
 
     def calm(term: Term) -> Term:
-        if not term.net or min(seen_shape(term.view, shape[:2])) <= most:
+        if not term.net:
             return term
-        return replace(term, view=replace(term.view, size=max(most, 8)))
+        view = replace(term.view, least=None)  # enlarged, what is left of the noise is texture too
+        if min(told_shape(view, shape[:2])) > side:
+            view = replace(view, size=side)
+        return replace(term, view=view)
 
     return replace(stage, terms=tuple(calm(term) for term in stage.terms))
 
@@ -62,9 +78,20 @@ def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:
 
 
 def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
-    if len(shape) != 3 or shape[2] != 3 or term.net is None:
+    if len(shape) != 3 or shape[2] not in (1, 3) or term.net is None:
         return False
     return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
+
+
+def _held(stage: Stage, count: float) -> Stage:
+    """The stage for what has so many numbers: its priors weigh what they must."""
+
+    def weighed(term: Term) -> Term:
+        few = term.full and 3 * term.full**2 / count
+        return replace(term, weight=term.weight * math.sqrt(few)) if few > 1 else term
+
+    terms = tuple(map(weighed, stage.terms))
+    return stage if terms == stage.terms else replace(stage, terms=terms)
 
 
 def _measuring(stage: Stage, share: float) -> Stage:

@@ -19,7 +19,15 @@ from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
-from jaxinv.nn.resample import area_reduce, blur, blur_double, enlarge, inverse_haar, resize
+from jaxinv.nn.resample import (
+    area_reduce,
+    blur,
+    blur_double,
+    enlarge,
+    filled,
+    inverse_haar,
+    resize,
+)
 from jaxinv.types import Array
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -335,6 +343,27 @@ def test_attention_mixes_values_by_the_match_of_queries_and_keys() -> None:
     found: Any = module.apply({"params": params}, jnp.asarray(x))
     close(found[0], x + 0.5 * (weights @ linear("value")).reshape(x.shape))
     close(found[1], weights)
+
+
+@pytest.mark.parametrize("sides", [(16, 16), (13, 22)])
+def test_holes_get_the_colours_around_them(sides: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).uniform(-1, 1, (*sides, 3)).astype(np.float32)
+    mask = np.ones((*sides, 1), np.float32)
+    mask[3:9, 2:10] = 0
+    known = mask[..., 0] > 0
+    found = np.asarray(filled(jnp.asarray(image), jnp.asarray(mask)))
+    np.testing.assert_array_equal(found[known], image[known])
+    plain = filled(jnp.where(mask > 0, 0.25, 9.0) * jnp.ones((1, 1, 3)), jnp.asarray(mask))
+    np.testing.assert_allclose(plain, 0.25, rtol=1e-5)
+    # Left of the hole it is black, right of it white: so it is within.
+    ramp = jnp.broadcast_to((jnp.arange(sides[1]) > 5)[None, :, None] * 1.0, (*sides, 3))
+    inside = np.asarray(filled(ramp, jnp.asarray(mask)))[5, 2:10, 0]
+    assert inside[0] < 0.2 < 0.8 < inside[-1]
+    one = np.zeros_like(mask)
+    one[4, 4] = 1
+    alone = filled(jnp.asarray(image), jnp.asarray(one))
+    np.testing.assert_allclose(alone, np.broadcast_to(image[4, 4], image.shape), rtol=1e-5)
+    np.testing.assert_array_equal(filled(jnp.asarray(image), jnp.zeros_like(mask)), 0)
 
 
 @pytest.mark.parametrize(("small", "side"), [((8, 8), 16), ((8, 8), 32), ((12, 12), 36)])

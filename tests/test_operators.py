@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxinv.operators import MAKERS, Operator, build, mask
-from jaxinv.specs import OperatorSpec
+from jaxinv.specs import OperatorSpec, read_operator
 from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, MASKS, OPERATORS, SIDES
 
 SHAPE = (16, 24, 3)
@@ -211,6 +212,30 @@ def test_composition_goes_from_left_to_right() -> None:
     np.testing.assert_allclose(together, one_by_one, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("identity", 1.0),
+        ("gray", 1 / 3),
+        ("luma", 1.0),
+        ("down:factor=4", 1.0),
+        ("down:factor=4,kernel=area+up:factor=4", 1 / 16),
+        ("blur:sigma=1.5", 1 / 28.3),
+        ("motion:length=6", 1 / 6),
+        ("blur:sigma=1.5+down:factor=3+gray", 1 / 28.3 * 9 / 3),
+        ("fourier:share=0.25", 0.25),
+    ],
+)
+def test_what_an_operator_tells_is_about_its_stable_rank(text: str, share: float) -> None:
+    spec, shape = read_operator(text), (24, 24, 3)
+    assert spec.told == pytest.approx(share, rel=1e-2)
+    operator = made(spec, shape)
+    units = jnp.eye(math.prod(shape)).reshape(-1, *shape)
+    matrix = np.asarray(jax.vmap(lambda x: operator.apply(x).ravel())(units), np.float64)
+    rank = np.sum(matrix**2) / np.linalg.norm(matrix, 2) ** 2
+    assert rank / math.prod(operator.shape) == pytest.approx(share, rel=0.4)
+
+
 def test_pictures_of_what_was_seen() -> None:
     x = picture(0)
     small, grey, sums = (
@@ -224,7 +249,7 @@ def test_pictures_of_what_was_seen() -> None:
         return [*both, sums.show(jnp.zeros(9))]
 
     (y, shown), (_, gray), (_, filled), empty = pictures(x)
-    np.testing.assert_array_equal(shown, np.kron(y, np.ones((4, 4, 1))))
+    np.testing.assert_array_equal(shown, jax.image.resize(y, shown.shape, "cubic"))
     np.testing.assert_array_equal(gray[..., 0], gray[..., 2])
     np.testing.assert_allclose(np.abs(filled).max(), 1, rtol=1e-6)
     assert not np.asarray(empty).any()

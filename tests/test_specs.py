@@ -75,6 +75,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Schedule("multi_step", points=((0.5, 0.1), (0.2, 0.1))), "points must be rising"),
     (lambda: Schedule("multi_step", points=((0.5, 2.0),)), "factors in .0, 1., got"),
     (lambda: View(4), "view size must be a whole number of at least 8, got 4"),
+    (lambda: View(least=4), "least view size must be a whole number of at least 8, got 4"),
     (lambda: View(12.5), "whole number"),  # pyright: ignore[reportArgumentType]
     (lambda: View(crop=(0.5, 0, 0.6, 1)), r"crop .* must lie in \[0, 1\]"),
     (lambda: View(crop=(0, -0.1, 0.5, 0.5)), "must lie in"),
@@ -99,6 +100,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("gaussian", variable="w+", rows=(2, 2)), "term rows must be .*0 <= first < last"),
     (lambda: Term("gaussian", variable="w", view=View(64)), "takes no view"),
     (lambda: Term("gaussian", variable="w", reduction="sum"), "takes no reduction"),
+    (lambda: Term("gaussian", variable="w", full=-1), "full must be a whole number of at least 0"),
+    (lambda: Term("mse", full=256), "takes no full, got 256; allowed with: gaussian, row_spread"),
     (lambda: Term("row_spread", variable="w"), r"'w'; allowed: w\+"),
     (lambda: Term("noise_autocorrelation", variable="noise"), "takes no variable"),
     (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: usual, mean, prior"),

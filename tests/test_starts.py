@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from jaxinv import starts
+from jaxinv.batches import prepare, shown
 from jaxinv.requirements import check_weights
 from jaxinv.spaces import STATISTICS
 from jaxinv.specs import InitSpec, Variable
@@ -83,6 +84,20 @@ def test_a_search_begins_at_its_start_and_other_restarts_nearby(space: str) -> N
         first = reached[:, 0] if space == "w" else reached[:, 0, row]
         np.testing.assert_allclose(first, exact, atol=1e-3)
     assert np.all(np.abs(reached[:, 1] - reached[:, 0]).max(axis=-1) > 0.05)
+
+
+def test_what_a_mask_hides_says_nothing_of_the_start() -> None:
+    pictures = draw(linear(), 3, 1)
+    masks = np.ones(pictures.shape[:3])
+    masks[:, 4:8, 4:8] = 0
+    hidden = np.where(masks[..., None] > 0, pictures, 0.9)
+    batch = prepare(hidden.astype(np.float32), masks, 0, 1, asked=1)
+    guessed = shown(SEARCH, batch)
+    np.testing.assert_array_equal(guessed, shown(SEARCH, batch._replace(images=pictures)))
+    # Nor is it a hole: it has the colours around it.
+    seen = np.asarray(pictures)[masks > 0]
+    inside = np.asarray(guessed)[masks == 0]
+    assert np.all((inside >= seen.min(0)) & (inside <= seen.max(0)))
 
 
 def test_ridges_are_chosen_by_what_they_predict() -> None:

@@ -29,6 +29,7 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 RANDOM = Variable("w", init=InitSpec("prior"))
 ADAM = Preset("adam", (one(RANDOM, steps=25),), "", "")
 LBFGS = Preset("lbfgs", (one(RANDOM, steps=25, solver=SolverSpec("lbfgs")),), "", "")
+SEER = Preset("seer", (one(RANDOM, terms=(Term("lpips", net="vgg16", view=View(8)),)),), "", "")
 NAMES = ("a", "b")
 
 
@@ -289,7 +290,7 @@ def test_tables_as_parquet(tmp_path: Path) -> None:
         ([ADAM], {"seeds": 0}, "seeds must be a whole number of at least 1"),
         ([ADAM], {"target": "lbfgs"}, "unknown baseline 'lbfgs'; allowed: adam"),
         ([ADAM], {"target": -1.0}, "target must be above 0.0 and finite, got -1.0"),
-        ([ADAM, "fine"], {}, "preset 'fine', stage 1"),
+        ([ADAM, SEER], {}, "preset 'seer', stage 1, .* sees 8x8 px"),
     ],
 )
 def test_what_cannot_be_studied_is_refused(

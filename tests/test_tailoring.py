@@ -10,7 +10,7 @@ import pytest
 from jaxinv import images
 from jaxinv.pixels import noise_level
 from jaxinv.presets import PRESETS
-from jaxinv.specs import Term, View, read_operator
+from jaxinv.specs import Term, Variable, View, read_operator
 from jaxinv.tailoring import tailored
 from tests.engine import one, preset
 
@@ -18,9 +18,13 @@ from tests.engine import one, preset
 def test_presets_lose_the_terms_that_cannot_see() -> None:
     default = PRESETS["default"]
     assert tailored(default, (256, 256, 3)) is default
-    for shape in ((40,), (256, 256, 1), (8, 8, 3)):
-        kept = tailored(default, shape).stages[0].terms
-        assert kept == tuple(term for term in default.stages[0].terms if term.net is None)
+    assert tailored(default, (256, 256, 1)) is default  # to nets grey is three equal channels
+    assert tailored(default, (8, 8, 3)) is default  # small pictures are enlarged for them
+    kept = tailored(default, (40,)).stages[0].terms
+    assert kept == tuple(term for term in default.stages[0].terms if term.net is None)
+    terms = (Term("mse"), Term("lpips", net="vgg16", view=View(256)))
+    small = tailored(preset(one(terms=terms)), (8, 8, 3)).stages[0].terms
+    assert small == terms[:1]
     # Nothing is left out where nothing would be left to compare.
     projector = PRESETS["stylegan2-projector"]
     assert tailored(projector, (40,)) is projector
@@ -47,13 +51,14 @@ def test_the_search_in_noise_stops_at_its_strength() -> None:
         tailored(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
 
 
-@pytest.mark.parametrize(("noise", "sides"), [(0.02, [None, 256, 96]), (0.1, [None, 128, 96])])
+@pytest.mark.parametrize(("noise", "sides"), [(0.02, [None, 256, 96]), (0.05, [None, 128, 96])])
 def test_nets_look_where_noise_has_averaged_out(noise: float, sides: list[int | None]) -> None:
     terms = (Term("mse"), *(t for t in PRESETS["restore"].stages[0].terms if t.net))
     kept = tailored(preset(one(terms=terms)), (256, 256, 3), noise).stages[0].terms
     assert [term.view.size for term in kept] == sides
     loud = tailored(preset(one(terms=terms)), (256, 256, 3), 0.8).stages[0].terms
-    assert [term.view.size for term in loud] == [None, 16]  # too small for the first net
+    assert [term.view.size for term in loud] == [None, 40, 40]  # in less, nets see nobody
+    assert {term.view.least for term in (*kept, *loud)} == {None}  # nor is noise enlarged
 
 
 @pytest.mark.parametrize("side", [64, 96])
@@ -61,3 +66,26 @@ def test_noise_is_heard_in_enlarged_pictures_too(side: int) -> None:
     noise = 0.2 * np.random.default_rng(1).standard_normal((64, 64, 3)).astype(np.float32)
     assert noise_level(images.resize(noise, side)) == pytest.approx(0.2, rel=0.25)
     assert noise_level(np.zeros((side, side, 3), np.float32)) == 0
+
+
+@pytest.mark.parametrize(
+    ("shape", "operator", "noise", "expected"),
+    [
+        ((512, 512, 3), None, None, 0.5),
+        ((256, 256, 3), None, None, 0.5),
+        ((64, 64, 3), None, None, 2.0),
+        ((128, 128, 1), None, None, 0.5 * 12**0.5),
+        ((256, 256, 3), "fourier:share=0.25", None, 1.0),
+        ((256, 256, 3), "blur:sigma=2", None, 0.5 * (16 * 3.14159) ** 0.5),
+        ((768,), None, None, 8.0),
+        ((256, 256, 3), None, 0.01, 0.5),
+        ((256, 256, 3), None, 0.1, 2.0),  # as for 64 px
+    ],
+)
+def test_priors_weigh_more_for_pictures_that_say_less(
+    shape: tuple[int, ...], operator: str | None, noise: float | None, expected: float
+) -> None:
+    terms = (Term("mse"), *(Term("gaussian", 0.5, variable="w", full=x) for x in (0, 256)))
+    made = preset(one(Variable("w"), terms=terms), operator=operator and read_operator(operator))
+    _, fixed, prior = tailored(made, shape, noise).stages[0].terms
+    assert (fixed.weight, prior.weight) == pytest.approx((0.5, expected))

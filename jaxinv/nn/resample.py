@@ -137,3 +137,25 @@ def enlarge(x: Array, size: int) -> Array:
     for _ in range(BACK_PROJECTIONS):
         found = found + resize(x - area_reduce(found, (rows, columns)), size)
     return found
+
+
+def filled(x: Array, mask: Array) -> Array:
+    """Image x [h, w, c] whose pixels without weight in mask [h, w, 1] have the colours around them.
+
+    Means over ever larger areas of what is known, smoothly enlarged; each pixel takes the smallest
+    area that knows something (the pull-push of Gortler et al. 1996, The Lumigraph).
+    """
+    rows, columns = x.shape[0], x.shape[1]
+    known = jnp.where(mask > 0, x, 0.0)
+    found, weights = known, jnp.where(mask > 0, 1.0, 0.0)
+    seen, sums = weights, known
+    for level in range(1, max(rows, columns).bit_length()):
+        sides = (max(rows >> level, 1), max(columns >> level, 1))
+        amount, colours = (
+            jax.image.resize(area_reduce(part, sides), (rows, columns, part.shape[-1]), "linear")
+            for part in (seen, sums)
+        )
+        fresh = (weights == 0) & (amount > 0)
+        found = jnp.where(fresh, colours / jnp.maximum(amount, 1e-12), found)
+        weights = jnp.where(fresh, 1.0, weights)
+    return found

@@ -21,8 +21,8 @@ class Operator(NamedTuple):
 
     `apply(x)` is the model y = A(x) that an objective compares with a measurement. `simulate(x)`
     makes such a measurement of a clean image: it differs from `apply` only by random noise.
-    `show(y)` is a picture [h, w, 3] for reports. `adjoint(y)` is A'y, None where A is not linear.
-    `shape` is that of y.
+    `show(y)` is a picture [h, w, 3], for reports and for guesses of where to start. `adjoint(y)` is
+    A'y, None where A is not linear. `shape` is that of y.
     """
 
     apply: Callable[[Array], Array]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.nn.banded import bands
-from jaxinv.nn.resample import area_reduce
+from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear
 from jaxinv.operators.masks import window
 
@@ -80,7 +80,10 @@ def _divided(n: int, weights: np.ndarray) -> np.ndarray:
 
 
 def down(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
-    """[h, w, c] -> [h / factor, w / factor, c]; `ValueError` unless the factor divides both."""
+    """[h, w, c] -> [h / factor, w / factor, c]; `ValueError` unless the factor divides both.
+
+    Shown enlarged smoothly: searches start from what that looks like, and blocks look like nobody.
+    """
     del given
     if any(n % spec.factor for n in shape[:2]):
         common = math.gcd(*shape[:2])
@@ -98,7 +101,7 @@ def down(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
                 x = x / jnp.expand_dims(sums, tuple(a for a in range(x.ndim) if a != axis))
         return x
 
-    return linear(apply, shape, lambda y: jnp.repeat(jnp.repeat(y, spec.factor, 0), spec.factor, 1))
+    return linear(apply, shape, lambda y: resize(y, (shape[0], shape[1])))
 
 
 def up(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:

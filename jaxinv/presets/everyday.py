@@ -7,8 +7,8 @@ from jaxinv.specs import InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Va
 CODE = (Variable("w+", codec="natural", init=InitSpec("learned")),)
 LIKENESS = (
     Term("mse", 3.0, view=View(512)),
-    Term("lpips", 1.0, net="alexnet", view=View(256)),
-    Term("lpips", 1.0, net="vgg16", view=View(96)),
+    Term("lpips", 1.0, net="alexnet", view=View(256, least=256)),
+    Term("lpips", 1.0, net="vgg16", view=View(96, least=96)),
 )
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
 WEAVE = Term("weave", 4000.0, view=View(512))
@@ -57,8 +57,9 @@ RESTORE = Preset(
             (
                 *LIKENESS,
                 WEAVE,
-                Term("gaussian", 0.1, variable="w+"),
-                Term("gaussian", 1.0, variable="w+", part=(0.5, 1.0)),
+                Term("gaussian", 0.1, variable="w+", full=256),
+                Term("gaussian", 0.7, variable="w+", part=(0.5, 1.0)),
+                Term("row_spread", 0.3, variable="w+"),  # what is hidden goes with what is seen
             ),
             steps=100,
             solver=SOLVER,

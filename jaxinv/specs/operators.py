@@ -110,6 +110,25 @@ class OperatorSpec:
         own = self.share if self.name == "fourier" else 1.0
         return own * math.prod(part.measured for part in self.parts)
 
+    @property
+    def told(self) -> float:
+        """About what share of the numbers seen says something new.
+
+        The stable rank of the operator over their count: blurred pixels repeat their neighbours,
+        grey channels each other, and frequencies that are not measured are 0.
+        """
+        share, channels = 1.0, 1.0
+        for part in self.parts or (self,):
+            if part.name == "blur":
+                share = min(share, 1 / (4 * math.pi * part.sigma**2))
+            elif part.name == "motion":
+                share = min(share, 1 / part.length)
+            elif part.name in ("down", "up"):  # what is coarser than the new pixels is not lost
+                share = min(share * part.factor ** (2 if part.name == "down" else -2), 1.0)
+            elif part.name == "gray":
+                channels = 1 / 3
+        return share * channels * self.measured
+
     def _check_needs(self) -> None:
         if self.name in ("dense", "circulant"):
             check_whole(f"count of {self.name!r}", self.count, 1)

@@ -38,6 +38,7 @@ TAKERS: dict[str, tuple[str, ...]] = {
     "rows": _CODES,
     "part": _CODES,
     "margin": _SPREAD,
+    "full": _SPREAD,
     "power": ("norm_from", "drift"),
     "radius": ("locality",),
 }
@@ -48,15 +49,18 @@ class View:
     """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
 
     `size` is that of the shorter side; a smaller image is left as it is. None keeps the resolution
-    at which the image is compared.
+    at which the image is compared. What then is smaller than `least` is enlarged to it (bicubic):
+    nets tell little of pictures much smaller than those that they have learned from.
     """
 
     size: int | None = None
     crop: tuple[float, float, float, float] | None = None
+    least: int | None = None
 
     def __post_init__(self) -> None:
-        if self.size is not None:
-            check_whole("view size", self.size, 8)
+        for name, side in (("view size", self.size), ("least view size", self.least)):
+            if side is not None:
+                check_whole(name, side, 8)
         if self.crop is not None:
             top, left, height, width = self.crop
             inside = 0 <= top <= 1 - height + 1e-9 and 0 <= left <= 1 - width + 1e-9
@@ -83,7 +87,9 @@ class Term:
     `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean), "sparsity"
     (mean absolute value), "anchor" (square of the way from its start), "geocross" (angles between
     rows); of w+, `rows` [first, last) restricts them to some codes, and `part` does so by fractions
-    of their number, whatever the generator: (0.7, 1) is the finest. On latents:
+    of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior may be
+    meant for colour pictures of `full` px a side: of less, the prior must say more (see
+    `tailoring.tailored`). On latents:
     "noise_autocorrelation", "mahalanobis" (P_N), "norm_from" (distance from the mean of W to a
     `power`), "delta_norm" (distances of rows from the first). Of what is added to "features":
     "residual_energy"; of changed "weights": "drift", to a `power`, and "locality": how far what
@@ -112,6 +118,7 @@ class Term:
     critic: bool = False
     power: int = 0
     radius: float = 0.0
+    full: int = 0
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, TERMS)
@@ -123,6 +130,7 @@ class Term:
         check_span("term rows", self.rows)
         check_at_least("radius", self.radius, 0.0)
         check_whole("last", self.last, 0)
+        check_whole("full", self.full, 0)
         check_whole("scales", self.scales, 1)
         if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
             raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")

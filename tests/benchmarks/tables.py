@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from statistics import mean
 
+from jaxinv.figures import markdown
+
 HEAD = (
     "preset", "evaluations", "ok", "PSNR mean / worst", "SSIM mean", "LPIPS-Alex mean / worst",
     "LPIPS-VGG mean", "seconds per image",
@@ -14,8 +16,7 @@ HEAD = (
 
 def table(outs: list[Path]) -> str:
     """Markdown of the runs in the folders `outs`; means are over images with status "ok"."""
-    rows = [HEAD, ("---",) * len(HEAD), *(row(out) for out in outs)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+    return markdown(HEAD, map(row, outs))
 
 
 def row(out: Path) -> tuple[str, ...]:
