@@ -32,7 +32,8 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     With a `discrepancy`, nets look at pictures so small that their noise averages out (to a net it
     is texture, which the search would draw), priors weigh as they would for pictures of that size,
     and a lane ends once its pixels differ by as much, as a root mean square on [-1, 1]: what is
-    left then is noise (Morozov 1966, the discrepancy principle). Raises `ValueError` where a stage has no term "mse" to tell.
+    left then is noise (Morozov 1966, the discrepancy principle). Raises `ValueError` where a stage
+    has no term "mse" to tell.
     """
     stages = preset.stages
     operator, picture, count = preset.operator, shape, float(np.prod(shape))

@@ -11,7 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.losses import average, evaluate, image_term, look, observe, render_term, shares, sighting
+from jaxinv.losses import (
+    average,
+    evaluate,
+    image_term,
+    look,
+    observe,
+    render_term,
+    shares,
+    sighting,
+)
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.penalties import FAINT, Sample, noise_autocorrelation, variable_term, weave
