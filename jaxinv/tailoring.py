@@ -6,8 +6,6 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from jaxinv.features.trunks import NETS
 from jaxinv.losses import seen_shape, told_shape
 from jaxinv.specs import Stop
@@ -27,8 +25,8 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     Terms of nets that cannot look at it (measurements, too few pixels) are left out where another
     image term stays. Of measurements those of all nets are, squares are means over what was
     measured, and what would start at a guess from the picture starts at the mean. A prior weighs
-    more for what tells fewer numbers than its `full` colour picture, by the root of the ratio: by
-    the ratio if all errors were independent, but those of neighbours and of features are not.
+    more for what tells less than its `full` picture, by the root of the ratio of pixels: by the
+    ratio if all errors were independent, but those of neighbours and of features are not.
     With a `discrepancy`, nets look at pictures so small that their noise averages out (to a net it
     is texture, which the search would draw), priors weigh as they would for pictures of that size,
     and a lane ends once its pixels differ by as much, as a root mean square on [-1, 1]: what is
@@ -36,7 +34,7 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     has no term "mse" to tell.
     """
     stages = preset.stages
-    operator, picture, count = preset.operator, shape, float(np.prod(shape))
+    operator, picture, count = preset.operator, shape, _pixels(shape)
     if discrepancy is not None:
         calm = _calm_side(min(shape[:2]), discrepancy)
         count *= (calm / min(shape[:2])) ** 2
@@ -84,11 +82,16 @@ def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
     return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
 
 
+def _pixels(shape: tuple[int, ...]) -> float:
+    """Pixels of a picture, grey or not; of measurements, those that have as many numbers."""
+    return float(shape[0] * shape[1] if len(shape) == 3 else shape[0] / 3)
+
+
 def _held(stage: Stage, count: float) -> Stage:
-    """The stage for what has so many numbers: its priors weigh what they must."""
+    """The stage for what tells as much as so many pixels: its priors weigh what they must."""
 
     def weighed(term: Term) -> Term:
-        few = term.full and 3 * term.full**2 / count
+        few = term.full**2 / count
         return replace(term, weight=term.weight * math.sqrt(few)) if few > 1 else term
 
     terms = tuple(map(weighed, stage.terms))

@@ -216,13 +216,12 @@ def test_composition_goes_from_left_to_right() -> None:
     ("text", "share"),
     [
         ("identity", 1.0),
-        ("gray", 1 / 3),
         ("luma", 1.0),
         ("down:factor=4", 1.0),
         ("down:factor=4,kernel=area+up:factor=4", 1 / 16),
         ("blur:sigma=1.5", 1 / 28.3),
         ("motion:length=6", 1 / 6),
-        ("blur:sigma=1.5+down:factor=3+gray", 1 / 28.3 * 9 / 3),
+        ("blur:sigma=1.5+down:factor=3", 1 / 28.3 * 9),
         ("fourier:share=0.25", 0.25),
     ],
 )

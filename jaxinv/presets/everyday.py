@@ -58,8 +58,8 @@ RESTORE = Preset(
                 *LIKENESS,
                 WEAVE,
                 Term("gaussian", 0.1, variable="w+", full=256),
-                Term("gaussian", 0.7, variable="w+", part=(0.5, 1.0)),
-                Term("row_spread", 0.3, variable="w+"),  # what is hidden goes with what is seen
+                Term("gaussian", 1.0, variable="w+", part=(0.5, 1.0)),
+                Term("row_spread", 0.1, variable="w+"),  # what is hidden goes with what is seen
             ),
             steps=100,
             solver=SOLVER,

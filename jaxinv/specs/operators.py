@@ -115,9 +115,9 @@ class OperatorSpec:
         """About what share of the numbers seen says something new.
 
         The stable rank of the operator over their count: blurred pixels repeat their neighbours,
-        grey channels each other, and frequencies that are not measured are 0.
+        and frequencies that are not measured are 0. Grey counts as colour does: it says who it is.
         """
-        share, channels = 1.0, 1.0
+        share = 1.0
         for part in self.parts or (self,):
             if part.name == "blur":
                 share = min(share, 1 / (4 * math.pi * part.sigma**2))
@@ -125,9 +125,7 @@ class OperatorSpec:
                 share = min(share, 1 / part.length)
             elif part.name in ("down", "up"):  # what is coarser than the new pixels is not lost
                 share = min(share * part.factor ** (2 if part.name == "down" else -2), 1.0)
-            elif part.name == "gray":
-                channels = 1 / 3
-        return share * channels * self.measured
+        return share * self.measured
 
     def _check_needs(self) -> None:
         if self.name in ("dense", "circulant"):

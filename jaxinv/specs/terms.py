@@ -88,7 +88,7 @@ class Term:
     (mean absolute value), "anchor" (square of the way from its start), "geocross" (angles between
     rows); of w+, `rows` [first, last) restricts them to some codes, and `part` does so by fractions
     of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior may be
-    meant for colour pictures of `full` px a side: of less, the prior must say more (see
+    meant for pictures of `full` px a side: of less, the prior must say more (see
     `tailoring.tailored`). On latents:
     "noise_autocorrelation", "mahalanobis" (P_N), "norm_from" (distance from the mean of W to a
     `power`), "delta_norm" (distances of rows from the first). Of what is added to "features":
