@@ -165,7 +165,7 @@ def test_nets_see_grey_as_three_equal_channels() -> None:
     np.testing.assert_array_equal(distance(LPIPS, a, b), distance(LPIPS, *colours))
 
 
-def test_nets_tell_faint_differences_of_small_pictures_once_enlarged() -> None:
+def test_nets_look_at_enlarged_pictures_with_all_their_cells() -> None:
     """At 35 px AlexNet has one cell in its last layers: what it sees there is the border."""
     a = picture(0, 35, 35, 3)
     enlarged = replace(LPIPS, view=View(least=256))

@@ -146,16 +146,15 @@ def filled(x: Array, mask: Array) -> Array:
     area that knows something (the pull-push of Gortler et al. 1996, The Lumigraph).
     """
     rows, columns = x.shape[0], x.shape[1]
-    known = jnp.where(mask > 0, x, 0.0)
-    found, weights = known, jnp.where(mask > 0, 1.0, 0.0)
-    seen, sums = weights, known
+    known, sums = jnp.where(mask > 0, 1.0, 0.0), jnp.where(mask > 0, x, 0.0)
+    found, empty = sums, known == 0
     for level in range(1, max(rows, columns).bit_length()):
         sides = (max(rows >> level, 1), max(columns >> level, 1))
         amount, colours = (
             jax.image.resize(area_reduce(part, sides), (rows, columns, part.shape[-1]), "linear")
-            for part in (seen, sums)
+            for part in (known, sums)
         )
-        fresh = (weights == 0) & (amount > 0)
+        fresh = empty & (amount > 0)
         found = jnp.where(fresh, colours / jnp.maximum(amount, 1e-12), found)
-        weights = jnp.where(fresh, 1.0, weights)
+        empty = empty & ~fresh
     return found
