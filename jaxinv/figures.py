@@ -87,8 +87,17 @@ def table(figures: list[Figure]) -> str:
 
 def markdown(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown: the heads of its columns, then its rows."""
-    lines = (columns, ["---"] * len(columns), *rows)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return "\n".join((head(columns), *(line(*cells) for cells in rows)))
+
+
+def head(columns: Sequence[str]) -> str:
+    """The two lines with which a table in Markdown begins."""
+    return "\n".join((line(*columns), line(*["---"] * len(columns))))
+
+
+def line(*cells: str) -> str:
+    """A line of a table in Markdown."""
+    return f"| {' | '.join(cells)} |"
 
 
 def describe(preset: Preset, figures: Iterable[Figure] = ()) -> str:

@@ -196,7 +196,7 @@ def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> n
 
     Raises `BadFile` for colours where the operator leaves none.
     """
-    last = operator.parts[-1].name if operator.parts else operator.name
+    last = operator.chain[-1].name
     if last not in ("gray", "luma"):
         return pixels
     tint = float(np.max(np.ptp(pixels, axis=-1)))

@@ -228,6 +228,7 @@ def test_composition_goes_from_left_to_right() -> None:
 def test_what_an_operator_tells_is_about_its_stable_rank(text: str, share: float) -> None:
     spec, shape = read_operator(text), (24, 24, 3)
     assert spec.told == pytest.approx(share, rel=1e-2)
+    assert O("compose", (O("identity"), O("compose", (spec,)))).told == spec.told
     operator = made(spec, shape)
     units = jnp.eye(math.prod(shape)).reshape(-1, *shape)
     matrix = np.asarray(jax.vmap(lambda x: operator.apply(x).ravel())(units), np.float64)

@@ -100,15 +100,19 @@ class OperatorSpec:
             raise ValueError(f"box {self.box} (top, left, height, width) must lie in [0, 1]")
 
     @property
+    def chain(self) -> tuple[OperatorSpec, ...]:
+        """What is applied one after the other: itself, or its parts and theirs."""
+        return tuple(one for part in self.parts for one in part.chain) or (self,)
+
+    @property
     def measures(self) -> bool:
         """Whether it leaves measurements, in which neither a net nor a regression sees a face."""
-        return self.name in MEASUREMENTS or any(part.measures for part in self.parts)
+        return any(one.name in MEASUREMENTS for one in self.chain)
 
     @property
     def measured(self) -> float:
         """Measurements over the numbers that they come as: less than 1 where some are always 0."""
-        own = self.share if self.name == "fourier" else 1.0
-        return own * math.prod(part.measured for part in self.parts)
+        return math.prod(one.share for one in self.chain if one.name == "fourier")
 
     @property
     def told(self) -> float:
@@ -118,7 +122,7 @@ class OperatorSpec:
         and frequencies that are not measured are 0. Grey counts as colour does: it says who it is.
         """
         share = 1.0
-        for part in self.parts or (self,):
+        for part in self.chain:
             if part.name == "blur":
                 share = min(share, 1 / (4 * math.pi * part.sigma**2))
             elif part.name == "motion":

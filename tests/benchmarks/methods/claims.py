@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxinv.figures import line
 from jaxinv.inversion import Inversion, invert
 from jaxinv.metrics import psnr
 from jaxinv.pixels import to_uint8
@@ -63,14 +64,6 @@ def row(claim: Claim) -> str:
     told = f"{found.measured} ({time.monotonic() - began:.0f} s)"
     verdict = "yes" if found.holds else f"no: {claim.reason or 'not understood yet'}"
     return line(method, words, found.images, found.evaluations, told, verdict)
-
-
-def line(*cells: str) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def head(names: tuple[str, ...] = HEAD) -> str:
-    return "\n".join((line(*names), line(*["---"] * len(names))))
 
 
 def search(pair: Pair, images: np.ndarray, preset: Preset | str, **others: Any) -> Inversion:

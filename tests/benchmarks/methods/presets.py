@@ -15,7 +15,7 @@ import numpy as np
 from jaxinv import figures
 from jaxinv.checkpoints import atomic_write
 from jaxinv.checks import check_choice
-from jaxinv.figures import COLUMNS, LEGEND, Figure
+from jaxinv.figures import COLUMNS, LEGEND, Figure, head, line
 from jaxinv.inversion import Inversion, invert
 from jaxinv.loading import load_features, load_generator
 from jaxinv.metrics import psnr, ssim
@@ -28,7 +28,7 @@ from jaxinv.sampling import sample_latents
 from jaxinv.specs import Preset, Stage
 from jaxinv.vocabulary import SWEEPS
 from jaxinv.zoo import is_present
-from tests.benchmarks.methods.claims import BEHIND, TOGETHER, head, line, spent
+from tests.benchmarks.methods.claims import BEHIND, TOGETHER, spent
 from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
 

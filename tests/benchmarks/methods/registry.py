@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Callable
 
 from jaxinv.checks import check_choice
+from jaxinv.figures import head, line
 from tests.benchmarks.methods import attention, codes, exact, faces, presets, sampling, weights
-from tests.benchmarks.methods.claims import Claim, head, line, row
+from tests.benchmarks.methods.claims import HEAD, Claim, row
 
 FAMILIES = (exact, codes, weights, attention, sampling, faces)
 CLAIMS: dict[str, Claim] = {claim.name: claim for one in FAMILIES for claim in one.CLAIMS}
@@ -27,6 +28,6 @@ def report(options: argparse.Namespace, write: Callable[[str], object] = print) 
         for claim in chosen:
             write(line(claim.name, ", ".join(claim.methods), claim.words, claim.goal))
         return
-    write(head())
+    write(head(HEAD))
     for claim in chosen:
         write(row(claim))
