@@ -6,14 +6,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxinv.images import read_images, read_photo, write_images
-    from jaxinv.inversion import Inversion, invert
-    from jaxinv.latents import load_latents, save_latents
-    from jaxinv.loading import load_features, load_generator
+    from jaxinv.inversion.invert import invert
+    from jaxinv.inversion.result import Inversion
+    from jaxinv.io.images import read_images, read_photo, write_images
+    from jaxinv.io.latent_files import load_latents, save_latents
     from jaxinv.metrics.perceptual import lpips
     from jaxinv.metrics.reconstruction import psnr, ssim
+    from jaxinv.models.loading import load_features, load_generator
+    from jaxinv.models.rendering import render
     from jaxinv.presets import PRESETS
-    from jaxinv.rendering import render
     from jaxinv.specs import (
         GeneratorSpec,
         Hook,
@@ -59,14 +60,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "images": ("read_images", "read_photo", "write_images"),
-    "inversion": ("Inversion", "invert"),
-    "latents": ("load_latents", "save_latents"),
-    "loading": ("load_features", "load_generator"),
+    "inversion.invert": ("invert",),
+    "inversion.result": ("Inversion",),
+    "io.images": ("read_images", "read_photo", "write_images"),
+    "io.latent_files": ("load_latents", "save_latents"),
     "metrics.perceptual": ("lpips",),
     "metrics.reconstruction": ("psnr", "ssim"),
+    "models.loading": ("load_features", "load_generator"),
+    "models.rendering": ("render",),
     "presets": ("PRESETS",),
-    "rendering": ("render",),
 }
 
 

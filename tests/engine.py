@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.inversion import Inversion, invert
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Inversion
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from tests.tiny import LINEAR, draw, linear
 

@@ -18,9 +18,10 @@ import numpy as np
 from tests import torchlike as torch
 from tests.kerasfiles import keras_file
 from tests.tfbundles import ONE_FILE, bundle
-from weights_convert import UnsafeFileError, tf_bundles
-from weights_convert.containers import parse
-from weights_convert.pickles import Limits
+from weights_convert import UnsafeFileError
+from weights_convert.readers import tf_bundles
+from weights_convert.readers.pickles import Limits
+from weights_convert.sources.containers import parse
 
 FORBIDDEN = (
     "exec",

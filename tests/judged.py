@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.generators.discriminator import DISCRIMINATOR, Discriminator
-from jaxinv.losses import image_term, observe
+from jaxinv.losses.terms import image_term, observe
+from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.specs import Term
 from jaxinv.types import Array, Params

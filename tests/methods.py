@@ -10,17 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.features import trunks
-from jaxinv.features.base import FeatureNet
-from jaxinv.generators.discriminator import DISCRIMINATOR
-from jaxinv.inversion import Inversion, invert
-from jaxinv.loading import build
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Inversion
+from jaxinv.latents.spaces import draw_prior
+from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.features import backbones
+from jaxinv.models.features.base import FeatureNet
+from jaxinv.models.loading import build
+from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.spaces import draw_prior
 from jaxinv.specs import GeneratorSpec, Preset, Stage
-from jaxinv.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import SWEEPS
 from tests.judged import critical, looking
 from tests.tiny import Pair, chain, classes, grown, mobile, style, third
 
@@ -35,14 +36,14 @@ DENSE = GeneratorSpec(
 )
 # The layers of the real nets with a few channels each, so that 16 px suffice and compile fast.
 NARROW: dict[str, FeatureNet] = {
-    "vgg16": trunks.build(
+    "vgg16": backbones.build(
         "vgg16",
-        tuple((row[0], 4, *row[2:]) for row in trunks.VGG16),
+        tuple((row[0], 4, *row[2:]) for row in backbones.VGG16),
         ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     ),
-    "alexnet": trunks.build(
+    "alexnet": backbones.build(
         "alexnet",
-        tuple((suffix, 4, 3, 1, 1, 0) for suffix, *_ in trunks.ALEXNET),
+        tuple((suffix, 4, 3, 1, 1, 0) for suffix, *_ in backbones.ALEXNET),
         tuple(f"relu{i}" for i in range(1, 6)),
     ),
 }

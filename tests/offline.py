@@ -11,13 +11,14 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, outcome
-from jaxinv.doctor import TINY
-from jaxinv.features.trunks import NETS
-from jaxinv.images import encode_png
+from jaxinv.io import checkpoints
+from jaxinv.io.images import encode_png
 from jaxinv.metrics.perceptual import lpips
+from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.conv import FROZEN
 from jaxinv.presets import PRESETS
+from jaxinv.runs import results
+from jaxinv.runs.doctor import TINY
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Params
 from tests.tiny import mobile
@@ -43,7 +44,7 @@ def go_offline(folder: Path, patch: pytest.MonkeyPatch) -> Path:
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Add the preset; LPIPS at the images' own size: at 256 px VGG would take a second for each."""
     patch.setitem(PRESETS, PIXELS.name, PIXELS)
-    patch.setattr(outcome, "lpips", partial(lpips, size=None))
+    patch.setattr(results, "lpips", partial(lpips, size=None))
 
 
 def offline_cache(folder: Path) -> Path:

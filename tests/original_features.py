@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.generators.base import Generator
-from jaxinv.generators.dcgan import ACTIVATIONS
+from jaxinv.models.generators.base import Generator
+from jaxinv.nn.layer_chain import ACTIVATIONS
 from jaxinv.nn.linear import leaky_relu, pixel_norm
 from jaxinv.nn.resample import blur_double
 from jaxinv.types import Array, State

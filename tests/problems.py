@@ -13,8 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.checkpoints import read_spec, weights_file
-from jaxinv.loading import build, read_weights
+from jaxinv.io.checkpoints import read_spec, weights_file
+from jaxinv.models.loading import build
+from jaxinv.models.weights import read_weights
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.solvers.base import Squares
 from jaxinv.types import Array

@@ -10,13 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.additions import cuts, neutral, through, transformed
-from jaxinv.generators import deltas
-from jaxinv.inversion import invert
-from jaxinv.latents import load_latents, save_latents
+from jaxinv.inversion.invert import invert
+from jaxinv.io.latent_files import load_latents, save_latents
+from jaxinv.latents.auxiliary_variables import cuts, neutral, through, transformed
+from jaxinv.latents.spaces import draw_prior
+from jaxinv.models.generators import weight_deltas
+from jaxinv.models.rendering import render
 from jaxinv.nn.conv import FROZEN
-from jaxinv.rendering import render
-from jaxinv.spaces import draw_prior
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
 from tests.tiny import Pair, chain, classes, draw, grown, mobile, style, third
 
@@ -86,8 +86,8 @@ def test_a_changed_kernel_has_the_gradient_of_a_plain_network() -> None:
         bare = {name: value for name, value in params.items() if name != FROZEN}
         return jnp.mean(jnp.square(gen.synthesize({**bare, "synthesis": synthesis}, latents)))
 
-    ours = dict(deltas.leaves(jax.grad(loss)(change, params)))
-    theirs = dict(deltas.leaves(jax.grad(plainly)(params["synthesis"])))
+    ours = dict(weight_deltas.leaves(jax.grad(loss)(change, params)))
+    theirs = dict(weight_deltas.leaves(jax.grad(plainly)(params["synthesis"])))
     assert ours
     for path, slope in ours.items():
         np.testing.assert_allclose(slope, theirs[path[1:-1]], rtol=1e-4, atol=1e-6)
@@ -117,14 +117,14 @@ def test_cuts_are_names_or_fractions() -> None:
 
 def test_weights_are_selected_by_name_and_by_part() -> None:
     gen, params = style()
-    every = deltas.select(params, gen.steps, ("*",), (0.0, 1.0))
-    assert len(every) == len(list(deltas.leaves(params["synthesis"])))
-    late = deltas.select(params, gen.steps, ("*kernel",), (0.6, 1.0))
+    every = weight_deltas.select(params, gen.steps, ("*",), (0.0, 1.0))
+    assert len(every) == len(list(weight_deltas.leaves(params["synthesis"])))
+    late = weight_deltas.select(params, gen.steps, ("*kernel",), (0.6, 1.0))
     assert {path[1] for path in late} == {"b16_conv0", "b16_conv1"} | {
         path[1] for path in every if "torgb" in path[1] and path[-1] == "kernel"
     }
     with pytest.raises(ValueError, match=r"no weights match nothing.*names below b16_conv0"):
-        deltas.select(params, gen.steps, ("nothing",), (0.0, 1.0))
+        weight_deltas.select(params, gen.steps, ("nothing",), (0.0, 1.0))
 
 
 def test_a_transform_moves_enlarges_and_colours() -> None:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.nn.adjoint import linear
 from jaxinv.nn.conv import Geometry, backward_kernel, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
+from jaxinv.nn.linear_primitive import linear
 from jaxinv.types import Array
 from tests.test_nn import GEOMETRIES, close, normal
 from tests.tiny import SMALL, mobile

@@ -10,16 +10,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import apps, images
-from jaxinv.cli import DONE, SOME_FAILED, USAGE, main
-from jaxinv.inputs import Request
-from jaxinv.latents import load_latents
-from jaxinv.offers import Degradation, as_measured, mask_of, offer
+from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
+from jaxinv.cli.main import main
+from jaxinv.inversion.preset_adaptation import tailored
+from jaxinv.io import images
+from jaxinv.io.latent_files import load_latents
+from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
-from jaxinv.rendering import render
-from jaxinv.restored import degraded_again, misfit, missing_psnr, view
+from jaxinv.runs import restoration
+from jaxinv.runs.masks import mask_of
+from jaxinv.runs.observations import Degradation, as_measured, offer
+from jaxinv.runs.request import Request
+from jaxinv.runs.restoration_results import degraded_again, misfit, missing_psnr, view
 from jaxinv.specs import OperatorSpec, SolverSpec, Variable, read_operator
-from jaxinv.tailoring import tailored
 from tests.engine import SIDE as LINEAR_SIDE
 from tests.engine import one, preset, run
 from tests.offline import STEPS, go_offline, read_results, write_photos
@@ -280,11 +283,14 @@ def test_operators_are_read_from_texts() -> None:
 
 def test_verbs_say_what_pictures_have_gone_through() -> None:
     plain = Request(("a",), "out")
-    assert apps.super_resolve(plain, 8).operator == "down:factor=8,kernel=bicubic"
-    assert apps.denoise(plain, 0.1).discrepancy == 0.1
-    assert apps.deblur(plain, motion=9, angle=30.0).operator == "motion:length=9,angle=30.0"
-    assert [apps.usual_align(v, simulate=False) for v in ("inpaint", "deblur")] == ["auto", "none"]
-    assert apps.usual_align("deblur", simulate=True) == "auto"
+    assert restoration.super_resolve(plain, 8).operator == "down:factor=8,kernel=bicubic"
+    assert restoration.denoise(plain, 0.1).discrepancy == 0.1
+    assert restoration.deblur(plain, motion=9, angle=30.0).operator == "motion:length=9,angle=30.0"
+    assert [restoration.usual_align(v, simulate=False) for v in ("inpaint", "deblur")] == [
+        "auto",
+        "none",
+    ]
+    assert restoration.usual_align("deblur", simulate=True) == "auto"
 
 
 def photo(pixels: np.ndarray, mask: np.ndarray | None = None) -> images.Photo:

@@ -9,12 +9,13 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv import axes
-from jaxinv.axes import WHITE, gradient_axes, gradients, with_axes
-from jaxinv.requirements import check_weights
-from jaxinv.spaces import STATISTICS, TURNS
+from jaxinv.inversion import gradient_axes as axes
+from jaxinv.inversion.compatibility import check_weights
+from jaxinv.inversion.gradient_axes import WHITE, gradient_axes, gradients, with_axes
+from jaxinv.inversion.objective import Problem, Weights
+from jaxinv.latents.codecs import TURNS
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
-from jaxinv.stages import Problem, Weights
 from tests.engine import MSE, one, preset, run, targets
 from tests.tiny import LINEAR, linear, solve_linear
 
@@ -33,7 +34,7 @@ SEARCH = preset(
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache folder, and a small measurement."""
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr(axes, "SAMPLES", 32)
+    monkeypatch.setattr(gradient_axes, "SAMPLES", 32)
 
 
 def measured(made: Preset = SEARCH, **others: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import numpy as np
 import optax
 import pytest
 
-from jaxinv.solvers.basin import BASINS, Options, basin
-from jaxinv.solvers.population import find
+from jaxinv.solvers.basin_cma import BASINS, Options, basin
+from jaxinv.solvers.evolution import find
 from jaxinv.solvers.registry import build
 from jaxinv.specs import SolverSpec, Variable
 from jaxinv.types import Array

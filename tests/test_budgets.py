@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from tests import torchlike as torch
-from weights_convert import UnsafeFileError, containers, torch_files
-from weights_convert.pickles import Limits, read_pickle
+from weights_convert import UnsafeFileError
+from weights_convert.readers import torch_files
+from weights_convert.readers.pickles import Limits, read_pickle
+from weights_convert.sources import containers
 
 ONE = {"x": np.arange(4, dtype=np.float32)}
 

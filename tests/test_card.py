@@ -11,11 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints
-from jaxinv.cli import DONE, USAGE, main
-from jaxinv.doctor import TINY, random_params
-from jaxinv.generators.deltas import leaves
-from jaxinv.loading import build
+from jaxinv.cli.console import DONE, USAGE
+from jaxinv.cli.main import main
+from jaxinv.io import checkpoints
+from jaxinv.models.generators.weight_deltas import leaves
+from jaxinv.models.loading import build
+from jaxinv.runs.doctor import TINY, random_params
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Params
 from tests.offline import save_weights

@@ -14,10 +14,10 @@ import pytest
 from blackjax.mcmc.integrators import IntegratorState, velocity_verlet
 from blackjax.mcmc.metrics import default_metric
 
-from jaxinv.inversion import with_steps
+from jaxinv.inversion.presets import with_steps
+from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.solvers.chains import Options, hmc, sgld
+from jaxinv.solvers.mcmc import Options, hmc, sgld
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Schedule, SolverSpec, Variable
 from jaxinv.types import Array

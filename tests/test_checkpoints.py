@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints
-from jaxinv.checkpoints import CheckpointError
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import CheckpointError
+from jaxinv.io.files import atomic_write, sha256_file
 
 TREE = {
     "mapping": {"fc0": {"kernel": np.arange(6, dtype=np.float32).reshape(2, 3)}},
@@ -81,7 +82,7 @@ def test_equal_contents_give_equal_files_whatever_the_order(tmp_path: Path) -> N
     first = checkpoints.save(tmp_path / "a", TREE, NOTES)
     swapped = {key: TREE[key] for key in reversed(TREE)}
     second = checkpoints.save(tmp_path / "b", swapped, dict(reversed(NOTES.items())))
-    assert checkpoints.sha256_file(first) == checkpoints.sha256_file(second)
+    assert sha256_file(first) == sha256_file(second)
     assert (int.from_bytes(first.read_bytes()[:8], "little")) % 8 == 0
 
 
@@ -195,7 +196,7 @@ def test_a_failing_writer_leaves_the_old_file_and_nothing_else(
         raise failure
 
     with pytest.raises(type(failure)):
-        checkpoints.atomic_write(path, writer)
+        atomic_write(path, writer)
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a", b"old")]
 
 
@@ -208,7 +209,7 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> 
         handle.write(b"new")  # pyright: ignore[reportAttributeAccessIssue]
         seen.append(path.read_bytes())
 
-    assert checkpoints.atomic_write(path, writer) == path
+    assert atomic_write(path, writer) == path
     assert seen == [b"old"]
     assert path.read_bytes() == b"new"
 
@@ -217,7 +218,7 @@ def test_readers_see_the_old_file_until_the_new_one_is_whole(tmp_path: Path) -> 
 def test_written_files_follow_the_umask(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"")
-    path = checkpoints.atomic_write(tmp_path / "a", lambda handle: handle.write(b"x"))
+    path = atomic_write(tmp_path / "a", lambda handle: handle.write(b"x"))
     assert path.stat().st_mode == plain.stat().st_mode
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxinv import cli, figures
-from jaxinv.inversion import with_steps
+from jaxinv.cli import main
+from jaxinv.inversion.presets import with_steps
 from jaxinv.presets import PRESETS
+from jaxinv.reports import preset_scores
 from tests.benchmarks import __main__ as command
 from tests.benchmarks.methods import presets, registry
 from tests.benchmarks.methods.claims import Claim, Found, row
@@ -104,7 +105,7 @@ def test_the_table_of_presets_shortens_and_scores() -> None:
     assert "refused: preset 'ylg'" in lines[2]
 
 
-FIGURE = figures.Figure("z", "mnist28", 2, 28, True, "8", 20.0, 19.0, 0.9, 0.1, 3.0)
+FIGURE = preset_scores.Figure("z", "mnist28", 2, 28, True, "8", 20.0, 19.0, 0.9, 0.1, 3.0)
 
 
 def test_a_figure_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_figure_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
         FIGURE,
     ):
         presets.keep(figure, file)
-    kept = figures.read(file)
+    kept = preset_scores.read(file)
     assert [(one.preset, one.generator) for one in kept] == [
         ("z", "dense"),
         ("z", "mnist28"),
@@ -129,9 +130,9 @@ def test_a_figure_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
 def test_figures_that_are_shown_are_of_presets_that_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    known = figures.read()
+    known = preset_scores.read()
     assert {one.preset for one in known} <= set(PRESETS)
     assert {one.generator for one in known} <= set(presets.GENERATORS)
-    assert cli.main(["presets"]) == 0
+    assert main.main(["presets"]) == 0
     said = capsys.readouterr().out
     assert all(f"\n  measured: {one}\n" in said for one in known)

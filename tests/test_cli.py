@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 
 import jaxinv
-from jaxinv import cli, images
-from jaxinv.cli import DONE, SOME_FAILED, UNFINISHED, USAGE, main
-from jaxinv.latents import save_latents
-from jaxinv.sampling import of_class
-from jaxinv.zoo import ZOO
+from jaxinv.cli.console import DONE, SOME_FAILED, UNFINISHED, USAGE
+from jaxinv.cli.main import main, parser
+from jaxinv.io import images
+from jaxinv.io.latent_files import save_latents
+from jaxinv.latents.sampling import of_class
+from jaxinv.models.zoo import ZOO
 from tests.awkward import write_awkward_folder
 from tests.offline import go_offline, quicken, read_results, save_weights, tiny_params, write_photos
 from tests.tiny import classes
@@ -56,6 +57,12 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
     assert said.out == ""
     (line,) = said.err.splitlines()
     return line
+
+
+def verbs() -> list[str]:
+    """The names of all verbs."""
+    action = next(a for a in parser()._actions if a.dest == "verb")
+    return list(action.choices or ())
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -170,8 +177,8 @@ def test_damaged_weights_are_refused(
 def test_help_and_version_need_no_jax() -> None:
     code = (
         "import sys, contextlib\n"
-        "from jaxinv.cli import VERBS, main\n"
-        "for words in ([], *([verb] for verb in VERBS)):\n"
+        "from jaxinv.cli.main import main\n"
+        f"for words in ([], *([verb] for verb in {verbs()})):\n"
         "    with contextlib.suppress(SystemExit):\n"
         "        main([*words, '--help'])\n"
         "print(sorted({'jax', 'numpy', 'flax', 'PIL', 'rich'} & set(sys.modules)))\n"
@@ -179,7 +186,7 @@ def test_help_and_version_need_no_jax() -> None:
     done = python("-c", code)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] == "[]"
-    for verb in cli.VERBS:
+    for verb in verbs():
         assert f"usage: jaxinv {verb}" in done.stdout
     assert python("-m", "jaxinv", "--version").stdout == f"jaxinv {jaxinv.__version__}\n"
 
@@ -190,7 +197,7 @@ def test_a_process_of_its_own_prints_plain_lines_and_no_warnings(
     (photos / "broken\n.png").write_bytes(b"GIF")
     del cache  # its folder is in the environment
     code = "import sys, pytest; from tests.offline import quicken; quicken(pytest.MonkeyPatch())"
-    code += "; from jaxinv.cli import main; sys.exit(main())"
+    code += "; from jaxinv.cli.main import main; sys.exit(main())"
     done = python("-c", code, "invert", str(photos), "-o", str(tmp_path / "out"), *INVERT[4:])
     assert done.returncode == SOME_FAILED
     report = tmp_path / "out" / "report.html"

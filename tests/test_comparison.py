@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from jaxinv.comparison import (
+from jaxinv.metrics.convergence import (
     checkpoints,
     evaluations_to,
     held,

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints
+from jaxinv.io import checkpoints
 from tests import fuzz
 from tests import torchlike as torch
-from weights_convert import UnsafeFileError, containers
-from weights_convert.pickles import Limits
+from weights_convert import UnsafeFileError
+from weights_convert.readers.pickles import Limits
+from weights_convert.sources import containers
 
 ARRAYS = {
     "weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),

@@ -12,19 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxinv import cli, loading
-from jaxinv.checkpoints import read_metadata
-from jaxinv.cli import DONE, USAGE, main
-from jaxinv.generators import chain_discriminator
-from jaxinv.generators.discriminator import DISCRIMINATOR
-from jaxinv.loading import load_generator
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
+from jaxinv.cli.console import DONE, USAGE
+from jaxinv.cli.main import main
+from jaxinv.io.checkpoints import read_metadata
+from jaxinv.latents.sampling import sample_latents
+from jaxinv.models import loading
+from jaxinv.models.discriminators import chain
+from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from jaxinv.specs import GeneratorSpec
 from tests import torchlike as torch
 from tests.weights import SHARED
-from weights_convert import UnsafeFileError, chains, containers, convert, sources
-from weights_convert.dcgan import face_discriminator
+from weights_convert import UnsafeFileError, convert, sources
+from weights_convert.networks import chains
+from weights_convert.networks.dcgan import face_discriminator
+from weights_convert.sources import containers
 
 DRAWS = np.random.default_rng(0)
 
@@ -183,7 +186,7 @@ def test_wrong_use_is_one_line(
     del cache
     file = write(digits(), tmp_path / "digits.pth")
     convert(file)
-    assert cli.main([part.replace("{file}", str(file)) for part in arguments]) == USAGE
+    assert main.main([part.replace("{file}", str(file)) for part in arguments]) == USAGE
     said = capsys.readouterr()
     assert told in said.err
     assert len(said.err.splitlines()) == 1
@@ -219,7 +222,7 @@ def test_a_chain_that_judges_is_the_sum_of_its_parts() -> None:
     assert steps is not None
     params, plan = chains.judge(arrays, steps, 32)
     facts = (("discriminator", (*plan[:2], tuple(map(tuple, plan[2])))),)
-    found = chain_discriminator.build(GeneratorSpec("d", "dcgan", 32, 8, facts=facts))
+    found = chain.build(GeneratorSpec("d", "dcgan", 32, 8, facts=facts))
     score = found.scores({DISCRIMINATOR: params}, jnp.asarray(image.transpose(1, 2, 0)[None]))
     np.testing.assert_allclose(score, wanted, rtol=1e-4)
 

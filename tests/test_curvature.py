@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.curvature import natural_units, with_curvature
-from jaxinv.inits import start
-from jaxinv.losses import Sample, variable_term
-from jaxinv.preparation import equipped
-from jaxinv.spaces import CURVATURE, STATISTICS, in_deviations, lift, project
+from jaxinv.inversion.curvature import natural_units, with_curvature
+from jaxinv.inversion.initialization import start
+from jaxinv.inversion.preconditioning import equipped
+from jaxinv.latents.codecs import CURVATURE, in_deviations
+from jaxinv.latents.spaces import lift, project
+from jaxinv.losses.base import Sample
+from jaxinv.losses.priors import variable_term
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from tests.engine import MSE, one, preset, run, targets
 from tests.tiny import LINEAR, linear, solve_linear

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from jaxinv import distances as d
+from jaxinv.losses import distances as d
 
 PER_POSITION: dict[str, Callable[..., Any]] = {
     "l1": d.l1,

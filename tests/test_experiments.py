@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from jaxinv.cli import DONE, SOME_FAILED, USAGE, main
-from jaxinv.comparison import checkpoints
-from jaxinv.plots import PLOTS
+from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
+from jaxinv.cli.main import main
+from jaxinv.metrics.convergence import checkpoints
+from jaxinv.studies.plots import PLOTS
 from tests.offline import go_offline, write_photos
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

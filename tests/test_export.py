@@ -11,16 +11,19 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, loading
-from jaxinv.checkpoints import read_spec
-from jaxinv.cli import DONE, USAGE, main
-from jaxinv.generators.deltas import leaves
-from jaxinv.loading import build, load_generator
+from jaxinv.cli.console import DONE, USAGE
+from jaxinv.cli.main import main
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import read_spec
+from jaxinv.models import loading
+from jaxinv.models.generators.weight_deltas import leaves
+from jaxinv.models.loading import build, load_generator
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
 from tests.tiny import CHAIN, STYLE
-from weights_convert import UnsafeFileError, containers, convert, export, sources
-from weights_convert.rules import Rule, apply_rules, undo_rules
+from weights_convert import UnsafeFileError, convert, export, sources
+from weights_convert.networks.rules import Rule, apply_rules, undo_rules
+from weights_convert.sources import containers
 
 ALLOWED = 1e-6  # relative to an array's largest value
 BOTH = ("rosinality", "nvlabs-state-dict")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints
-from jaxinv.checkpoints import read_spec
-from jaxinv.generators.discriminator import DISCRIMINATOR
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import read_spec
+from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.specs import GeneratorSpec
 from tests.test_export import ALLOWED, BOTH, arrays_of, compare, error
 from tests.test_parity import CHECKPOINTS, FIXTURES

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxinv.features.base import SCALE, SHIFT, normalise
-from jaxinv.features.trunks import NETS, max_pool
+from jaxinv.models.features.backbones import NETS, max_pool
+from jaxinv.models.features.base import SCALE, SHIFT, normalise
 from jaxinv.nn.conv import FROZEN, Geometry, freeze, plain_conv
 from jaxinv.types import Array
 from tests.offline import random_net

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxinv import images
-from jaxinv.images import ImageError, from_uint8, read_photo
+from jaxinv.io import images
+from jaxinv.io.image_ops import from_uint8
+from jaxinv.io.images import ImageError, read_photo
 from tests import awkward
 
 N = 48

@@ -12,11 +12,12 @@ import numpy as np
 import orbax.checkpoint as orbax
 import pytest
 
-from jaxinv import checkpoints
-from jaxinv.loading import load_generator
+from jaxinv.io import checkpoints
+from jaxinv.models.loading import load_generator
 from tests.tiny import CHAIN, Pair, chain
-from weights_convert import UnsafeFileError, containers, convert, folders
-from weights_convert.pickles import USUAL
+from weights_convert import UnsafeFileError, convert
+from weights_convert.readers.pickles import USUAL
+from weights_convert.sources import containers, folders
 
 
 @pytest.fixture

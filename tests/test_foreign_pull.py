@@ -12,14 +12,19 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, cli, loading, zoo
-from jaxinv.checkpoints import read_spec
-from jaxinv.loading import load_generator
-from jaxinv.rendering import render
+from jaxinv.cli.weights import measure
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import read_spec
+from jaxinv.models import loading, zoo
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from tests import torchlike as torch
 from tests.keraslike import scattered
 from tests.weights import members, need
-from weights_convert import UnsafeFileError, archives, containers, fetch, pull, sources
+from weights_convert import UnsafeFileError, pull, sources
+from weights_convert.download import fetch
+from weights_convert.readers import archives
+from weights_convert.sources import containers
 
 FACES = zoo.entry("faces-64")
 DRAWS = np.random.default_rng(0)
@@ -118,9 +123,9 @@ def test_gradient_axes_are_measured_only_where_there_is_a_w_space(
     del cache
     monkeypatch.setattr(zoo, "is_present", lambda name: True)
     for name in ("faces-64", "lpips", "landmarks"):
-        cli.measure(name)
+        measure(name)
     with pytest.raises(ValueError, match="not in"):  # it would, and looks for the weights
-        cli.measure("ffhq")
+        measure("ffhq")
 
 
 # --- the real package -----------------------------------------------------------------------------

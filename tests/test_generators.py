@@ -11,23 +11,23 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import loading
-from jaxinv.generators.base import convert, way
-from jaxinv.generators.discriminator import DISCRIMINATOR
-from jaxinv.generators.mobilestylegan import build
-from jaxinv.latents import fit_latents
+from jaxinv.io.latent_files import fit_latents
+from jaxinv.latents.spaces import draw_prior
+from jaxinv.models import loading
+from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.generators.base import convert, way
+from jaxinv.models.generators.mobilestylegan import build
+from jaxinv.models.rendering import render
+from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import FROZEN
 from jaxinv.nn.resample import area_reduce
-from jaxinv.rendering import render
-from jaxinv.spaces import draw_prior
 from jaxinv.specs import GeneratorSpec
+from jaxinv.specs.vocabulary import CHAIN
 from jaxinv.types import Array, Latents, Params
-from jaxinv.vocabulary import CHAIN
-from jaxinv.zoo import ZOO
 from tests.goldens import make_ffhq
 from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third
 from tests.weights import need
-from weights_convert.mobilestylegan import mapping_rules, synthesis_rules
+from weights_convert.networks.mobilestylegan import mapping_rules, synthesis_rules
 
 PAIRS = {
     "mobilestylegan": mobile,

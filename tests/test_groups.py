@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.groups import apart, grouped
-from jaxinv.inversion import Inversion, invert
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Inversion
+from jaxinv.inversion.shared_variables import apart, grouped
+from jaxinv.latents.sampling import sample_latents
+from jaxinv.models.rendering import render
 from jaxinv.specs import Hook, InitSpec, Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Latents
 from tests.tiny import Pair, chain, linear, style

@@ -16,12 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import stages
-from jaxinv.batches import Progress, bucket, image_key, lane_width, prepare
-from jaxinv.inversion import Inversion
-from jaxinv.rendering import render
+from jaxinv.inversion import stages
+from jaxinv.inversion.batch import bucket, lane_width
+from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.restarts import image_key, prepare
+from jaxinv.inversion.result import Inversion, Progress
+from jaxinv.inversion.stages import begin, sight
+from jaxinv.models.rendering import render
 from jaxinv.specs import InitSpec, Jitter, SolverSpec, Stage, Variable
-from jaxinv.stages import Lane, Problem, Weights, begin, sight
 from tests.engine import one, preset, run, targets
 from tests.tiny import linear, mobile
 

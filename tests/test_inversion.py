@@ -10,12 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import inversion, stages
-from jaxinv.inversion import find_preset, invert, with_steps
+from jaxinv.inversion import stages
+from jaxinv.inversion.arguments import enlarged
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.presets import find_preset, with_steps
+from jaxinv.inversion.result import Progress
+from jaxinv.models.rendering import render
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.resample import area_reduce
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.spaces import STATISTICS
 from jaxinv.specs import Hook, InitSpec, Jitter, Schedule, SolverSpec, Stop, Term, Variable, View
 from tests.engine import MSE, SIDE, one, preset, run, targets
 from tests.tiny import GRAIN, classes, draw, linear, mobile, solve_linear
@@ -31,7 +34,6 @@ def mean_w() -> np.ndarray:
 
 
 # --- exact answers --------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(("space", "codec"), [("w", "identity"), ("w+", "whiten")])
 def test_the_linear_generator_is_solved_exactly(space: str, codec: str) -> None:
@@ -79,7 +81,7 @@ def test_small_images_are_enlarged_for_presets_that_ask_for_it() -> None:
     made = preset(one(terms=(Term("mse"),), steps=2))
     large = replace(made, enlarge=SIDE)
     plain, asked = run(made, images), run(large, images)
-    grown, _ = inversion.enlarged(images, None, SIDE)
+    grown, _ = enlarged(images, None, SIDE)
     same = run(made, grown)
     np.testing.assert_array_equal(asked.losses, same.losses)
     assert asked.losses[0, 0, 0] != plain.losses[0, 0, 0]
@@ -93,7 +95,7 @@ def test_small_images_are_enlarged_for_presets_that_ask_for_it() -> None:
 
 
 def test_stages_continue_where_the_last_one_ended() -> None:
-    seen: list[inversion.Progress] = []
+    seen: list[Progress] = []
     found = run(THREE, targets(1), report=seen.append)
     two = run(preset(*THREE.stages[:2]), targets(1))
     (curve,) = found.losses[0]
@@ -165,7 +167,7 @@ def test_a_lane_stops_where_its_term_is_low_enough() -> None:
 
 
 def test_a_stage_ends_when_no_lane_is_running() -> None:
-    seen: list[inversion.Progress] = []
+    seen: list[Progress] = []
     made = preset(one(steps=40, stop=Stop("mse", 1e9)))
     found = run(made, targets(1), report=seen.append)
     assert [step.step for step in seen] == [10]
@@ -359,7 +361,7 @@ def test_presets_are_found_by_name() -> None:
 
 def test_feature_nets_are_loaded_when_they_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(inversion, "load_features", lambda names: asked.append(names) or {})
+    monkeypatch.setattr(invert, "load_features", lambda names: asked.append(names) or {})
     lpips = Term("lpips", net="alexnet", view=View(32))
     with pytest.raises(ValueError, match="needs the nets alexnet; given: none"):
         invert(*mobile(), np.zeros((1, 32, 32, 3)), preset=preset(one(terms=(lpips,))))

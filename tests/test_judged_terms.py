@@ -10,16 +10,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import distances
-from jaxinv.generators.discriminator import Discriminator
-from jaxinv.inversion import invert
-from jaxinv.losses import render_term
-from jaxinv.penalties import Sample
-from jaxinv.requirements import check_preset, check_weights
+from jaxinv.inversion.compatibility import check_preset, check_weights
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.objective import Problem
+from jaxinv.losses import distances
+from jaxinv.losses.base import Sample
+from jaxinv.losses.terms import render_term
+from jaxinv.models.discriminators.base import Discriminator
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
-from jaxinv.stages import Problem
+from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES
 from jaxinv.types import Array, Params
-from jaxinv.vocabulary import DISCRIMINATOR, DISTANCES
 from tests.judged import critical, distance, picture, seer
 from tests.tiny import CLASSES, STYLE, draw, linear, mobile, style
 

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxinv import loading
-from jaxinv.cli import DONE, main
-from jaxinv.generators.dcgan import Layer, Step
-from jaxinv.loading import load_generator
+from jaxinv.cli.console import DONE
+from jaxinv.cli.main import main
+from jaxinv.models import loading
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from jaxinv.nn.conv import FROZEN
-from jaxinv.rendering import render
+from jaxinv.nn.layer_chain import Layer, Step
 from tests.kerasfiles import keras_file
 from tests.keraslike import (
     Layers,
@@ -40,8 +41,10 @@ from tests.keraslike import (
     weights,
 )
 from tests.weights import SHARED
-from weights_convert import UnsafeFileError, containers, convert, keras, sources
-from weights_convert.keras_config import Config
+from weights_convert import UnsafeFileError, convert, sources
+from weights_convert.networks import keras
+from weights_convert.readers.keras_config import Config
+from weights_convert.sources import containers
 
 ANIME = SHARED / "data" / "weights" / "animeface64_dcgan_generator.h5"
 # Every kind of layer, strides above and below, even and odd kernels, normalisation before and

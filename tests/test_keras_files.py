@@ -14,8 +14,9 @@ import pytest
 
 from tests import fuzz
 from tests.kerasfiles import keras_file
-from weights_convert import UnsafeFileError, containers
-from weights_convert.pickles import USUAL, Limits
+from weights_convert import UnsafeFileError
+from weights_convert.readers.pickles import USUAL, Limits
+from weights_convert.sources import containers
 
 TYPES = ("f2", "f4", "f8", "i1", "i4", "i8", "u1", "u4", "u8")
 

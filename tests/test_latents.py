@@ -10,12 +10,12 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints
-from jaxinv.latents import LAYOUT, fit_latents, load_latents, save_latents, save_npz
-from jaxinv.rendering import render
+from jaxinv.io import checkpoints
+from jaxinv.io.latent_files import LAYOUT, fit_latents, load_latents, save_latents, save_npz
+from jaxinv.models.rendering import render
+from jaxinv.models.zoo import ZOO
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents
-from jaxinv.zoo import ZOO
 from tests.tiny import LINEAR, linear
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv.layered import dense_layers, invert_dense
-from jaxinv.rendering import render
-from jaxinv.solvers.layers import METHODS, Layer, Options, invert_layers, run_layers
+from jaxinv.inversion.layerwise import dense_layers, invert_dense
+from jaxinv.models.rendering import render
+from jaxinv.solvers.layerwise import METHODS, Layer, Options, invert_layers, run_layers
 from jaxinv.specs import GeneratorSpec
 from tests.problems import loaded
 from tests.tiny import CHAIN, Pair, mobile

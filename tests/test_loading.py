@@ -13,21 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, loading
-from jaxinv.checkpoints import read_spec, weights_file
-from jaxinv.doctor import TINY
-from jaxinv.loading import (
-    build,
-    cached_statistics,
-    load_features,
-    load_generator,
-    read_weights,
-    use_compilation_cache,
-    w_statistics,
-)
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import read_spec, weights_file
+from jaxinv.models import loading
+from jaxinv.models.loading import build, load_features, load_generator
+from jaxinv.models.rendering import render
+from jaxinv.models.statistics import STATISTICS, cached_statistics, w_statistics
+from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.nn.conv import FROZEN, backward_kernel
-from jaxinv.rendering import render
-from jaxinv.spaces import STATISTICS
+from jaxinv.runs.doctor import TINY
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
 from tests.tiny import CHAIN, linear, mobile

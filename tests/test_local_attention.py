@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.loading import build
+from jaxinv.models.loading import build
 from jaxinv.nn.attention import SelfAttention
 from jaxinv.nn.local_attention import HEADS, KINDS, LocalAttention, enumeration, mask
 from jaxinv.specs import GeneratorSpec

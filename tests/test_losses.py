@@ -11,19 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.losses import (
-    average,
-    evaluate,
-    image_term,
-    look,
-    observe,
-    render_term,
-    shares,
-    sighting,
-)
+from jaxinv.losses.base import Sample
+from jaxinv.losses.priors import FAINT, noise_autocorrelation, variable_term, weave
+from jaxinv.losses.terms import evaluate, image_term, observe, render_term, sighting
+from jaxinv.losses.views import average, look, shares
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce, resize
-from jaxinv.penalties import FAINT, Sample, noise_autocorrelation, variable_term, weave
 from jaxinv.specs import Term, View
 from jaxinv.types import Array
 from tests.offline import random_net

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.features.trunks import NETS
-from jaxinv.inversion import invert
+from jaxinv.inversion.invert import invert
+from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.lowered import lowered
+from jaxinv.nn.mixed_precision import lowered
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
+from jaxinv.specs.vocabulary import PRECISIONS
 from jaxinv.types import Array, Latents, Params
-from jaxinv.vocabulary import PRECISIONS
 from tests import tiny
 from tests.test_nn import normal
 

@@ -10,11 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import memory, stages
-from jaxinv.inversion import invert
-from jaxinv.loading import build
+from jaxinv.inversion import memory, stages
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.stages import sight
+from jaxinv.models.loading import build
+from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
-from jaxinv.rendering import render
 from jaxinv.specs import (
     GeneratorSpec,
     InitSpec,
@@ -26,7 +28,6 @@ from jaxinv.specs import (
     Term,
     Variable,
 )
-from jaxinv.stages import Lane, Problem, Weights, sight
 from tests.engine import MSE, one, preset, run, targets
 from tests.tiny import Pair, draw, linear, style
 

@@ -12,17 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.features import trunks
-from jaxinv.generators import deltas
-from jaxinv.hooks import hook_of
-from jaxinv.inversion import invert
-from jaxinv.latents import load_latents, save_latents
+from jaxinv.inversion.invert import invert
+from jaxinv.io.latent_files import load_latents, save_latents
+from jaxinv.models.features import backbones
+from jaxinv.models.generators import weight_deltas
+from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.solvers.base import factor
+from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build
+from jaxinv.solvers.schedules import factor
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
-from jaxinv.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import SWEEPS
 from tests.methods import NARROW, dense, nets, pair_of, run, run_short, short
 from tests.tiny import chain, draw, style
 
@@ -35,10 +35,10 @@ RELUCTANT = {"igan-edit": "its start is at the least of its penalty, and steps o
 @pytest.fixture(scope="module", autouse=True)
 def narrow_nets() -> Iterator[None]:
     """Feature nets with few channels in place of the real ones, which have no weights here."""
-    held = dict(trunks.NETS)
-    trunks.NETS.update(NARROW)
+    held = dict(backbones.NETS)
+    backbones.NETS.update(NARROW)
     yield
-    trunks.NETS.update(held)
+    backbones.NETS.update(held)
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -122,8 +122,8 @@ def test_weights_are_released_from_the_shallow_end() -> None:
     second = run(name, replace(preset, stages=preset.stages[:2])).latents["weights"]
     third = run(name, replace(preset, stages=(*preset.stages[:2], still))).latents["weights"]
     free = [v for stage in preset.stages[1:] for v in stage.variables if v.space == "weights"]
-    wanted = [set(deltas.select(params, gen.steps, v.select, v.part)) for v in free]
-    before, after = ({p[:-1]: a for p, a in deltas.leaves(tree)} for tree in (second, third))
+    wanted = [set(weight_deltas.select(params, gen.steps, v.select, v.part)) for v in free]
+    before, after = ({p[:-1]: a for p, a in weight_deltas.leaves(tree)} for tree in (second, third))
     assert [set(before), set(after)] == wanted
     assert set(before) < set(after)
     for path, value in after.items():
@@ -149,8 +149,8 @@ def test_what_an_earlier_stage_changed_stays(space: str) -> None:
         invert(gen, params, images, preset=Preset("p", stages, "", ""), nets={})
         for stages in ((code, stage(0)), (code, stage(0), stage(1, init=PREVIOUS)))
     )
-    kept = dict(deltas.leaves(one.latents[space]))
-    held = dict(deltas.leaves(both.latents[space]))
+    kept = dict(weight_deltas.leaves(one.latents[space]))
+    held = dict(weight_deltas.leaves(both.latents[space]))
     assert set(kept) < set(held)
     for path, value in kept.items():
         np.testing.assert_array_equal(held[path], value)

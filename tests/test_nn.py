@@ -19,15 +19,7 @@ from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
-from jaxinv.nn.resample import (
-    area_reduce,
-    blur,
-    blur_double,
-    enlarge,
-    filled,
-    inverse_haar,
-    resize,
-)
+from jaxinv.nn.resample import area_reduce, blur, blur_double, enlarge, filled, inverse_haar, resize
 from jaxinv.types import Array
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

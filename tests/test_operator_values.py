@@ -14,13 +14,13 @@ from scipy import ndimage
 from skimage.filters import gaussian
 from skimage.transform import downscale_local_mean
 
-from jaxinv.nn.banded import correlate
+from jaxinv.nn.banded_matmul import correlate
 from jaxinv.operators import build, gaussian_matrix, seeded
 from jaxinv.operators.coding import BRIGHTNESS, cosines, scaled
 from jaxinv.operators.filters import line
 from jaxinv.operators.measurements import BLOCK
 from jaxinv.specs import OperatorSpec as O
-from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS
+from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS
 
 SHAPE = (16, 24, 3)
 

@@ -13,7 +13,7 @@ import pytest
 
 from jaxinv.operators import MAKERS, Operator, build, mask
 from jaxinv.specs import OperatorSpec, read_operator
-from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, MASKS, OPERATORS, SIDES
+from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS, MASKS, OPERATORS, SIDES
 
 SHAPE = (16, 24, 3)
 O = OperatorSpec  # noqa: E741

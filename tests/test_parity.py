@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.cli import main
-from jaxinv.generators.base import Generator
-from jaxinv.loading import build, load_generator
-from jaxinv.sampling import at_truncation, truncate
+from jaxinv.cli.main import main
+from jaxinv.latents.sampling import at_truncation, truncate
+from jaxinv.models.generators.base import Generator
+from jaxinv.models.loading import build, load_generator
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents, Params
 from tests.original_features import ours, places, theirs

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxinv.loading import load_features
 from jaxinv.metrics.perceptual import lpips
+from jaxinv.models.loading import load_features
+from jaxinv.models.zoo import Archive
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import resize
-from jaxinv.zoo import Archive
 from tests.offline import random_net
 from tests.weights import members, need
 

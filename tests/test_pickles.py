@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz import edit, is_plain, watched
 from weights_convert import UnsafeFileError
-from weights_convert.pickles import Limits, read_pickle
+from weights_convert.readers.pickles import Limits, read_pickle
 
 TREE = {
     "conv": {"kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4), "bias": np.zeros(4)},

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.solvers import population as module
-from jaxinv.solvers.draws import draws
-from jaxinv.solvers.population import MOST, STRATEGIES, find, population, size_for
+from jaxinv.solvers import evolution as module
+from jaxinv.solvers.evolution import MOST, STRATEGIES, find, population, size_for
+from jaxinv.solvers.random_search import draws
 from jaxinv.solvers.registry import build
 from jaxinv.specs import SolverSpec, Variable
 from jaxinv.types import Array

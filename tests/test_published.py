@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxinv.generators.base import Generator
-from jaxinv.loading import build
+from jaxinv.models.generators.base import Generator
+from jaxinv.models.loading import build
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents, Params
 from tests import published

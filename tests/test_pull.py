@@ -17,9 +17,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv import checkpoints, zoo
-from weights_convert import UnsafeFileError, archives, fetch, pip_settings, pull
-from weights_convert.fetch import FetchError
+from jaxinv.io import checkpoints
+from jaxinv.models import zoo
+from weights_convert import UnsafeFileError, pull
+from weights_convert.download import fetch, pip_settings
+from weights_convert.download.fetch import FetchError
+from weights_convert.readers import archives
 
 NAME = "toy"
 MEMBER = "toy_weights/data/toy.dat"

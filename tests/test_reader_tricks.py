@@ -19,7 +19,9 @@ import pytest
 from tests import test_checkpoints
 from tests import torchlike as torch
 from tests.fuzz import watched
-from weights_convert import UnsafeFileError, containers, torch_files
+from weights_convert import UnsafeFileError
+from weights_convert.readers import torch_files
+from weights_convert.sources import containers
 
 ONE = {"x": np.arange(4, dtype=np.float32)}
 BODY = torch.state_dict(ONE)

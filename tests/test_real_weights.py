@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion import invert
-from jaxinv.loading import load_generator
+from jaxinv.inversion.invert import invert
+from jaxinv.io.image_ops import to_uint8
+from jaxinv.latents.sampling import sample_latents
 from jaxinv.metrics.reconstruction import psnr
-from jaxinv.pixels import to_uint8
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from tests.tiny import Pair
 from tests.weights import SHARED
 from weights_convert import UnsafeFileError, convert

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from jaxinv.cli import main
-from jaxinv.inversion import find_preset
+from jaxinv.cli.main import main
+from jaxinv.inversion.presets import find_preset
 from jaxinv.presets import PRESETS
-from jaxinv.recipes import from_json, read, to_json
+from jaxinv.specs.serialization import from_json, read, to_json
 
 
 def data(**changes: Any) -> dict[str, Any]:

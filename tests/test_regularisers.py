@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import regularisers as r
+from jaxinv.losses import regularizers as r
 
 ROWS = jnp.asarray(np.random.default_rng(0).normal(size=(5, 8)), jnp.float32)
 AXES = jnp.asarray(np.linalg.qr(np.random.default_rng(1).normal(size=(8, 8)))[0], jnp.float32)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxinv.report import ReportItem, report_html, write_report
+from jaxinv.reports.html import ReportItem, report_html, write_report
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"png body"
 JPEG = b"\xff\xd8\xff\xe0" + b"jpeg body"

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv import stages
-from jaxinv.doctor import TINY
-from jaxinv.inversion import invert
+from jaxinv.inversion import stages
+from jaxinv.inversion.compatibility import check_preset, check_weights
+from jaxinv.inversion.invert import invert
+from jaxinv.models.statistics import STATISTICS
+from jaxinv.models.zoo import ZOO
 from jaxinv.presets import PRESETS
-from jaxinv.requirements import check_preset, check_weights
-from jaxinv.spaces import STATISTICS
+from jaxinv.runs.doctor import TINY
 from jaxinv.specs import (
     GeneratorSpec,
     InitSpec,
@@ -26,7 +27,6 @@ from jaxinv.specs import (
     Variable,
     View,
 )
-from jaxinv.zoo import ZOO
 from tests.tiny import linear
 
 MSE = Term("mse")

@@ -14,17 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import loading
-from jaxinv.cli import DONE, main
-from jaxinv.generators import residual_discriminator
-from jaxinv.generators.discriminator import DISCRIMINATOR, Discriminator
-from jaxinv.loading import load_generator
+from jaxinv.cli.console import DONE
+from jaxinv.cli.main import main
+from jaxinv.models import loading
+from jaxinv.models.discriminators import residual
+from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
+from jaxinv.models.loading import load_generator
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.specs import GeneratorSpec
 from tests.torchlike import state_dict, zip_file
 from tests.weights import SHARED
 from weights_convert import UnsafeFileError, sources
-from weights_convert.residual_discriminators import ajbrock
+from weights_convert.networks.residual_discriminators import ajbrock
 
 CLASSES = 10
 Arrays = dict[str, np.ndarray]
@@ -209,7 +210,7 @@ def built(arrays: Arrays, side: int) -> tuple[Discriminator, dict[str, Any]]:
     facts = (("discriminator", frozen(plan)),)
     spec = GeneratorSpec("d", "biggan", side, 8, labels=CLASSES, embedding=4, facts=facts)
     ours = {DISCRIMINATOR: params}
-    return residual_discriminator.build(spec), {**ours, FROZEN: freeze(ours)}
+    return residual.build(spec), {**ours, FROZEN: freeze(ours)}
 
 
 def images(count: int, side: int) -> np.ndarray:
@@ -344,6 +345,6 @@ def test_the_published_discriminator_has_as_many_parameters_as_its_code_prints()
     blocks = tuple((a, b, b, i < 5) for i, (a, b) in enumerate(pairwise(widths)))
     facts = (("discriminator", ("residual", False, blocks, (0,), False)),)
     spec = GeneratorSpec("d", "biggan", 128, 120, labels=1000, embedding=128, facts=facts)
-    shapes = jax.eval_shape(residual_discriminator.build(spec).init, jax.random.key(0))
+    shapes = jax.eval_shape(residual.build(spec).init, jax.random.key(0))
     count = sum(leaf.size for leaf in jax.tree.leaves(shapes))
     assert count - sum(7 * middle * out for _, middle, out, down in blocks if down) == 87_982_370

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv import images, inputs, outcome, runs
-from jaxinv.checkpoints import sha256_file
-from jaxinv.cli import DONE, SOME_FAILED, UNFINISHED, main
-from jaxinv.inversion import find_preset
-from jaxinv.latents import load_latents
+from jaxinv.cli.console import DONE, SOME_FAILED, UNFINISHED
+from jaxinv.cli.main import main
+from jaxinv.inversion.presets import find_preset
+from jaxinv.io import images
+from jaxinv.io.files import sha256_file, write_json
+from jaxinv.io.latent_files import load_latents
+from jaxinv.runs import inputs, observations, results, runner
 from tests.offline import STEPS, go_offline, photo, read_results, write_photos
 
 ODD = b"caf\xe9.png"  # Latin-1, not UTF-8
@@ -138,7 +140,7 @@ def test_run_json_holds_what_a_repetition_needs(
     assert {"jaxinv", "jax", "numpy", "pillow"} <= set(facts["versions"])
     assert {"backend", "device", "python", "started", "preset", "generator"} <= set(facts)
     asked = facts["request"] | {"paths": facts["request"]["paths"][:1], "out": str(tmp_path)}
-    assert runs.run(runs.Request(**asked), find_preset(asked["preset"])) == (6, 1)
+    assert runner.run(runner.Request(**asked), find_preset(asked["preset"])) == (6, 1)
     for file in (finished / "latents").iterdir():
         np.testing.assert_array_equal(latent(tmp_path, file.stem), latent(finished, file.stem))
 
@@ -147,7 +149,7 @@ def test_interrupted_runs_keep_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "in", ["a.png", "b.png", "c.png"])
-    calls, judge = [], runs.judge
+    calls, judge = [], runner.judge
 
     def judge_then_stop(*arguments: object) -> dict[str, float]:
         calls.append(arguments)
@@ -155,7 +157,7 @@ def test_interrupted_runs_keep_what_is_finished(
             raise KeyboardInterrupt
         return judge(*arguments)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(runs, "judge", judge_then_stop)
+    monkeypatch.setattr(runner, "judge", judge_then_stop)
     invert(photos, "-o", tmp_path / "out", code=UNFINISHED)
     assert "interrupted; finished images are kept" in capsys.readouterr().err
     assert [line["name"] for line in read_results(tmp_path / "out")] == ["a"]
@@ -168,7 +170,7 @@ def test_own_pictures_are_not_read_back(tmp_path: Path) -> None:
     for _ in range(2):
         invert(photos, "-o", photos)
         assert [line["name"] for line in read_results(photos)] == ["a"]
-    asked = runs.list_files(runs.Request((str(photos / "images"),), str(photos)))
+    asked = runner.list_files(runner.Request((str(photos / "images"),), str(photos)))
     assert [file.name for file in asked] == ["a.png"]
 
 
@@ -214,7 +216,7 @@ def test_files_are_not_left_over_when_the_disk_refuses(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outcome, "save_latents", full)
+    monkeypatch.setattr(results, "save_latents", full)
     invert(folder / "a.png", "-o", tmp_path, code=UNFINISHED)
     assert read_results(tmp_path) == []
     assert list((tmp_path / "latents").iterdir()) == []
@@ -239,15 +241,15 @@ def test_unique_names(files: list[str], names: list[str]) -> None:
     [(1023, None, 512), (1024, None, 1024), (4000, None, 1024), (20, None, 32), (64, 100, 100)],
 )
 def test_loss_size(own: int, asked: int | None, size: int) -> None:
-    assert runs.loss_size(own, asked, 1024) == size
+    assert observations.loss_size(own, asked, 1024) == size
 
 
 def test_write_json_keeps_names_that_are_not_utf8(tmp_path: Path) -> None:
     name = os.fsdecode(ODD)
-    runs.write_json(tmp_path / "run.json", {"path": name})
+    write_json(tmp_path / "run.json", {"path": name})
     assert json.loads((tmp_path / "run.json").read_text("utf-8")) == {"path": name}
     shutil.copy(tmp_path / "run.json", tmp_path / name)
 
 
 def test_an_image_as_large_as_the_generators_is_compared_at_that() -> None:
-    assert [runs.loss_size(own, None, 28) for own in (27, 28, 300)] == [16, 28, 28]
+    assert [observations.loss_size(own, None, 28) for own in (27, 28, 300)] == [16, 28, 28]

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv import loading
-from jaxinv.loading import load_generator
-from jaxinv.rendering import render
+from jaxinv.models import loading
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from tests.tfbundles import bundle, write
-from weights_convert import UnsafeFileError, containers, convert, sources
+from weights_convert import UnsafeFileError, convert, sources
+from weights_convert.sources import containers
 
 CLASSES, SIZE, WIDTH = 3, 6, 2  # of labels, of z, of the last block
 WIDTHS = [16 * WIDTH, *(WIDTH << power for power in (4, 3, 2, 1, 0))]

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.loading import load_generator
+from jaxinv.models.loading import load_generator
+from jaxinv.models.rendering import render
 from jaxinv.nn.local_attention import HEADS, mask
-from jaxinv.rendering import render
 from tests import test_sagan
 from tests.test_sagan import CLASSES, SIZE, cache, network, scoped, trained, unit
 from tests.tfbundles import bundle, write

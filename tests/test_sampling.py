@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion import invert
-from jaxinv.loading import build
-from jaxinv.rendering import render
-from jaxinv.sampling import average, one_hot, sample_latents, truncate
-from jaxinv.spaces import STATISTICS
+from jaxinv.inversion.invert import invert
+from jaxinv.latents.sampling import average, one_hot, sample_latents, truncate
+from jaxinv.models.loading import build
+from jaxinv.models.rendering import render
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import InitSpec, SolverSpec, Variable
 from tests.engine import one, preset
 from tests.tiny import STYLE, Pair, chain, grown, mobile, style

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxinv.solvers.base import Solver, mark
-from jaxinv.solvers.lm import Options, levenberg_marquardt, measure
+from jaxinv.solvers.levenberg_marquardt import Options, levenberg_marquardt, measure
 from jaxinv.solvers.registry import build
 from jaxinv.specs import Jitter, Schedule, SolverSpec, Variable
 from jaxinv.types import Array

@@ -12,13 +12,14 @@ import numpy as np
 import optax
 import pytest
 
-from jaxinv.solvers.base import FACTORS, Eval, Solver, factor
+from jaxinv.solvers.base import Eval, Solver
 from jaxinv.solvers.first_order import TRANSFORMS, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
 from jaxinv.solvers.registry import build
+from jaxinv.solvers.schedules import FACTORS, factor
 from jaxinv.specs import Schedule, SolverSpec
+from jaxinv.specs.vocabulary import OPTIONS, SCHEDULES, SWEEPS
 from jaxinv.types import Array, Tree
-from jaxinv.vocabulary import OPTIONS, SCHEDULES, SWEEPS
 from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -11,12 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import loading
-from jaxinv.inits import start
-from jaxinv.latents import fit_latents
-from jaxinv.spaces import CODECS, SPACES, STATISTICS, P, hold, lift, project, to_p, to_w
+from jaxinv.inversion.initialization import start
+from jaxinv.io.latent_files import fit_latents
+from jaxinv.latents.codecs import CODECS, hold
+from jaxinv.latents.spaces import SPACES, lift, project
+from jaxinv.models import loading
+from jaxinv.models.statistics import STATISTICS, P, mapped_batches, p_statistics, to_p, to_w
 from jaxinv.specs import InitSpec, Variable
-from jaxinv.vocabulary import CLASSES
+from jaxinv.specs.vocabulary import CLASSES
 from tests.tiny import LINEAR, Pair, classes, linear, mobile
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -45,7 +47,7 @@ def tiny() -> Pair:
     gen, params = mobile()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loading, "P_SAMPLES", 40_000)
-        found = loading.p_statistics(gen, params)
+        found = p_statistics(gen, params)
     return gen, {**params, STATISTICS: {**params[STATISTICS], P: found}}
 
 
@@ -128,7 +130,7 @@ def test_whitened_codes_of_w_have_mean_0_and_unit_covariance(
 
 def test_codes_of_p_n_have_mean_0_and_unit_covariance() -> None:
     gen, params = tiny()
-    w = np.concatenate(list(loading.mapped_batches(gen, params, 40_000)))
+    w = np.concatenate(list(mapped_batches(gen, params, 40_000)))
     held = params[STATISTICS]
     codes = np.asarray(CODECS["pn"].encode(held, jnp.asarray(w, jnp.float32)), np.float64)
     np.testing.assert_allclose(codes.mean(0), 0, atol=1e-3)

@@ -9,18 +9,19 @@ from typing import Any
 
 import pytest
 
-from jaxinv import additions, hooks, spaces, vocabulary
-from jaxinv.features.trunks import NETS as TRUNKS
-from jaxinv.generators import deltas
+from jaxinv.latents import auxiliary_variables, codecs, spaces
+from jaxinv.models.features.backbones import NETS as TRUNKS
+from jaxinv.models.generators import weight_deltas
 from jaxinv.presets import PRESETS
-from jaxinv.solvers.basin import BASINS
-from jaxinv.solvers.basin import Options as Basins
-from jaxinv.solvers.chains import CHAINS
+from jaxinv.solvers import hooks
+from jaxinv.solvers.basin_cma import BASINS
+from jaxinv.solvers.basin_cma import Options as Basins
+from jaxinv.solvers.evolution import STRATEGIES
 from jaxinv.solvers.first_order import TRANSFORMS, Extras
-from jaxinv.solvers.layers import METHODS
+from jaxinv.solvers.layerwise import METHODS
 from jaxinv.solvers.lbfgs import Options
-from jaxinv.solvers.lm import Options as Products
-from jaxinv.solvers.population import STRATEGIES
+from jaxinv.solvers.levenberg_marquardt import Options as Products
+from jaxinv.solvers.mcmc import CHAINS
 from jaxinv.specs import (
     GeneratorSpec,
     Hook,
@@ -35,8 +36,9 @@ from jaxinv.specs import (
     Variable,
     View,
     labels,
+    vocabulary,
 )
-from jaxinv.vocabulary import (
+from jaxinv.specs.vocabulary import (
     CHAIN,
     CLASSES,
     CODECS,
@@ -293,9 +295,9 @@ def test_a_generator_has_the_spaces_of_its_parts(
 
 def test_words_are_those_that_the_library_knows() -> None:
     assert set(spaces.SPACES) | {*NETWORK, *RENDERED} == set(SPACES) == set(STARTS)
-    assert set(deltas.FORMS) == set(FORMS)
-    assert set(additions.SHAPES) == set(vocabulary.TRANSFORMS)
-    assert set(spaces.CODECS) == set(CODECS)
+    assert set(weight_deltas.FORMS) == set(FORMS)
+    assert set(auxiliary_variables.SHAPES) == set(vocabulary.TRANSFORMS)
+    assert set(codecs.CODECS) == set(CODECS)
     assert set(hooks.CHANGES) == set(HOOKS)
     assert {name: net.layers for name, net in TRUNKS.items()} == LAYERS
 

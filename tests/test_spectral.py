@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from weights_convert import UnsafeFileError
-from weights_convert.spectral import from_half_a_step, from_stored_vectors
+from weights_convert.networks.spectral import from_half_a_step, from_stored_vectors
 
 DRAWS = np.random.default_rng(0)
 WEIGHT = DRAWS.standard_normal((6, 4, 3, 3)).astype(np.float32)

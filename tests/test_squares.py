@@ -11,15 +11,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.losses import evaluate, observe
+from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.shared_variables import objective
+from jaxinv.losses.base import Sample
+from jaxinv.losses.residuals import VECTORS, are_squares, residuals
+from jaxinv.losses.terms import evaluate, observe
+from jaxinv.models.statistics import STATISTICS, P
 from jaxinv.nn.conv import FROZEN, freeze
-from jaxinv.penalties import Sample
-from jaxinv.spaces import STATISTICS, P
 from jaxinv.specs import Schedule, SolverSpec, Term, Variable, View
-from jaxinv.squares import VECTORS, are_squares, residuals
-from jaxinv.stages import Lane, Problem, Weights, objective
+from jaxinv.specs.vocabulary import DISCRIMINATOR
 from jaxinv.types import Array, Params
-from jaxinv.vocabulary import DISCRIMINATOR
 from tests.engine import one, preset, run
 from tests.judged import critical, picture
 from tests.offline import random_net

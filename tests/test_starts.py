@@ -9,12 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import starts
-from jaxinv.batches import prepare, shown
-from jaxinv.requirements import check_weights
-from jaxinv.spaces import STATISTICS
+from jaxinv.encoders import ridge_regression
+from jaxinv.encoders.ridge_regression import START, guess, learned, regress, with_start
+from jaxinv.inversion.batch import shown
+from jaxinv.inversion.compatibility import check_weights
+from jaxinv.inversion.restarts import prepare
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import InitSpec, Variable
-from jaxinv.starts import START, guess, learned, regress, with_start
 from tests.engine import one, preset, run
 from tests.tiny import draw, linear, solve_linear
 
@@ -27,7 +28,7 @@ SEARCH = preset(one(Variable("w", init=LEARNED), steps=1))
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache folder, and few samples."""
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr(starts, "SAMPLES", 48)
+    monkeypatch.setattr(ridge_regression, "SAMPLES", 48)
 
 
 def taught(**others: Any) -> dict[str, Any]:

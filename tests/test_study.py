@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxinv.batches import Progress
-from jaxinv.comparison import checkpoints
-from jaxinv.inversion import invert
-from jaxinv.plots import COLOURS, PLOTS, draw_all, drawable
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Progress
+from jaxinv.metrics.convergence import checkpoints
+from jaxinv.models.rendering import render
+from jaxinv.models.statistics import STATISTICS
 from jaxinv.presets import PRESETS
-from jaxinv.records import curve_rows, final_rows, slice_rows, summary, write_rows
-from jaxinv.rendering import render
-from jaxinv.spaces import STATISTICS
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stop, Term, Variable, View
-from jaxinv.study import LINE, WITNESS, Study, Watch, study, watched, with_rate
+from jaxinv.studies.plots import COLOURS, PLOTS, draw_all, drawable
+from jaxinv.studies.study import LINE, WITNESS, Study, Watch, study, watched, with_rate
+from jaxinv.studies.tables import curve_rows, final_rows, slice_rows, summary, write_rows
 from tests.engine import one, preset, targets
 from tests.methods import images_for, short
 from tests.tiny import grown, linear

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import loading
-from jaxinv.loading import load_generator
+from jaxinv.models import loading
+from jaxinv.models.loading import load_generator
 from tests.torchlike import state_dict, zip_file
 from weights_convert import UnsafeFileError, convert, sources
 

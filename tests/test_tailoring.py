@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxinv import images
-from jaxinv.pixels import noise_level
+from jaxinv.inversion.preset_adaptation import tailored
+from jaxinv.io import images
+from jaxinv.io.image_ops import noise_level
 from jaxinv.presets import PRESETS
 from jaxinv.specs import Term, Variable, View, read_operator
-from jaxinv.tailoring import tailored
 from tests.engine import one, preset
 
 

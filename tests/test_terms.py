@@ -11,17 +11,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv import loading, regularisers
-from jaxinv.generators import deltas
-from jaxinv.generators import discriminator as judges
-from jaxinv.loading import with_p
-from jaxinv.losses import FEATUREWISE, PIXELWISE, TOGETHER, evaluate, observe
-from jaxinv.penalties import PENALTIES, Sample, variable_term
-from jaxinv.requirements import check_weights
-from jaxinv.spaces import STATISTICS, P, to_p
+from jaxinv.inversion.compatibility import check_weights
+from jaxinv.inversion.preconditioning import with_p
+from jaxinv.losses import regularizers
+from jaxinv.losses.base import Sample
+from jaxinv.losses.priors import PENALTIES, variable_term
+from jaxinv.losses.terms import FEATUREWISE, PIXELWISE, TOGETHER, evaluate, observe
+from jaxinv.models import loading
+from jaxinv.models.discriminators import base as judges
+from jaxinv.models.generators import weight_deltas
+from jaxinv.models.statistics import STATISTICS, P, to_p
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
 from jaxinv.types import Array, Params
-from jaxinv.vocabulary import DISCRIMINATOR, DISTANCES, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
 from tests.engine import one, preset, run, targets
 from tests.judged import SIDE, distance, picture
 from tests.tiny import linear
@@ -214,7 +216,7 @@ LENGTHS = np.linalg.norm(ROWS - ROWS[0], axis=1).sum()
         (Term("norm_from", variable="w+", power=2), np.sum((ROWS - MEAN) ** 2)),
         (Term("delta_norm"), LENGTHS),
         (Term("mahalanobis", variable="w+"), np.mean(np.square(white()))),
-        (Term("geocross", variable="w+"), regularisers.geocross(ROWS)),
+        (Term("geocross", variable="w+"), regularizers.geocross(ROWS)),
         (Term("geocross", variable="w+", rows=(0, 1)), 0),
     ],
     ids=lambda value: f"{value.name}{value.rows}{value.power}" if isinstance(value, Term) else "",
@@ -235,19 +237,21 @@ def test_the_energy_of_what_is_added() -> None:
     np.testing.assert_allclose(found, 4 + 9)
 
 
-@pytest.mark.parametrize("form", deltas.FORMS)
+@pytest.mark.parametrize("form", weight_deltas.FORMS)
 @pytest.mark.parametrize("power", [1, 2])
 def test_the_drift_of_weights_in_every_form(form: str, power: int) -> None:
     params: Params = {"synthesis": {"a": {"kernel": ROWS}, "b": {"bias": ROWS[0]}}}
     draws = np.random.default_rng(2)
     changes: Params = {"synthesis": {"a": {"kernel": {}}, "b": {"bias": {}}}}
     for layer, name in (("a", "kernel"), ("b", "bias")):
-        start = deltas.unchanged(params, ("synthesis", layer, name), (form, 2), jax.random.key(0))
+        start = weight_deltas.unchanged(
+            params, ("synthesis", layer, name), (form, 2), jax.random.key(0)
+        )
         changes["synthesis"][layer][name] = {
             key: value + jnp.asarray(draws.normal(size=value.shape), jnp.float32)
             for key, value in start.items()
         }
-    after = deltas.patched(params, changes)
+    after = weight_deltas.patched(params, changes)
     moved = jax.tree.leaves(jax.tree.map(jnp.subtract, after, params))
     expected = np.mean(np.abs(np.concatenate([x.ravel() for x in moved])) ** power)
     given = Sample({}, {"weights": changes}, ROWS, {}, params)
@@ -294,5 +298,5 @@ def test_the_prior_of_p_draws_codes_towards_its_mean(
         made = preset(one(terms=(MSE, term), steps=30, solver=SolverSpec("lm")))
         held = with_p(gen, params, made)[STATISTICS][P]
         p = to_p(run(made, targets(1)).latents["w"])
-        ends.append(regularisers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"]))
+        ends.append(regularizers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"]))
     assert ends[1] < 0.1 * ends[0]

@@ -26,9 +26,11 @@ from tests.tfbundles import (
     write,
 )
 from tests.weights import SHARED
-from weights_convert import UnsafeFileError, containers, tf_bundles
-from weights_convert.checksums import crc32c
-from weights_convert.pickles import USUAL, Limits
+from weights_convert import UnsafeFileError
+from weights_convert.readers import tf_bundles
+from weights_convert.readers.checksums import crc32c
+from weights_convert.readers.pickles import USUAL, Limits
+from weights_convert.sources import containers
 
 ANIME = SHARED / "data" / "weights" / "animeface64_dcgan_discriminator.tfckpt.index"
 NUMBERS = np.arange(6, dtype=np.float32).reshape(2, 3)

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weights_convert import containers, torch_writer
+from weights_convert.sources import containers
+from weights_convert.writers import torch_files
 
 TREE = {"a": {"b": np.arange(6, dtype=np.float32).reshape(2, 3).T, "c": np.full(1, 7, np.float32)}}
 
 
 def file_of(tree: dict[str, Any]) -> bytes:
     stream = io.BytesIO()
-    torch_writer.write(tree, stream)
+    torch_files.write(tree, stream)
     return stream.getvalue()
 
 

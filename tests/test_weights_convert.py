@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from weights_convert import UnsafeFileError, lpips, mobilestylegan
-from weights_convert.openvino_ir import read_constants
-from weights_convert.rules import Rule, apply_rules
+from weights_convert import UnsafeFileError
+from weights_convert.networks import lpips, mobilestylegan
+from weights_convert.networks.rules import Rule, apply_rules
+from weights_convert.readers.openvino_ir import read_constants
 
 # --- OpenVINO IR ----------------------------------------------------------------------------------
 

@@ -9,13 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.doctor import TINY
-from jaxinv.generators.base import Generator, Part, refuse
-from jaxinv.loading import build, w_statistics
+from jaxinv.models.generators.base import Generator, Part, refuse
+from jaxinv.models.loading import build
+from jaxinv.models.rendering import render
+from jaxinv.models.statistics import STATISTICS, w_statistics
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.nn.resample import area_reduce
-from jaxinv.rendering import render
-from jaxinv.spaces import STATISTICS
+from jaxinv.runs.doctor import TINY
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Array, Key, Params, State
 

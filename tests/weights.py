@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from jaxinv import zoo
-from jaxinv.checkpoints import atomic_write
-from weights_convert import fetch, pull
-from weights_convert.archives import read_members
+from jaxinv.io.files import atomic_write
+from jaxinv.models import zoo
+from weights_convert import pull
+from weights_convert.download import fetch
+from weights_convert.readers.archives import read_members
 
 ROOT = Path(__file__).parents[1]
 # Real weights, pictures and fixtures that do not belong to the repository.

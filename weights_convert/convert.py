@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from jaxinv import checkpoints
-from jaxinv.checkpoints import read_spec
-from jaxinv.checks import check_above
-from weights_convert import containers, own, sources
+from jaxinv.io import checkpoints
+from jaxinv.io.checkpoints import read_spec
+from jaxinv.io.files import sha256_file
+from jaxinv.specs.checks import check_above
+from weights_convert import sources
+from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
-from weights_convert.pull import SCHEMA
+from weights_convert.sources import containers, orbax
 
 CONFIG_BYTES = 2**20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -54,7 +56,7 @@ def convert(
     contents = containers.read(file)
     given = {key: value for key, value in options.items() if value is not None}
     if contents.container == "orbax":
-        found = sources.Converted(*own.convert(contents.tree, like), "jaxinv")
+        found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
         found = sources.convert(contents.tree, config=_config(file), **given)
     if discriminator is not None:
@@ -81,9 +83,9 @@ def convert(
 def _sha256(path: Path) -> str:
     """Digest of a file, or of the names and digests of a folder's files."""
     if path.is_file():
-        return checkpoints.sha256_file(path)
+        return sha256_file(path)
     files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = (f"{checkpoints.sha256_file(f)} {f.relative_to(path).as_posix()}\n" for f in files)
+    lines = (f"{sha256_file(f)} {f.relative_to(path).as_posix()}\n" for f in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

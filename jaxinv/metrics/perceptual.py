@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.checks import check_choice
-from jaxinv.features.trunks import NETS
-from jaxinv.losses import image_term, observe
+from jaxinv.losses.terms import image_term, observe
 from jaxinv.metrics.reconstruction import check_pair
+from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import resize
 from jaxinv.specs import Term
+from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.adjoint import linear, shape_of
 from jaxinv.nn.linear import like
+from jaxinv.nn.linear_primitive import linear, shape_of
 from jaxinv.nn.module import Module
-from jaxinv.nn.tuned import Taps, tuned
+from jaxinv.nn.trainable_conv import Taps, tuned
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from jaxinv.nn.adjoint import linear
+from jaxinv.nn.linear_primitive import linear
 
 if TYPE_CHECKING:
     from jaxinv.types import Array

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.adjoint import linear
 from jaxinv.nn.conv import Geometry, Pads, conv, convolve, energies
 from jaxinv.nn.linear import like
+from jaxinv.nn.linear_primitive import linear
 from jaxinv.nn.resample import blur, blur_phases
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from jaxinv.checks import check_choice
 from jaxinv.operators.base import Given, Operator, Shape, keep, linear
 from jaxinv.operators.coding import jpeg, noise, quantise
 from jaxinv.operators.filters import blur, gray, luma, motion
 from jaxinv.operators.masks import KEPT, hide, keeps
 from jaxinv.operators.measurements import circulant, dense, fourier, gaussian_matrix
 from jaxinv.operators.resampling import crop, down, up
+from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key
 
 __all__ = ["Operator", "build", "gaussian_matrix", "mask", "seeded"]
-
-
 ANYWHERE = ("identity", "noise", "quantise")  # they take vectors as well as images
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv.nn.banded import bands
+from jaxinv.nn.banded_matmul import bands
 from jaxinv.operators.base import (
     Given,
     Operator,

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv.nn.banded import correlate
+from jaxinv.nn.banded_matmul import correlate
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear, needs_colour
 
 if TYPE_CHECKING:

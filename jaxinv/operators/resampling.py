@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.nn.banded import bands
+from jaxinv.nn.banded_matmul import bands
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators.base import Given, Operator, Shape, bordered, linear
 from jaxinv.operators.masks import window

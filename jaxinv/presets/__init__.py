@@ -14,13 +14,7 @@ from jaxinv.presets.codes import (
     LIPTON,
     PGD_GAN,
 )
-from jaxinv.presets.dgp import (
-    COLORIZE,
-    INPAINT,
-    JITTER,
-    RECONSTRUCT,
-    SUPER_RESOLVE,
-)
+from jaxinv.presets.dgp import COLORIZE, INPAINT, JITTER, RECONSTRUCT, SUPER_RESOLVE
 from jaxinv.presets.embedding import (
     GAN_ENSEMBLING,
     I2S_NOISE,
@@ -34,24 +28,9 @@ from jaxinv.presets.embedding import (
     PN_PLUS,
     PULSE,
 )
-from jaxinv.presets.everyday import (
-    DEFAULT,
-    FAITHFUL,
-    FINE,
-    QUICK,
-    RESTORE,
-    Z,
-)
-from jaxinv.presets.layered import (
-    GAN_PAINT,
-    GANSEEING,
-    ILO,
-)
-from jaxinv.presets.natural import (
-    MGANPRIOR,
-    YLG,
-    YLG_UNIFORM,
-)
+from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
+from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
+from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
     ADAM_ONLY,
     BASIN_CMA,

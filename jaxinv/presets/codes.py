@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from jaxinv.specs import (
-    Hook,
-    InitSpec,
-    Preset,
-    Schedule,
-    SolverSpec,
-    Stage,
-    Term,
-    Variable,
-)
+from jaxinv.specs import Hook, InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable
 
 PRIOR, PREVIOUS = InitSpec("prior"), InitSpec("previous")
 Z = Variable("z", init=PRIOR)

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from jaxinv.specs import (
-    Hook,
-    InitSpec,
-    Preset,
-    Schedule,
-    SolverSpec,
-    Stage,
-    Term,
-    Variable,
-    View,
-)
+from jaxinv.specs import Hook, InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 
 PREVIOUS = InitSpec("previous")
 SLOW = SolverSpec("adam", learning_rate=0.01)

@@ -2,17 +2,7 @@
 
 from __future__ import annotations
 
-from jaxinv.specs import (
-    Hook,
-    InitSpec,
-    Preset,
-    Schedule,
-    SolverSpec,
-    Stage,
-    Term,
-    Variable,
-    View,
-)
+from jaxinv.specs import Hook, InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 
 PRIOR, PREVIOUS = InitSpec("prior"), InitSpec("previous")
 # About the first three layers of a PGGAN of 256 px.

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxinv.solvers.base import Eval, Solver, factor
+from jaxinv.solvers.base import Eval, Solver
+from jaxinv.solvers.schedules import factor
 
 if TYPE_CHECKING:
     from jaxinv.specs import Schedule

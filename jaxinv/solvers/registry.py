@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.solvers.basin import BASINS, basin
-from jaxinv.solvers.basin import Options as Basins
-from jaxinv.solvers.chains import CHAINS, hmc, sgld
-from jaxinv.solvers.chains import Options as Leaps
-from jaxinv.solvers.draws import draws
+from jaxinv.solvers.basin_cma import BASINS, basin
+from jaxinv.solvers.basin_cma import Options as Basins
+from jaxinv.solvers.evolution import STRATEGIES, population
 from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, Moves, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
-from jaxinv.solvers.lm import Options as Products
-from jaxinv.solvers.lm import levenberg_marquardt
-from jaxinv.solvers.population import STRATEGIES, population
-from jaxinv.vocabulary import OPTIONS, WHOLE_OPTIONS
+from jaxinv.solvers.levenberg_marquardt import Options as Products
+from jaxinv.solvers.levenberg_marquardt import levenberg_marquardt
+from jaxinv.solvers.mcmc import CHAINS, hmc, sgld
+from jaxinv.solvers.mcmc import Options as Leaps
+from jaxinv.solvers.random_search import draws
+from jaxinv.specs.vocabulary import OPTIONS, WHOLE_OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

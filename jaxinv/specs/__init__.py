@@ -8,7 +8,8 @@ object is made, so that a wrong preset fails before anything is compiled.
 from jaxinv.specs.generator import GeneratorSpec
 from jaxinv.specs.operators import OperatorSpec, read_operator
 from jaxinv.specs.schedules import Schedule
-from jaxinv.specs.stages import Hook, Jitter, Preset, SolverSpec, Stage, Stop
+from jaxinv.specs.solvers import Hook, SolverSpec
+from jaxinv.specs.stages import Jitter, Preset, Stage, Stop
 from jaxinv.specs.terms import Term, View, labels
 from jaxinv.specs.variables import InitSpec, Variable
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jaxinv.checks import check_choice, check_whole
-from jaxinv.vocabulary import PRIORS, SPACES
+from jaxinv.specs.checks import check_choice, check_whole
+from jaxinv.specs.vocabulary import PRIORS, SPACES
 
 
 @dataclass(frozen=True)

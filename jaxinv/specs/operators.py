@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxinv.checks import check_above, check_at_least, check_choice, check_whole
-from jaxinv.vocabulary import EDGES, ENLARGERS, KERNELS, MEASUREMENTS, OPERATORS, SIDES
+from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS, MEASUREMENTS, OPERATORS, SIDES
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _read_part(text: str) -> OperatorSpec:
     name, _, rest = text.partition(":")
     check_choice("operator", name, tuple(n for n in OPERATORS if n not in ("mask", "compose")))
     takes = tuple(option for option in OPERATORS[name] if option != "array")
-    defaults = {field.name: field.default for field in fields(OperatorSpec)}
+    defaults: dict[str, Any] = {field.name: field.default for field in fields(OperatorSpec)}
     given: dict[str, Any] = {}
     for pair in rest.split(",") if rest else ():
         option, _, value = pair.partition("=")
@@ -165,17 +165,18 @@ def _read_part(text: str) -> OperatorSpec:
     return OperatorSpec(name, **given)
 
 
-def _value(option: str, text: str, like: object) -> object:
+def _value(option: str, text: str, like: Any) -> object:
     """The text as a value of the kind of `like`."""
+    kind: Any = type(like)
     try:
         if isinstance(like, tuple):
             top, left, height, width = (float(part) for part in text.split("/"))
             return top, left, height, width
         if isinstance(like, bool):
             return {"yes": True, "no": False}[text]
-        return type(like)(text)  # pyright: ignore[reportCallIssue]
+        return kind(text)
     except (ValueError, KeyError):
-        raise ValueError(f"{option} is {text!r}; allowed: {_KINDS[type(like)]}") from None
+        raise ValueError(f"{option} is {text!r}; allowed: {_KINDS[kind]}") from None
 
 
 _KINDS: dict[type, str] = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxinv.checks import check_above, check_choice
-from jaxinv.vocabulary import SCHEDULES
+from jaxinv.specs.checks import check_above, check_choice
+from jaxinv.specs.vocabulary import SCHEDULES
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxinv.checks import check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.checks import check_at_least, check_choice, check_span, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
-from jaxinv.vocabulary import (
+from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
     DISTANCES,
     IMAGE_TERMS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxinv.checks import check_above, check_at_least, check_choice, check_span, check_whole
-from jaxinv.vocabulary import (
+from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.vocabulary import (
     CHAIN,
     CODECS,
     FORMS,

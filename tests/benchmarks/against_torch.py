@@ -14,14 +14,14 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from jaxinv import stages
-from jaxinv.generators.base import Generator
-from jaxinv.loading import load_features
+from jaxinv.inversion import stages
+from jaxinv.inversion.objective import Weights
+from jaxinv.models.generators.base import Generator
+from jaxinv.models.loading import load_features
+from jaxinv.models.zoo import is_present
 from jaxinv.presets import PRESETS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
-from jaxinv.stages import Weights
 from jaxinv.types import Array, Params
-from jaxinv.zoo import is_present
 from tests import published
 from tests.benchmarks import engine, peer
 from tests.benchmarks.speed import Options

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxinv.checkpoints import atomic_write
-from jaxinv.doctor import random_params
-from jaxinv.loading import build
+from jaxinv.io.files import atomic_write
+from jaxinv.models.loading import build
+from jaxinv.runs.doctor import random_params
 from tests import published
-from weights_convert import stylegan2 as rules
-from weights_convert import torch_writer
+from weights_convert.networks import stylegan2 as rules
+from weights_convert.writers import torch_files
 
 Named = Iterator[tuple[str, np.ndarray]]
 CHANNEL, CONDITION, LOOK, TRUNCATIONS = 128, 256, 8, 51
@@ -27,14 +27,14 @@ def stylegan2(path: str) -> None:
     arrays = rules.export(params, spec, rules.ROSINALITY)
     average = arrays.pop(rules.ROSINALITY.average)
     tree = {"g_ema": arrays, "latent_avg": average}
-    atomic_write(path, lambda handle: torch_writer.write(tree, handle))
+    atomic_write(path, lambda handle: torch_files.write(tree, handle))
 
 
 def biggan_deep(path: str) -> None:
     """BigGAN-deep at 512 px, as HuggingFace's port stores it, with its config.json."""
     blocks = dict(published.biggan_deep(512).facts)["blocks"]
     arrays = dict(Port(np.random.default_rng(0)).network(blocks))
-    atomic_write(path, lambda handle: torch_writer.write(arrays, handle))
+    atomic_write(path, lambda handle: torch_files.write(arrays, handle))
     config = {
         "layers": [[up, inside // CHANNEL, out // CHANNEL] for inside, out, up in blocks],
         "attention_layer_position": LOOK,

@@ -9,17 +9,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import stages
-from jaxinv.generators.base import Generator
-from jaxinv.loading import load_features, load_generator
-from jaxinv.preparation import equipped
+from jaxinv.encoders.ridge_regression import learned
+from jaxinv.inversion import stages
+from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.preconditioning import equipped
+from jaxinv.models.generators.base import Generator
+from jaxinv.models.loading import load_features, load_generator
+from jaxinv.models.rendering import render
+from jaxinv.models.zoo import is_present
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
-from jaxinv.stages import Lane, Problem, Weights
-from jaxinv.starts import learned
 from jaxinv.types import Array
-from jaxinv.zoo import is_present
 from tests.benchmarks import bare
 from tests.benchmarks.timing import measure
 from tests.tiny import mobile

@@ -13,23 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.comparison import evaluations_to, psnr_of
-from jaxinv.inversion import invert
-from jaxinv.loading import load_features, load_generator
+from jaxinv.inversion.invert import invert
+from jaxinv.latents.sampling import sample_latents
+from jaxinv.metrics.convergence import evaluations_to, psnr_of
+from jaxinv.models.loading import load_features, load_generator
+from jaxinv.models.rendering import render
+from jaxinv.models.zoo import is_present
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
-from jaxinv.specs import (
-    GeneratorSpec,
-    Preset,
-    Schedule,
-    SolverSpec,
-    Stage,
-    Term,
-    Variable,
-    View,
-)
-from jaxinv.zoo import is_present
+from jaxinv.specs import GeneratorSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 from tests.benchmarks.methods.sources import faces, trained
 from tests.tiny import mobile
 

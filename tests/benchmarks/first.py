@@ -11,10 +11,10 @@ def spent() -> dict[str, float]:
     marks = [time.perf_counter()]
     import numpy as np
 
-    from jaxinv.inversion import invert
-    from jaxinv.loading import load_features, load_generator
+    from jaxinv.inversion.invert import invert
+    from jaxinv.models.loading import load_features, load_generator
+    from jaxinv.models.zoo import is_present
     from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
-    from jaxinv.zoo import is_present
     from tests.tiny import mobile
 
     marks.append(time.perf_counter())

@@ -14,14 +14,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.generators.base import Generator
-from jaxinv.loading import build, load_features, load_generator
+from jaxinv.inversion.objective import Weights
+from jaxinv.inversion.preconditioning import equipped
+from jaxinv.models.generators.base import Generator
+from jaxinv.models.loading import build, load_features, load_generator
+from jaxinv.models.zoo import is_present
 from jaxinv.nn.conv import FROZEN, freeze
-from jaxinv.preparation import equipped
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
-from jaxinv.stages import Weights
 from jaxinv.types import Array, Params
-from jaxinv.zoo import is_present
 from tests import published
 from tests.benchmarks import engine
 from tests.benchmarks.speed import Options

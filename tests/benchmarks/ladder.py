@@ -15,15 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import images
-from jaxinv.batches import prepare
-from jaxinv.inversion import compared_side, enlarged
-from jaxinv.loading import load_features, load_generator
-from jaxinv.outcome import judge, picture
-from jaxinv.preparation import equipped
+from jaxinv.encoders.ridge_regression import learned
+from jaxinv.inversion.arguments import compared_side, enlarged
+from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.stages import CHUNK, advance, begin, finish, sight
+from jaxinv.io import images
+from jaxinv.models.loading import load_features, load_generator
+from jaxinv.models.rendering import picture
 from jaxinv.presets import PRESETS
-from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, finish, sight
-from jaxinv.starts import learned
+from jaxinv.runs.results import judge
 
 NAMES = ("quick", "default", "fine")
 COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "identity")

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from statistics import mean
 
-from jaxinv.figures import markdown
+from jaxinv.reports.markdown import markdown
 
 HEAD = (
     "preset", "evaluations", "ok", "PSNR mean / worst", "SSIM mean", "LPIPS-Alex mean / worst",

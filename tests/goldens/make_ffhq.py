@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxinv.zoo import ZOO
+from jaxinv.models.zoo import ZOO
 from tests.weights import members
 
 # The runtime reports home when it is imported, from a process of its own; without this package it

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from jaxinv import zoo
-from weights_convert import keras, sagan, sagan_discriminators, ylg
+from jaxinv.models import zoo
 from weights_convert.errors import UnsafeFileError, one_error
+from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
 from weights_convert.sources import judges, nvlabs_tensorflow, nvlabs_torch, state_dicts
 from weights_convert.sources.base import Facts, Judged, Source
 

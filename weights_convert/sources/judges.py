@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from weights_convert import chains, dcgan, residual_discriminators, sagan_discriminators
 from weights_convert.errors import UnsafeFileError
+from weights_convert.networks import chains, dcgan, residual_discriminators, sagan_discriminators
 from weights_convert.sources.base import Judged
 from weights_convert.sources.state_dicts import bare
 

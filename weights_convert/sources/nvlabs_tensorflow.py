@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert import discriminators, pggan, stylegan1, stylegan2
+from weights_convert.networks import discriminators, pggan, stylegan1, stylegan2
 from weights_convert.sources.base import Arrays, Facts, Judged, Source
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert import discriminators, stylegan2, stylegan3
 from weights_convert.errors import UnsafeFileError
+from weights_convert.networks import discriminators, stylegan2, stylegan3
 from weights_convert.sources.base import Facts, Judged, Source
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from weights_convert import (
+from weights_convert.errors import UnsafeFileError
+from weights_convert.networks import (
     biggan,
     chains,
     dcgan,
@@ -18,7 +19,6 @@ from weights_convert import (
     stylegan2,
     stylegan3,
 )
-from weights_convert.errors import UnsafeFileError
 from weights_convert.sources.base import Arrays, Facts, Judged, Source, having, state_dict
 
 

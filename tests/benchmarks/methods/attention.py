@@ -12,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.generators.discriminator import DISCRIMINATOR
-from jaxinv.loading import build, load_generator
+from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.loading import build, load_generator
+from jaxinv.models.rendering import render
 from jaxinv.nn.conv import FROZEN, freeze
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
 from tests.benchmarks.methods.claims import Claim, Found, decibels, search, spent, spread
-from tests.benchmarks.methods.sources import SHARED
 from tests.tiny import Pair
+from tests.weights import SHARED
 
 FILE = SHARED / "fixtures" / "sagan-ajbrock" / "G_ema.pth"
 WIDTH = 64  # the least that has a channel for each of eight heads

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.figures import line
-from jaxinv.inversion import Inversion, invert
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Inversion
+from jaxinv.io.image_ops import to_uint8
 from jaxinv.metrics import psnr
-from jaxinv.pixels import to_uint8
+from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
+from jaxinv.reports.markdown import line
 from jaxinv.specs import Preset, Stage
 from jaxinv.types import Latents
 from tests.tiny import Pair

@@ -8,20 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.additions import transformed
-from jaxinv.inversion import Inversion
-from jaxinv.loading import load_features
+from jaxinv.inversion.result import Inversion
+from jaxinv.latents.auxiliary_variables import transformed
+from jaxinv.models.loading import load_features
 from jaxinv.presets import PRESETS
 from jaxinv.specs import Preset, SolverSpec, Term, Variable
-from tests.benchmarks.methods.claims import (
-    Claim,
-    Found,
-    decibels,
-    restated,
-    search,
-    spent,
-    spread,
-)
+from tests.benchmarks.methods.claims import Claim, Found, decibels, restated, search, spent, spread
 from tests.benchmarks.methods.sources import drawn, faces, trained
 
 SIDE = 32

@@ -13,20 +13,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.comparison import psnr_of
-from jaxinv.inversion import Inversion, invert
-from jaxinv.loading import load_features, load_generator, with_p
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.preconditioning import with_p
+from jaxinv.inversion.result import Inversion
+from jaxinv.latents.spaces import project
+from jaxinv.metrics.convergence import psnr_of
+from jaxinv.models.loading import load_features, load_generator
+from jaxinv.models.rendering import picture, render
 from jaxinv.operators import build
-from jaxinv.outcome import judge, picture
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.spaces import project
+from jaxinv.runs.results import judge
 from jaxinv.specs import InitSpec, OperatorSpec, Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Latents
 from tests.benchmarks.methods.claims import Claim, Found
 from tests.benchmarks.methods.sources import faces
 from tests.weights import SHARED
-from weights_convert import containers
+from weights_convert.sources import containers
 
 DIRECTIONS = SHARED / "data" / "directions"
 SHARES = (0.0, 0.01, 1.0)  # of the weight of the Mahalanobis norm

@@ -12,22 +12,24 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv import figures
-from jaxinv.checkpoints import atomic_write
-from jaxinv.checks import check_choice
-from jaxinv.figures import COLUMNS, LEGEND, Figure, head, line
-from jaxinv.inversion import Inversion, invert
-from jaxinv.loading import load_features, load_generator
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.result import Inversion
+from jaxinv.io.files import atomic_write
+from jaxinv.io.image_ops import to_uint8
+from jaxinv.latents.sampling import sample_latents
 from jaxinv.metrics import psnr, ssim
 from jaxinv.metrics.perceptual import lpips
+from jaxinv.models.loading import load_features, load_generator
+from jaxinv.models.rendering import render
+from jaxinv.models.zoo import is_present
 from jaxinv.operators import build as build_operator
-from jaxinv.pixels import to_uint8
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
+from jaxinv.reports import preset_scores
+from jaxinv.reports.markdown import head, line
+from jaxinv.reports.preset_scores import COLUMNS, LEGEND, Figure
 from jaxinv.specs import Preset, Stage
-from jaxinv.vocabulary import SWEEPS
-from jaxinv.zoo import is_present
+from jaxinv.specs.checks import check_choice
+from jaxinv.specs.vocabulary import SWEEPS
 from tests.benchmarks.methods.claims import BEHIND, TOGETHER, spent
 from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
@@ -135,7 +137,7 @@ def keep(figure: Figure, file: Path) -> None:
     """Write the figure into the file, instead of what the preset had on that generator."""
     kept = [
         other
-        for other in (figures.read(file) if file.exists() else [])
+        for other in (preset_scores.read(file) if file.exists() else [])
         if (other.preset, other.generator) != (figure.preset, figure.generator)
     ]
     order = {name: place for place, name in enumerate(PRESETS)}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from jaxinv.checks import check_choice
-from jaxinv.figures import head, line
+from jaxinv.reports.markdown import head, line
+from jaxinv.specs.checks import check_choice
 from tests.benchmarks.methods import attention, codes, exact, faces, presets, sampling, weights
 from tests.benchmarks.methods.claims import HEAD, Claim, row
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.batches import prepare
-from jaxinv.objective import covered
+from jaxinv.inversion.objective import Lane, Problem, Weights, covered
+from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.stages import CHUNK, advance, begin, sight
+from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
-from jaxinv.rendering import render
-from jaxinv.stages import CHUNK, Lane, Problem, Weights, advance, begin, sight
 from tests.benchmarks.methods.claims import TOGETHER, Claim, Found
 from tests.benchmarks.methods.sources import faces, trained
 

@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.folders import find_images
-from jaxinv.images import read_images
-from jaxinv.loading import build, load_generator
-from jaxinv.rendering import render
-from jaxinv.sampling import sample_latents
+from jaxinv.io.files import find_images
+from jaxinv.io.images import read_images
+from jaxinv.latents.sampling import sample_latents
+from jaxinv.models.loading import build, load_generator
+from jaxinv.models.rendering import render
 from jaxinv.specs import GeneratorSpec
 from tests.tiny import Pair
 from tests.weights import SHARED

@@ -12,21 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.fft import dctn, idctn
 
-from jaxinv.inversion import Inversion
+from jaxinv.inversion.result import Inversion
+from jaxinv.io.image_ops import to_uint8
 from jaxinv.metrics import psnr
 from jaxinv.operators import build as build_operator
-from jaxinv.pixels import to_uint8
 from jaxinv.presets import PRESETS
 from jaxinv.specs import InitSpec, OperatorSpec, Preset, SolverSpec, Stage, Term, Variable
-from tests.benchmarks.methods.claims import (
-    Claim,
-    Found,
-    decibels,
-    restated,
-    search,
-    spent,
-    spread,
-)
+from tests.benchmarks.methods.claims import Claim, Found, decibels, restated, search, spent, spread
 from tests.benchmarks.methods.sources import faces, trained
 
 LAYERS = 5  # of the discriminator of celeba32; DGP looks at 7 or 8

@@ -1,0 +1,81 @@
+"""`jaxinv render` and `sample`: latents to pictures."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from jaxinv.cli.argument_types import positive
+from jaxinv.cli.console import DONE, say
+from jaxinv.cli.weights import ready_generator
+
+
+def verb_render(options: argparse.Namespace) -> int:
+    """Draw saved latents."""
+    from jaxinv.io import images
+    from jaxinv.io.files import atomic_write
+    from jaxinv.io.latent_files import fit_latents, load_latents
+    from jaxinv.latents.sampling import of_class
+    from jaxinv.models.loading import load_generator
+    from jaxinv.models.rendering import picture
+    from jaxinv.runs.inputs import unique_names
+
+    loaded = {}
+    out = Path(options.out)
+    out.mkdir(parents=True, exist_ok=True)
+    files = [Path(file) for file in options.latents]
+    for file, stem in zip(files, unique_names(files), strict=True):
+        latents, metadata = load_latents(file)
+        name = options.generator or metadata.get("generator", "ffhq")
+        if name not in loaded:
+            ready_generator(name)
+            loaded[name] = load_generator(name)
+        gen, params = loaded[name]
+        latents = fit_latents(gen.spec, latents)
+        if options.label is not None:
+            latents = of_class(gen, latents, options.label)
+        data = images.encode_png(picture(gen, params, latents))
+        atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
+        say(str(out / f"{stem}.png"))
+    return DONE
+
+
+def verb_sample(options: argparse.Namespace) -> int:
+    """Draw random images in a grid."""
+    from jaxinv.io.files import atomic_write
+    from jaxinv.io.image_ops import grid, to_uint8
+    from jaxinv.io.images import encode_png
+    from jaxinv.latents.sampling import at_truncation, sample_latents
+    from jaxinv.models.loading import load_generator
+    from jaxinv.models.rendering import render
+
+    ready_generator(options.generator)
+    gen, params = load_generator(options.generator)
+    latents = sample_latents(
+        gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label
+    )
+    params = at_truncation(params, options.psi) if gen.spec.embedding else params
+    pictures = to_uint8(render(gen, params, latents))
+    columns = math.isqrt(options.count - 1) + 1
+    data = encode_png(grid(pictures, columns))
+    say(str(atomic_write(options.out, lambda target: target.write(data))))
+    return DONE
+
+
+def add(verbs: argparse._SubParsersAction) -> None:
+    """The verbs that draw."""
+    render = verbs.add_parser("render", help="draw saved latents as images")
+    render.set_defaults(run=verb_render)
+    render.add_argument("latents", nargs="+", metavar="LATENT")
+    render.add_argument("-o", "--out", required=True, metavar="DIR")
+    render.add_argument("-g", "--generator", default=None, metavar="NAME")
+    render.add_argument("--label", type=int, metavar="L", help="draw them as another class")
+    sample = verbs.add_parser("sample", help="draw random images of a generator")
+    sample.set_defaults(run=verb_sample)
+    sample.add_argument("generator", metavar="GENERATOR")
+    sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")
+    sample.add_argument("-o", "--out", required=True, metavar="GRID.png")
+    sample.add_argument("--seed", type=int, default=0, metavar="S")
+    sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
+    sample.add_argument("--label", type=int, metavar="L", help="class, from 0")

@@ -1,0 +1,127 @@
+"""`jaxinv invert`, and what all verbs share that go through folders of pictures."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxinv.cli.argument_types import batch_size, positive
+from jaxinv.cli.console import DONE, SOME_FAILED, say
+from jaxinv.cli.weights import ensure, ready_generator
+from jaxinv.specs.vocabulary import PRECISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.runs.request import Request
+
+
+def verb_invert(options: argparse.Namespace) -> int:
+    """Find latents for photographs."""
+    return carry_out(options, lambda request: request)
+
+
+def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> int:
+    """Run a verb over folders of pictures; `of` adds what is its own to the request."""
+    from jaxinv.inversion.presets import find_preset, with_steps
+    from jaxinv.io.face_alignment import check_mode
+    from jaxinv.runs.request import Request
+    from jaxinv.runs.runner import run
+
+    # Whatever can be wrong with the command comes before any download.
+    preset = find_preset(options.preset or options.usual)
+    with_steps(preset, options.steps)
+    check_mode(options.align)
+    fields: dict[str, Any] = vars(options) | {
+        "paths": tuple(options.paths),
+        "export": tuple(options.export),
+    }
+    fields["preset"] = preset.name
+    request = of(Request(**{k: fields[k] for k in Request.__dataclass_fields__ if k in fields}))
+    spec = ready_generator(options.generator)
+    if options.preset is None and not spec.w_dim:
+        preset = find_preset("z")
+    request = replace(request, preset=preset.name)
+    aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
+    ensure("lpips", *(["landmarks"] if aligned else []))
+    done, failed = run(request, preset)
+    noun = "image" if done == 1 else "images"
+    found = "inverted" if request.verb == "invert" else "restored"
+    say(f"{done} {noun} {found}, {failed} failed; see {Path(options.out) / 'report.html'}")
+    return SOME_FAILED if failed else DONE
+
+
+def add(verbs: argparse._SubParsersAction) -> None:
+    """The main verb."""
+    verb = verbs.add_parser("invert", help="find the latents of photographs")
+    verb.set_defaults(run=verb_invert)
+    add_run(verb)
+    verb.add_argument(
+        "--align",
+        default="auto",
+        metavar="auto|none|LANDMARKS.json",
+        help="cut faces as the generator's training images were cut",
+    )
+
+
+def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
+    """What all verbs take that go through folders of pictures; `usual` is their method."""
+    verb.set_defaults(usual=usual)
+    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
+    verb.add_argument(
+        "-g",
+        "--generator",
+        default="ffhq",
+        metavar="NAME",
+        help="zoo name or weights file (default: ffhq)",
+    )
+    verb.add_argument(
+        "-p",
+        "--preset",
+        metavar="NAME|FILE.json",
+        help=f"method, see `jaxinv presets` (default: {usual}, or z where there is no W)",
+    )
+    verb.add_argument(
+        "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
+    )
+    verb.add_argument(
+        "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
+    )
+    verb.add_argument(
+        "--batch",
+        type=batch_size,
+        metavar="B|auto",
+        help="images per batch; auto: as many as the device's memory holds",
+    )
+    verb.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="type of kernels and activations while searching; bfloat16 is for accelerators",
+    )
+    verb.add_argument("--seed", type=int, default=0, metavar="S")
+    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+    verb.add_argument(
+        "--size",
+        type=positive,
+        metavar="PX",
+        help="side at which images are compared (default: their own, at most the generator's)",
+    )
+    verb.add_argument(
+        "--fit",
+        choices=("crop", "pad", "stretch", "refuse"),
+        default="crop",
+        help="what to do with images that are not square",
+    )
+    verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
+    verb.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=("npz",),
+        help="also write latents in this layout",
+    )

@@ -1,0 +1,50 @@
+"""The command line: `jaxinv VERB ...`. Verbs import what they need, so that help is instant."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from jaxinv import __version__
+from jaxinv.cli import doctor, draw, invert, presets, restore, study, weights
+from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FAMILIES = (invert, restore, draw, weights, presets, study, doctor)  # each adds its verbs
+
+
+def parser() -> Parser:
+    """All verbs and their options."""
+    top = Parser(prog="jaxinv", description="GAN inversion: find the latent code of a photograph.")
+    top.add_argument("--version", action="version", version=f"jaxinv {__version__}")
+    verbs = top.add_subparsers(dest="verb", required=True, title="verbs")
+    for family in FAMILIES:
+        family.add(verbs)
+    for verb in verbs.choices.values():
+        verb.set_defaults(own=verb)
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; 0 all fine, 3 finished with failed items, 2 wrong usage, 1 did not finish."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    try:
+        options, unknown = parser().parse_known_args(arguments)
+        if unknown:
+            options.own.error(f"unknown option {' '.join(unknown)}")
+        done = options.run(options)
+        sys.stdout.flush()
+        return done
+    except ValueError as error:
+        complain(str(error))
+        return USAGE
+    except BrokenPipeError:  # whoever reads the output has enough of it, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        complain("interrupted; finished images are kept")
+    except (Unfinished, OSError, MemoryError, RuntimeError) as error:
+        complain(f"did not finish: {error}")
+    return UNFINISHED

@@ -1,0 +1,43 @@
+"""`jaxinv presets`."""
+
+from __future__ import annotations
+
+import argparse
+
+from jaxinv.cli.console import DONE, say
+
+
+def verb_presets(options: argparse.Namespace) -> int:
+    """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
+    from jaxinv.presets import PRESETS
+    from jaxinv.reports.preset_scores import describe, read
+
+    if options.name is None and options.json:
+        raise ValueError(f"--json needs a name; allowed: {', '.join(PRESETS)}")
+    if options.name is None:
+        figures = read()
+        for preset in PRESETS.values():
+            say(describe(preset, figures))
+        return DONE
+    from jaxinv.inversion.presets import find_preset
+    from jaxinv.specs.serialization import to_json
+
+    preset = find_preset(options.name)
+    if options.json:
+        say(to_json(preset))
+    else:
+        own = preset == PRESETS.get(preset.name)  # not a changed one that kept its name
+        say(describe(preset, read() if own else ()))
+        if preset.notes:
+            say(f"  {preset.notes}")
+    return DONE
+
+
+def add(verbs: argparse._SubParsersAction) -> None:
+    """The verb that shows methods."""
+    verb = verbs.add_parser("presets", help="list the methods, or show one")
+    verb.set_defaults(run=verb_presets)
+    verb.add_argument("name", nargs="?", metavar="NAME", help="one preset, or a JSON file of one")
+    verb.add_argument(
+        "--json", action="store_true", help="print it as data, to be changed and used as -p FILE"
+    )

@@ -1,0 +1,1 @@
+"""Learned guesses of a latent code from a picture."""

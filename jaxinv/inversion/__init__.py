@@ -1,0 +1,1 @@
+"""The engine: a preset, a generator and images in, latents out."""

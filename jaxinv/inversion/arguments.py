@@ -1,0 +1,124 @@
+"""Checks of the arguments of `invert`, before anything is compiled."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.inversion.compatibility import source_side
+from jaxinv.latents.sampling import one_hot
+from jaxinv.models.generators.base import way
+from jaxinv.nn.resample import enlarge
+from jaxinv.specs import Preset
+from jaxinv.specs import labels as labels_of
+from jaxinv.specs.checks import check_choice
+from jaxinv.specs.vocabulary import CHAIN, CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import OperatorSpec, Variable
+    from jaxinv.types import Array, Latents
+
+
+def default_batch() -> int:
+    """Images per batch and device: 1 on CPU, where a batch gains nothing, otherwise 8."""
+    return jax.local_device_count() * (1 if jax.default_backend() == "cpu" else 8)
+
+
+def usual_batch(preset: Preset, count: int) -> int:
+    """Images of `count` that go together unless the caller says so: all that share a variable."""
+    return max(count, 1) if preset.shared else default_batch()
+
+
+def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | None = None) -> int:
+    """The side at which clean images are drawn: that of the images, or before the operator.
+
+    Raises `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution, or
+    what the operator makes of such images.
+    """
+    if not np.issubdtype(images.dtype, np.floating):
+        raise ValueError(f"images must be floats in [-1, 1], got {images.dtype}")
+    if operator is not None and len(images):
+        return source_side(gen.spec.resolution, operator, images.shape[1:])
+    if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
+        raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
+    if images.shape[1] > gen.spec.resolution:
+        raise ValueError(
+            f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} "
+            f"({gen.spec.name})"
+        )
+    if not len(images):
+        raise ValueError("no images to invert")
+    return images.shape[1]
+
+
+def compared_side(gen: Generator, preset: Preset, side: int) -> int:
+    """The side at which images of `side` px are compared where there is no operator."""
+    return max(side, min(preset.enlarge or side, gen.spec.resolution))
+
+
+def enlarged(
+    images: np.ndarray, masks: np.ndarray | None, side: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images [B, S, S, 3] and masks [B, S, S] of `side` px or more, each enlarged on its own."""
+    if images.shape[1] >= side:
+        return images, masks
+    grown = np.stack([np.asarray(enlarge(jnp.asarray(image), side)) for image in images])
+    rows = np.arange(side) * images.shape[1] // side
+    return grown, None if masks is None else masks[:, rows][:, :, rows]
+
+
+def check_labels(
+    gen: Generator, preset: Preset, labels: Sequence[int] | None, count: int
+) -> Array | None:
+    """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
+    if labels is None:
+        sought = {v.space for v in preset.stages[0].variables if v.init.kind in ("prior", "mean")}
+        if gen.spec.embedding and not sought & set(CLASSES):
+            raise ValueError(f"generator {gen.spec.name!r} draws classes: give a label per image")
+        return None
+    if len(labels) != count:
+        raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
+    rows = [one_hot(gen, int(label)) for label in labels]
+    return jnp.stack([row for row in rows if row is not None])
+
+
+def check_watch(preset: Preset, watch: tuple[str, ...]) -> None:
+    """Raise `ValueError` unless every stage has the terms of those labels."""
+    for number, stage in enumerate(preset.stages, start=1):
+        for name in watch:
+            what = f"term to watch in preset {preset.name!r}, stage {number}:"
+            check_choice(what, name, labels_of(stage.terms))
+
+
+def started(preset: Preset, starts: Latents | None, count: int) -> Preset:
+    """The preset that sets out from what the caller gives, if anything is given.
+
+    Raises `ValueError` for starts of another number than `count`, and where a preset needs some.
+    """
+    if starts is None:
+        if preset.needs_start:
+            raise ValueError(f"preset {preset.name!r} needs starts: latents [{count}, ...]")
+        return preset
+    counts = {leaf.shape[0] for leaf in jax.tree.leaves(starts)}
+    if counts != {count}:
+        raise ValueError(f"starts of {sorted(counts)} images; allowed: {count}")
+    first = preset.stages[0]
+    given = tuple(
+        replace(v, init=replace(v.init, kind="given")) if can_start(v, starts) else v
+        for v in first.variables
+    )
+    return replace(preset, stages=(replace(first, variables=given), *preset.stages[1:]))
+
+
+def can_start(variable: Variable, starts: Latents) -> bool:
+    """Whether a variable can set out from latents: they hold it, or a code that leads there."""
+    return variable.space in starts or (
+        variable.space in CHAIN and any(way(name, variable.space) for name in starts)
+    )

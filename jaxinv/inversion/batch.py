@@ -1,0 +1,175 @@
+"""One batch of `invert`: a lane for every image and restart, all stages, and the best restart."""
+
+# jax annotates its arguments only in part (here: vmap, stack, tree.map).
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.encoders.ridge_regression import learned, needs_start
+from jaxinv.inversion.layerwise import invert_dense
+from jaxinv.inversion.objective import Lane, Problem, Weights, covered
+from jaxinv.inversion.restarts import Batch, choose_restarts
+from jaxinv.inversion.result import Progress
+from jaxinv.inversion.shared_variables import apart, grouped
+from jaxinv.inversion.stages import LOSS, Best, reach, sight, solve
+from jaxinv.nn.resample import filled
+from jaxinv.operators import build as build_operator
+from jaxinv.solvers.basin_cma import BASINS
+from jaxinv.solvers.evolution import STRATEGIES
+from jaxinv.solvers.layerwise import Options
+from jaxinv.specs import InitSpec, SolverSpec
+from jaxinv.specs.vocabulary import SWEEPS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Preset, Stage
+    from jaxinv.types import Array, Latents, Params
+
+
+SMALL = 64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
+WIDEST = 16
+# Solvers that breed now and then: lanes that go at once would all do so at every step.
+UNEVEN = (*STRATEGIES, *BASINS)
+
+
+def bucket(count: int, batch: int) -> int:
+    """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
+    return min(batch, 1 << (count - 1).bit_length())
+
+
+def one_by_one(stage: Stage) -> bool:
+    """Whether a batch of images gains nothing: on CPU, and where every lane has its own weights."""
+    return jax.default_backend() == "cpu" or has_own_weights(stage)
+
+
+def has_own_weights(stage: Stage) -> bool:
+    """Whether every lane changes the generator's weights for itself."""
+    return "weights" in stage.spaces and "weights" not in stage.shared
+
+
+def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
+    """Lanes of a stage that go at once.
+
+    All of them on accelerators. On CPU one, or, where the network is small and all steps cost the
+    same, the restarts of one image: whatever the batch, a program of the same shape.
+    """
+    if not one_by_one(stage):
+        return len(lanes.images)
+    alone = has_own_weights(stage) or stage.shared or stage.solver.name in UNEVEN
+    return 1 if alone or gen.spec.resolution > SMALL else min(lanes.per_image, WIDEST)
+
+
+def run_stages(
+    gen: Generator,
+    weights: Weights,
+    preset: Preset,
+    lanes: Batch,
+    *,
+    width: int | None = None,
+    watch: tuple[str, ...] = (),
+    every: bool = False,
+    report: Callable[[Progress], None] | None = None,
+) -> dict[str, Any]:
+    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    wanted = lanes.asked * lanes.per_image
+    previous = known_before(gen, weights, preset, lanes)
+    reached: list[Best] = []
+    curves: list[dict[str, np.ndarray]] = []
+    for index, stage in enumerate(preset.stages):
+        together = lane_width(gen, stage, lanes) if width is None else width
+        problem = Problem(gen, stage, lanes.size, together, watch, preset.operator)
+        images, masks = lanes.images, lanes.masks
+        if stage.reach:
+            images, masks = reach(problem, weights, previous, images), None
+            problem = problem._replace(operator=None)
+        if stage.solver.name in SWEEPS:
+            previous = {**previous, "z": swept(gen, weights.params, stage, lanes)}
+            problem = problem._replace(stage=evaluated_once(stage))
+        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
+        target = sight(problem, weights, covered(images, masks))
+        given = Lane(target, masks, keys, lanes.restarts, previous)
+
+        def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
+            if report is not None:
+                report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
+
+        previous, best, curve = solved(problem, weights, given, tell, lanes.per_image)
+        reached.append(best)
+        curves.append(curve)
+    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
+    return choose_restarts(lanes, previous, reached, whole, every=every)
+
+
+def solved(
+    problem: Problem,
+    weights: Weights,
+    lanes: Lane,
+    tell: Callable[[int, np.ndarray], None],
+    per_image: int,
+) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+    """`solve`, also where the images of a batch share a variable: one lane is then all of them."""
+    if not problem.stage.shared:
+        return solve(problem, weights, lanes, report=tell)
+    count = len(lanes.restart) // per_image
+
+    def repeated(value: Array | np.ndarray) -> np.ndarray:
+        return np.tile(value, (count, *[1] * (np.ndim(value) - 1)))
+
+    latents, best, curves = solve(
+        problem,
+        weights,
+        grouped(lanes, count),
+        report=lambda step, losses: tell(step, repeated(losses)),
+    )
+    best = jax.tree.map(repeated, best._replace(codes={}))
+    return apart(latents), best, {name: repeated(curve) for name, curve in curves.items()}
+
+
+def known_before(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> Latents:
+    """The latents before the first stage: what lanes were given, and guesses that were learned."""
+    if not needs_start(preset):
+        return lanes.given
+    pictures = shown(preset, lanes)
+    return {**learned(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
+
+
+@jax.jit
+def all_filled(images: Array, masks: Array) -> Array:
+    """Images [L, h, w, c], what is hidden in the colours around it."""
+    return jax.lax.map(lambda pair: filled(*pair), (images, masks))
+
+
+def shown(preset: Preset, lanes: Batch) -> Array:
+    """What was measured, as pictures [L, h, w, 3], what is hidden in the colours around it."""
+    seen = lanes.images if lanes.masks is None else all_filled(lanes.images, lanes.masks)
+    if preset.operator is None:
+        return seen
+    operator = build_operator(preset.operator, (lanes.size, lanes.size, 3))
+    return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), seen)
+
+
+def swept(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:
+    """z [L, ...] of every lane, found layer by layer on the host; NaN where a layer refuses."""
+    chosen = Options(**dict(cast("Any", stage.solver.options)))
+    codes: list[np.ndarray] = []
+    for number, image in enumerate(np.asarray(lanes.images)):
+        seen = None if lanes.masks is None else np.asarray(lanes.masks)[number, ..., 0] > 0
+        method = stage.solver.name
+        found = invert_dense(gen, params, image[None], method, seen=seen, options=chosen)
+        codes.append(found.codes[0])
+    return jnp.asarray(np.stack(codes), jnp.float32)
+
+
+def evaluated_once(stage: Stage) -> Stage:
+    """The stage that evaluates what is given, and leaves it where it is."""
+    variable = replace(stage.variables[0], init=InitSpec("previous"))
+    return replace(stage, variables=(variable,), solver=SolverSpec("sgd", 1e-30))

@@ -1,0 +1,218 @@
+"""What a preset asks of generator, images and weights: `ValueError` before any compile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.inversion.layerwise import plan_of
+from jaxinv.latents.auxiliary_variables import cuts
+from jaxinv.losses.distances import CELL, smallest
+from jaxinv.losses.views import seen_shape
+from jaxinv.models.features.backbones import NETS
+from jaxinv.models.generators.weight_deltas import select
+from jaxinv.models.statistics import STATISTICS
+from jaxinv.operators import build as build_operator
+from jaxinv.solvers.registry import build as build_solver
+from jaxinv.specs.checks import check_choice
+from jaxinv.specs.vocabulary import DISCRIMINATOR, IMAGE_TERMS, NETWORK, RENDERED, SWEEPS
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import GeneratorSpec, OperatorSpec, Preset, Stage, Term, Variable
+    from jaxinv.types import Params
+
+
+def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
+    """Raise `ValueError` unless the generator of `spec` and images of `size` px suit the preset.
+
+    The message names the preset, its stage and the part that does not fit.
+    """
+    for number, stage in enumerate(preset.stages, start=1):
+        where = f"preset {preset.name!r}, stage {number}"
+        if stage.solver.name not in SWEEPS:
+            build_solver(stage.solver)  # says so if its package is not installed
+        for variable in stage.variables:
+            _check_variable(where, spec, variable)
+        for term in stage.terms:
+            _check_rows(where, spec, stage, term)
+            _check_view(where, spec, term, size)
+
+
+def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str, Params]) -> None:
+    """Raise `ValueError` unless the nets, statistics, steps and weights of the preset are there."""
+    for variable in (v for stage in preset.stages for v in stage.variables):
+        cuts(gen, variable.at)
+        if variable.space == "weights":
+            select(params, gen.steps, variable.select, variable.part)
+    missing = sorted(set(preset.nets) - set(nets))
+    if missing:
+        raise ValueError(
+            f"preset {preset.name!r} needs the nets {', '.join(missing)}; "
+            f"given: {', '.join(sorted(nets)) or 'none'}"
+        )
+    _check_judged(gen, preset, params)
+    terms = (term.name for stage in preset.stages for term in stage.terms)
+    if "locality" in terms and not gen.spec.w_dim:
+        raise ValueError(
+            f"preset {preset.name!r} has a term 'locality', which needs a W; generator "
+            f"{gen.spec.name!r} has {', '.join(gen.spec.spaces)}"
+        )
+    if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
+        raise ValueError(
+            f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
+            f"`load_generator` adds them, `loading.w_statistics` computes them"
+        )
+
+
+def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:
+    """Side of the clean images of which an operator makes measurements of `shape`.
+
+    The generator's resolution, or a half, a quarter ... of it. Raises `ValueError` if it is none.
+    """
+    sides = [resolution >> k for k in range(resolution.bit_length()) if resolution >> k >= 8]
+    found: list[str] = []
+    for side in (*sides, *(s for s in shape[:1] if s not in sides and 8 <= s <= resolution)):
+        try:
+            made = build_operator(operator, (side, side, 3)).shape
+        except ValueError as error:
+            found.append(f"{side} px: {error}")
+            continue
+        if tuple(made) == tuple(shape):
+            return side
+        found.append(f"{side} px give {list(made)}")
+    raise ValueError(
+        f"operator {operator.name!r} and images {list(shape)}; allowed: {'; '.join(found)}"
+    )
+
+
+def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size: int) -> None:
+    """Raise `ValueError` unless stages suit measurements [h, w, c] of images of `size` px."""
+    for number, stage in enumerate(preset.stages, start=1):
+        where = f"preset {preset.name!r}, stage {number}"
+        if stage.solver.name in SWEEPS:
+            plan_of(gen)
+            if preset.operator is not None or size != gen.spec.resolution:
+                raise ValueError(
+                    f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
+                    f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
+                )
+        judged = tuple(term.label for term in stage.terms if term.judged and term.name != "realism")
+        if (stage.nets or judged) and shape[2] != 3:
+            nets = ", ".join((*stage.nets, *judged))
+            raise ValueError(f"{where} looks with {nets} at {shape[2]} channels")
+        if stage.reach and preset.operator is not None:
+            made = build_operator(preset.operator, (size, size, 3))
+            if made.adjoint is None:
+                raise ValueError(
+                    f"{where} has a reach, and operator {preset.operator.name!r} no adjoint; "
+                    f"allowed: linear operators"
+                )
+
+
+def _needs_statistics(stage: Stage) -> bool:
+    codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
+    terms = any(term.name in ("mahalanobis", "norm_from", "locality") for term in stage.terms)
+    starts = ("mean", "learned")
+    return (
+        stage.jitter is not None
+        or terms
+        or any(v.codec != "identity" or v.init.kind in starts for v in codes)
+    )
+
+
+def _codes(spec: GeneratorSpec, variable: Variable) -> int:
+    """Number of codes that a variable in rows has, or of noise maps."""
+    if variable.space == "noise":
+        return len(spec.noise)
+    return max(variable.tie) + 1 if variable.tie else spec.rows
+
+
+def _check_variable(where: str, spec: GeneratorSpec, variable: Variable) -> None:
+    allowed = (*spec.spaces, *NETWORK, *RENDERED)
+    if variable.space not in allowed:
+        raise ValueError(
+            f"{where} frees {variable.space!r}, which generator {spec.name!r} does not have; "
+            f"allowed: {', '.join(allowed)}"
+        )
+    if variable.tie and len(variable.tie) != spec.rows:
+        raise ValueError(
+            f"{where} ties {len(variable.tie)} rows; generator {spec.name!r} has {spec.rows}"
+        )
+    if variable.freeze is not None:
+        codes, (first, last) = _codes(spec, variable), variable.freeze
+        if last > codes or last - first == codes:
+            raise ValueError(
+                f"{where} freezes codes {first} to {last}; allowed: some, but not all, of {codes}"
+            )
+
+
+def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> None:
+    if term.rows is None:
+        return
+    variable = next(v for v in stage.variables if v.space == term.variable)
+    codes = _codes(spec, variable)
+    if term.rows[1] > codes:
+        raise ValueError(
+            f"{where}, term {term.label!r} takes rows {term.rows}; allowed: up to {codes}"
+        )
+
+
+def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
+    if term.name not in IMAGE_TERMS:
+        return
+    least = 1
+    if term.name == "ms_ssim":
+        least = smallest(term.scales)
+    elif term.net is not None:
+        least = spec.resolution if term.judged else NETS[term.net].smallest
+    seen = seen_shape(term.view, (size, size))
+    told = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
+    if min(seen) < least:
+        raise ValueError(f"{told}allowed: at least {least}x{least}")
+    if term.name == "hog" and any(side % CELL for side in seen):
+        raise ValueError(f"{told}allowed: multiples of {CELL}")
+
+
+def _check_judged(gen: Generator, preset: Preset, params: Params) -> None:
+    """The generator's own discriminator, its steps, and its maps of attention."""
+    for number, stage in enumerate(preset.stages, start=1):
+        for term in (term for term in stage.terms if term.judged):
+            what = f"preset {preset.name!r}, stage {number}, term {term.label!r}"
+            judge = gen.discriminator
+            if judge is None or DISCRIMINATOR not in params:
+                raise ValueError(
+                    f"{what} needs a discriminator, which {gen.spec.name!r} lacks; "
+                    f"allowed: generators whose weights have one"
+                )
+            for step in term.layers:
+                check_choice(f"step ({what})", step, judge.steps)
+            if term.last > len(judge.steps):
+                raise ValueError(f"{what} has last {term.last}; allowed: up to {len(judge.steps)}")
+            if term.name == "attention":
+                _check_attention(gen, term, params, what)
+
+
+def _check_attention(gen: Generator, term: Term, params: Params, what: str) -> None:
+    judge, side = gen.discriminator, gen.spec.resolution
+    if judge is None:
+        return
+    image = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+    states = jax.eval_shape(judge.features, params, image)
+    maps = {name: x["attention"].shape for name, x in states.items() if "attention" in x}
+    if not maps:
+        raise ValueError(
+            f"{what} needs a discriminator with attention, which that of {gen.spec.name!r} lacks; "
+            f"its steps: {', '.join(judge.steps)}"
+        )
+    for step in term.layers:
+        check_choice(f"step with attention ({what})", step, tuple(maps))
+    heads = min(
+        shape[0] if len(shape) > 2 else 1
+        for name, shape in maps.items()
+        if name in (term.layers or maps)
+    )
+    if max(term.heads, default=0) >= heads:
+        raise ValueError(f"{what} has heads {term.heads}; allowed: 0 to {heads - 1}")

@@ -1,0 +1,86 @@
+"""Where a variable starts, in the codec's units."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+
+from jaxinv.latents.auxiliary_variables import carried, neutral
+from jaxinv.latents.codecs import from_deviations
+from jaxinv.latents.spaces import SPACES, project
+from jaxinv.specs.vocabulary import CHAIN, CLASSES
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Variable
+    from jaxinv.types import Array, Key, Latents, Params, Tree
+
+DRAWN = ("prior", "best-of")
+
+
+def starts(
+    gen: Generator,
+    params: Params,
+    variables: tuple[Variable, ...],
+    previous: Latents,
+    lane: tuple[Key, Array],
+) -> dict[str, Tree]:
+    """Initial codes of all variables of one lane; see `start`."""
+    keys = [jax.random.fold_in(lane[0], i) for i in range(len(variables))]
+    return {
+        v.space: start(gen, params, v, previous, (key, lane[1]))
+        for v, key in zip(variables, keys, strict=True)
+    }
+
+
+def start(
+    gen: Generator, params: Params, variable: Variable, previous: Latents, lane: tuple[Key, Array]
+) -> Tree:
+    """Initial code of one lane; `lane` is (key, index of the restart).
+
+    Codes and noise that start at one place do so in restart 0, and are spread around it in the
+    others (codes in natural units by standard deviations of W, since some of these are hardly
+    felt); what is drawn, or comes from the stage before, is taken as it is. "best-of" gives one
+    draw: the stage compares several.
+    """
+    key, restart = lane
+    draw, spread = jax.random.split(key)
+    if not variable.copies or variable.space not in SPACES or variable.init.kind == "previous":
+        code = _one(gen, params, variable, previous, draw)
+    else:
+        keys = jax.random.split(draw, variable.copies)
+        code = jax.vmap(lambda k: _one(gen, params, variable, previous, k))(keys)
+    together = variable.init.kind in (*DRAWN, "previous")
+    if variable.space not in (*CHAIN, "noise") or (together and not _repeated(variable)):
+        return code
+    flat, unravel = ravel_pytree(code)
+    shake = variable.init.spread * ((restart > 0) | _repeated(variable))
+    away = unravel(shake * jax.random.normal(spread, flat.shape))
+    return jax.tree.map(jnp.add, code, from_deviations(params, variable, away))
+
+
+def _repeated(variable: Variable) -> bool:
+    """Whether several copies would start at the same place, where no gradient tells them apart."""
+    return variable.copies > 1 and variable.init.kind not in DRAWN and variable.space in CHAIN
+
+
+def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, key: Key) -> Tree:
+    kind = variable.init.kind
+    if variable.space not in SPACES:
+        fresh = neutral(gen, params, variable, key)
+        held = previous.get(variable.space, {}) if kind in ("previous", "given") else {}
+        return carried(fresh, held)
+    if kind in ("previous", "given", "class", "learned"):  # what was learned came with the lane
+        return project(gen, params, variable, previous)
+    space = SPACES[variable.space]
+    if kind in DRAWN:
+        named = {name: previous[name] for name in CLASSES if name in previous}
+        value = space.sample(gen, params, key, named)
+    else:
+        value = space.mean(gen, params)
+    if kind == "zeros":
+        value = jax.tree.map(jnp.zeros_like, value)
+    return project(gen, params, variable, {variable.space: value})

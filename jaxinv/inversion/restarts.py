@@ -1,0 +1,115 @@
+"""Lanes of a batch: every image with all its restarts, and the best of them in the end."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.inversion.result import Restarts
+from jaxinv.inversion.stages import DIVERGED, LOSS, Best
+
+if TYPE_CHECKING:
+    from jaxinv.types import Array, Latents
+
+
+class Batch(NamedTuple):
+    """Lanes of a batch: images [L, ...], masks [L, h, w, 1], keys [L], restart indices [L].
+
+    Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
+    `size` is the side of the clean images, before any operator; `given` are the latents before the
+    first stage.
+    """
+
+    images: Array
+    masks: Array | None
+    keys: Array
+    restarts: Array
+    per_image: int
+    asked: int
+    size: int
+    given: Latents = {}  # noqa: RUF012 - never written to
+
+
+def image_key(image: np.ndarray, seed: int) -> Array:
+    """Key of one image from its content and the seed, whatever its place in the batch."""
+    digest = hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).digest()
+    return jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
+
+
+def prepare(
+    images: np.ndarray,
+    masks: np.ndarray | None,
+    seed: int,
+    restarts: int,
+    *,
+    asked: int,
+    size: int | None = None,
+) -> Batch:
+    """Every image `restarts` times, with a key of its own per (image, restart)."""
+    keys = [
+        jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
+    ]
+    return Batch(
+        images=jnp.asarray(np.repeat(images, restarts, axis=0)),
+        masks=None
+        if masks is None
+        else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
+        keys=jnp.stack(keys),
+        restarts=jnp.tile(jnp.arange(restarts), len(images)),
+        per_image=restarts,
+        asked=asked,
+        size=images.shape[1] if size is None else size,
+    )
+
+
+def lanes_given(
+    classes: Array | None, starts: Latents | None, rows: np.ndarray, restarts: int
+) -> Latents:
+    """What lanes are given: the starts, and classes, of the images `rows`, for every restart."""
+    given: Latents = dict(starts or {})
+    if classes is not None:
+        given["label"] = classes
+
+    def lanes(leaf: Array | np.ndarray) -> Array:
+        return jnp.repeat(jnp.asarray(leaf)[rows], restarts, axis=0)
+
+    return jax.tree.map(lanes, given)
+
+
+def choose_restarts(
+    lanes: Batch,
+    latents: Latents,
+    reached: list[Best],
+    curves: dict[str, np.ndarray],
+    *,
+    every: bool,
+) -> dict[str, Any]:
+    """Group lanes by image and keep the restart with the lowest loss of the last stage.
+
+    A lane that diverged in any stage is reported as such, wherever it ended.
+    """
+
+    def grouped(lane_values: Array | np.ndarray) -> np.ndarray:
+        array = np.asarray(lane_values)[: lanes.asked * lanes.per_image]
+        return array.reshape(lanes.asked, lanes.per_image, *array.shape[1:])
+
+    ends = Restarts(
+        latents=jax.tree.map(grouped, latents),
+        loss=grouped(reached[-1].loss),
+        evaluations=np.sum([grouped(stage.evaluations) for stage in reached], axis=0),
+        diverged=np.any([grouped(stage.status) == DIVERGED for stage in reached], axis=0),
+    )
+    best = np.argmin(ends.loss, axis=1)
+
+    def pick(values: np.ndarray) -> np.ndarray:
+        return values[np.arange(lanes.asked), best]
+
+    chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
+    whole = {name: grouped(curve) for name, curve in curves.items()}
+    losses = whole.pop(LOSS)
+    kept = ends if every else None
+    return {**chosen, "losses": losses, "best": best, "terms": whole, "every": kept}

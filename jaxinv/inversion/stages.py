@@ -1,0 +1,251 @@
+"""The engine: `objective` for one evaluation, `solve` for one stage on many lanes.
+
+Everything is written for ONE lane (one image, one start; or a group of images that share a
+variable, see `groups`) and lifted to many by `over_lanes`, the only map over lanes in the library.
+A lane's keys come from its image's content and its own step number, so that no lane depends on its
+neighbours, on the batch size or on the number of devices.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.inversion.objective import Lane, Problem, Weights, candidates, measured
+from jaxinv.inversion.shared_variables import choose_start, decode, key_of, objective
+from jaxinv.latents.auxiliary_variables import through
+from jaxinv.losses.base import Seen
+from jaxinv.losses.terms import observe
+from jaxinv.operators import build as build_operator
+from jaxinv.solvers.hooks import hook_of
+from jaxinv.solvers.registry import build as build_solver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.solvers.base import Eval, Solver
+    from jaxinv.specs import Stage
+    from jaxinv.types import Array, Latents, Tree
+
+CHUNK = 10
+LANES = "lanes"  # the axis of devices
+OK, DIVERGED, STOPPED = 0, 1, 2
+WORTH = 50  # evaluations that must be left for a smaller batch to be worth its compile
+LOSS = "loss"  # the curve that is always kept; the others are of terms, by label
+
+
+class Since(NamedTuple):
+    """The last loss that was clearly below the one before, and the evaluations made then."""
+
+    loss: Array
+    evaluations: Array
+
+
+class Best(NamedTuple):
+    """What one lane has reached: codes, their loss, evaluations made, status, last progress."""
+
+    codes: dict[str, Tree]
+    loss: Array
+    evaluations: Array
+    status: Array
+    since: Since
+
+
+@partial(jax.jit, static_argnums=0)
+def reach(problem: Problem, weights: Weights, previous: Latents, images: Array) -> Array:
+    """Clean images [L, size, size, 3] a step nearer to what was measured: x + reach A'(y - A x)."""
+    side = problem.size
+
+    def one(args: tuple[Latents, Array]) -> Array:
+        latents, y = args
+        x = through(latents, problem.gen.synthesize(weights.params, latents, side))
+        rest = y - measured(problem, x)
+        if problem.operator is not None:
+            operator = build_operator(problem.operator, x.shape)
+            rest = cast("Any", operator.adjoint)(rest.reshape(operator.shape))
+        return x + problem.stage.reach * rest
+
+    return over_lanes(one, problem.width, (previous, images))
+
+
+def solver_of(stage: Stage) -> Solver:
+    """The stage's solver with its hooks."""
+    rates = tuple((v.space, v.rate) for v in stage.variables if v.rate != 1)
+    return build_solver(stage.solver, hook_of(stage.hooks), rates)
+
+
+def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
+    """`fn` on every lane of a tree with leading axis L, `width` lanes at once on every device.
+
+    Lanes are spread over as many of the local devices as divide their number; what `fn` closes over
+    is copied to each.
+    """
+    count = jax.tree.leaves(lanes)[0].shape[0]
+    share = partial(_on_one_device, fn, width)
+    spread = math.gcd(count, jax.local_device_count())
+    if spread == 1:
+        return share(lanes)
+    mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:spread]), (LANES,))
+    lane = jax.sharding.PartitionSpec(LANES)
+    return jax.shard_map(share, mesh=mesh, in_specs=lane, out_specs=lane, check_vma=False)(lanes)
+
+
+def _on_one_device(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
+    count = jax.tree.leaves(lanes)[0].shape[0]
+    if count == 1:  # as in the loop below, without the time to trace a vmap
+        return jax.tree.map(lambda a: a[None], fn(jax.tree.map(lambda a: a[0], lanes)))
+    if width >= count:
+        return jax.vmap(fn)(lanes)
+    if width == 1:
+        return jax.lax.map(fn, lanes)
+    return jax.lax.map(fn, lanes, batch_size=width)
+
+
+@partial(jax.jit, static_argnums=0)
+def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
+    """Solver state and best-so-far of every lane before its first evaluation."""
+
+    def one(lane: Lane) -> tuple[Any, Best]:
+        codes = choose_start(problem, weights, lane)
+        infinite, none = jnp.full((), jnp.inf), jnp.zeros((), jnp.int32)
+        looks = jnp.full((), candidates(problem.stage), jnp.int32)
+        best = Best(codes, infinite, looks, none, Since(infinite, looks))
+        return solver_of(problem.stage).init(codes), best
+
+    return _strong(over_lanes(one, problem.width, lanes))
+
+
+@partial(jax.jit, static_argnums=0, donate_argnums=3)
+def advance(
+    problem: Problem, weights: Weights, lanes: Lane, state: tuple[Any, Best], span: Array
+) -> tuple[tuple[Any, Best], dict[str, Array]]:
+    """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK].
+
+    A lane that is over makes no further step; where lanes go one by one it costs nothing.
+    """
+    solver = solver_of(problem.stage)
+    first, last, steps = span
+
+    def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], dict[str, Array]]:
+        lane, (inner, best) = args
+
+        def running(carry: Any) -> Array:
+            step, (_, best), _ = carry
+            return (step < last) & (best.status == OK)
+
+        def body(carry: Any) -> Any:
+            step, (inner, best), curves = carry
+            # A solver that asks for it keeps one function throughout the chunk.
+            moment = _moment(problem.stage, solver, first, step)
+            fn = objective(problem, weights, lane, moment / steps)
+            key = jax.random.fold_in(key_of(problem, lane), moment)
+            inner, seen = solver.step(key, fn, inner, step / steps)
+            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
+            curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
+            return step + 1, (inner, update(problem.stage, best, seen)), curves
+
+        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
+        return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
+
+    return over_lanes(one, problem.width, (lanes, state))
+
+
+def _moment(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
+    """The step whose key and progress the objective has: its own, or one that many steps share."""
+    if not solver.frozen:
+        return step
+    moving = (t.name == "locality" or t.schedule.kind != "constant" for t in stage.terms)
+    changing = stage.jitter is not None or any(moving)
+    return first if changing else jnp.zeros_like(step)
+
+
+def update(stage: Stage, best: Best, seen: Eval) -> Best:
+    """Best-so-far after one evaluation of a running lane, and whether the lane is over."""
+    finite = jnp.isfinite(seen.loss)
+    better = finite & (seen.taken if stage.keep == "last" else seen.loss < best.loss)
+    evaluations = best.evaluations + 1
+    status, since, stop = jnp.where(seen.lost, DIVERGED, OK), best.since, stage.stop
+    if stop is not None and stop.kind == "below":
+        status = jnp.where(finite & (seen.aux[stop.term] < stop.below), STOPPED, status)
+    elif stop is not None:
+        lower = finite & (seen.loss < since.loss * (1 - stop.gain * jnp.sign(since.loss)))
+        since = _where(lower, Since(seen.loss, evaluations), since)
+        tired = evaluations - since.evaluations >= stop.patience
+        status = jnp.where(tired & (status == OK), STOPPED, status)
+    return Best(
+        codes=_where(better, seen.u, best.codes),
+        loss=jnp.where(better, seen.loss, best.loss),
+        evaluations=evaluations,
+        status=jnp.asarray(status, jnp.int32),
+        since=since,
+    )
+
+
+def _where(condition: Array, yes: Tree, no: Tree) -> Tree:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
+def _strong(tree: Tree) -> Tree:
+    """The tree without weak types, which `advance` returns none of: it is compiled only once."""
+    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), tree)
+
+
+@partial(jax.jit, static_argnums=0)
+def finish(problem: Problem, weights: Weights, lanes: Lane, codes: Tree) -> Latents:
+    """Latents of every lane."""
+    return over_lanes(
+        lambda args: decode(problem, weights.params, args[1], args[0].previous),
+        problem.width,
+        (lanes, codes),
+    )
+
+
+@partial(jax.jit, static_argnums=0)
+def sight(problem: Problem, weights: Weights, images: Array) -> Seen:
+    """What the stage's terms see of every target [L, size, size, 3]."""
+    look = partial(observe, problem.stage.terms, weights.eyes, judge=problem.gen.discriminator)
+    return over_lanes(look, problem.width, images)
+
+
+def solve(
+    problem: Problem,
+    weights: Weights,
+    lanes: Lane,
+    *,
+    report: Callable[[int, np.ndarray], None] | None = None,
+) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+    """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
+
+    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
+    called, lanes that are over leave the batch once they are its greater part, and the stage ends
+    early once no lane is running.
+    """
+    steps, count = problem.stage.steps, len(lanes.restart)
+    state, held = begin(problem, weights, lanes), np.arange(count)
+    best, given = state[1], lanes
+    curves = {name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.watch)}
+    for first in range(0, steps, CHUNK):
+        last = min(first + CHUNK, steps)
+        state, part = advance(problem, weights, given, state, jnp.asarray([first, last, steps]))
+        for name, curve in curves.items():
+            curve[held, first:last] = np.asarray(part[name])[:, : last - first]
+        best = state[1] if len(held) == count else _put(best, held, state[1])
+        if report is not None:
+            report(last, np.asarray(best.loss))
+        running = np.flatnonzero(np.asarray(state[1].status) == OK)
+        if not len(running):
+            break
+        if problem.width > 1 and 2 * len(running) <= len(held) and steps - last >= WORTH:
+            kept = np.resize(running, 1 << (len(running) - 1).bit_length())
+            given, state = jax.tree.map(lambda a, kept=kept: a[kept], (given, state))
+            held = held[kept]
+    return finish(problem, weights, lanes, best.codes), best, curves
+
+
+def _put(whole: Tree, places: np.ndarray, part: Tree) -> Tree:
+    return jax.tree.map(lambda a, b: a.at[places].set(b), whole, part)

@@ -1,0 +1,154 @@
+"""Files of pictures in folders: which are tried, and how their bytes are read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+MAX_BYTES = 2**30
+# What a folder of pictures also holds and what is no picture by its name; anything else is tried.
+# fmt: off
+NOT_IMAGES = frozenset((
+    ".aae", ".bz2", ".cfg", ".csv", ".db", ".doc", ".docx", ".gz", ".h5", ".htm", ".html",
+    ".ini", ".ipynb", ".js", ".json", ".jsonl", ".log", ".m4a", ".md", ".mov", ".mp3", ".mp4",
+    ".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".rst", ".safetensors",
+    ".sh", ".sqlite", ".tar", ".tgz", ".toml", ".tsv", ".txt", ".wav", ".xml", ".xmp", ".yaml",
+    ".yml", ".zip", ".zst",
+))
+# fmt: on
+
+
+class BadFile(ValueError):
+    """Why one file cannot be used; who knows the file's name adds it."""
+
+
+def find_images(paths: Iterable[str | Path], *, limit: int | None = None) -> list[Path]:
+    """The image files of files and folders, at most `limit`; files are returned as given.
+
+    Folders are walked recursively in the order of names. Hidden entries, links to folders, links
+    that leave the folder and files that are no image by their extension (`NOT_IMAGES`) are skipped;
+    all else is listed, so that broken files get reported.
+    """
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must be None or at least 0, got {limit}")
+    given = (Path(path) for path in paths)
+    found = (file for path in given for file in (_walk(path, path) if path.is_dir() else [path]))
+    return list(itertools.islice(_once(found), limit))
+
+
+def read_bytes(path: Path) -> bytes:
+    """Contents of a regular, non-empty file of at most `MAX_BYTES`; else BadFile says why."""
+    if path.is_dir():
+        listable = os.access(path, os.R_OK | os.X_OK)
+        raise BadFile("a folder, not a file" if listable else "a folder that cannot be listed")
+    if not path.exists():
+        link = path.is_symlink()
+        raise BadFile("a link that leads nowhere" if link else "no such file or folder")
+    if not path.is_file():
+        raise BadFile("not a regular file")
+    if path.stat().st_size > MAX_BYTES:
+        raise BadFile(f"{path.stat().st_size} bytes, more than the allowed {MAX_BYTES}")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise BadFile(f"cannot be read: {error.strerror}") from error
+    if not data:
+        raise BadFile("empty file (0 bytes)")
+    return data
+
+
+def _once(files: Iterable[Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+    for file in files:
+        if file not in seen:
+            seen.add(file)
+            yield file
+
+
+def _walk(folder: Path, root: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError:
+        yield folder  # reading it says why
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _walk(path, root)
+        elif entry.is_symlink() and not _stays(path, root):
+            continue
+        elif path.suffix.lower() not in NOT_IMAGES:
+            yield path
+
+
+def _stays(link: Path, root: Path) -> bool:
+    """Whether a link ends in a place within the folder that is no folder itself."""
+    target = os.path.realpath(link)
+    inside = os.path.commonpath([target, os.path.realpath(root)]) == os.path.realpath(root)
+    return inside and not Path(target).is_dir()
+
+
+_BLOCK = 2**20
+
+
+def sha256_file(path: str | Path) -> str:
+    """SHA-256 of a file as 64 hex digits, read in blocks; `OSError` if it cannot be read."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        while block := handle.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def atomic_write(path: str | Path, writer: Callable[[BinaryIO], object]) -> Path:
+    """Let `writer(handle)` fill a temporary neighbour of `path`, then rename it to `path`.
+
+    `path` is never seen half-written. The file and its folder are flushed to the disk. If `writer`
+    (or the disk) fails, the temporary file is removed, an older `path` stays as it was, and the
+    error passes on. Returns `path`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("xb") as handle:
+            writer(handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    # Windows can neither open nor sync a folder; there the rename itself is journalled.
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # Some network file systems refuse to sync a folder; the file's own bytes are safe by then.
+        with contextlib.suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON file atomically."""
+    # File names that are not UTF-8 hold lone surrogates, for which JSON has its own escape.
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    data = text.encode("utf-8", "backslashreplace")
+    atomic_write(path, lambda file: file.write(data))

@@ -1,0 +1,121 @@
+"""Codecs: how a solver's unknowns are turned into values of a latent space, and back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.models.statistics import STATISTICS, P, to_p, to_w
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.specs import Variable
+    from jaxinv.types import Array, Params, Tree
+
+
+TURNS = "turns"
+WITHIN = 1 - 1e-6  # where tanh can still be undone in float32
+LEAST = 1e-4  # the probability, relative to that of a class, from which others start
+CURVATURE = "curvature"
+
+
+class Codec(NamedTuple):
+    """decode(statistics, u) -> value in the space; encode is its inverse."""
+
+    decode: Callable[[Params, Tree], Tree]
+    encode: Callable[[Params, Tree], Tree]
+
+
+def _whitened(statistics: Params, w: Array) -> Array:
+    return ((w - statistics["mean"]) @ statistics["axes"]) / statistics["scales"]
+
+
+def _unwhitened(statistics: Params, u: Array) -> Array:
+    return statistics["mean"] + (u * statistics["scales"]) @ statistics["axes"].T
+
+
+def relaxed(statistics: Params, u: Array) -> Array:
+    """Codes [rows, d] in gradient axes of codes in natural units (see `curvature`)."""
+    units = statistics[CURVATURE]
+    along = jnp.einsum("krd,rd->k", units["ridges"], u)
+    return units["widths"] * (u + jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along))
+
+
+def tightened(statistics: Params, code: Array) -> Array:
+    """The inverse of `relaxed`."""
+    units = statistics[CURVATURE]
+    code = code / units["widths"]
+    along = jnp.einsum("krd,rd->k", units["ridges"], code) / (1 + units["relief"])
+    return code - jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along)
+
+
+def _in_axes(statistics: Params, value: Array) -> Array:
+    return jnp.einsum("rij,...ri->...rj", statistics[TURNS], _whitened(statistics, value))
+
+
+def _off_axes(statistics: Params, code: Array) -> Array:
+    return _unwhitened(statistics, jnp.einsum("rij,...rj->...ri", statistics[TURNS], code))
+
+
+CODECS: dict[str, Codec] = {
+    "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
+    "whiten": Codec(decode=_unwhitened, encode=_whitened),
+    "eigen": Codec(decode=_off_axes, encode=_in_axes),
+    "natural": Codec(
+        decode=lambda st, u: _off_axes(st, relaxed(st, u)),
+        encode=lambda st, value: tightened(st, _in_axes(st, value)),
+    ),
+    "p": Codec(decode=lambda st, u: to_w(u), encode=lambda st, value: to_p(value)),
+    "pn": Codec(
+        decode=lambda st, u: to_w(_unwhitened(st[P], u)),
+        encode=lambda st, value: _whitened(st[P], to_p(value)),
+    ),
+    "gaussianised": Codec(
+        decode=lambda st, u: to_w(st[P]["mean"] + u * st[P]["deviations"]),
+        encode=lambda st, value: (to_p(value) - st[P]["mean"]) / st[P]["deviations"],
+    ),
+    "tanh": Codec(
+        decode=lambda st, u: jnp.tanh(u),
+        encode=lambda st, value: jnp.arctanh(jnp.clip(value, -WITHIN, WITHIN)),
+    ),
+    "sphere": Codec(
+        decode=lambda st, u: u * (u.shape[-1] ** 0.5) * unit(u), encode=lambda st, value: value
+    ),
+    "softmax": Codec(
+        decode=lambda st, u: jax.nn.softmax(u), encode=lambda st, value: jnp.log(value + LEAST)
+    ),
+}
+IN_P = ("pn", "gaussianised")  # codecs that need the statistics of P
+
+
+def unit(u: Array) -> Array:
+    """1 / length of every vector, finite at 0."""
+    return jax.lax.rsqrt(jnp.sum(u * u, axis=-1, keepdims=True) + 1e-12)
+
+
+def hold(variable: Variable, code: Tree) -> Tree:
+    """The code itself, but its frozen rows or maps pass no gradient, so that no term moves them."""
+    if variable.freeze is None:
+        return code
+    first, last = variable.freeze
+    if isinstance(code, tuple):
+        still = jax.lax.stop_gradient(code[first:last])
+        return (*code[:first], *still, *code[last:])
+    return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
+
+
+def in_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The code as penalties see it: natural units are turned into standard deviations of W."""
+    return relaxed(params[STATISTICS], code) if variable.codec == "natural" else code
+
+
+def from_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The inverse of `in_deviations`, of one code or of several copies."""
+    if variable.codec != "natural":
+        return code
+    inverse = partial(tightened, params[STATISTICS])
+    return jax.vmap(inverse)(code) if variable.copies else inverse(code)

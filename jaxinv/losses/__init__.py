@@ -1,0 +1,1 @@
+"""Terms of the objective: views, distances, priors, residuals."""

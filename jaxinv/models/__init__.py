@@ -1,0 +1,1 @@
+"""Pretrained networks: generators, discriminators, feature nets, and where their weights are."""

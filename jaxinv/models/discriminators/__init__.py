@@ -1,0 +1,1 @@
+"""Discriminators that were trained against the generators."""

@@ -1,0 +1,97 @@
+"""Names or files -> generators and feature nets, ready to use.
+
+Nothing is downloaded here: see `jaxinv pull`.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from jaxinv.io.checkpoints import read_spec, weights_file
+from jaxinv.models.discriminators import chain, progressive, residual
+from jaxinv.models.generators import (
+    biggan,
+    dcgan,
+    mobilestylegan,
+    pggan,
+    stylegan1,
+    stylegan2,
+    stylegan3,
+)
+from jaxinv.models.statistics import STATISTICS, cached_statistics
+from jaxinv.models.weights import read_weights, use_compilation_cache
+from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.specs import GeneratorSpec
+from jaxinv.specs.checks import check_choice
+from jaxinv.specs.vocabulary import NETS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.models.discriminators.base import Discriminator
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Params
+
+ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "biggan": biggan.build,
+    "dcgan": dcgan.build,
+    "mobilestylegan": mobilestylegan.build,
+    "pggan": pggan.build,
+    "stylegan1": stylegan1.build,
+    "stylegan2": stylegan2.build,
+    "stylegan3": stylegan3.build,
+}
+DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
+    "chain": chain.build,
+    "progressive": progressive.build,
+    "residual": residual.build,
+}
+
+
+@lru_cache
+def build(spec: GeneratorSpec) -> Generator:
+    """The generator of `spec`; equal specs give one object, so that programs are shared.
+
+    Raises `ValueError` for facts that fit no architecture.
+    """
+    check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
+    try:
+        return _built(spec)
+    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+        raise ValueError(f"the facts of {spec.name!r} fit no generator ({error!r:.120})") from error
+
+
+def _built(spec: GeneratorSpec) -> Generator:
+    gen = ARCHITECTURES[spec.architecture](spec)
+    plan = dict(spec.facts).get("discriminator")
+    if plan is None:
+        return gen
+    check_choice("discriminator", plan[0], tuple(DISCRIMINATORS))
+    return gen._replace(discriminator=DISCRIMINATORS[plan[0]](spec))
+
+
+def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
+    """The generator called `name` (or a converted .safetensors file) and its parameters.
+
+    The parameters gain "frozen" (backward kernels) and, for generators with a W space, "statistics"
+    (see `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
+    """
+    path = weights_file(name)
+    use_compilation_cache()
+    params, metadata = read_weights(path)
+    gen = build(read_spec(metadata))
+    params[FROZEN] = freeze(params)
+    if gen.spec.w_dim:
+        params[STATISTICS] = cached_statistics(gen, params)
+    return gen, params
+
+
+def load_features(names: tuple[str, ...]) -> dict[str, Params]:
+    """Parameters of the feature nets called `names` ("alexnet", "vgg16"), with backward kernels."""
+    nets: dict[str, Params] = {}
+    for name in names:
+        check_choice("feature net", name, NETS)
+        params = read_weights(weights_file(name))[0]
+        nets[name] = {**params, FROZEN: freeze(params)}
+    return nets

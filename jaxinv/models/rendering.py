@@ -1,0 +1,50 @@
+"""Latents -> images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from jaxinv.io import images
+from jaxinv.io.latent_files import fit_latents
+from jaxinv.specs.checks import check_whole
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Array, Latents, Params
+
+
+@partial(jax.jit, static_argnums=(0, 3))
+def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None) -> Array:
+    """Image [size, size, 3] of one sample."""
+    return gen.synthesize(params, latents, size)
+
+
+def render(
+    gen: Generator, params: Params, latents: Latents, *, size: int | None = None
+) -> np.ndarray:
+    """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B.
+
+    The default is full size. Samples go through the compiled program one at a time, so that an
+    image's bytes do not depend on what is drawn beside it. Raises `ValueError` for latents that
+    cannot be drawn.
+    """
+    if size is not None:
+        check_whole("size", size, 1)
+    counts = {leaf.shape[0] for leaf in jax.tree.leaves(latents)}
+    if len(counts) != 1:
+        raise ValueError(f"latents need one common leading axis, got lengths {sorted(counts)}")
+    samples = (
+        fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents))
+        for i in range(counts.pop())
+    )
+    return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
+
+
+def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
+    """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
+    batch = jax.tree.map(lambda a: np.asarray(a)[None], latents)
+    return images.to_uint8(render(gen, params, batch)[0])

@@ -1,0 +1,98 @@
+"""Statistics of W and P: means, principal axes and deviations."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.models.weights import remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Array, Params
+
+
+SAMPLES = 20_000
+P_SAMPLES = 1_000_000
+BATCH = 2_000
+SEED = 0
+
+
+def mapped_batches(gen: Generator, params: Params, samples: int) -> Iterator[np.ndarray]:
+    """Batches [n, w_dim] of mapped draws (and classes) with a fixed seed, float64."""
+    spec = gen.spec
+    mapped = jax.jit(jax.vmap(partial(gen.map, params)))
+    for key in jax.random.split(jax.random.key(SEED), samples // BATCH):
+        z = jax.random.normal(key, (BATCH, spec.z_dim))
+        classes = jax.random.randint(jax.random.fold_in(key, 1), (BATCH,), 0, max(spec.labels, 1))
+        labels = (jax.nn.one_hot(classes, spec.labels),) if spec.labels else ()
+        yield np.asarray(mapped(z, *labels)).astype(np.float64)
+
+
+def w_statistics(gen: Generator, params: Params) -> Params:
+    """Mean [d], scalar std, principal axes [d, d] and standard deviations along them [d] of W.
+
+    From 20 000 mapped draws (and classes) with a fixed seed. The scalar std is the root mean square
+    distance from the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest
+    deviation first.
+    """
+    w = np.concatenate(list(mapped_batches(gen, params, SAMPLES)))
+    mean = w.mean(0)
+    found = principal(mean, (w - mean).T @ (w - mean) / len(w))
+    return _single({**found, "std": np.sqrt(np.sum(found["scales"] ** 2))})
+
+
+def p_statistics(gen: Generator, params: Params) -> Params:
+    """Mean [d], principal axes [d, d], deviations along them and along the coordinates [d] of P.
+
+    P is W before the last activation of the mapping network (Zhu et al. 2020, arXiv:2012.09036,
+    section 3.1); from a million mapped draws, of which no more than a batch is held at a time.
+    """
+    count, total, square = 0, 0.0, 0.0
+    for w in mapped_batches(gen, params, P_SAMPLES):
+        p = np.where(w > 0, w, w / SLOPE)
+        count, total, square = count + len(p), total + p.sum(0), square + p.T @ p
+    mean = np.asarray(total / count)
+    covariance = square / count - np.outer(mean, mean)
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
+    return _single({**principal(mean, covariance), "deviations": deviations})
+
+
+def principal(mean: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
+    """The mean, axes in columns and deviations along them, the largest first."""
+    values, axes = np.linalg.eigh(covariance)
+    axes = axes[:, ::-1] * np.sign(axes[:, ::-1].sum(0))
+    return {"mean": mean, "axes": axes, "scales": np.sqrt(np.maximum(values[::-1], 1e-12))}
+
+
+def _single(found: dict[str, np.ndarray]) -> Params:
+    return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
+
+
+def cached_statistics(gen: Generator, params: Params) -> Params:
+    """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
+    return remembered(f"w-{SAMPLES}-{SEED}", params["mapping"], lambda: w_statistics(gen, params))
+
+
+STATISTICS = "statistics"
+P = "p"
+SLOPE = 0.2
+
+
+def to_p(w: Array) -> Array:
+    """w before the last activation of the mapping network (leaky ReLU of slope 0.2), up to a gain.
+
+    Zhu et al. 2020, arXiv:2012.09036: a leaky ReLU of slope 5.
+    """
+    return jnp.where(w > 0, w, w / SLOPE)
+
+
+def to_w(p: Array) -> Array:
+    """The inverse of `to_p`."""
+    return jnp.where(p > 0, p, p * SLOPE)

@@ -1,0 +1,240 @@
+"""One HTML file about one run: no script, no external resource, readable from disk and on a phone.
+
+Every text that comes from outside (file names above all) is escaped, and a content policy inside
+the page forbids everything but its own style and its embedded pictures.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from jaxinv.io.files import atomic_write
+from jaxinv.reports.charts import _chart
+from jaxinv.reports.style import _STYLE
+
+
+@dataclass(frozen=True)
+class ReportItem:
+    """What the report says about one input file; pictures are whole PNG or JPEG files.
+
+    An item without `reconstruction`, or with a `reason`, is listed among the problems. `losses` is
+    [restarts, steps] and may hold non-finite values; they leave gaps in the curve. `captions` are
+    those of target and reconstruction, `more` holds further pictures with theirs.
+    """
+
+    name: str
+    status: str
+    reason: str = ""
+    warnings: Sequence[str] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    target: bytes = b""
+    reconstruction: bytes = b""
+    difference: bytes = b""
+    losses: Sequence[Sequence[float]] = ()
+    captions: tuple[str, str] = ("target", "reconstruction")
+    more: Sequence[tuple[str, bytes]] = ()
+
+
+class _Metric(NamedTuple):
+    label: str
+    unit: str = ""
+    form: str = ".4g"
+    worst: str = ""  # which extreme is the bad one: "min", "max" or neither
+
+
+_METRICS = {
+    "psnr": _Metric("PSNR", " dB", ".2f", "min"),
+    "ssim": _Metric("SSIM", "", ".3f", "min"),
+    "lpips_alex": _Metric("LPIPS (Alex)", "", ".3f", "max"),
+    "lpips_vgg": _Metric("LPIPS (VGG)", "", ".3f", "max"),
+    "identity": _Metric("identity distance", "", ".3f", "max"),
+    "psnr_missing": _Metric("PSNR of what was missing", " dB", ".2f", "min"),
+    "misfit": _Metric("misfit", "", ".3g", "max"),
+    "noise": _Metric("noise", "", ".2g"),
+    "loss": _Metric("loss", "", ".4g", "max"),
+    "evaluations": _Metric("evaluations", "", ",.0f"),
+    "seconds": _Metric("time", " s", ".1f"),
+}
+_MAGIC = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
+
+
+def write_report(
+    path: str | Path,
+    run: Mapping[str, object],
+    records: Sequence[ReportItem],
+    *,
+    difference_gain: float | None = None,
+) -> None:
+    """Write the report of `run` to the file `path`, which appears whole or not at all.
+
+    Arguments and errors are those of `report_html`.
+
+    Raises:
+        OSError: the file cannot be written; what was there before is untouched.
+    """
+    page = report_html(run, records, difference_gain=difference_gain)
+    atomic_write(Path(path), lambda file: file.write(page.encode("utf-8")))
+
+
+def report_html(
+    run: Mapping[str, object],
+    records: Sequence[ReportItem],
+    *,
+    difference_gain: float | None = None,
+) -> str:
+    """Return the report as the text of one HTML page.
+
+    Args:
+        run: what was run, shown in its own order: command, preset, generator, date, versions, ...;
+            a mapping as a value becomes one line. Mean and worst scores come from `records`.
+        records: one item per input file, in the order in which they are shown.
+        difference_gain: the factor by which the caller amplified the difference pictures, for
+            their caption.
+
+    Raises:
+        ValueError: a picture is neither PNG nor JPEG.
+    """
+    caption = "difference" if difference_gain is None else f"difference × {difference_gain:g}"
+    cards = "".join(_card(i, item, caption) for i, item in enumerate(records) if _has_card(item))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
+        "img-src data:; style-src 'unsafe-inline'\">"
+        f"<title>jaxinv report</title><style>{_STYLE}</style></head><body>"
+        f"<header><h1>jaxinv report</h1>{_count(records)}{_tiles(records)}{_run_list(run)}</header>"
+        f"{_problems(records)}<main>{cards}</main></body></html>\n"
+    )
+
+
+def _text(value: object) -> str:
+    """Escape for HTML; invisible characters and bytes that are not UTF-8 become visible codes."""
+    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return html.escape("".join(shown))
+
+
+def _figure(name: str, value: float) -> str:
+    metric = _METRICS.get(name, _Metric(name))
+    if math.isnan(value):
+        return "n/a"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    return f"{value:{metric.form}}{metric.unit}"
+
+
+def _label(name: str) -> str:
+    return _text(_METRICS.get(name, _Metric(name)).label)
+
+
+def _is_problem(item: ReportItem) -> bool:
+    return bool(item.reason) or not item.reconstruction
+
+
+def _has_card(item: ReportItem) -> bool:
+    return bool(item.reconstruction or item.target)
+
+
+def _count(records: Sequence[ReportItem]) -> str:
+    inverted = sum(bool(item.reconstruction) for item in records)
+    problems = sum(_is_problem(item) for item in records)
+    tail = f", {problems} listed under problems" if problems else ", no problems"
+    return f'<p class="count">{inverted} of {len(records)} files inverted{tail}</p>'
+
+
+def _tiles(records: Sequence[ReportItem]) -> str:
+    """Mean and worst of every metric: known ones in their usual order, then the others."""
+    found = {name: None for item in records for name in item.metrics}
+    names = [n for n in _METRICS if n in found] + [n for n in found if n not in _METRICS]
+    return f'<div class="tiles">{"".join(_tile(name, records) for name in names)}</div>'
+
+
+def _tile(name: str, records: Sequence[ReportItem]) -> str:
+    """One metric over all items; NaN and infinity count for neither the mean nor the worst."""
+    values = {
+        i: float(item.metrics[name]) for i, item in enumerate(records) if name in item.metrics
+    }
+    finite = {i: value for i, value in values.items() if math.isfinite(value)}
+    mean = sum(finite.values()) / len(finite) if finite else math.nan
+    notes = []
+    worst = {"min": min, "max": max}.get(_METRICS.get(name, _Metric(name)).worst)
+    if worst and finite:
+        at = worst(finite, key=finite.__getitem__)
+        notes.append(f'<a href="#image-{at}">worst {_figure(name, finite[at])}</a>')
+    if len(finite) < len(values):
+        notes.append(f"{len(values) - len(finite)} not finite, left out")
+    return (
+        f'<div class="tile"><span>mean {_label(name)}</span><b>{_figure(name, mean)}</b>'
+        f"<small>{', '.join(notes) or '&nbsp;'}</small></div>"
+    )
+
+
+def _run_list(run: Mapping[str, object]) -> str:
+    rows = "".join(f"<dt>{_text(key)}</dt><dd>{_run_value(key, run[key])}</dd>" for key in run)
+    return f"<dl>{rows}</dl>" if rows else ""
+
+
+def _run_value(key: str, value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{_text(k)}&nbsp;{_text(v)}" for k, v in value.items())
+    return f"<code>{_text(value)}</code>" if key == "command" else _text(value)
+
+
+def _problems(records: Sequence[ReportItem]) -> str:
+    cells = (
+        (_name_link(i, item), _badge(item), _text(item.reason))
+        for i, item in enumerate(records)
+        if _is_problem(item)
+    )
+    rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in cells)
+    if not rows:
+        return ""
+    head = "<tr><th>file</th><th>status</th><th>reason</th></tr>"
+    return f'<section class="card"><h2>Problems</h2><table>{head}{rows}</table></section>'
+
+
+def _name_link(i: int, item: ReportItem) -> str:
+    name = f"<bdi>{_text(item.name)}</bdi>"
+    return f'<a href="#image-{i}">{name}</a>' if _has_card(item) else name
+
+
+def _badge(item: ReportItem) -> str:
+    level = "warn" if item.reason or item.warnings else "ok"
+    level = level if item.reconstruction else "bad"
+    return f'<span class="badge {level}">{_text(item.status)}</span>'
+
+
+def _card(i: int, item: ReportItem, difference_caption: str) -> str:
+    captioned = (
+        (item.target, item.captions[0]),
+        (item.reconstruction, item.captions[1]),
+        (item.difference, difference_caption),
+        *((data, caption) for caption, data in item.more),
+    )
+    pictures = "".join(_picture(data, caption) for data, caption in captioned if data)
+    figures = ((_label(name), _figure(name, float(item.metrics[name]))) for name in item.metrics)
+    scores = "".join(f"<li>{label} <b>{figure}</b></li>" for label, figure in figures)
+    texts = [text for text in (item.reason, *item.warnings) if text]
+    notes = "".join(f'<p class="note">{_text(text)}</p>' for text in texts)
+    return (
+        f'<article class="card" id="image-{i}">'
+        f"<h2><bdi>{_text(item.name)}</bdi> {_badge(item)}</h2>"
+        f'<ul class="scores">{scores}</ul>{notes}'
+        f'<div class="row">{pictures}{_chart(item.losses)}</div></article>'
+    )
+
+
+def _picture(data: bytes, caption: str) -> str:
+    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
+    if kind is None:
+        raise ValueError(f"{caption} picture starts with {data[:8]!r}; allowed: PNG, JPEG")
+    source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+    return (
+        f'<figure><img src="{source}" alt="{_text(caption)}" loading="lazy">'
+        f"<figcaption>{_text(caption)}</figcaption></figure>"
+    )

@@ -1,0 +1,1 @@
+"""Folders of images through the engine, one line of results per file."""

@@ -1,0 +1,174 @@
+"""What a run is asked for, and its files as the search is given them.
+
+A file that cannot be used becomes a reason, never an exception.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jaxinv.io import images
+from jaxinv.io.files import BadFile, find_images, read_bytes
+from jaxinv.runs.masks import mask_of
+from jaxinv.runs.observations import Degradation, Offer, heard, measurements, offer
+from jaxinv.runs.request import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file of the run: its output name, the photo and what is made of it, or why there is none.
+
+    Of a file of measurements the photo has no pixels. `hidden` is a digest of the mask.
+    """
+
+    file: str
+    name: str
+    photo: images.Photo | None = None
+    offer: Offer | None = None
+    reason: str = ""
+    hidden: str = ""
+
+    @property
+    def content(self) -> str:
+        """Equal for photos with equal pixels: the file's bytes, how they were cut, and the mask."""
+        if self.photo is None:
+            return ""
+        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.hidden}"
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Equal for inputs that can be searched for together."""
+        given = self.offer
+        if given is None:
+            return ()
+        return given.seen.shape, given.mask is None, given.side, given.noise
+
+
+def unique_names(files: list[Path]) -> list[str]:
+    """Output names: the files' stems, numbered where two are equal (without regard to case)."""
+    taken: dict[str, int] = {}
+    names = []
+    for file in files:
+        name = stem = output_stem(file)
+        while name.lower() in taken:
+            taken[stem.lower()] += 1
+            name = f"{stem}-{taken[stem.lower()]}"
+        taken[name.lower()] = 1
+        names.append(name)
+    return names
+
+
+def output_stem(file: Path) -> str:
+    """The file's stem without what other systems forbid, short enough to be extended."""
+    kept = (c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem)
+    return "".join(kept).encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
+
+
+def list_files(request: Request) -> list[Path]:
+    """The files to invert, without pictures that an earlier run left in the output folder.
+
+    Raises `ValueError` when there is none.
+    """
+    folders = ("images", "degraded", "again", "samples")
+    own = [(Path(request.out) / name).resolve() for name in folders]
+    given = {path: Path(path).resolve() for path in request.paths}
+    left = [
+        Path(path) / folder.relative_to(place)
+        for path, place in given.items()
+        for folder in own
+        if folder != place and folder.is_relative_to(place)
+    ]
+    found = find_images(request.paths)
+    files = [file for file in found if not any(file.is_relative_to(folder) for folder in left)]
+    if not files:
+        raise ValueError(f"no image files in {', '.join(request.paths)}")
+    return files[: request.limit]
+
+
+def check_mask(request: Request, files: list[Path]) -> None:
+    """Raise `ValueError` unless the mask for all files can be read and fits one of them."""
+    place = Path(request.mask or "")
+    if request.mask is None or place.is_dir():
+        return
+    reasons: list[str] = []
+    for file in files:
+        try:
+            mask_of(place, file, images.read_photo(file))
+        except images.ImageError:
+            continue
+        except BadFile as error:
+            reasons.append(str(error))
+        else:
+            return
+    if reasons:
+        raise ValueError(reasons[0])
+
+
+def read_inputs(request: Request, what: Degradation, files: list[Path]) -> Iterator[Input]:
+    """Read every file and make of it what is searched for; a bad one becomes a reason."""
+    for file, name in zip(files, unique_names(files), strict=True):
+        shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
+        try:
+            photo, made = _read(request, what, file)
+            mask = b"" if made.mask is None else made.mask.tobytes()
+            yield Input(shown, name, photo, made, hidden=hashlib.sha256(mask).hexdigest())
+        except images.ImageError as error:
+            yield Input(shown, name, reason=error.reason)
+        except BadFile as error:
+            yield Input(shown, name, reason=str(error))
+
+
+def _read(request: Request, what: Degradation, file: Path) -> tuple[images.Photo, Offer]:
+    if file.suffix == ".npy" and what.operator is not None:
+        data = read_bytes(file)
+        photo = images.Photo(
+            os.fspath(file), hashlib.sha256(data).hexdigest(), np.empty((0, 0, 3)), None, None, ()
+        )
+        return photo, measurements(what, io.BytesIO(data))
+    photo = images.read_photo(
+        file,
+        size=request.size if what.whole and what.border is None else None,
+        align=request.align,
+        fit=request.fit,
+    )
+    missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
+    return photo, heard(what, offer(what, photo, missing))
+
+
+def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
+    """Batches of one size, all with or all without a mask; bad inputs come alone."""
+    waiting: dict[tuple[object, ...], list[Input]] = {}
+    for item in inputs:
+        if item.offer is None:
+            yield [item]
+            continue
+        group = waiting.setdefault(item.kind, [])
+        group.append(item)
+        if len(group) == batch:
+            yield waiting.pop(item.kind)
+    yield from waiting.values()
+
+
+def first_of_each(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
+    """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
+    seen: set[str] = set()
+    for item in inputs:
+        if item.photo is None or item.content not in seen:
+            seen.add(item.content)
+            yield item
+        else:
+            bare = replace(item.photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)
+            repeated.append(replace(item, photo=bare, offer=None))

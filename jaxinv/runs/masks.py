@@ -1,0 +1,53 @@
+"""Mask files: which pixels of a photograph are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxinv.io import images
+from jaxinv.io.files import BadFile
+from jaxinv.io.image_ops import crop
+
+SPECK = 0.02  # part of a pixel that may be missing before the pixel counts as missing
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
+
+
+def weights(mask: np.ndarray, size: int, *, hard: bool = False) -> np.ndarray:
+    """A mask [n, n] resized to `size` px; `hard`: what is missing in part has no weight."""
+    if len(mask) != size:
+        mask = images.resize(np.repeat(mask[..., None], 3, axis=2), size)[..., 0]
+    return np.where(mask > 1 - SPECK, mask, 0).astype(np.float32) if hard else mask
+
+
+def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
+    """What is missing of a photo, [n, n]: 1 where its mask file is white, cut as the photo was.
+
+    `place` is that file, or a folder in which it has the photo's stem. Raises `BadFile` for a mask
+    of another size than the photo's file.
+    """
+    if place.is_dir():
+        named = [place / (file.stem + suffix) for suffix in (file.suffix, *SUFFIXES)]
+        place = next((path for path in named if path.is_file()), named[0])
+    mask = read_mask(place)
+    wanted, found = (one.transform["source_size"] for one in (photo, mask) if one.transform)
+    if wanted != found:
+        raise BadFile(f"mask {place} has {shown(found)} px; allowed: {shown(wanted)}")
+    quad = np.asarray((photo.transform or {})["quad"]) * (len(mask.pixels) / np.asarray(found))
+    grey = np.repeat(np.mean(mask.pixels, axis=-1, keepdims=True), 3, axis=-1)
+    cut = crop(grey, quad, len(photo.pixels))[0]
+    return np.clip((cut[..., 0] + 1) / 2, 0, 1)
+
+
+def read_mask(place: Path) -> images.Photo:
+    """A mask file as it is; `BadFile` if it is none."""
+    try:
+        return images.read_photo(place, fit="stretch")
+    except images.ImageError as error:
+        raise BadFile(f"mask {error}") from error
+
+
+def shown(size: list[int]) -> str:
+    """Width and height as people write them."""
+    return "x".join(map(str, size))

@@ -1,0 +1,225 @@
+"""What the search is given of a photo: pixels or measurements, weights, and the clean picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, BinaryIO
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxinv.inversion.compatibility import source_side
+from jaxinv.io import images
+from jaxinv.io.files import BadFile
+from jaxinv.io.image_ops import noise_level
+from jaxinv.operators import build as build_operator
+from jaxinv.runs.masks import weights
+
+if TYPE_CHECKING:
+    from jaxinv.operators import Operator
+    from jaxinv.specs import OperatorSpec
+
+SMALLEST = 32
+TINT = 0.1  # channels of a grey picture may differ by so much, on [-1, 1], for JPEG's sake
+ESTIMATED = "estimated"  # in the place of a strength of noise: each picture's own
+FAINT = 1 / 127.5  # a level of 8 bits: there is always so much
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """What the pictures of a run have gone through, and the largest side that is drawn.
+
+    `size` is the side of the clean pictures, if it was asked for. `simulate`: the files are clean.
+    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATED`.
+    """
+
+    resolution: int
+    size: int | None = None
+    operator: OperatorSpec | None = None
+    border: float | None = None
+    simulate: bool = False
+    noise: float | str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the files have the size of clean pictures."""
+        return self.simulate or (self.operator is None or keeps_shape(self.operator, (64, 64, 3)))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What is searched for: `seen` [h, w, c] or [count], `mask` [h, w], the clean picture if known.
+
+    `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
+    seen where it is noisy.
+    """
+
+    seen: np.ndarray
+    mask: np.ndarray | None
+    truth: np.ndarray | None
+    side: int
+    noise: float | None = None
+
+
+def check_operator(operator: OperatorSpec, resolution: int, size: int | None) -> None:
+    """Raise `ValueError` unless the operator can be applied to pictures of some size."""
+    sides = [resolution >> k for k in range(resolution.bit_length()) if resolution >> k >= SMALLEST]
+    errors = []
+    for side in [size] if size else sides or [resolution]:
+        try:
+            build_operator(operator, (side, side, 3))
+        except ValueError as error:
+            errors.append(error)
+        else:
+            return
+    raise errors[0]
+
+
+def keeps_shape(operator: OperatorSpec, shape: tuple[int, ...]) -> bool:
+    """Whether an operator makes pictures of the size of the clean ones; luma has one channel."""
+    try:
+        return build_operator(operator, shape).shape[:2] == shape[:2]
+    except ValueError:
+        return False
+
+
+def loss_size(own: int, asked: int | None, resolution: int) -> int:
+    """Resolution of the comparison: `asked`, or the largest power of two within the own size.
+
+    An image as large as the generator's is compared at that.
+    """
+    if asked is not None:
+        return asked
+    if own >= resolution:
+        return resolution
+    return 1 << (min(max(own, SMALLEST), resolution).bit_length() - 1)
+
+
+def offer(what: Degradation, photo: images.Photo, missing: np.ndarray | None) -> Offer:
+    """What is made of a photo whose pixels may be `missing` [n, n] in part.
+
+    Raises `BadFile` where the photo and the operator do not fit.
+    """
+    kept = photo.mask
+    if missing is not None:
+        kept = (1.0 if kept is None else kept) * (1 - missing)
+    if what.border is not None:
+        return _bordered(what, photo, kept)
+    if not what.whole:
+        return _small(what, photo)
+    side = loss_size(len(photo.pixels), what.size, what.resolution)
+    pixels = at_size(photo.pixels, side)
+    mask = None if kept is None else weights(kept, side, hard=missing is not None)
+    if mask is not None and not mask.any():
+        raise BadFile(
+            "its mask leaves no pixel; allowed: white where pixels are missing, black else"
+        )
+    truth = pixels if what.simulate or (what.operator is None and missing is None) else None
+    if missing is not None and mask is not None:
+        return Offer(pixels * mask[..., None], mask, truth, side)
+    if what.operator is None:
+        return Offer(pixels, mask, truth, side)
+    if not what.simulate:
+        made = build_operator(what.operator, (side, side, 3))
+        return Offer(as_measured(pixels, what.operator, made), mask, None, side)
+    seen = simulated(what.operator, pixels)
+    return Offer(seen, mask if seen.shape[:2] == pixels.shape[:2] else None, truth, side)
+
+
+def heard(what: Degradation, made: Offer) -> Offer:
+    """The offer with the strength of its noise; estimates are in steps of the root of 2.
+
+    Pictures with noise of one strength go through one compiled program.
+    """
+    if what.noise != ESTIMATED:
+        return replace(made, noise=what.noise)
+    steps = 2 * np.log2(max(noise_level(made.seen), FAINT))
+    return replace(made, noise=float(2 ** (np.round(steps) / 2)))
+
+
+def _bordered(what: Degradation, photo: images.Photo, kept: np.ndarray | None) -> Offer:
+    """The photo as the middle of a larger picture, or the middle of a photo."""
+    share = what.border or 0.0
+    own = len(photo.pixels) if what.simulate else int(len(photo.pixels) / (1 - 2 * share))
+    side = loss_size(own, what.size, what.resolution)
+    edge = round(share * side)
+    inner = side if what.simulate else side - 2 * edge
+    pixels = at_size(photo.pixels, inner)
+    mask = np.ones((inner, inner), np.float32) if kept is None else weights(kept, inner)
+    truth = pixels if what.simulate else None
+    if not what.simulate:
+        pixels, mask = np.pad(pixels, [(edge, edge)] * 2 + [(0, 0)]), np.pad(mask, edge)
+    inside = np.pad(np.ones((side - 2 * edge,) * 2, np.float32), edge)
+    return Offer(pixels * inside[..., None], mask * inside, truth, side)
+
+
+def _small(what: Degradation, photo: images.Photo) -> Offer:
+    """A photo that is what the operator made of a picture of another size."""
+    operator, own = what.operator, len(photo.pixels)
+    if operator is None:
+        raise BadFile("no operator")
+    try:
+        side = what.size or source_side(what.resolution, operator, (own, own, 3))
+        made = build_operator(operator, (side, side, 3))
+    except ValueError as error:
+        raise BadFile(f"{error}; or clean pictures with --simulate") from error
+    if not made.is_image or made.shape[0] != made.shape[1]:
+        raise BadFile(
+            f"a picture, but {operator.name!r} makes {list(made.shape)}; allowed: a .npy file of "
+            f"that shape, or clean pictures with --simulate"
+        )
+    pixels = at_size(photo.pixels, made.shape[0])
+    mask = None if photo.mask is None else weights(photo.mask, made.shape[0])
+    return Offer(as_measured(pixels, operator, made), mask, None, side)
+
+
+def measurements(what: Degradation, file: BinaryIO) -> Offer:
+    """The numbers of a .npy file; `BadFile` unless the operator can have made them."""
+    if what.simulate or what.operator is None:
+        raise BadFile("measurements; allowed with --simulate: clean pictures")
+    try:
+        seen = np.load(file, allow_pickle=False).astype(np.float32)
+        side = source_side(what.resolution, what.operator, seen.shape) if seen.size else 0
+    except (ValueError, OSError, EOFError) as error:
+        raise BadFile(f"cannot be used as measurements: {error}") from error
+    if not side or not np.isfinite(seen).all():
+        raise BadFile(f"measurements {list(seen.shape)} that are empty or not finite")
+    return Offer(seen, None, None, side)
+
+
+def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> np.ndarray:
+    """Pixels [h, w, 3] with the channels that the operator gives.
+
+    Raises `BadFile` for colours where the operator leaves none.
+    """
+    last = operator.chain[-1].name
+    if last not in ("gray", "luma"):
+        return pixels
+    tint = float(np.max(np.ptp(pixels, axis=-1)))
+    if tint > TINT:
+        raise BadFile(
+            f"its channels differ by up to {tint:.2g}, operator {last!r} leaves no colour; "
+            f"allowed: grey pictures, or clean ones with --simulate"
+        )
+    grey = np.mean(pixels, axis=-1, keepdims=True)
+    return np.broadcast_to(grey, made.shape).astype(np.float32)
+
+
+@partial(jax.jit, static_argnums=0)
+def _simulate(operator: OperatorSpec, image: jax.Array) -> jax.Array:
+    return build_operator(operator, image.shape).simulate(image)
+
+
+def simulated(operator: OperatorSpec, image: np.ndarray) -> np.ndarray:
+    """What the operator makes of a clean image; `BadFile` if it does not fit."""
+    try:
+        return np.asarray(_simulate(operator, jnp.asarray(image)))
+    except ValueError as error:
+        raise BadFile(str(error)) from error
+
+
+def at_size(pixels: np.ndarray, size: int) -> np.ndarray:
+    """Square pixels resized to `size` px, unless they have that size."""
+    return pixels if len(pixels) == size else images.resize(pixels, size)

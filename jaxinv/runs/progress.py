@@ -1,0 +1,89 @@
+"""What a person sees during a run: a bar on a terminal, plain lines elsewhere, on stderr."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from jaxinv.inversion.result import Progress as Step
+
+LINE_EVERY = 10.0
+
+
+def announce(text: str) -> None:
+    """Print one line before any bar is shown."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Display:
+    """`step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
+
+    def __init__(self, images: int, evaluations: int) -> None:
+        self.images, self.evaluations, self.finished = images, evaluations, 0
+        self.console = Console(stderr=True)
+        self.started = self.spoken = time.monotonic()
+        self.live = self.console.is_terminal
+        columns = (
+            TextColumn("[bold]images"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TextColumn("{task.fields[detail]}"),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        self.bar = Progress(*columns, console=self.console, disable=not self.live)
+        self.task = self.bar.add_task("images", total=images, detail="starting")
+
+    def __enter__(self) -> Display:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def step(self, step: Step, images: int) -> None:
+        """One chunk of a batch of `images` is done."""
+        share = images * (step.stage - 1 + step.step / step.steps) / step.stages
+        losses = step.losses[np.isfinite(step.losses)]
+        detail = f"stage {step.stage}/{step.stages} step {step.step}/{step.steps}"
+        detail += f" loss {losses.mean():.4f}" if losses.size else " no finite loss"
+        self._show(self.finished + share, detail)
+
+    def done(self, images: int = 1) -> None:
+        """That many images are finished, well or badly."""
+        self.finished += images
+        self._show(self.finished, "", whole=True)
+
+    def say(self, text: str) -> None:
+        """Print a line above the bar; line breaks and escape codes of file names become visible."""
+        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+        self.console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+    def _show(self, progress: float, detail: str, *, whole: bool = False) -> None:
+        if self.live:
+            self.bar.update(self.task, completed=min(progress, self.images))
+            if detail:
+                self.bar.update(self.task, detail=detail)
+            return
+        now = time.monotonic()
+        if now - self.spoken < LINE_EVERY and not (whole and self.finished == self.images):
+            return
+        self.spoken = now
+        left = (now - self.started) * (self.images - progress) / progress if progress else math.inf
+        text = f"images {self.finished}/{self.images} {detail}".rstrip()
+        self.say(f"{text}, {left:.0f} s left" if math.isfinite(left) and left else text)
+        sys.stderr.flush()

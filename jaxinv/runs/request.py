@@ -1,0 +1,42 @@
+"""What a verb was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxinv.io import images
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a verb was asked for; all of it goes into run.json.
+
+    `operator` is what the pictures have gone through (see `specs.read_operator`), `mask` a file or
+    folder whose white pixels are missing in them, `border` the share of each side that is. With
+    `simulate` the files are clean and go through it first. The search ends where pixels differ by
+    `discrepancy` (root mean square on [-1, 1]; `offers.ESTIMATED`: each picture's own). The best
+    `samples` restarts are kept.
+    """
+
+    paths: tuple[str, ...]
+    out: str
+    generator: str = "ffhq"
+    preset: str = "default"
+    steps: int | None = None
+    restarts: int | None = None
+    batch: int | str | None = None
+    precision: str = "float32"
+    seed: int = 0
+    label: int | None = None
+    size: int | None = None
+    align: str = "auto"
+    fit: images.Fit = "crop"
+    limit: int | None = None
+    export: tuple[str, ...] = ()
+    verb: str = "invert"
+    operator: str | None = None
+    mask: str | None = None
+    border: float | None = None
+    discrepancy: float | str | None = None
+    simulate: bool | None = None
+    samples: int | None = None

@@ -1,0 +1,191 @@
+"""One finished image: its scores, its files and its line in the results."""
+
+from __future__ import annotations
+
+import glob
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxinv.io import images
+from jaxinv.io.files import atomic_write
+from jaxinv.io.latent_files import load_latents, save_latents, save_npz
+from jaxinv.metrics.identity import identity, measurable
+from jaxinv.metrics.perceptual import lpips
+from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.reports.html import ReportItem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Latents, Params
+
+REPORT_SIZE = 384
+DIFFERENCE_GAIN = 2.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input file; the field names of `record` are those of results.jsonl."""
+
+    file: str
+    name: str
+    status: str
+    reason: str = ""
+    sha256: str = ""
+    size: int | None = None
+    warnings: tuple[str, ...] = ()
+    scores: dict[str, float] = field(default_factory=dict)
+    loss: float = math.nan
+    evaluations: int = 0
+    seconds: float = 0.0
+    transform: dict[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        """JSON-able part of a line; numbers that JSON cannot hold (infinite, NaN) become null."""
+        scores = dict.fromkeys(("psnr", "ssim", "lpips_alex", "lpips_vgg")) | self.scores
+        line = {
+            "file": self.file,
+            "name": self.name,
+            "sha256": self.sha256 or None,
+            "status": self.status,
+            "reason": self.reason,
+            "size": self.size,
+            **scores,
+            "loss": self.loss,
+            "evaluations": self.evaluations,
+            "seconds": round(self.seconds, 3),
+            "warnings": list(self.warnings),
+        }
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
+        }
+
+
+def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Scores of the written 8-bit image against the 8-bit target, at the target's size.
+
+    "identity" is among them only where its weights are.
+    """
+    ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
+    theirs = images.to_uint8(target)[None]
+    scores = {
+        "psnr": float(psnr(ours, theirs)[0]),
+        "ssim": float(ssim(ours, theirs)[0]),
+        "lpips_alex": float(lpips("alexnet", nets["alexnet"], ours, theirs)[0]),
+        "lpips_vgg": float(lpips("vgg16", nets["vgg16"], ours, theirs)[0]),
+    }
+    return scores | ({"identity": float(identity(ours, theirs)[0])} if measurable() else {})
+
+
+def save_outcome(
+    out: Path,
+    outcome: Outcome,
+    latents: Latents,
+    full: np.ndarray,
+    spec: GeneratorSpec,
+    *,
+    facts: dict[str, Any],
+    export: tuple[str, ...],
+) -> None:
+    """Write images/NAME.png, latents/NAME.safetensors, and npz/NAME/projected_w.npz if asked."""
+    data = images.encode_png(full)
+    atomic_write(out / "images" / f"{outcome.name}.png", lambda file: file.write(data))
+    place = out / "latents" / f"{outcome.name}.safetensors"
+    save_latents(place, latents, described(outcome, latents, facts))
+    if "npz" in export:
+        rows = (
+            latents["w+"]
+            if "w+" in latents
+            else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
+        )
+        save_npz(out / "npz" / outcome.name / "projected_w.npz", spec, np.asarray(rows))
+
+
+def described(outcome: Outcome, latents: Latents, facts: dict[str, Any]) -> dict[str, str]:
+    """What a file of latents says about them."""
+    request = facts["request"]
+    return {
+        "generator": request["generator"],
+        "generator_sha256": facts["generator_sha256"],
+        "space": ",".join(sorted(latents)),
+        "preset": request["preset"],
+        "seed": str(request["seed"]),
+        "source": outcome.file,
+        "source_sha256": outcome.sha256,
+        "status": outcome.status,
+        "size": str(outcome.size),
+        "transform": json.dumps(outcome.transform),
+        "verb": request["verb"],
+        "operator": request["operator"] or "",
+        "versions": json.dumps(facts["versions"]),
+    }
+
+
+def copy_outcome(out: Path, first: str, again: Outcome) -> None:
+    """Write the files of `again` as copies of those of the result called `first`."""
+    latents, metadata = load_latents(out / "latents" / f"{first}.safetensors")
+    save_latents(
+        out / "latents" / f"{again.name}.safetensors", latents, metadata | {"source": again.file}
+    )
+    pairs = (
+        (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
+        (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
+    )
+    made = [(out / kind, name) for kind in ("degraded", "again") for name in ("png", "npy")]
+    pairs += tuple((at / f"{first}.{end}", at / f"{again.name}.{end}") for at, end in made)
+    samples = out / "samples"
+    drawn = sorted(samples.glob(f"{glob.escape(first)}/*"))
+    pairs += tuple((file, samples / again.name / file.name) for file in drawn)
+    for source, target in pairs:
+        if source.is_file():
+            data = source.read_bytes()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            atomic_write(target, lambda file, data=data: file.write(data))
+
+
+def numbers(outcome: Outcome) -> dict[str, float]:
+    """The figures of an outcome in the report."""
+    return outcome.scores | {
+        "loss": outcome.loss,
+        "evaluations": outcome.evaluations,
+        "seconds": outcome.seconds,
+    }
+
+
+def report_item(
+    outcome: Outcome,
+    full: np.ndarray | None = None,
+    target: np.ndarray | None = None,
+    losses: np.ndarray | None = None,
+) -> ReportItem:
+    """The outcome as the report shows it, with the difference drawn around mid-grey."""
+    item = ReportItem(
+        outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers(outcome)
+    )
+    if full is None or target is None or losses is None:
+        return item
+    ours = images.resize(images.from_uint8(full), len(target))
+    difference = images.to_uint8(np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1))
+    return ReportItem(
+        outcome.file,
+        outcome.status,
+        outcome.reason,
+        outcome.warnings,
+        numbers(outcome),
+        target=thumbnail(images.to_uint8(target)),
+        reconstruction=thumbnail(images.to_uint8(ours)),
+        difference=thumbnail(difference),
+        losses=losses.tolist(),
+    )
+
+
+def thumbnail(u8: np.ndarray) -> bytes:
+    """JPEG file of a square picture uint8 [n, n, 3], no larger than a report needs."""
+    if len(u8) > REPORT_SIZE and u8.shape[0] == u8.shape[1]:
+        u8 = images.to_uint8(images.resize(images.from_uint8(u8), REPORT_SIZE))
+    return images.encode_jpeg(u8, 90)

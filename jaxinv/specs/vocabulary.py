@@ -1,0 +1,194 @@
+"""The words that presets are written in; whoever gives one a meaning is tested against them."""
+
+from __future__ import annotations
+
+CHAIN = ("z", "z+", "w", "w+", "s")
+CLASSES = ("label", "embedding")  # what latents say about the class
+NETWORK = ("features", "weights", "mix")  # what changes inside any generator
+RENDERED = ("transform", "surrogate")  # what stands between the render and the loss
+SPACES = (*CHAIN, "noise", *CLASSES, *NETWORK, *RENDERED)
+PRIORS = ("normal", "uniform", "truncated_normal")
+# Codecs, and the spaces that each is for.
+CODECS: dict[str, tuple[str, ...]] = {
+    "identity": SPACES,
+    "whiten": ("w", "w+"),
+    "eigen": ("w+",),
+    "natural": ("w+",),
+    "p": ("w", "w+"),
+    "pn": ("w", "w+"),
+    "gaussianised": ("w", "w+"),
+    "tanh": ("z", "z+"),
+    "sphere": ("z", "z+"),
+    "softmax": ("label",),
+}
+# Where a variable may start, the usual place first.
+_CODE = ("mean", "prior", "best-of", "given", "previous")
+_FLAT = ("zeros", "given", "previous")
+STARTS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(CHAIN, _CODE),
+    **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
+    "noise": ("stored", "prior", "zeros", "given", "previous"),
+    **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
+    "features": _FLAT,
+    "weights": _FLAT,
+    "mix": ("uniform", "given", "previous"),
+    **dict.fromkeys(RENDERED, _FLAT),
+}
+USUAL = "usual"
+INITS = (USUAL, *dict.fromkeys(kind for kinds in STARTS.values() for kind in kinds))
+PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
+FORMS = ("add", "multiply", "replace", "low-rank")
+TRANSFORMS = ("shift", "scale", "colour")
+# Terms that compare the render with the target, that see the render alone, and that act on unknowns
+# (here with the spaces that each is for).
+IMAGE_TERMS = (
+    *("mse", "l1", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
+    *("lpips", "features", "attention"),
+)
+RENDER_TERMS = ("weave", "realism")
+VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
+    "noise_autocorrelation": ("noise",),
+    "gaussian": SPACES,
+    "row_spread": ("w+",),
+    "sparsity": SPACES,
+    "anchor": SPACES,
+    "mahalanobis": ("w", "w+"),
+    "norm_from": ("w", "w+"),
+    "delta_norm": ("w+",),
+    "geocross": ("w+", "z+"),
+    "residual_energy": ("features",),
+    "drift": ("weights",),
+    "locality": ("weights",),
+}
+TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
+DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
+WHOLE = ("style", "norm")  # those that compare all positions at once
+DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
+# The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
+LAYERS = {
+    "alexnet": tuple(kind + str(i) for i in range(1, 6) for kind in ("conv", "relu")),
+    "vgg16": tuple(
+        f"{kind}{block}_{i}"
+        for block, count in enumerate((2, 2, 3, 3, 3), start=1)
+        for i in range(1, count + 1)
+        for kind in ("conv", "relu")
+    ),
+}
+NETS = tuple(LAYERS)
+REDUCTIONS = ("mean", "sum")
+SCHEDULES = (
+    *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
+    *("one_cycle", "one_cycle_drop"),
+)
+# Solvers that go through a chain of dense layers from the image back to z, without a gradient.
+SWEEPS: dict[str, tuple[str, ...]] = {
+    "lp": ("tolerance",),
+    "lp-relaxed": ("tolerance",),
+    "nnls": ("tolerance",),
+    "ista": ("tolerance", "sparsity", "iterations"),
+}
+# Solvers and the options that they take beside the learning rate.
+EXTRAS = ("lookahead", "pull", "centralise")  # of every first-order solver
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "adam": ("b1", "b2", "eps", "eps_root", *EXTRAS),
+    "sgd": EXTRAS,
+    "momentum": ("decay", *EXTRAS),
+    "rmsprop": ("decay", "eps", "initial_scale", *EXTRAS),
+    "adamax": ("b1", "b2", "eps", *EXTRAS),
+    "adamw": ("b1", "b2", "eps", "weight_decay", *EXTRAS),
+    "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
+    "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
+    "lbfgs": ("history", "warmup", "first", "longest", "stretch", "adapt"),
+    "lm": ("products", "damping", "forcing"),
+    "cma": ("population",),
+    "sep-cma": ("population",),
+    "de": ("population",),
+    "pso": ("population",),
+    "basin-cma": ("population", "inner", "inner_rate"),
+    "basin-sep-cma": ("population", "inner", "inner_rate"),
+    "basin-de": ("population", "inner", "inner_rate"),
+    "basin-pso": ("population", "inner", "inner_rate"),
+    "one-plus-one": (),
+    "random": (),
+    "hmc": ("leaps", "warmup", "target", "temperature"),
+    "mala": ("warmup", "target", "temperature"),
+    "sgld": ("temperature",),
+    **SWEEPS,
+}
+SOLVERS = tuple(OPTIONS)
+# Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
+WHOLE_OPTIONS = {
+    **dict.fromkeys(("history", "leaps", "iterations", "products", "inner"), 1),
+    **dict.fromkeys(("warmup", "adapt", "lookahead", "centralise"), 0),
+    "population": 4,
+}
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "tolerance", "sparsity", "stretch")
+RATE_OPTIONS = ("target", "forcing")
+# What a stage cannot combine with a solver: it would change points or losses behind its back.
+_POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
+REFUSES: dict[str, tuple[str, ...]] = {
+    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'"),
+    "lm": ("rate", "hooks", "schedule", "keep 'last'"),
+    "cma": _POPULATION,
+    "sep-cma": _POPULATION,
+    "de": _POPULATION,
+    "pso": _POPULATION,
+    "basin-cma": _POPULATION,
+    "basin-sep-cma": _POPULATION,
+    "basin-de": _POPULATION,
+    "basin-pso": _POPULATION,
+    "one-plus-one": _POPULATION,
+    "random": _POPULATION,
+    "hmc": ("rate", "hooks", "jitter"),
+    "mala": ("rate", "hooks", "jitter"),
+    "sgld": ("rate", "hooks"),
+    **dict.fromkeys(SWEEPS, (*_POPULATION, "jitter")),
+}
+# Hooks, and the spaces that each is for.
+HOOKS: dict[str, tuple[str, ...]] = {
+    "standardise": ("noise",),
+    "sphere": (*CHAIN, "embedding"),
+    "clamp": SPACES,
+    "redraw": ("z", "z+"),
+}
+STOPS = ("below", "plateau")
+KEEPS = ("best", "last")
+# Degradations and the options that they take; those of MASKS hide a part of the image.
+_SEEDED = ("seed",)
+MASKS: dict[str, tuple[str, ...]] = {
+    "box": ("box", "invert"),
+    "mask": ("array", "invert"),
+    "pixels": ("share", "invert", *_SEEDED),
+    "half": ("side", "invert"),
+    "hole": ("share", "invert"),
+    "ring": ("inner", "outer", "invert"),
+    "blobs": ("cells", "level", "invert", *_SEEDED),
+    "border": ("share", "invert"),
+}
+MEASUREMENTS: dict[str, tuple[str, ...]] = {
+    "dense": ("count", "array", *_SEEDED),
+    "circulant": ("count", *_SEEDED),
+    "fourier": ("share", "low", *_SEEDED),
+}
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "identity": (),
+    **MASKS,
+    "crop": ("box",),
+    "down": ("factor", "kernel", "edge"),
+    "up": ("factor", "kernel"),
+    "gray": (),
+    "luma": (),
+    "blur": ("sigma", "edge"),
+    "motion": ("length", "angle", "edge"),
+    "noise": ("sigma", *_SEEDED),
+    "quantise": ("levels",),
+    "jpeg": ("quality", "subsample"),
+    **MEASUREMENTS,
+    "compose": ("parts",),
+}
+# Kernels of "down" and of "up", and what stands beyond the border: the image mirrored about its
+# outermost pixels, those repeated, or nothing (the rest of the kernel is scaled to a sum of 1).
+KERNELS = ("area", "bicubic", "bicubic-0.75", "lanczos2", "lanczos3", "bilinear", "nearest")
+ENLARGERS = ("bicubic", "bilinear", "nearest")
+EDGES = ("reflect", "edge", "renormalise")
+SIDES = ("left", "right", "top", "bottom")

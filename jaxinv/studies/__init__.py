@@ -1,0 +1,1 @@
+"""Comparisons of methods: solvers x images x seeds."""

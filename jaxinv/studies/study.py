@@ -1,0 +1,330 @@
+"""`study`: several methods on the same images from the same seeds, and how they compare."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from jaxinv.inversion.arguments import check_images
+from jaxinv.inversion.compatibility import check_preset
+from jaxinv.inversion.invert import invert
+from jaxinv.inversion.objective import candidates
+from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.presets import find_preset, with_steps
+from jaxinv.inversion.result import Inversion, Progress
+from jaxinv.latents.spaces import SPACES
+from jaxinv.metrics.convergence import evaluations_to, held, kept, psnr_of
+from jaxinv.models.generators.base import convert
+from jaxinv.models.loading import load_features
+from jaxinv.models.rendering import render
+from jaxinv.specs import Preset, Term, View
+from jaxinv.specs import labels as labels_of
+from jaxinv.specs.checks import check_above, check_choice, check_whole
+from jaxinv.specs.vocabulary import CHAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Stage
+    from jaxinv.types import Array, Latents, Params, Tree
+
+PLAIN = Term("mse")
+# Never enlarged, so that it sees every pixel; of no weight, and of a label that no preset has.
+WITNESS = Term("mse", 0.0, view=View(2**30))
+DRAWS = 256
+LINE = np.linspace(-0.25, 1.25, 25)  # places on the line between two solutions, which are 0 and 1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One method on B images from R seeds.
+
+    loss, psnr [B, R, T]: of the point held after every step, NaN while there is none; spent,
+    seconds [B, R, T]: evaluations and seconds of the search up to there, evaluations of starts
+    that were compared included; evaluations, diverged [B, R] of every search;
+    apart [B, R]: mean distance to the other seeds' solutions, from_centre [B, R]: to the mean of W
+    or to 0 of z, from_truth [B, R]: to the code that the image was drawn from, all as root mean
+    squares over the code's coordinates, NaN where unknown; usual: that of random draws from the
+    centre; slices [B, len(LINE)]: mean squared
+    error on the line through the two best solutions.
+    """
+
+    preset: Preset
+    loss: np.ndarray
+    psnr: np.ndarray
+    evaluations: np.ndarray
+    diverged: np.ndarray
+    spent: np.ndarray
+    seconds: np.ndarray
+    apart: np.ndarray
+    from_centre: np.ndarray
+    from_truth: np.ndarray
+    usual: float
+    slices: np.ndarray
+
+
+@dataclass(frozen=True)
+class Study:
+    """All trials, the PSNR [B] that counts as success, and the first seed's number."""
+
+    trials: tuple[Trial, ...]
+    target: np.ndarray
+    aim: str
+    seed: int = 0
+
+    def reached(self, trial: Trial) -> np.ndarray:
+        """Evaluations [B, R] after which a trial's searches held the target; infinite if never."""
+        return evaluations_to(trial.psnr, self.target[:, None], trial.spent)
+
+
+@dataclass
+class Watch:
+    """Times the engine's chunks; `seconds` per stage and evaluation, of one lane.
+
+    Only the time between two reports of one stage and batch counts: the first chunk of a stage
+    also compiles.
+    """
+
+    last: tuple[int, int, float] = (0, 0, 0.0)
+    chunks: dict[int, list[float]] = field(default_factory=dict)
+
+    def __call__(self, at: Progress) -> None:
+        """Called by the engine after every chunk."""
+        now = time.monotonic()
+        stage, step, then = self.last
+        if at.stage == stage and at.step > step:
+            share = (now - then) / (at.step - step) / len(at.losses)
+            self.chunks.setdefault(stage, []).append(share)
+        self.last = (at.stage, at.step, now)
+
+    def pace(self, preset: Preset) -> np.ndarray:
+        """Seconds [T] of every step of one search; NaN in a stage of one chunk."""
+        spent = [
+            np.full(stage.steps, np.median(self.chunks.get(number, [np.nan])))
+            for number, stage in enumerate(preset.stages, start=1)
+        ]
+        return np.concatenate(spent)
+
+
+def with_rate(preset: Preset, rate: float) -> Preset:
+    """The preset with that learning rate in every stage, and in its name."""
+    stages = tuple(
+        replace(stage, solver=replace(stage.solver, learning_rate=rate)) for stage in preset.stages
+    )
+    return replace(preset, name=f"{preset.name} {rate:g}", stages=stages)
+
+
+def watched(preset: Preset, side: int) -> tuple[Preset, str]:
+    """The preset and the label of a term that is the mean squared error of images of `side` px.
+
+    Where a stage has none, or enlarged images are compared, one without weight is added to all.
+    """
+    grown = preset.enlarge is not None
+    if not grown and all(map(_is_plain, preset.stages)):
+        return preset, PLAIN.label
+    witness = replace(WITNESS, view=View(side)) if grown else WITNESS
+    stages = tuple(replace(stage, terms=(*stage.terms, witness)) for stage in preset.stages)
+    return replace(preset, stages=stages), labels_of(stages[0].terms)[-1]
+
+
+def _is_plain(stage: Stage) -> bool:
+    first = next((term for term in stage.terms if term.label == PLAIN.label), WITNESS)
+    return replace(first, weight=1.0) == PLAIN
+
+
+def study(
+    gen: Generator,
+    params: Params,
+    images: np.ndarray,
+    presets: Sequence[Preset | str],
+    *,
+    seeds: int = 4,
+    steps: int | None = None,
+    target: float | str | None = None,
+    labels: Sequence[int] | None = None,
+    truth: Latents | None = None,
+    nets: dict[str, Params] | None = None,
+    seed: int = 0,
+    batch: int | str | None = None,
+    report: Callable[[str], object] = lambda line: None,
+) -> Study:
+    """Every preset on images [B, S, S, 3] in [-1, 1] from `seeds` starts each, side by side.
+
+    `steps` replaces the presets' evaluations. `target` is the PSNR in dB that counts as success, or
+    the name of the preset whose median final PSNR on an image is that image's (default: the first).
+    `truth`: the latents [B, ...] that the images were drawn from, if known. Searches start from
+    keys of their image, `seed` and their number, the same for all presets. Raises `ValueError` for
+    whatever cannot be studied, before anything is compiled.
+    """
+    images = np.asarray(images)
+    chosen = [with_steps(find_preset(preset), steps) for preset in presets]
+    check_study(gen, images, chosen, seeds=seeds, target=target)
+    nets = load_features(tuple({n for p in chosen for n in p.nets})) if nets is None else nets
+    trials = []
+    for preset in chosen:
+        watch, (seeing, label) = Watch(), watched(preset, images.shape[1])
+        own = equipped(gen, params, preset, nets)
+        settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
+        settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}
+        found = invert(gen, own, images, preset=seeing, **settings)
+        trial = judge(gen, own, images, (preset, found, watch.pace(preset)), truth=truth)
+        trials.append(trial)
+        report(f"{preset.name}: {trial.seconds[..., -1].sum():.1f} s of search")
+    return Study(tuple(trials), *aims(trials, target), seed)
+
+
+def check_study(
+    gen: Generator,
+    images: np.ndarray,
+    presets: Sequence[Preset],
+    *,
+    seeds: int,
+    target: float | str | None,
+) -> None:
+    """Raise `ValueError` unless all presets can be run on the images, and their names differ."""
+    check_whole("seeds", seeds, 1)
+    names = [preset.name for preset in presets]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"presets {', '.join(names) or '(none)'}; allowed: some, each name once")
+    if isinstance(target, str):
+        check_choice("baseline", target, tuple(names))
+    elif target is not None:
+        check_above("target", target, 0.0)
+    check_images(gen, images)
+    for preset in presets:
+        check_preset(gen.spec, preset, images.shape[1])
+
+
+def aims(trials: Sequence[Trial], target: float | str | None) -> tuple[np.ndarray, str]:
+    """The PSNR [B] that counts as success, and what it is in words."""
+    if isinstance(target, int | float):
+        return np.full(len(trials[0].loss), float(target)), f"{target:g} dB"
+    base = next(t for t in trials if target in (None, t.preset.name))
+    words = f"the median over seeds of what {base.preset.name} reaches at its end, per image"
+    return np.median(base.psnr[..., -1], axis=1), words
+
+
+def judge(
+    gen: Generator,
+    params: Params,
+    images: np.ndarray,
+    result: tuple[Preset, Inversion, np.ndarray],
+    *,
+    truth: Latents | None,
+) -> Trial:
+    """The figures of one preset's searches; `result` is (preset, what was found, its pace [T])."""
+    preset, found, pace = result
+    if found.every is None:
+        raise ValueError("every restart is needed; allowed: invert(..., every=True)")
+    stages = preset.stages
+    index = kept(found.losses, [s.steps for s in stages], [s.keep for s in stages])
+    (errors,) = found.terms.values()
+    made = ~np.isnan(found.losses)
+    codes, space = solutions(found.every.latents)
+    centre, draws = prior_codes(gen, params, space)
+    copies = codes.shape[-1] // centre.size  # of the code, where a preset mixes several
+    whole = np.tile(centre, copies)
+    true = true_codes(gen, params, truth if copies == 1 else None, space)
+    return Trial(
+        preset=preset,
+        loss=held(found.losses, index),
+        psnr=psnr_of(held(errors, index)),
+        evaluations=found.every.evaluations,
+        diverged=found.every.diverged,
+        spent=np.cumsum(made, axis=-1) + starts_compared(preset),
+        seconds=np.cumsum(np.where(made, pace, 0), axis=-1),
+        apart=spread(codes),
+        from_centre=rms(codes - whole),
+        from_truth=rms(codes - true),
+        usual=float(np.sqrt(np.mean(np.square(draws - centre)))),
+        slices=slices(gen, params, images, found),
+    )
+
+
+def starts_compared(preset: Preset) -> np.ndarray:
+    """Evaluations [T] of starts, among which stages choose, up to every step."""
+    before = np.cumsum([candidates(stage) for stage in preset.stages])
+    return np.repeat(before, [stage.steps for stage in preset.stages])
+
+
+def prior_codes(gen: Generator, params: Params, space: str) -> tuple[np.ndarray, np.ndarray]:
+    """The centre [D] of a space, and random draws [DRAWS, D] from it."""
+
+    def one(key: Array) -> Tree:
+        return SPACES[space].sample(gen, params, key, {})
+
+    draws = jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(0), DRAWS))
+    return flat(SPACES[space].mean(gen, params), 0), flat(draws, 1)
+
+
+def flat(code: Tree, axes: int) -> np.ndarray:
+    """All numbers of a code, or of several with leading axes, in one last axis."""
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(code)]
+    return np.concatenate([leaf.reshape(*leaf.shape[:axes], -1) for leaf in leaves], axis=-1)
+
+
+def rms(values: np.ndarray) -> np.ndarray:
+    """Root mean square over the last axis."""
+    return np.sqrt(np.mean(np.square(values), axis=-1))
+
+
+def solutions(latents: Latents) -> tuple[np.ndarray, str]:
+    """Codes [B, R, D] without noise maps, and the name of their space."""
+    space = next(name for name in reversed(CHAIN) if name in latents)
+    return flat(latents[space], 2), space
+
+
+def spread(codes: np.ndarray) -> np.ndarray:
+    """Mean distance [B, R] of codes [B, R, D] to the others of their image; NaN without others."""
+    seeds = codes.shape[1]
+    if seeds == 1:
+        return np.full(codes.shape[:2], np.nan)
+    return np.sum(rms(codes[:, :, None] - codes[:, None]), axis=2) / (seeds - 1)
+
+
+def true_codes(gen: Generator, params: Params, truth: Latents | None, space: str) -> np.ndarray:
+    """The codes [B, 1, D] that images were drawn from; NaN where they cannot be given in `space`.
+
+    The chain of spaces is walked forward only.
+    """
+    known = [] if truth is None else [name for name in CHAIN if name in truth]
+    if truth is None or CHAIN.index(known[0]) > CHAIN.index(space):
+        return np.full((1, 1, 1), np.nan)
+
+    def carried(one: Latents) -> Array:
+        return convert(gen, params, one, space)
+
+    return flat(jax.jit(jax.vmap(carried))(truth), 1)[:, None]
+
+
+def slices(gen: Generator, params: Params, images: np.ndarray, found: Inversion) -> np.ndarray:
+    """Mean squared error [B, len(LINE)] on the straight line through the two best solutions.
+
+    NaN with one seed alone.
+    """
+    rows = np.full((len(images), len(LINE)), np.nan)
+    if found.every is None or found.every.loss.shape[1] == 1:
+        return rows
+    for row, image, losses, latents in zip(
+        rows, images, found.every.loss, _of_images(found.every.latents), strict=True
+    ):
+        ends = np.argsort(losses, kind="stable")[:2]
+        line = jax.tree.map(lambda leaf, ends=ends: _line(*leaf[ends]), latents)
+        drawn = render(gen, params, line, size=images.shape[1])
+        row[:] = np.mean(np.square(drawn - image), axis=(1, 2, 3))
+    return rows
+
+
+def _of_images(latents: Latents) -> list[Latents]:
+    count = jax.tree.leaves(latents)[0].shape[0]
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], latents) for i in range(count)]
+
+
+def _line(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    at = LINE.reshape(-1, *[1] * first.ndim).astype(first.dtype)
+    return (1 - at) * first + at * second

@@ -1,0 +1,1 @@
+"""Pretrained weights by name, through the user's package index."""

@@ -1,0 +1,1 @@
+"""Arrays of other code to parameters, by rules."""

@@ -1,0 +1,1 @@
+"""Bytes to arrays; nothing in a file is executed."""

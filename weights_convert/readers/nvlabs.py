@@ -1,0 +1,62 @@
+"""The pickles of NVlabs' training code, torch and TensorFlow, as plain trees.
+
+Their official loaders execute source text that the file carries. Here it is dropped unread: an
+object becomes its class's name and its attributes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from weights_convert.errors import UnsafeFileError
+from weights_convert.readers.pickles import USUAL, Limits, Names, read_pickle
+from weights_convert.readers.stand_ins import DICT, DICTS, NUMPY, StandIn, holder
+from weights_convert.readers.torch_files import TENSORS, Storage, raw_legacy
+
+_STORAGE_NAMES: Names = {**NUMPY, **TENSORS}
+_NETWORK = holder("Network", "build_module_src")
+_TENSORFLOW: Names = {
+    **NUMPY,
+    **DICTS,
+    ("dnnlib.util", "EasyDict"): DICT,
+    ("dnnlib.tflib.network", "Network"): _NETWORK,
+    ("tfutil", "Network"): _NETWORK,
+}
+
+
+def read(data: bytes, *, limits: Limits = USUAL) -> Any:
+    """Plain tree of a pickle of either kind; `UnsafeFileError` for every other pickle."""
+    return read_pickle(data, names=_names(len(data), limits), limits=limits)
+
+
+def _names(size: int, limits: Limits) -> Mapping[tuple[str, str], StandIn]:
+    left = 2 * size
+
+    def storage(arguments: tuple[Any, ...]) -> Storage:
+        # A complete legacy file of its own. Its bytes may be shared; what is parsed is budgeted.
+        nonlocal left
+        if len(arguments) != 1 or type(arguments[0]) is not bytes:
+            raise UnsafeFileError("pickle loads a storage from something other than bytes")
+        left -= len(arguments[0])
+        if left < 0:
+            raise UnsafeFileError("pickle loads the same storages again and again")
+        found = raw_legacy(arguments[0], names=_STORAGE_NAMES, limits=limits)
+        if not isinstance(found, Storage):
+            raise UnsafeFileError("pickle loads a torch file that is no storage")
+        return found
+
+    return {
+        **_TENSORFLOW,
+        **TENSORS,
+        ("torch.storage", "_load_from_bytes"): StandIn(storage),
+        ("torch_utils.persistence", "_reconstruct_persistent_obj"): StandIn(_persistent),
+    }
+
+
+def _persistent(arguments: tuple[Any, ...]) -> dict[str, Any]:
+    """Class name and attributes of a persistent object; its source text is not kept."""
+    facts = arguments[0] if len(arguments) == 1 else None
+    if type(facts) is not dict or facts.get("type") != "class":
+        raise UnsafeFileError("pickle reconstructs something other than a persistent object")
+    return {"class": facts.get("class_name"), "state": facts.get("state")}

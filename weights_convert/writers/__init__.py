@@ -1,0 +1,1 @@
+"""Parameters to files that other code reads."""
