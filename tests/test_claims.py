@@ -109,7 +109,7 @@ FIGURE = preset_scores.Figure("z", "mnist28", 2, 28, True, "8", 20.0, 19.0, 0.9,
 
 
 def test_a_figure_takes_the_place_of_the_last_one(tmp_path: Path) -> None:
-    file = tmp_path / "figures.jsonl"
+    file = tmp_path / "scores.jsonl"
     for figure in (
         FIGURE._replace(preset="pti", generator="ffhq"),
         FIGURE._replace(ssim=0.2),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from jaxinv.specs import Preset
 
-FILE = Path(__file__).parent / "presets" / "figures.jsonl"
+FILE = Path(__file__).parents[1] / "presets" / "scores.jsonl"
 COLUMNS = (
     "preset", "generator", "images", "evaluations", "PSNR mean / worst", "SSIM", "LPIPS-Alex",
     "seconds per image",

@@ -167,7 +167,7 @@ def _read_part(text: str) -> OperatorSpec:
 
 def _value(option: str, text: str, like: Any) -> object:
     """The text as a value of the kind of `like`."""
-    kind: Any = type(like)
+    kind = type(like)  # pyright: ignore[reportUnknownVariableType]
     try:
         if isinstance(like, tuple):
             top, left, height, width = (float(part) for part in text.split("/"))

@@ -42,8 +42,8 @@ TRANSFORMS = ("shift", "scale", "colour")
 # Terms that compare the render with the target, that see the render alone, and that act on unknowns
 # (here with the spaces that each is for).
 IMAGE_TERMS = (
-    *("mse", "l1", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
-    *("lpips", "features", "attention"),
+    *("mse", "l1", "lpips", "features", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
+    "attention",
 )
 RENDER_TERMS = ("weave", "realism")
 VARIABLE_TERMS: dict[str, tuple[str, ...]] = {

@@ -19,7 +19,7 @@ from jaxinv.solvers.base import Solver, Squares
 from jaxinv.solvers.registry import build
 from jaxinv.types import Array
 from tests.problems import faces, photographs, pixels
-from tests.test_solvers import SOLVERS
+from tests.solvers.test_solvers import SOLVERS
 from tests.tiny import Pair
 
 KEY = jax.random.key(0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from jaxinv.nn.resample import area_reduce
 from jaxinv.presets import PRESETS
 from jaxinv.specs import Hook, InitSpec, Jitter, Schedule, SolverSpec, Stop, Term, Variable, View
 from tests.engine import MSE, SIDE, one, preset, run, targets
-from tests.tiny import GRAIN, classes, draw, linear, mobile, solve_linear
+from tests.tiny import GRAIN, draw, linear, mobile, solve_linear
 
 # `test_independence.py` runs what users run.
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -34,6 +33,7 @@ def mean_w() -> np.ndarray:
 
 
 # --- exact answers --------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize(("space", "codec"), [("w", "identity"), ("w+", "whiten")])
 def test_the_linear_generator_is_solved_exactly(space: str, codec: str) -> None:
@@ -366,35 +366,3 @@ def test_feature_nets_are_loaded_when_they_are_not_given(monkeypatch: pytest.Mon
     with pytest.raises(ValueError, match="needs the nets alexnet; given: none"):
         invert(*mobile(), np.zeros((1, 32, 32, 3)), preset=preset(one(terms=(lpips,))))
     assert asked == [("alexnet",)]
-
-
-# --- classes --------------------------------------------------------------------------------------
-
-
-def test_the_class_of_every_image_is_kept_and_drawn_with() -> None:
-    gen, params = classes()
-    z = jax.random.normal(jax.random.key(1), (2, 9))
-    label = jax.nn.one_hot(jnp.asarray([3, 7]), 10)
-    pictures = render(gen, params, {"z": z, "label": label})
-    made = preset(one(Variable("z", init=InitSpec("prior")), steps=4, solver=LBFGS))
-    found = invert(gen, params, pictures, preset=made, labels=[3, 7], nets={}, restarts=2)
-    np.testing.assert_array_equal(found.latents["label"], label)
-    again = render(gen, params, found.latents)
-    np.testing.assert_allclose(np.mean((again - pictures) ** 2, (1, 2, 3)), found.loss, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("make", "labels", "message"),
-    [
-        (classes, None, "'classes' draws classes: give a label per image"),
-        (classes, [1], "1 labels; allowed: 2, one per image"),
-        (classes, [1, 10], "label 10; allowed: 0 to 9"),
-        (linear, [1, 1], "label 1: generator 'linear' has no classes"),
-    ],
-)
-def test_labels_that_do_not_fit_are_refused(
-    make: Any, labels: list[int] | None, message: str
-) -> None:
-    (gen, params), made = make(), preset(one(Variable("z", init=InitSpec("prior")), steps=1))
-    with pytest.raises(ValueError, match=message):
-        invert(gen, params, np.zeros((2, 16, 16, 3)), preset=made, labels=labels, nets={})

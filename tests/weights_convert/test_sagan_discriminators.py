@@ -13,9 +13,9 @@ import pytest
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
 from jaxinv.nn.local_attention import HEADS, mask
-from tests import test_sagan
-from tests.test_sagan import CLASSES, SIZE, cache, network, scoped, trained, unit
 from tests.tfbundles import bundle, write
+from tests.weights_convert import test_sagan
+from tests.weights_convert.test_sagan import CLASSES, SIZE, cache, network, scoped, trained, unit
 from weights_convert import UnsafeFileError, convert, sources
 
 Arrays = dict[str, np.ndarray]

@@ -175,11 +175,11 @@ def test_lanes_side_by_side_share_ordinary_convolutions() -> None:
 
 # --- devices --------------------------------------------------------------------------------------
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ON_DEVICES = """
 import sys
 import jax, numpy as np
-from tests.test_independence import SHAKEN
+from tests.inversion.test_independence import SHAKEN
 from tests.engine import run
 assert jax.local_device_count() == 8
 found = run(SHAKEN, np.load(sys.argv[2]), batch=8, width=1, restarts=3)

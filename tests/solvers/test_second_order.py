@@ -17,7 +17,7 @@ from jaxinv.types import Array
 from tests.engine import one, preset, targets
 from tests.engine import run as invert
 from tests.problems import Least, linear_generator, objective, rosenbrock, two_layers
-from tests.test_solvers import KEY, run
+from tests.solvers.test_solvers import KEY, run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 SCALES = jnp.asarray([1.0, 4.0, 9.0, 0.5])

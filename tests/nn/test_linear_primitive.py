@@ -13,7 +13,7 @@ from jaxinv.nn.conv import Geometry, backward_kernel, frozen_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear_primitive import linear
 from jaxinv.types import Array
-from tests.test_nn import GEOMETRIES, close, normal
+from tests.nn.test_nn import GEOMETRIES, close, normal
 from tests.tiny import SMALL, mobile
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")

@@ -25,7 +25,7 @@ from tests.offline import go_offline, quicken, read_results, save_weights, tiny_
 from tests.tiny import classes
 from tests.weights import need
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PORTRAIT = ROOT / "notebooks" / "photos" / "astronaut.png"
 FACE = (slice(0, 256), slice(96, 352))  # around the face in the portrait
 

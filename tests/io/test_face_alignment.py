@@ -13,7 +13,7 @@ from PIL import Image
 from jaxinv.io import face_alignment, image_ops, images
 from tests.weights import SHARED
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 ASTRONAUT = ROOT / "notebooks" / "photos" / "astronaut.png"
 FACES = SHARED / "data" / "faces"
 

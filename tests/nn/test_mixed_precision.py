@@ -15,7 +15,7 @@ from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.specs.vocabulary import PRECISIONS
 from jaxinv.types import Array, Latents, Params
 from tests import tiny
-from tests.test_nn import normal
+from tests.nn.test_nn import normal
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 EVERY = {

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests import test_checkpoints
 from tests import torchlike as torch
 from tests.fuzz import watched
+from tests.io import test_checkpoints
 from weights_convert import UnsafeFileError
 from weights_convert.readers import torch_files
 from weights_convert.sources import containers

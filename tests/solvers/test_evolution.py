@@ -20,7 +20,7 @@ from jaxinv.types import Array
 from tests.engine import one, preset, targets
 from tests.engine import run as invert
 from tests.problems import ill_conditioned, quadratic
-from tests.test_solvers import KEY, run
+from tests.solvers.test_solvers import KEY, run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 BLIND = (*STRATEGIES, "one-plus-one", "random")

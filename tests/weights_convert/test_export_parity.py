@@ -15,8 +15,8 @@ from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.specs import GeneratorSpec
-from tests.test_export import ALLOWED, BOTH, arrays_of, compare, error
-from tests.test_parity import CHECKPOINTS, FIXTURES
+from tests.weights_convert.test_export import ALLOWED, BOTH, arrays_of, compare, error
+from tests.weights_convert.test_parity import CHECKPOINTS, FIXTURES
 from weights_convert import convert, export
 
 ONE = ("nvlabs-state-dict",)

@@ -8,7 +8,7 @@ import pytest
 
 from jaxinv.solvers.registry import build
 from jaxinv.specs import SolverSpec
-from tests.test_solvers import run
+from tests.solvers.test_solvers import run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 

@@ -17,7 +17,7 @@ from jaxinv.specs import SolverSpec, Variable
 from jaxinv.types import Array
 from tests.engine import one, preset, targets
 from tests.engine import run as invert
-from tests.test_solvers import KEY, run
+from tests.solvers.test_solvers import KEY, run
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 SIZE, INNER = 4, 3
