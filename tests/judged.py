@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.losses.terms import image_term, observe
+from jaxinv.losses.terms import extract_features, image_term
 from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import Term
 from jaxinv.types import Array, Params
 from tests.tiny import linear, style
@@ -55,7 +55,7 @@ def critical() -> tuple[Any, Params]:
     judge: Any = gen.discriminator
     shapes = jax.eval_shape(judge.init, jax.random.key(1))
     params = {**params, DISCRIMINATOR: jax.tree.map(fill, shapes)}
-    return gen, {**params, FROZEN: freeze(params)}
+    return gen, {**params, BACKWARD_KERNELS: precompute_backward(params)}
 
 
 @lru_cache
@@ -72,7 +72,7 @@ def distance(
     term: Term, ours: Array, theirs: Array, mask: Array | None = None, pair: Any = None
 ) -> Array:
     """The value of one image term, compiled once per term."""
-    if not term.judged:
+    if not term.needs_discriminator:
         return _distance(term, None, {}, (ours, theirs), mask)
     gen, params = pair or critical()
     return _distance(term, gen.discriminator, params, (ours, theirs), mask)
@@ -81,5 +81,5 @@ def distance(
 @partial(jax.jit, static_argnums=(0, 1))
 def _distance(term: Term, judge: Any, params: Params, pair: Any, mask: Array | None) -> Array:
     eyes = {DISCRIMINATOR: params}
-    seen = [observe((term,), eyes, x, judge) for x in pair]
+    seen = [extract_features((term,), eyes, x, judge) for x in pair]
     return image_term(term, eyes, (seen[0], seen[1]), mask, judge)

@@ -21,7 +21,7 @@ from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import PRESETS
 from jaxinv.specs import GeneratorSpec, Preset, Stage
-from jaxinv.specs.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.judged import critical, looking
 from tests.tiny import Pair, chain, classes, grown, mobile, style, third
 
@@ -76,11 +76,11 @@ def pair_of(name: str) -> Pair:
     spaces = {v.space for stage in preset.stages for v in stage.variables}
     solvers = {stage.solver.name for stage in preset.stages}
     terms = [term for stage in preset.stages for term in stage.terms]
-    if solvers & set(SWEEPS):
+    if solvers & set(LAYERWISE_SOLVERS):
         return dense()
     if any(term.name == "realism" for term in terms):
         return critical()
-    if any(term.judged for term in terms):
+    if any(term.needs_discriminator for term in terms):
         return judged()
     if "embedding" in spaces:
         return classes()
@@ -100,16 +100,16 @@ def short(preset: Preset) -> Preset:
 
 
 def _short(stage: Stage) -> Stage:
-    fewer = {"population": 4, "inner": 2, "warmup": 2, "leaps": 2}
+    fewer = {"population": 4, "inner": 2, "warmup": 2, "leapfrog_steps": 2}
     options = tuple((k, min(v, fewer.get(k, v))) for k, v in stage.solver.options)
     steps = 12 if stage.solver.name.startswith("basin") else FEW
     return replace(
         stage,
         steps=min(stage.steps, steps),
         solver=replace(stage.solver, options=options),
-        terms=tuple(replace(t, last=min(t.last, 2)) for t in stage.terms),
+        terms=tuple(replace(t, last_layers=min(t.last_layers, 2)) for t in stage.terms),
         variables=tuple(
-            replace(v, copies=min(v.copies, 3), init=replace(v.init, count=4))
+            replace(v, num_codes=min(v.num_codes, 3), init=replace(v.init, count=4))
             for v in stage.variables
         ),
     )
@@ -147,7 +147,7 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     """A preset on the generator of the one called `name`."""
     gen, params = pair_of(name)
     starts = None
-    if preset.needs_start:
+    if preset.requires_starts:
         drawn = draw_prior(gen.spec, jax.random.key(5))
         starts = {"z": drawn["z"][None]}
     labels = [3] if gen.spec.labels else None

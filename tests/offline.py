@@ -15,7 +15,7 @@ from jaxinv.io import checkpoints
 from jaxinv.io.images import encode_png
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.models.features.backbones import NETS
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.presets import PRESETS
 from jaxinv.runs import results
 from jaxinv.runs.doctor import TINY
@@ -74,7 +74,7 @@ def random_net(name: str) -> Params:
         scale = np.sqrt(2 / np.prod(leaf.shape[:3]))
         return scale * draws.standard_normal(leaf.shape, np.float32)
 
-    return jax.tree.map(fill, {k: v for k, v in shapes.items() if k != FROZEN})
+    return jax.tree.map(fill, {k: v for k, v in shapes.items() if k != BACKWARD_KERNELS})
 
 
 def save_weights(path: Path, params: Params, kind: str, *, spec: dict | None = None) -> None:

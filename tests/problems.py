@@ -16,8 +16,8 @@ import pytest
 from jaxinv.io.checkpoints import read_spec, weights_file
 from jaxinv.models.loading import build
 from jaxinv.models.weights import read_weights
-from jaxinv.nn.conv import FROZEN, freeze
-from jaxinv.solvers.base import Squares
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
+from jaxinv.solvers.base import LeastSquares
 from jaxinv.types import Array
 from tests.tiny import SMALL, Pair, draw, linear, mobile, solve_linear
 from tests.weights import SHARED, need
@@ -49,7 +49,7 @@ def objective(loss: Loss) -> Any:
         vector = loss.residuals(u)  # pyright: ignore[reportFunctionMemberAccess]
         return vector, (u, jnp.vdot(vector, vector))
 
-    return Squares(residuals) if isinstance(loss, Least) else plain
+    return LeastSquares(residuals) if isinstance(loss, Least) else plain
 
 
 class Problem(NamedTuple):
@@ -144,7 +144,7 @@ PROBLEMS = [quadratic, ill_conditioned, rosenbrock, linear_generator, self_inver
 def loaded(path: Path) -> Pair:
     """The generator of a converted file."""
     params, metadata = read_weights(path)
-    return build(read_spec(metadata)), {**params, FROZEN: freeze(params)}
+    return build(read_spec(metadata)), {**params, BACKWARD_KERNELS: precompute_backward(params)}
 
 
 @lru_cache

@@ -9,11 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.models.generators.base import Generator, Part, refuse
+from jaxinv.models.generators.base import Generator, StepRange, missing_capability
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS, w_statistics
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.nn.resample import area_reduce
 from jaxinv.runs.doctor import TINY
 from jaxinv.specs import GeneratorSpec
@@ -114,7 +114,7 @@ GROWN = GeneratorSpec(
     architecture="pggan",
     resolution=16,
     z_dim=8,
-    facts=(("widths", (16, 12, 8)),),
+    facts=(("step_scale", (16, 12, 8)),),
 )
 
 
@@ -202,7 +202,7 @@ def mobile(spec: GeneratorSpec = TINY) -> Pair:
         return jnp.asarray(scale * values)
 
     params = jax.tree_util.tree_map_with_path(fill, shapes)
-    params[FROZEN] = freeze(params)
+    params[BACKWARD_KERNELS] = precompute_backward(params)
     return gen, params | ({STATISTICS: w_statistics(gen, params)} if spec.w_dim else {})
 
 
@@ -218,7 +218,7 @@ def linear() -> Pair:
         init=_linear_params,
         map=lambda params, z: z @ params["mapping"]["mix"] + params["mapping"]["shift"],
         affine=lambda params, w: tuple(w),
-        embed=refuse(LINEAR, "class embedding"),
+        embed=missing_capability(LINEAR, "class embedding"),
         run=_linear_run,
         stored_noise=lambda params: (params["synthesis"]["noise"],),
     )
@@ -251,7 +251,7 @@ def _linear_run(
     s: tuple[Array, ...],
     noise: tuple[Array, ...] | None,
     state: State,
-    part: Part,
+    part: StepRange,
 ) -> State | Array:
     tree = params["synthesis"]
     (grain,) = noise or (tree["noise"],)

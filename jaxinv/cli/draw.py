@@ -18,7 +18,7 @@ def verb_render(options: argparse.Namespace) -> int:
     from jaxinv.io.latent_files import fit_latents, load_latents
     from jaxinv.latents.sampling import of_class
     from jaxinv.models.loading import load_generator
-    from jaxinv.models.rendering import picture
+    from jaxinv.models.rendering import render_uint8
     from jaxinv.runs.inputs import unique_names
 
     loaded = {}
@@ -35,7 +35,7 @@ def verb_render(options: argparse.Namespace) -> int:
         latents = fit_latents(gen.spec, latents)
         if options.label is not None:
             latents = of_class(gen, latents, options.label)
-        data = images.encode_png(picture(gen, params, latents))
+        data = images.encode_png(render_uint8(gen, params, latents))
         atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
         say(str(out / f"{stem}.png"))
     return DONE

@@ -15,10 +15,10 @@ from jaxinv.cli.weights import ensure, ready_generator
 def verb_study(options: argparse.Namespace) -> int:
     """Compare methods on the same images from the same seeds."""
     from jaxinv.runs.progress import announce
-    from jaxinv.studies.runner import Plan, prepare, run
+    from jaxinv.studies.runner import StudyRequest, prepare, run
 
     fields: dict[str, Any] = vars(options) | {"methods": tuple(options.methods)}
-    plan = Plan(**{name: fields[name] for name in Plan.__dataclass_fields__})
+    plan = StudyRequest(**{name: fields[name] for name in StudyRequest.__dataclass_fields__})
     presets = prepare(plan)
     spec = ready_generator(plan.generator)
     aligned = plan.images and plan.align == "auto" and spec.alignment != "none"

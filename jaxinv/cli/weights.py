@@ -75,12 +75,12 @@ def measure(name: str) -> None:
 
     if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
         return
-    from jaxinv.inversion.preconditioning import equipped
+    from jaxinv.inversion.preconditioning import with_statistics
     from jaxinv.inversion.presets import find_preset
     from jaxinv.models.loading import load_features, load_generator
 
     preset = find_preset("default")
-    equipped(*load_generator(name), preset, load_features(preset.nets), report=say)
+    with_statistics(*load_generator(name), preset, load_features(preset.nets), report=say)
 
 
 def verb_zoo(options: argparse.Namespace) -> int:

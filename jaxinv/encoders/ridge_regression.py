@@ -18,7 +18,7 @@ import numpy as np
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.models.weights import remembered
+from jaxinv.models.weights import disk_cached
 from jaxinv.nn.resample import resize
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from jaxinv.specs import Preset
     from jaxinv.types import Array, Key, Latents, Params
 
-START = "start"
+RIDGE = "start"
 SAMPLES = 336
 TOGETHER = 16
 SEED = 0
@@ -37,15 +37,15 @@ THUMBNAIL = 16  # side of the pixels that are compared
 GRID = 4  # cells along a side that a layer is averaged over
 NET, TAPS = "alexnet", ("relu2", "relu3", "relu4", "relu5")
 DIRECTIONS = 128  # principal axes of W that are guessed; a linear map cannot tell the others
-RIDGES = tuple(10.0**power for power in range(-9, 3))
+RIDGE_PENALTIES = tuple(10.0**power for power in range(-9, 3))
 
 
-def needs_start(preset: Preset) -> bool:
+def needs_learned_init(preset: Preset) -> bool:
     """Whether a variable of the preset begins at a learned start."""
     return any(v.init.kind == "learned" for s in preset.stages for v in s.variables)
 
 
-def with_start(
+def with_learned_init(
     gen: Generator,
     params: Params,
     preset: Preset,
@@ -57,20 +57,20 @@ def with_start(
 
     It is learned once and kept in the cache folder; `report` is told before that begins.
     """
-    if not needs_start(preset) or START in params[STATISTICS]:
+    if not needs_learned_init(preset) or RIDGE in params[STATISTICS]:
         return params
-    nets = usable(gen, preset, nets)
+    nets = usable_nets(gen, preset, nets)
 
     def compute() -> Params:
         report(f"learning where to start with {gen.spec.name}, once (a minute or two on a CPU)")
         return learn(gen, params, nets)
 
     content = (params["mapping"], params["synthesis"], nets)
-    start = remembered(f"start-{SAMPLES}-{SEED}-{'-'.join(nets)}", content, compute)
-    return {**params, STATISTICS: {**params[STATISTICS], START: start}}
+    start = disk_cached(f"start-{SAMPLES}-{SEED}-{'-'.join(nets)}", content, compute)
+    return {**params, STATISTICS: {**params[STATISTICS], RIDGE: start}}
 
 
-def usable(gen: Generator, preset: Preset, nets: dict[str, Params]) -> dict[str, Params]:
+def usable_nets(gen: Generator, preset: Preset, nets: dict[str, Params]) -> dict[str, Params]:
     """The net whose features are regressed on, where the preset has it and pictures are enough."""
     enough = side(gen) >= NETS[NET].smallest
     return {NET: nets[NET]} if NET in preset.nets and enough else {}
@@ -81,7 +81,7 @@ def side(gen: Generator) -> int:
     return min(SIDE, gen.spec.resolution)
 
 
-def describe(gen: Generator, nets: dict[str, Params], image: Array) -> dict[str, Array]:
+def features_of(gen: Generator, nets: dict[str, Params], image: Array) -> dict[str, Array]:
     """Features of image [h, w, 3] by group, each a vector: a thumbnail, and pooled layers."""
     image = resize(image, side(gen))
     groups = {"pixels": image} | (NETS[NET].taps(nets[NET], image) if nets else {})
@@ -103,7 +103,7 @@ def samples(
         latents = draw_prior(gen.spec, key)
         w = gen.map(params, latents["z"], *((latents["label"],) if "label" in latents else ()))
         image = gen.synthesize(params, {"w": w}, side(gen))
-        return describe(gen, nets, image), ((w - st["mean"]) @ st["axes"]) / st["scales"]
+        return features_of(gen, nets, image), ((w - st["mean"]) @ st["axes"]) / st["scales"]
 
     return jax.lax.map(one, keys)
 
@@ -133,11 +133,11 @@ def regress(groups: dict[str, np.ndarray], codes: np.ndarray) -> Params:
     values, vectors = np.linalg.eigh(features @ features.T)
     values, turned = np.maximum(values, 0.0)[:, None], vectors.T @ (codes - centre)
     errors: list[np.ndarray] = []
-    for ridge in RIDGES:
+    for ridge in RIDGE_PENALTIES:
         keep = values / (values + ridge)
         left_out = (codes - centre - vectors @ (keep * turned)) / (1 - np.square(vectors) @ keep)
         errors.append(np.mean(np.square(left_out), axis=0))
-    shrunk = 1 / (values + np.asarray(RIDGES)[np.argmin(errors, axis=0)])
+    shrunk = 1 / (values + np.asarray(RIDGE_PENALTIES)[np.argmin(errors, axis=0)])
     matrix = features.T @ (vectors @ (shrunk * turned)) / scale[:, None]
     found = {"mean": mean, "centre": centre, "matrix": matrix}
     return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
@@ -151,13 +151,13 @@ def _scales(group: np.ndarray) -> np.ndarray:
 
 
 @partial(jax.jit, static_argnums=0)
-def guess(gen: Generator, params: Params, nets: dict[str, Params], images: Array) -> Array:
+def predict_w(gen: Generator, params: Params, nets: dict[str, Params], images: Array) -> Array:
     """Guessed w [n, w_dim] of images [n, h, w, 3], each on its own."""
     st = params[STATISTICS]
-    start = st[START]
+    start = st[RIDGE]
 
     def one(image: Array) -> Array:
-        seen = jnp.concatenate(list(describe(gen, nets, image).values()))
+        seen = jnp.concatenate(list(features_of(gen, nets, image).values()))
         code = start["centre"] + (seen - start["mean"]) @ start["matrix"]
         known = code.shape[0]
         return st["mean"] + (code * st["scales"][:known]) @ st["axes"][:, :known].T
@@ -165,10 +165,10 @@ def guess(gen: Generator, params: Params, nets: dict[str, Params], images: Array
     return jax.lax.map(one, images)
 
 
-def learned(
+def learned_init(
     gen: Generator, params: Params, preset: Preset, nets: dict[str, Params], images: Array
 ) -> Latents:
     """{"w": guessed w [n, w_dim]} for images [n, h, w, 3] if the preset begins there, else {}."""
-    if not needs_start(preset):
+    if not needs_learned_init(preset):
         return {}
-    return {"w": guess(gen, params, usable(gen, preset, nets), images)}
+    return {"w": predict_w(gen, params, usable_nets(gen, preset, nets), images)}

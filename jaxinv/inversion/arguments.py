@@ -11,12 +11,12 @@ import numpy as np
 
 from jaxinv.inversion.compatibility import source_side
 from jaxinv.latents.sampling import one_hot
-from jaxinv.models.generators.base import way
+from jaxinv.models.generators.base import space_path
 from jaxinv.nn.resample import enlarge
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.vocabulary import CHAIN, CLASSES
+from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ def default_batch() -> int:
     return jax.local_device_count() * (1 if jax.default_backend() == "cpu" else 8)
 
 
-def usual_batch(preset: Preset, count: int) -> int:
+def batch_for(preset: Preset, count: int) -> int:
     """Images of `count` that go together unless the caller says so: all that share a variable."""
     return max(count, 1) if preset.shared else default_batch()
 
@@ -58,12 +58,12 @@ def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | No
     return images.shape[1]
 
 
-def compared_side(gen: Generator, preset: Preset, side: int) -> int:
+def loss_side(gen: Generator, preset: Preset, side: int) -> int:
     """The side at which images of `side` px are compared where there is no operator."""
     return max(side, min(preset.enlarge or side, gen.spec.resolution))
 
 
-def enlarged(
+def upsampled(
     images: np.ndarray, masks: np.ndarray | None, side: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
     """Images [B, S, S, 3] and masks [B, S, S] of `side` px or more, each enlarged on its own."""
@@ -97,13 +97,13 @@ def check_watch(preset: Preset, watch: tuple[str, ...]) -> None:
             check_choice(what, name, labels_of(stage.terms))
 
 
-def started(preset: Preset, starts: Latents | None, count: int) -> Preset:
+def with_given_starts(preset: Preset, starts: Latents | None, count: int) -> Preset:
     """The preset that sets out from what the caller gives, if anything is given.
 
     Raises `ValueError` for starts of another number than `count`, and where a preset needs some.
     """
     if starts is None:
-        if preset.needs_start:
+        if preset.requires_starts:
             raise ValueError(f"preset {preset.name!r} needs starts: latents [{count}, ...]")
         return preset
     counts = {leaf.shape[0] for leaf in jax.tree.leaves(starts)}
@@ -120,5 +120,5 @@ def started(preset: Preset, starts: Latents | None, count: int) -> Preset:
 def can_start(variable: Variable, starts: Latents) -> bool:
     """Whether a variable can set out from latents: they hold it, or a code that leads there."""
     return variable.space in starts or (
-        variable.space in CHAIN and any(way(name, variable.space) for name in starts)
+        variable.space in LATENT_SPACES and any(space_path(name, variable.space) for name in starts)
     )

@@ -12,20 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.encoders.ridge_regression import learned, needs_start
+from jaxinv.encoders.ridge_regression import learned_init, needs_learned_init
 from jaxinv.inversion.layerwise import invert_dense
-from jaxinv.inversion.objective import Lane, Problem, Weights, covered
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem, mask_out
 from jaxinv.inversion.restarts import Batch, choose_restarts
 from jaxinv.inversion.result import Progress
-from jaxinv.inversion.shared_variables import apart, grouped
-from jaxinv.inversion.stages import LOSS, Best, reach, sight, solve
-from jaxinv.nn.resample import filled
+from jaxinv.inversion.shared_variables import group_lanes, ungroup
+from jaxinv.inversion.stages import LOSS, BestSoFar, pgd_target, solve, target_features
+from jaxinv.nn.resample import fill_masked
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.basin_cma import BASINS
 from jaxinv.solvers.evolution import STRATEGIES
 from jaxinv.solvers.layerwise import Options
 from jaxinv.specs import InitSpec, SolverSpec
-from jaxinv.specs.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,18 +35,20 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params
 
 
-SMALL = 64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
-WIDEST = 16
+MAX_BATCHED_SIDE = (
+    64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
+)
+MAX_CPU_LANES = 16
 # Solvers that breed now and then: lanes that go at once would all do so at every step.
-UNEVEN = (*STRATEGIES, *BASINS)
+VARIABLE_COST_SOLVERS = (*STRATEGIES, *BASINS)
 
 
-def bucket(count: int, batch: int) -> int:
+def padded_size(count: int, batch: int) -> int:
     """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
     return min(batch, 1 << (count - 1).bit_length())
 
 
-def one_by_one(stage: Stage) -> bool:
+def sequential(stage: Stage) -> bool:
     """Whether a batch of images gains nothing: on CPU, and where every lane has its own weights."""
     return jax.default_backend() == "cpu" or has_own_weights(stage)
 
@@ -62,15 +64,19 @@ def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
     All of them on accelerators. On CPU one, or, where the network is small and all steps cost the
     same, the restarts of one image: whatever the batch, a program of the same shape.
     """
-    if not one_by_one(stage):
+    if not sequential(stage):
         return len(lanes.images)
-    alone = has_own_weights(stage) or stage.shared or stage.solver.name in UNEVEN
-    return 1 if alone or gen.spec.resolution > SMALL else min(lanes.per_image, WIDEST)
+    alone = has_own_weights(stage) or stage.shared or stage.solver.name in VARIABLE_COST_SOLVERS
+    return (
+        1
+        if alone or gen.spec.resolution > MAX_BATCHED_SIDE
+        else min(lanes.restarts_per_image, MAX_CPU_LANES)
+    )
 
 
 def run_stages(
     gen: Generator,
-    weights: Weights,
+    weights: NetworkParams,
     preset: Preset,
     lanes: Batch,
     *,
@@ -80,46 +86,50 @@ def run_stages(
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
-    wanted = lanes.asked * lanes.per_image
-    previous = known_before(gen, weights, preset, lanes)
-    reached: list[Best] = []
+    wanted = lanes.num_images * lanes.restarts_per_image
+    previous = initial_latents(gen, weights, preset, lanes)
+    reached: list[BestSoFar] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
-        together = lane_width(gen, stage, lanes) if width is None else width
-        problem = Problem(gen, stage, lanes.size, together, watch, preset.operator)
+        lanes_at_once = lane_width(gen, stage, lanes) if width is None else width
+        problem = Problem(gen, stage, lanes.size, lanes_at_once, watch, preset.operator)
         images, masks = lanes.images, lanes.masks
-        if stage.reach:
-            images, masks = reach(problem, weights, previous, images), None
+        if stage.pgd_step_size:
+            images, masks = pgd_target(problem, weights, previous, images), None
             problem = problem._replace(operator=None)
-        if stage.solver.name in SWEEPS:
-            previous = {**previous, "z": swept(gen, weights.params, stage, lanes)}
+        if stage.solver.name in LAYERWISE_SOLVERS:
+            previous = {**previous, "z": layerwise_codes(gen, weights.params, stage, lanes)}
             problem = problem._replace(stage=evaluated_once(stage))
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        target = sight(problem, weights, covered(images, masks))
+        target = target_features(problem, weights, mask_out(images, masks))
         given = Lane(target, masks, keys, lanes.restarts, previous)
 
-        def tell(step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps) -> None:
+        def on_chunk(
+            step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps
+        ) -> None:
             if report is not None:
                 report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
 
-        previous, best, curve = solved(problem, weights, given, tell, lanes.per_image)
+        previous, best, curve = solve_lanes(
+            problem, weights, given, on_chunk, lanes.restarts_per_image
+        )
         reached.append(best)
         curves.append(curve)
     whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
     return choose_restarts(lanes, previous, reached, whole, every=every)
 
 
-def solved(
+def solve_lanes(
     problem: Problem,
-    weights: Weights,
+    weights: NetworkParams,
     lanes: Lane,
-    tell: Callable[[int, np.ndarray], None],
-    per_image: int,
-) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+    on_chunk: Callable[[int, np.ndarray], None],
+    restarts_per_image: int,
+) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """`solve`, also where the images of a batch share a variable: one lane is then all of them."""
     if not problem.stage.shared:
-        return solve(problem, weights, lanes, report=tell)
-    count = len(lanes.restart) // per_image
+        return solve(problem, weights, lanes, report=on_chunk)
+    count = len(lanes.restart) // restarts_per_image
 
     def repeated(value: Array | np.ndarray) -> np.ndarray:
         return np.tile(value, (count, *[1] * (np.ndim(value) - 1)))
@@ -127,28 +137,30 @@ def solved(
     latents, best, curves = solve(
         problem,
         weights,
-        grouped(lanes, count),
-        report=lambda step, losses: tell(step, repeated(losses)),
+        group_lanes(lanes, count),
+        report=lambda step, losses: on_chunk(step, repeated(losses)),
     )
     best = jax.tree.map(repeated, best._replace(codes={}))
-    return apart(latents), best, {name: repeated(curve) for name, curve in curves.items()}
+    return ungroup(latents), best, {name: repeated(curve) for name, curve in curves.items()}
 
 
-def known_before(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> Latents:
+def initial_latents(
+    gen: Generator, weights: NetworkParams, preset: Preset, lanes: Batch
+) -> Latents:
     """The latents before the first stage: what lanes were given, and guesses that were learned."""
-    if not needs_start(preset):
+    if not needs_learned_init(preset):
         return lanes.given
-    pictures = shown(preset, lanes)
-    return {**learned(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
+    pictures = as_pictures(preset, lanes)
+    return {**learned_init(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
 
 
 @jax.jit
 def all_filled(images: Array, masks: Array) -> Array:
     """Images [L, h, w, c], what is hidden in the colours around it."""
-    return jax.lax.map(lambda pair: filled(*pair), (images, masks))
+    return jax.lax.map(lambda pair: fill_masked(*pair), (images, masks))
 
 
-def shown(preset: Preset, lanes: Batch) -> Array:
+def as_pictures(preset: Preset, lanes: Batch) -> Array:
     """What was measured, as pictures [L, h, w, 3], what is hidden in the colours around it."""
     seen = lanes.images if lanes.masks is None else all_filled(lanes.images, lanes.masks)
     if preset.operator is None:
@@ -157,7 +169,7 @@ def shown(preset: Preset, lanes: Batch) -> Array:
     return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), seen)
 
 
-def swept(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:
+def layerwise_codes(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:
     """z [L, ...] of every lane, found layer by layer on the host; NaN where a layer refuses."""
     chosen = Options(**dict(cast("Any", stage.solver.options)))
     codes: list[np.ndarray] = []

@@ -8,16 +8,22 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.inversion.layerwise import plan_of
-from jaxinv.latents.auxiliary_variables import cuts
+from jaxinv.latents.auxiliary_variables import step_names
 from jaxinv.losses.distances import CELL, smallest
-from jaxinv.losses.views import seen_shape
+from jaxinv.losses.views import view_shape
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.generators.weight_deltas import select
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.vocabulary import DISCRIMINATOR, IMAGE_TERMS, NETWORK, RENDERED, SWEEPS
+from jaxinv.specs.vocabulary import (
+    DISCRIMINATOR,
+    IMAGE_TERMS,
+    LAYERWISE_SOLVERS,
+    NETWORK_VARIABLES,
+    OUTPUT_VARIABLES,
+)
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -32,7 +38,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
     """
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name not in SWEEPS:
+        if stage.solver.name not in LAYERWISE_SOLVERS:
             build_solver(stage.solver)  # says so if its package is not installed
         for variable in stage.variables:
             _check_variable(where, spec, variable)
@@ -44,9 +50,9 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
 def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str, Params]) -> None:
     """Raise `ValueError` unless the nets, statistics, steps and weights of the preset are there."""
     for variable in (v for stage in preset.stages for v in stage.variables):
-        cuts(gen, variable.at)
+        step_names(gen, variable.layers)
         if variable.space == "weights":
-            select(params, gen.steps, variable.select, variable.part)
+            select(params, gen.steps, variable.select, variable.step_range)
     missing = sorted(set(preset.nets) - set(nets))
     if missing:
         raise ValueError(
@@ -92,18 +98,22 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
     """Raise `ValueError` unless stages suit measurements [h, w, c] of images of `size` px."""
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name in SWEEPS:
+        if stage.solver.name in LAYERWISE_SOLVERS:
             plan_of(gen)
             if preset.operator is not None or size != gen.spec.resolution:
                 raise ValueError(
                     f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
                     f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
                 )
-        judged = tuple(term.label for term in stage.terms if term.judged and term.name != "realism")
+        judged = tuple(
+            term.label
+            for term in stage.terms
+            if term.needs_discriminator and term.name != "realism"
+        )
         if (stage.nets or judged) and shape[2] != 3:
             nets = ", ".join((*stage.nets, *judged))
             raise ValueError(f"{where} looks with {nets} at {shape[2]} channels")
-        if stage.reach and preset.operator is not None:
+        if stage.pgd_step_size and preset.operator is not None:
             made = build_operator(preset.operator, (size, size, 3))
             if made.adjoint is None:
                 raise ValueError(
@@ -131,7 +141,7 @@ def _codes(spec: GeneratorSpec, variable: Variable) -> int:
 
 
 def _check_variable(where: str, spec: GeneratorSpec, variable: Variable) -> None:
-    allowed = (*spec.spaces, *NETWORK, *RENDERED)
+    allowed = (*spec.spaces, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
     if variable.space not in allowed:
         raise ValueError(
             f"{where} frees {variable.space!r}, which generator {spec.name!r} does not have; "
@@ -167,8 +177,8 @@ def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
     if term.name == "ms_ssim":
         least = smallest(term.scales)
     elif term.net is not None:
-        least = spec.resolution if term.judged else NETS[term.net].smallest
-    seen = seen_shape(term.view, (size, size))
+        least = spec.resolution if term.needs_discriminator else NETS[term.net].smallest
+    seen = view_shape(term.view, (size, size))
     told = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
     if min(seen) < least:
         raise ValueError(f"{told}allowed: at least {least}x{least}")
@@ -179,7 +189,7 @@ def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
 def _check_judged(gen: Generator, preset: Preset, params: Params) -> None:
     """The generator's own discriminator, its steps, and its maps of attention."""
     for number, stage in enumerate(preset.stages, start=1):
-        for term in (term for term in stage.terms if term.judged):
+        for term in (term for term in stage.terms if term.needs_discriminator):
             what = f"preset {preset.name!r}, stage {number}, term {term.label!r}"
             judge = gen.discriminator
             if judge is None or DISCRIMINATOR not in params:
@@ -189,8 +199,10 @@ def _check_judged(gen: Generator, preset: Preset, params: Params) -> None:
                 )
             for step in term.layers:
                 check_choice(f"step ({what})", step, judge.steps)
-            if term.last > len(judge.steps):
-                raise ValueError(f"{what} has last {term.last}; allowed: up to {len(judge.steps)}")
+            if term.last_layers > len(judge.steps):
+                raise ValueError(
+                    f"{what} has last {term.last_layers}; allowed: up to {len(judge.steps)}"
+                )
             if term.name == "attention":
                 _check_attention(gen, term, params, what)
 

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, Problem, Weights, likeness, objective
-from jaxinv.latents.codecs import CURVATURE, TURNS
-from jaxinv.latents.spaces import draw_prior, lift, project
-from jaxinv.losses.terms import observe
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem, image_terms, objective
+from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES
+from jaxinv.latents.spaces import decode, draw_prior, encode
+from jaxinv.losses.terms import extract_features
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.models.weights import remembered
+from jaxinv.models.weights import disk_cached
 from jaxinv.specs import Preset, Stage, Variable
 
 if TYPE_CHECKING:
@@ -34,19 +34,19 @@ SAMPLES = 48
 TOGETHER = 16
 SIZE = 256
 SEED = 0
-EIGEN = Variable("w+", codec="eigen")
+EIGEN = Variable("w+", codec="gradient-axes")
 # How far from the answer gradients are taken, in standard deviations of W: up to `COMMON` in all
 # rows together, and `SINGLE` in each row by itself.
 COMMON, SINGLE = 0.8, 0.5
-RIDGES = 16  # directions across rows
+SHARED_DIRECTIONS = 16  # directions across rows
 WINDOW = 4  # neighbours on either side that a strength is averaged with, half and half
 NOISE = 0.8  # share of a random direction's variance that chance explains
 FLOOR = 1e-3
 
 
-def stage_in_natural_units(preset: Preset) -> Stage | None:
+def preconditioned_stage(preset: Preset) -> Stage | None:
     """The first stage whose codes are in natural units, or None."""
-    stages = (s for s in preset.stages if any(v.codec == "natural" for v in s.variables))
+    stages = (s for s in preset.stages if any(v.codec == "preconditioned" for v in s.variables))
     return next(stages, None)
 
 
@@ -63,45 +63,51 @@ def with_curvature(
     The statistics must have gradient axes (`axes.with_axes`). The units are measured on the image
     terms of the preset's stage and kept in the cache folder; `report` is told before that begins.
     """
-    stage = stage_in_natural_units(preset)
+    stage = preconditioned_stage(preset)
     if stage is None or CURVATURE in params[STATISTICS]:
         return params
-    terms = likeness(stage)
+    terms = image_terms(stage)
 
     def compute() -> Params:
         report(f"measuring the curvature of {gen.spec.name}, once (about a minute on a CPU)")
-        return natural_units(pulls_of(gen, params, nets, Stage((EIGEN,), terms, steps=1)))
+        return preconditioner(
+            all_gradient_samples(gen, params, nets, Stage((EIGEN,), terms, steps=1))
+        )
 
-    content = (params["mapping"], params["synthesis"], params[STATISTICS][TURNS], nets)
-    found = remembered(f"curvature-{SAMPLES}-{SEED}-{terms}", content, compute)
+    content = (params["mapping"], params["synthesis"], params[STATISTICS][GRADIENT_AXES], nets)
+    found = disk_cached(f"curvature-{SAMPLES}-{SEED}-{terms}", content, compute)
     return {**params, STATISTICS: {**params[STATISTICS], CURVATURE: found}}
 
 
-def pulls_of(gen: Generator, params: Params, nets: dict[str, Params], stage: Stage) -> np.ndarray:
+def all_gradient_samples(
+    gen: Generator, params: Params, nets: dict[str, Params], stage: Stage
+) -> np.ndarray:
     """`SAMPLES` gradients [n, rows, d] of the stage's loss in gradient axes, float64."""
     problem = Problem(gen, stage, min(SIZE, gen.spec.resolution), 1)
     keys = jax.random.split(jax.random.key(SEED), SAMPLES)
     parts = [
-        np.asarray(pulls(problem, Weights(params, nets), keys[first : first + TOGETHER]))
+        np.asarray(
+            gradient_samples(problem, NetworkParams(params, nets), keys[first : first + TOGETHER])
+        )
         for first in range(0, SAMPLES, TOGETHER)
     ]
     return np.concatenate(parts).astype(np.float64)
 
 
 @partial(jax.jit, static_argnums=0)
-def pulls(problem: Problem, weights: Weights, keys: Key) -> Array:
+def gradient_samples(problem: Problem, weights: NetworkParams, keys: Key) -> Array:
     """Gradients [n, rows, d] in gradient axes at codes near the answer, one per key."""
     gen, params = problem.gen, weights.params
 
     def one(key: Key) -> Array:
         drawn, common, single, reach = jax.random.split(key, 4)
-        answer = project(gen, params, EIGEN, draw_prior(gen.spec, drawn))
-        image = gen.synthesize(params, {"w+": lift(params, EIGEN, answer)}, problem.size)
-        seen = observe(problem.stage.terms, weights.nets, image)
+        answer = encode(gen, params, EIGEN, draw_prior(gen.spec, drawn))
+        image = gen.synthesize(params, {"w+": decode(params, EIGEN, answer)}, problem.size)
+        seen = extract_features(problem.stage.terms, weights.nets, image)
         lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
         shift = COMMON * jax.random.uniform(reach) * jax.random.normal(common, answer.shape[1:])
         # The axes of a row are a rotation: a common shift must be turned into each row's own.
-        shift = jnp.einsum("rij,i->rj", params[STATISTICS][TURNS], shift)
+        shift = jnp.einsum("rij,i->rj", params[STATISTICS][GRADIENT_AXES], shift)
         code = answer + shift + SINGLE * jax.random.normal(single, answer.shape)
         loss: Any = objective(problem, weights, lane, jnp.zeros(()))
         return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)
@@ -109,12 +115,12 @@ def pulls(problem: Problem, weights: Weights, keys: Key) -> Array:
     return jax.lax.map(one, keys)
 
 
-def natural_units(pulled: np.ndarray) -> Params:
+def preconditioner(pulled: np.ndarray) -> Params:
     """Natural units from gradients [n, rows, d]: see `spaces.relaxed` for their use.
 
-    "widths" [rows, d], one over the root of every direction's curvature; "ridges" [k, rows, d],
-    orthonormal directions, once so scaled, that are curved more than that, and "relief" [k], how
-    much shorter a unit is along them, less 1.
+    "step_scale" [rows, d], one over the root of every direction's curvature; "shared_directions"
+    [k, rows, d], orthonormal directions, once so scaled, that are curved more than that, and
+    "step_excess" [k], how much shorter a unit is along them, less 1.
     """
     count, rows, size = pulled.shape
     # Gradients at far codes are larger: all get the same weight.
@@ -125,15 +131,15 @@ def natural_units(pulled: np.ndarray) -> Params:
     strengths += FLOOR * np.sqrt(np.mean(np.square(strengths)))
     flat = (pulled / strengths).reshape(count, -1)
     _, scales, ridges = np.linalg.svd(flat, full_matrices=False)
-    kept = min(RIDGES, len(scales))
+    kept = min(SHARED_DIRECTIONS, len(scales))
     # In n random gradients chance alone explains the variance of rows x d / n directions.
     excess = np.square(scales[:kept]) / count - NOISE * flat.shape[1] / count
     relief = np.maximum(excess, 1.0) ** -0.25 - 1.0
     distance = np.sqrt(COMMON**2 / 3 + SINGLE**2)
     found = {
-        "widths": np.sqrt(distance / strengths),
-        "ridges": ridges[:kept].reshape(kept, rows, size),
-        "relief": relief,
+        "step_scale": np.sqrt(distance / strengths),
+        "shared_directions": ridges[:kept].reshape(kept, rows, size),
+        "step_excess": relief,
     }
     return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
 

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, Problem, Weights, likeness, objective
-from jaxinv.latents.codecs import TURNS
-from jaxinv.latents.spaces import draw_prior, project
-from jaxinv.losses.terms import observe
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem, image_terms, objective
+from jaxinv.latents.codecs import GRADIENT_AXES
+from jaxinv.latents.spaces import draw_prior, encode
+from jaxinv.losses.terms import extract_features
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.models.weights import remembered
+from jaxinv.models.weights import disk_cached
 from jaxinv.specs import Preset, Stage, Variable
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ SAMPLES = 160
 TOGETHER = 16
 SIZE = 256
 SEED = 0
-CODECS = ("eigen", "natural")  # that live in these axes
+CODECS = ("gradient-axes", "preconditioned")  # that live in these axes
 WHITE = Variable("w+", codec="whiten")
 
 
@@ -57,16 +57,16 @@ def with_axes(
     `report` is told before a measurement begins.
     """
     stage = stage_with_axes(preset)
-    if stage is None or TURNS in params[STATISTICS]:
+    if stage is None or GRADIENT_AXES in params[STATISTICS]:
         return params
-    terms = likeness(stage)
+    terms = image_terms(stage)
 
     def compute() -> Params:
         report(f"measuring the gradient axes of {gen.spec.name}, once (a minute or two on a CPU)")
-        return {TURNS: gradient_axes(gen, params, nets, Stage((WHITE,), terms, steps=1))}
+        return {GRADIENT_AXES: gradient_axes(gen, params, nets, Stage((WHITE,), terms, steps=1))}
 
     content = (params["mapping"], params["synthesis"], nets)
-    turns = remembered(f"axes-{SAMPLES}-{SEED}-{terms}", content, compute)
+    turns = disk_cached(f"axes-{SAMPLES}-{SEED}-{terms}", content, compute)
     return {**params, STATISTICS: {**params[STATISTICS], **turns}}
 
 
@@ -78,7 +78,7 @@ def gradient_axes(gen: Generator, params: Params, nets: dict[str, Params], stage
     """
     problem = Problem(gen, stage, min(SIZE, gen.spec.resolution), 1)
     keys = jax.random.split(jax.random.key(SEED), SAMPLES)
-    weights = Weights(params, nets)
+    weights = NetworkParams(params, nets)
     parts = [
         np.asarray(gradients(problem, weights, keys[first : first + TOGETHER]), np.float64)
         for first in range(0, SAMPLES, TOGETHER)
@@ -91,7 +91,7 @@ def gradient_axes(gen: Generator, params: Params, nets: dict[str, Params], stage
 
 
 @partial(jax.jit, static_argnums=0)
-def gradients(problem: Problem, weights: Weights, keys: Key) -> Array:
+def gradients(problem: Problem, weights: NetworkParams, keys: Key) -> Array:
     """Gradients [n, rows, d] of the stage's loss in whitened W+, one per key."""
     gen, params = problem.gen, weights.params
 
@@ -99,13 +99,13 @@ def gradients(problem: Problem, weights: Weights, keys: Key) -> Array:
         ours, theirs, reach = jax.random.split(key, 3)
         image = gen.synthesize(params, draw_prior(gen.spec, theirs), problem.size)
         lane = Lane(
-            observe(problem.stage.terms, weights.nets, image),
+            extract_features(problem.stage.terms, weights.nets, image),
             None,
             key,
             jnp.zeros((), jnp.int32),
             {},
         )
-        code = project(gen, params, WHITE, draw_prior(gen.spec, ours))
+        code = encode(gen, params, WHITE, draw_prior(gen.spec, ours))
         code = 0.7 * jax.random.uniform(reach) * code
         loss: Any = objective(problem, weights, lane, jnp.zeros(()))
         return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.latents.auxiliary_variables import carried, neutral
-from jaxinv.latents.codecs import from_deviations
-from jaxinv.latents.spaces import SPACES, project
-from jaxinv.specs.vocabulary import CHAIN, CLASSES
+from jaxinv.latents.auxiliary_variables import identity_value, inherit
+from jaxinv.latents.codecs import from_std_units
+from jaxinv.latents.spaces import SPACES, encode
+from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -48,33 +48,37 @@ def start(
     """
     key, restart = lane
     draw, spread = jax.random.split(key)
-    if not variable.copies or variable.space not in SPACES or variable.init.kind == "previous":
+    if not variable.num_codes or variable.space not in SPACES or variable.init.kind == "previous":
         code = _one(gen, params, variable, previous, draw)
     else:
-        keys = jax.random.split(draw, variable.copies)
+        keys = jax.random.split(draw, variable.num_codes)
         code = jax.vmap(lambda k: _one(gen, params, variable, previous, k))(keys)
     together = variable.init.kind in (*DRAWN, "previous")
-    if variable.space not in (*CHAIN, "noise") or (together and not _repeated(variable)):
+    if variable.space not in (*LATENT_SPACES, "noise") or (together and not _repeated(variable)):
         return code
     flat, unravel = ravel_pytree(code)
     shake = variable.init.spread * ((restart > 0) | _repeated(variable))
     away = unravel(shake * jax.random.normal(spread, flat.shape))
-    return jax.tree.map(jnp.add, code, from_deviations(params, variable, away))
+    return jax.tree.map(jnp.add, code, from_std_units(params, variable, away))
 
 
 def _repeated(variable: Variable) -> bool:
     """Whether several copies would start at the same place, where no gradient tells them apart."""
-    return variable.copies > 1 and variable.init.kind not in DRAWN and variable.space in CHAIN
+    return (
+        variable.num_codes > 1
+        and variable.init.kind not in DRAWN
+        and variable.space in LATENT_SPACES
+    )
 
 
 def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, key: Key) -> Tree:
     kind = variable.init.kind
     if variable.space not in SPACES:
-        fresh = neutral(gen, params, variable, key)
+        fresh = identity_value(gen, params, variable, key)
         held = previous.get(variable.space, {}) if kind in ("previous", "given") else {}
-        return carried(fresh, held)
+        return inherit(fresh, held)
     if kind in ("previous", "given", "class", "learned"):  # what was learned came with the lane
-        return project(gen, params, variable, previous)
+        return encode(gen, params, variable, previous)
     space = SPACES[variable.space]
     if kind in DRAWN:
         named = {name: previous[name] for name in CLASSES if name in previous}
@@ -83,4 +87,4 @@ def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, 
         value = space.mean(gen, params)
     if kind == "zeros":
         value = jax.tree.map(jnp.zeros_like, value)
-    return project(gen, params, variable, {variable.space: value})
+    return encode(gen, params, variable, {variable.space: value})

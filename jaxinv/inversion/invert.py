@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.inversion.arguments import (
+    batch_for,
     check_images,
     check_labels,
     check_watch,
-    compared_side,
-    enlarged,
-    started,
-    usual_batch,
+    loss_side,
+    upsampled,
+    with_given_starts,
 )
-from jaxinv.inversion.batch import bucket, run_stages
+from jaxinv.inversion.batch import padded_size, run_stages
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
 from jaxinv.inversion.memory import automatic_batch
-from jaxinv.inversion.objective import Weights
-from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.objective import NetworkParams
+from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.restarts import Batch, lanes_given, prepare
 from jaxinv.inversion.result import Inversion, Progress, gather
 from jaxinv.models.loading import load_features
-from jaxinv.nn.mixed_precision import lowered
+from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs import Preset
 from jaxinv.specs.checks import check_choice, check_whole
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -73,7 +73,7 @@ def invert(
     `restarts` starts per image run side by side; the one with the lowest
     loss is kept. `batch` images go through the compiled program together ("auto": as many as the
     memory of the device holds), `width` lanes at a time (1 on CPU). `precision` "bfloat16" draws
-    and compares with kernels and activations of that type, for accelerators (see `nn.lowered`);
+    and compares with kernels and activations of that type, for accelerators (see `nn.cast_params`);
     losses and solvers stay float32. A lane whose solver is lost (its loss is not finite, and no
     line search can shorten the step) is frozen at its best point and reported as "diverged"; the
     others are not touched.
@@ -91,12 +91,12 @@ def invert(
         raise ValueError(f"masks have shape {masks.shape}; allowed: {images.shape[:3]}")
     seen = images.shape[1:]
     if preset.operator is None:
-        size = compared_side(gen, preset, size)
+        size = loss_side(gen, preset, size)
         seen = (size, size, 3)
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
     restarts = preset.restarts if restarts is None else restarts
-    asked = usual_batch(preset, len(images)) if batch in (None, AUTO) else int(batch)
+    asked = batch_for(preset, len(images)) if batch in (None, AUTO) else int(batch)
     for name, value in (("batch", asked), ("restarts", restarts), ("width", width)):
         check_whole(name, 1 if value is None else value, 1)
     check_preset(gen.spec, preset, min(seen[:2]))
@@ -106,15 +106,15 @@ def invert(
     check_watch(preset, watch)
     check_choice("precision", precision, PRECISIONS)
     classes = check_labels(gen, preset, labels, len(images))
-    preset = started(preset, starts, len(images))
-    known = equipped(gen, params, preset, nets)
-    weights = Weights(lowered(known, precision), lowered(nets, precision))
+    preset = with_given_starts(preset, starts, len(images))
+    known = with_statistics(gen, params, preset, nets)
+    weights = NetworkParams(cast_params(known, precision), cast_params(nets, precision))
 
     def lanes(rows: np.ndarray, asked: int) -> Batch:
         pictures, weighed = images[rows], None if masks is None else masks[rows]
         if preset.operator is None:
-            pictures, weighed = enlarged(pictures, weighed, size)
-        made = prepare(pictures, weighed, seed, restarts, asked=asked, size=size)
+            pictures, weighed = upsampled(pictures, weighed, size)
+        made = prepare(pictures, weighed, seed, restarts, num_images=asked, size=size)
         return made._replace(given=lanes_given(classes, starts, rows, restarts))
 
     if batch == AUTO and not preset.shared:
@@ -123,7 +123,7 @@ def invert(
     for first in range(0, len(images), asked):
         count = len(images[first : first + asked])
         # No padding where images share a variable: a copy would count there.
-        whole = count if preset.shared else bucket(count, asked)
+        whole = count if preset.shared else padded_size(count, asked)
         padded = np.resize(np.arange(count), whole) + first
         found = run_stages(
             gen,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.inversion.batch import known_before, one_by_one
-from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.batch import initial_latents, sequential
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch
-from jaxinv.inversion.stages import advance, begin, finish, sight
-from jaxinv.specs.vocabulary import SWEEPS
+from jaxinv.inversion.stages import decode_lanes, init_lanes, run_chunk, target_features
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -35,17 +35,17 @@ def room() -> int:
     return UNKNOWN
 
 
-def footprint(problem: Problem, weights: Weights, lanes: Lane) -> int:
+def footprint(problem: Problem, weights: NetworkParams, lanes: Lane) -> int:
     """Bytes that one compiled step of these lanes needs beside the weights."""
-    state: Any = jax.eval_shape(lambda w, given: begin(problem, w, given), weights, lanes)
+    state: Any = jax.eval_shape(lambda w, given: init_lanes(problem, w, given), weights, lanes)
     span = jnp.asarray([0, 1, problem.stage.steps])
-    compiled = advance.lower(problem, weights, lanes, state, span).compile()
+    compiled = run_chunk.lower(problem, weights, lanes, state, span).compile()
     found: Any = compiled.memory_analysis()
     held = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves((lanes, state)))
     return int(found.temp_size_in_bytes) + held
 
 
-def lanes_that_fit(problem: Problem, weights: Weights, lane: Lane, free: int) -> int:
+def lanes_that_fit(problem: Problem, weights: NetworkParams, lane: Lane, free: int) -> int:
     """Lanes that `free` bytes hold, at least 1, from the footprints of one and of two.
 
     `lane` has a leading axis of 1.
@@ -60,20 +60,22 @@ def lanes_that_fit(problem: Problem, weights: Weights, lane: Lane, free: int) ->
     return max(int((USED * free - (one - each)) // each), 1)
 
 
-def automatic_batch(gen: Generator, weights: Weights, preset: Preset, lanes: Batch) -> int:
+def automatic_batch(gen: Generator, weights: NetworkParams, preset: Preset, lanes: Batch) -> int:
     """Images that go together: a power of two that fits, for every stage and on every device.
 
     `lanes` is a batch of one image. Where lanes go one by one there is nothing to gain: 1.
     """
-    fit, previous = MOST, known_before(gen, weights, preset, lanes)
+    fit, previous = MOST, initial_latents(gen, weights, preset, lanes)
     for stage in preset.stages:
-        if one_by_one(stage) or stage.solver.name in SWEEPS:
+        if sequential(stage) or stage.solver.name in LAYERWISE_SOLVERS:
             return jax.local_device_count()
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))
         images, masks, keys, given = first
-        lane = Lane(sight(problem, weights, images), masks, keys, lanes.restarts[:1], given)
-        fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.per_image)
-        state = begin(problem, weights, lane)
-        previous = finish(problem, weights, lane, state[1].codes)
+        lane = Lane(
+            target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given
+        )
+        fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.restarts_per_image)
+        state = init_lanes(problem, weights, lane)
+        previous = decode_lanes(problem, weights, lane, state[1].codes)
     return (1 << max(fit, 1).bit_length() - 1) * jax.local_device_count()

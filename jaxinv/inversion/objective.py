@@ -12,19 +12,19 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.inversion.initialization import starts
-from jaxinv.latents.auxiliary_variables import onto, through
-from jaxinv.latents.codecs import hold, in_deviations
+from jaxinv.latents.auxiliary_variables import apply_output_variables, overlay
+from jaxinv.latents.codecs import stop_frozen_gradients, to_std_units
 from jaxinv.latents.sampling import truncate
-from jaxinv.latents.spaces import SPACES, lift
-from jaxinv.losses.base import Sample, Seen
+from jaxinv.latents.spaces import SPACES, decode
+from jaxinv.losses.base import Features, TermInputs
 from jaxinv.losses.residuals import are_squares, residuals
-from jaxinv.losses.terms import evaluate, local, observe
+from jaxinv.losses.terms import evaluate, extract_features, locality_terms
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
-from jaxinv.solvers.schedules import factor
+from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term
-from jaxinv.specs.vocabulary import CHAIN, CLASSES, DISCRIMINATOR, IMAGE_TERMS
+from jaxinv.specs.vocabulary import CLASSES, DISCRIMINATOR, IMAGE_TERMS, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,10 +34,12 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
-SHAKEN = {"z", "z+", "w", "w+"}
-HALF = 0.5  # truncation of the random w of "locality"
-ELSEWHERE = 1  # folded into a step's key for that w
-START = 2**31 - 1  # folded into the key of a lane's start, as the number of a step is into a step's
+JITTERED_SPACES = {"z", "z+", "w", "w+"}
+LOCALITY_TRUNCATION = 0.5  # truncation of the random w of "locality"
+LOCALITY_KEY = 1  # folded into a step's key for that w
+START_KEY = (
+    2**31 - 1
+)  # folded into the key of a lane's start, as the number of a step is into a step's
 
 
 class Problem(NamedTuple):
@@ -55,22 +57,22 @@ class Problem(NamedTuple):
     operator: OperatorSpec | None = None
 
     @property
-    def drawn(self) -> int:
+    def render_size(self) -> int:
         """Size of the render: the loss resolution, or more if a term looks closer."""
         terms, full = self.stage.terms, self.gen.spec.resolution
-        closer = [term.view.size or 0 for term in terms if term.name == "weave"]
+        closer = [term.view.size or 0 for term in terms if term.name == "checkerboard"]
         closer += [full for term in terms if term.name == "realism"]
         return min(max(self.size, *closer, 0), full)
 
 
-class Weights(NamedTuple):
+class NetworkParams(NamedTuple):
     """Arrays that all lanes share, always arguments of the compiled functions."""
 
     params: Params
     nets: dict[str, Params]
 
     @property
-    def eyes(self) -> dict[str, Params]:
+    def feature_params(self) -> dict[str, Params]:
         """The nets and the discriminator, whose parameters are among the generator's."""
         return {**self.nets, DISCRIMINATOR: self.params}
 
@@ -78,33 +80,37 @@ class Weights(NamedTuple):
 class Lane(NamedTuple):
     """What one lane is given; the mask is [h, w, 1], `previous` the latents of earlier stages."""
 
-    target: Seen
+    target: Features
     mask: Array | None
     key: Key
     restart: Array
     previous: Latents
 
 
-def likeness(stage: Stage) -> tuple[Term, ...]:
+def image_terms(stage: Stage) -> tuple[Term, ...]:
     """The stage's image terms that any size of image can be seen by: not the discriminator's."""
-    seen = (term for term in stage.terms if term.name in IMAGE_TERMS and not term.judged)
+    seen = (
+        term for term in stage.terms if term.name in IMAGE_TERMS and not term.needs_discriminator
+    )
     return tuple(seen) or (Term("mse"),)
 
 
-def decode(problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents) -> Latents:
+def decode_latents(
+    problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents
+) -> Latents:
     """Latents of one lane: the stage's variables from their codes, others from earlier stages.
 
     A free code takes the place of one from an earlier stage, and so does a free class; features and
     weights join those that earlier stages changed elsewhere.
     """
     free = set(problem.stage.spaces)
-    replaced = {name for few in (CHAIN, CLASSES) if free & set(few) for name in few}
+    replaced = {name for few in (LATENT_SPACES, CLASSES) if free & set(few) for name in few}
     if "label" in previous and "label" not in free:
         replaced.discard("label")  # what a free embedding started from still names the class
     latents = {name: value for name, value in previous.items() if name not in replaced}
     for variable in problem.stage.variables:
-        value = lift(params, variable, codes[variable.space])
-        latents[variable.space] = onto(previous, variable.space, value)
+        value = decode(params, variable, codes[variable.space])
+        latents[variable.space] = overlay(previous, variable.space, value)
     return latents
 
 
@@ -116,41 +122,43 @@ def jittered(
     if jitter is None:
         return latents
     key, progress = moment
-    scale = jitter.scale * factor(jitter.schedule, progress)
+    scale = jitter.scale * schedule_value(jitter.schedule, progress)
     noisy: Latents = {}
-    for name in SHAKEN.intersection(latents):
+    for name in JITTERED_SPACES.intersection(latents):
         std = params[STATISTICS]["std"] if name in ("w", "w+") else 1.0
         noisy[name] = latents[name] + scale * std * jax.random.normal(key, latents[name].shape)
     return {**latents, **noisy}
 
 
 def objective(
-    problem: Problem, weights: Weights, lane: Lane, progress: Array
+    problem: Problem, weights: NetworkParams, lane: Lane, progress: Array
 ) -> Callable[..., Any]:
     """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call.
 
     If the loss is a sum of squares, it says so: see `solvers.base.Solver`.
     """
-    terms, judge = problem.stage.terms, problem.gen.discriminator
-    aim, origin = (lane.target, lane.mask), _origin(problem, weights, lane)
+    terms, discriminator = problem.stage.terms, problem.gen.discriminator
+    target, origin = (lane.target, lane.mask), _initial_codes(problem, weights, lane)
 
-    def sampled(codes: dict[str, Tree], key: Key) -> Sample:
-        codes = {v.space: hold(v, codes[v.space]) for v in problem.stage.variables}
-        latents = decode(problem, weights.params, codes, lane.previous)
-        shaken = jittered(problem, weights.params, latents, (key, progress))
-        render = problem.gen.synthesize(weights.params, shaken, problem.drawn)
-        image = through(shaken, render)
-        looked = covered(measured(problem, image), lane.mask)
-        seen = observe(terms, weights.eyes, looked, judge)
-        plain = _plain(problem, weights, codes)
-        other = elsewhere(problem, weights, latents, key)
-        return Sample(plain, latents, image, seen, weights.params, origin, render, judge, other)
+    def evaluate_codes(codes: dict[str, Tree], key: Key) -> TermInputs:
+        codes = {v.space: stop_frozen_gradients(v, codes[v.space]) for v in problem.stage.variables}
+        latents = decode_latents(problem, weights.params, codes, lane.previous)
+        jittered_latents = jittered(problem, weights.params, latents, (key, progress))
+        render = problem.gen.synthesize(weights.params, jittered_latents, problem.render_size)
+        image = apply_output_variables(jittered_latents, render)
+        masked_render = mask_out(apply_operator(problem, image), lane.mask)
+        seen = extract_features(terms, weights.feature_params, masked_render, discriminator)
+        plain = _penalty_units(problem, weights, codes)
+        other = locality_features(problem, weights, latents, key)
+        return TermInputs(
+            plain, latents, image, seen, weights.params, origin, render, discriminator, other
+        )
 
     def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        return evaluate(terms, weights.eyes, sampled(codes, key), aim, progress)
+        return evaluate(terms, weights.feature_params, evaluate_codes(codes, key), target, progress)
 
     def squares(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        given = terms, weights.eyes, sampled(codes, key), aim, progress
+        given = terms, weights.feature_params, evaluate_codes(codes, key), target, progress
         return residuals(*given), evaluate(*given)[1]
 
     found: Any = fn
@@ -159,13 +167,15 @@ def objective(
     return found
 
 
-def elsewhere(problem: Problem, weights: Weights, latents: Latents, key: Key) -> tuple[Seen, Seen]:
+def locality_features(
+    problem: Problem, weights: NetworkParams, latents: Latents, key: Key
+) -> tuple[Features, Features]:
     """What changed weights and unchanged ones draw at one other code, as "locality" sees it.
 
     The code is the lane's, moved by the term's radius towards a random w, half way from the mean
     of W (Roich et al. 2021, PTI, section 3.3, and its code's truncation).
     """
-    looks = local(problem.stage.terms)
+    looks = locality_terms(problem.stage.terms)
     if not looks:
         return {}, {}
     gen, params = problem.gen, weights.params
@@ -174,38 +184,42 @@ def elsewhere(problem: Problem, weights: Weights, latents: Latents, key: Key) ->
         raise ValueError(f"term 'locality' with codes {', '.join(latents)}; allowed: w, w+")
     named = {one: latents[one] for one in CLASSES if one in latents}
     here = jax.lax.stop_gradient(latents[name])
-    w: Array = SPACES["w"].sample(gen, params, jax.random.fold_in(key, ELSEWHERE), named)
-    step = truncate(params, w, HALF) - here
+    w: Array = SPACES["w"].sample(gen, params, jax.random.fold_in(key, LOCALITY_KEY), named)
+    step = truncate(params, w, LOCALITY_TRUNCATION) - here
     rows = gen.spec.rows if name == "w" else 1
     length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
     radius = next(term.radius for term in problem.stage.terms if term.name == "locality")
     there = here + radius * step / length
-    pair: list[Seen] = []
+    pair: list[Features] = []
     for kept in ({"weights": latents["weights"]}, {}):
-        image = gen.synthesize(params, {name: there, **kept}, problem.drawn)
-        pair.append(observe(looks, weights.eyes, area_reduce(image, problem.size)))
+        image = gen.synthesize(params, {name: there, **kept}, problem.render_size)
+        pair.append(
+            extract_features(looks, weights.feature_params, area_reduce(image, problem.size))
+        )
     return pair[0], jax.lax.stop_gradient(pair[1])
 
 
-def _origin(problem: Problem, weights: Weights, lane: Lane) -> dict[str, Tree]:
+def _initial_codes(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
     """The codes at the start, if a term asks for them (then none is the best of several)."""
     asked = any(term.name == "anchor" for term in problem.stage.terms)
-    return _plain(problem, weights, choose_start(problem, weights, lane)) if asked else {}
+    return _penalty_units(problem, weights, choose_start(problem, weights, lane)) if asked else {}
 
 
-def _plain(problem: Problem, weights: Weights, codes: dict[str, Tree]) -> dict[str, Tree]:
+def _penalty_units(
+    problem: Problem, weights: NetworkParams, codes: dict[str, Tree]
+) -> dict[str, Tree]:
     """The codes in the units in which penalties are meant."""
     return {
-        v.space: in_deviations(weights.params, v, codes[v.space]) for v in problem.stage.variables
+        v.space: to_std_units(weights.params, v, codes[v.space]) for v in problem.stage.variables
     }
 
 
-def covered(image: Array, mask: Array | None) -> Array:
+def mask_out(image: Array, mask: Array | None) -> Array:
     """Images [..., h, w, c], mid-grey where they have no weight: no net sees what is there."""
     return image if mask is None else jnp.where(mask > 0, image, 0.0)
 
 
-def measured(problem: Problem, image: Array) -> Array:
+def apply_operator(problem: Problem, image: Array) -> Array:
     """What would have been measured of a render [h, w, 3]: an image, or [count, 1, 1]."""
     image = area_reduce(image, problem.size)
     if problem.operator is None:
@@ -214,16 +228,16 @@ def measured(problem: Problem, image: Array) -> Array:
     return seen if seen.ndim == 3 else seen[:, None, None]
 
 
-def candidates(stage: Stage) -> int:
+def num_candidates(stage: Stage) -> int:
     """How many starts are compared, 0 where there is nothing to choose."""
     counts = [v.init.count for v in stage.variables if v.init.kind == "best-of"]
     return max(counts, default=0)
 
 
-def choose_start(problem: Problem, weights: Weights, lane: Lane) -> dict[str, Tree]:
-    """Initial codes of one lane: the best of its `candidates`."""
-    count = candidates(problem.stage)
-    key = jax.random.fold_in(lane.key, START)
+def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
+    """Initial codes of one lane: the best of its `num_candidates`."""
+    count = num_candidates(problem.stage)
+    key = jax.random.fold_in(lane.key, START_KEY)
 
     def draw(number: Array) -> dict[str, Tree]:
         own = jax.random.fold_in(key, number) if count else key

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jaxinv.encoders.ridge_regression import with_start
+from jaxinv.encoders.ridge_regression import with_learned_init
 from jaxinv.inversion.curvature import with_curvature
 from jaxinv.inversion.gradient_axes import with_axes
-from jaxinv.latents.codecs import IN_P
+from jaxinv.latents.codecs import P_CODECS
 from jaxinv.models.statistics import P_SAMPLES, SEED, STATISTICS, P, p_statistics
-from jaxinv.models.weights import remembered
+from jaxinv.models.weights import disk_cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 
-def equipped(
+def with_statistics(
     gen: Generator,
     params: Params,
     preset: Preset,
@@ -34,7 +34,7 @@ def equipped(
     params = with_p(gen, params, preset, report=report)
     params = with_axes(gen, params, preset, nets, report=report)
     params = with_curvature(gen, params, preset, nets, report=report)
-    return with_start(gen, params, preset, nets, report=report)
+    return with_learned_init(gen, params, preset, nets, report=report)
 
 
 def with_p(
@@ -50,7 +50,9 @@ def with_p(
     """
     variables = [v for stage in preset.stages for v in stage.variables]
     terms = [term for stage in preset.stages for term in stage.terms]
-    needed = any(v.codec in IN_P for v in variables) or any(t.name == "mahalanobis" for t in terms)
+    needed = any(v.codec in P_CODECS for v in variables) or any(
+        t.name == "mahalanobis" for t in terms
+    )
     if not needed or P in params[STATISTICS]:
         return params
 
@@ -58,5 +60,5 @@ def with_p(
         report(f"statistics of P of {gen.spec.name}, once (about a minute on a CPU)")
         return p_statistics(gen, params)
 
-    found = remembered(f"p-{P_SAMPLES}-{SEED}", params["mapping"], compute)
+    found = disk_cached(f"p-{P_SAMPLES}-{SEED}", params["mapping"], compute)
     return {**params, STATISTICS: {**params[STATISTICS], P: found}}

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from jaxinv.losses.views import seen_shape, told_shape
+from jaxinv.losses.views import downsampled_shape, view_shape
 from jaxinv.models.features.backbones import NETS
 from jaxinv.specs import Stop
 from jaxinv.specs import labels as labels_of
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from jaxinv.specs import Preset, Stage, Term, Variable
 
 
-QUIET = 0.025  # standard deviation of noise, on [-1, 1], that a net may see
-BLIND = 40  # side in px of pictures in which nets see hardly anything: then rather noise
+MAX_NET_NOISE = 0.025  # standard deviation of noise, on [-1, 1], that a net may see
+MIN_NET_SIDE = 40  # side in px of pictures in which nets see hardly anything: then rather noise
 
 
-def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None = None) -> Preset:
+def adapt_preset(
+    preset: Preset, shape: tuple[int, ...], discrepancy: float | None = None
+) -> Preset:
     """The preset for what was seen, [h, w, c] or [count].
 
     Terms of nets that cannot look at it (measurements, too few pixels) are left out where another
@@ -36,50 +38,54 @@ def tailored(preset: Preset, shape: tuple[int, ...], discrepancy: float | None =
     stages = preset.stages
     operator, picture, count = preset.operator, shape, _pixels(shape)
     if discrepancy is not None:
-        calm = _calm_side(min(shape[:2]), discrepancy)
+        calm = _quiet_side(min(shape[:2]), discrepancy)
         count *= (calm / min(shape[:2])) ** 2
-        stages = tuple(_calmed(stage, shape, calm) for stage in stages)
-    count *= 1.0 if operator is None else operator.told
-    if operator is not None and operator.measures:
-        stages = tuple(_measuring(stage, operator.measured) for stage in stages)
+        stages = tuple(_downsample_nets(stage, shape, calm) for stage in stages)
+    count *= 1.0 if operator is None else operator.information_ratio
+    if operator is not None and operator.is_measurement:
+        stages = tuple(_for_measurements(stage, operator.sampled_fraction) for stage in stages)
         picture = ()
-    stages = tuple(_held(_seeing(stage, picture), count) for stage in stages)
+    stages = tuple(_scale_priors(_drop_blind_terms(stage, picture), count) for stage in stages)
     if discrepancy is not None:
-        stages = tuple(_stopping(preset.name, stage, shape, discrepancy) for stage in stages)
+        stages = tuple(
+            _with_discrepancy_stop(preset.name, stage, shape, discrepancy) for stage in stages
+        )
     return preset if stages == preset.stages else replace(preset, stages=stages)
 
 
-def _calm_side(side: int, noise: float) -> int:
-    """To what side pictures are reduced for their noise to be `QUIET`, or to be `BLIND`."""
-    return min(max(int(side * QUIET / max(noise, QUIET)), BLIND), side)
+def _quiet_side(side: int, noise: float) -> int:
+    """The side at which the noise of pictures is `MAX_NET_NOISE`, at least `MIN_NET_SIDE`."""
+    return min(max(int(side * MAX_NET_NOISE / max(noise, MAX_NET_NOISE)), MIN_NET_SIDE), side)
 
 
-def _calmed(stage: Stage, shape: tuple[int, ...], side: int) -> Stage:
+def _downsample_nets(stage: Stage, shape: tuple[int, ...], side: int) -> Stage:
     """Terms of nets that look at no more than the `side` at which noise has averaged out."""
 
     def calm(term: Term) -> Term:
         if not term.net:
             return term
-        view = replace(term.view, least=None)  # enlarged, what is left of the noise is texture too
-        if min(told_shape(view, shape[:2])) > side:
+        view = replace(
+            term.view, min_size=None
+        )  # enlarged, what is left of the noise is texture too
+        if min(downsampled_shape(view, shape[:2])) > side:
             view = replace(view, size=side)
         return replace(term, view=view)
 
     return replace(stage, terms=tuple(calm(term) for term in stage.terms))
 
 
-def _seeing(stage: Stage, shape: tuple[int, ...]) -> Stage:
+def _drop_blind_terms(stage: Stage, shape: tuple[int, ...]) -> Stage:
     """The stage without the terms of nets that cannot look, where pixels are compared too."""
-    kept = tuple(term for term in stage.terms if not term.net or _can_look(term, shape))
+    kept = tuple(term for term in stage.terms if not term.net or _can_see(term, shape))
     if kept == stage.terms or not any(term.name in ("mse", "l1") for term in kept):
         return stage
     return replace(stage, terms=kept)
 
 
-def _can_look(term: Term, shape: tuple[int, ...]) -> bool:
+def _can_see(term: Term, shape: tuple[int, ...]) -> bool:
     if len(shape) != 3 or shape[2] not in (1, 3) or term.net is None:
         return False
-    return min(seen_shape(term.view, shape[:2])) >= NETS[term.net].smallest
+    return min(view_shape(term.view, shape[:2])) >= NETS[term.net].smallest
 
 
 def _pixels(shape: tuple[int, ...]) -> float:
@@ -87,18 +93,18 @@ def _pixels(shape: tuple[int, ...]) -> float:
     return float(shape[0] * shape[1] if len(shape) == 3 else shape[0] / 3)
 
 
-def _held(stage: Stage, count: float) -> Stage:
+def _scale_priors(stage: Stage, count: float) -> Stage:
     """The stage for what tells as much as so many pixels: its priors weigh what they must."""
 
     def weighed(term: Term) -> Term:
-        few = term.full**2 / count
+        few = term.reference_side**2 / count
         return replace(term, weight=term.weight * math.sqrt(few)) if few > 1 else term
 
     terms = tuple(map(weighed, stage.terms))
     return stage if terms == stage.terms else replace(stage, terms=terms)
 
 
-def _measuring(stage: Stage, share: float) -> Stage:
+def _for_measurements(stage: Stage, share: float) -> Stage:
     """The stage for measurements that are this share of the numbers they come as."""
 
     def begun(variable: Variable) -> Variable:
@@ -112,7 +118,9 @@ def _measuring(stage: Stage, share: float) -> Stage:
     return replace(stage, variables=variables, terms=terms)
 
 
-def _stopping(name: str, stage: Stage, shape: tuple[int, ...], discrepancy: float) -> Stage:
+def _with_discrepancy_stop(
+    name: str, stage: Stage, shape: tuple[int, ...], discrepancy: float
+) -> Stage:
     """Means over areas have less noise than their pixels, by the root of the number of these."""
     pairs = zip(stage.terms, labels_of(stage.terms), strict=True)
     found = next(((term, label) for term, label in pairs if term.name == "mse"), None)

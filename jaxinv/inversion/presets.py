@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxinv.presets import PRESETS
-from jaxinv.solvers.mcmc import CHAINS
+from jaxinv.solvers.mcmc import MARKOV_CHAINS
 from jaxinv.specs import Preset, serialization
 from jaxinv.specs.checks import check_choice
 
@@ -42,14 +42,14 @@ def with_steps(preset: Preset, steps: int | None) -> Preset:
     rank = np.arange(len(edges))
     edges = np.clip(np.maximum.accumulate(edges - rank), 0, steps - rank[-1]) + rank
     spans = np.diff(edges).astype(int)
-    stages = tuple(lasting(s, int(n)) for s, n in zip(preset.stages, spans, strict=True))
+    stages = tuple(with_stage_steps(s, int(n)) for s, n in zip(preset.stages, spans, strict=True))
     return replace(preset, stages=stages)
 
 
-def lasting(stage: Stage, steps: int) -> Stage:
+def with_stage_steps(stage: Stage, steps: int) -> Stage:
     """The stage with other steps; of a Markov chain the warm-up stays the same share of them."""
     solver = stage.solver
-    if solver.name in CHAINS:
+    if solver.name in MARKOV_CHAINS:
         share = steps / stage.steps
         options = ((k, round(v * share) if k == "warmup" else v) for k, v in solver.options)
         solver = replace(solver, options=tuple(options))

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.result import Restarts
-from jaxinv.inversion.stages import DIVERGED, LOSS, Best
+from jaxinv.inversion.stages import DIVERGED, LOSS, BestSoFar
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Latents
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 class Batch(NamedTuple):
     """Lanes of a batch: images [L, ...], masks [L, h, w, 1], keys [L], restart indices [L].
 
-    Lanes of one image are neighbours; only the first `asked` images are wanted, the others pad.
-    `size` is the side of the clean images, before any operator; `given` are the latents before the
-    first stage.
+    Lanes of one image are neighbours; only the first `num_images` images are wanted, the others
+    pad. `size` is the side of the clean images, before any operator; `given` are the latents before
+    the first stage.
     """
 
     images: Array
     masks: Array | None
     keys: Array
     restarts: Array
-    per_image: int
-    asked: int
+    restarts_per_image: int
+    num_images: int
     size: int
     given: Latents = {}  # noqa: RUF012 - never written to
 
@@ -46,7 +46,7 @@ def prepare(
     seed: int,
     restarts: int,
     *,
-    asked: int,
+    num_images: int,
     size: int | None = None,
 ) -> Batch:
     """Every image `restarts` times, with a key of its own per (image, restart)."""
@@ -60,8 +60,8 @@ def prepare(
         else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
         keys=jnp.stack(keys),
         restarts=jnp.tile(jnp.arange(restarts), len(images)),
-        per_image=restarts,
-        asked=asked,
+        restarts_per_image=restarts,
+        num_images=num_images,
         size=images.shape[1] if size is None else size,
     )
 
@@ -83,7 +83,7 @@ def lanes_given(
 def choose_restarts(
     lanes: Batch,
     latents: Latents,
-    reached: list[Best],
+    reached: list[BestSoFar],
     curves: dict[str, np.ndarray],
     *,
     every: bool,
@@ -94,8 +94,8 @@ def choose_restarts(
     """
 
     def grouped(lane_values: Array | np.ndarray) -> np.ndarray:
-        array = np.asarray(lane_values)[: lanes.asked * lanes.per_image]
-        return array.reshape(lanes.asked, lanes.per_image, *array.shape[1:])
+        array = np.asarray(lane_values)[: lanes.num_images * lanes.restarts_per_image]
+        return array.reshape(lanes.num_images, lanes.restarts_per_image, *array.shape[1:])
 
     ends = Restarts(
         latents=jax.tree.map(grouped, latents),
@@ -106,7 +106,7 @@ def choose_restarts(
     best = np.argmin(ends.loss, axis=1)
 
     def pick(values: np.ndarray) -> np.ndarray:
-        return values[np.arange(lanes.asked), best]
+        return values[np.arange(lanes.num_images), best]
 
     chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
     whole = {name: grouped(curve) for name, curve in curves.items()}

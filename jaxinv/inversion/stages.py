@@ -1,7 +1,7 @@
 """The engine: `objective` for one evaluation, `solve` for one stage on many lanes.
 
 Everything is written for ONE lane (one image, one start; or a group of images that share a
-variable, see `groups`) and lifted to many by `over_lanes`, the only map over lanes in the library.
+variable, see `groups`) and lifted to many by `map_lanes`, the only map over lanes in the library.
 A lane's keys come from its image's content and its own step number, so that no lane depends on its
 neighbours, on the batch size or on the number of devices.
 """
@@ -16,11 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, Problem, Weights, candidates, measured
-from jaxinv.inversion.shared_variables import choose_start, decode, key_of, objective
-from jaxinv.latents.auxiliary_variables import through
-from jaxinv.losses.base import Seen
-from jaxinv.losses.terms import observe
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem, apply_operator, num_candidates
+from jaxinv.inversion.shared_variables import choose_start, decode_latents, lane_key, objective
+from jaxinv.latents.auxiliary_variables import apply_output_variables
+from jaxinv.losses.base import Features
+from jaxinv.losses.terms import extract_features
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build as build_solver
@@ -28,49 +28,51 @@ from jaxinv.solvers.registry import build as build_solver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.solvers.base import Eval, Solver
+    from jaxinv.solvers.base import Evaluation, Solver
     from jaxinv.specs import Stage
     from jaxinv.types import Array, Latents, Tree
 
 CHUNK = 10
 LANES = "lanes"  # the axis of devices
 OK, DIVERGED, STOPPED = 0, 1, 2
-WORTH = 50  # evaluations that must be left for a smaller batch to be worth its compile
+MIN_STEPS_TO_COMPACT = (
+    50  # evaluations that must be left for a smaller batch to be worth its compile
+)
 LOSS = "loss"  # the curve that is always kept; the others are of terms, by label
 
 
-class Since(NamedTuple):
+class LastProgress(NamedTuple):
     """The last loss that was clearly below the one before, and the evaluations made then."""
 
     loss: Array
     evaluations: Array
 
 
-class Best(NamedTuple):
+class BestSoFar(NamedTuple):
     """What one lane has reached: codes, their loss, evaluations made, status, last progress."""
 
     codes: dict[str, Tree]
     loss: Array
     evaluations: Array
     status: Array
-    since: Since
+    last_progress: LastProgress
 
 
 @partial(jax.jit, static_argnums=0)
-def reach(problem: Problem, weights: Weights, previous: Latents, images: Array) -> Array:
+def pgd_target(problem: Problem, weights: NetworkParams, previous: Latents, images: Array) -> Array:
     """Clean images [L, size, size, 3] a step nearer to what was measured: x + reach A'(y - A x)."""
     side = problem.size
 
     def one(args: tuple[Latents, Array]) -> Array:
         latents, y = args
-        x = through(latents, problem.gen.synthesize(weights.params, latents, side))
-        rest = y - measured(problem, x)
+        x = apply_output_variables(latents, problem.gen.synthesize(weights.params, latents, side))
+        rest = y - apply_operator(problem, x)
         if problem.operator is not None:
             operator = build_operator(problem.operator, x.shape)
             rest = cast("Any", operator.adjoint)(rest.reshape(operator.shape))
-        return x + problem.stage.reach * rest
+        return x + problem.stage.pgd_step_size * rest
 
-    return over_lanes(one, problem.width, (previous, images))
+    return map_lanes(one, problem.width, (previous, images))
 
 
 def solver_of(stage: Stage) -> Solver:
@@ -79,7 +81,7 @@ def solver_of(stage: Stage) -> Solver:
     return build_solver(stage.solver, hook_of(stage.hooks), rates)
 
 
-def over_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
+def map_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
     """`fn` on every lane of a tree with leading axis L, `width` lanes at once on every device.
 
     Lanes are spread over as many of the local devices as divide their number; what `fn` closes over
@@ -107,23 +109,23 @@ def _on_one_device(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
 
 
 @partial(jax.jit, static_argnums=0)
-def begin(problem: Problem, weights: Weights, lanes: Lane) -> tuple[Any, Best]:
+def init_lanes(problem: Problem, weights: NetworkParams, lanes: Lane) -> tuple[Any, BestSoFar]:
     """Solver state and best-so-far of every lane before its first evaluation."""
 
-    def one(lane: Lane) -> tuple[Any, Best]:
+    def one(lane: Lane) -> tuple[Any, BestSoFar]:
         codes = choose_start(problem, weights, lane)
         infinite, none = jnp.full((), jnp.inf), jnp.zeros((), jnp.int32)
-        looks = jnp.full((), candidates(problem.stage), jnp.int32)
-        best = Best(codes, infinite, looks, none, Since(infinite, looks))
+        looks = jnp.full((), num_candidates(problem.stage), jnp.int32)
+        best = BestSoFar(codes, infinite, looks, none, LastProgress(infinite, looks))
         return solver_of(problem.stage).init(codes), best
 
-    return _strong(over_lanes(one, problem.width, lanes))
+    return strip_weak_types(map_lanes(one, problem.width, lanes))
 
 
 @partial(jax.jit, static_argnums=0, donate_argnums=3)
-def advance(
-    problem: Problem, weights: Weights, lanes: Lane, state: tuple[Any, Best], span: Array
-) -> tuple[tuple[Any, Best], dict[str, Array]]:
+def run_chunk(
+    problem: Problem, weights: NetworkParams, lanes: Lane, state: tuple[Any, BestSoFar], span: Array
+) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
     """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK].
 
     A lane that is over makes no further step; where lanes go one by one it costs nothing.
@@ -131,7 +133,9 @@ def advance(
     solver = solver_of(problem.stage)
     first, last, steps = span
 
-    def one(args: tuple[Lane, tuple[Any, Best]]) -> tuple[tuple[Any, Best], dict[str, Array]]:
+    def one(
+        args: tuple[Lane, tuple[Any, BestSoFar]],
+    ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
         lane, (inner, best) = args
 
         def running(carry: Any) -> Array:
@@ -141,9 +145,9 @@ def advance(
         def body(carry: Any) -> Any:
             step, (inner, best), curves = carry
             # A solver that asks for it keeps one function throughout the chunk.
-            moment = _moment(problem.stage, solver, first, step)
-            fn = objective(problem, weights, lane, moment / steps)
-            key = jax.random.fold_in(key_of(problem, lane), moment)
+            key_step = _key_step(problem.stage, solver, first, step)
+            fn = objective(problem, weights, lane, key_step / steps)
+            key = jax.random.fold_in(lane_key(problem, lane), key_step)
             inner, seen = solver.step(key, fn, inner, step / steps)
             values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
             curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
@@ -152,37 +156,43 @@ def advance(
         empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
-    return over_lanes(one, problem.width, (lanes, state))
+    return map_lanes(one, problem.width, (lanes, state))
 
 
-def _moment(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
+def _key_step(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
     """The step whose key and progress the objective has: its own, or one that many steps share."""
-    if not solver.frozen:
+    if not solver.fixed_objective:
         return step
     moving = (t.name == "locality" or t.schedule.kind != "constant" for t in stage.terms)
     changing = stage.jitter is not None or any(moving)
     return first if changing else jnp.zeros_like(step)
 
 
-def update(stage: Stage, best: Best, seen: Eval) -> Best:
+def update(stage: Stage, best: BestSoFar, seen: Evaluation) -> BestSoFar:
     """Best-so-far after one evaluation of a running lane, and whether the lane is over."""
     finite = jnp.isfinite(seen.loss)
-    better = finite & (seen.taken if stage.keep == "last" else seen.loss < best.loss)
+    better = finite & (seen.accepted if stage.keep == "last" else seen.loss < best.loss)
     evaluations = best.evaluations + 1
-    status, since, stop = jnp.where(seen.lost, DIVERGED, OK), best.since, stage.stop
+    status, last_progress, stop = (
+        jnp.where(seen.failed, DIVERGED, OK),
+        best.last_progress,
+        stage.stop,
+    )
     if stop is not None and stop.kind == "below":
         status = jnp.where(finite & (seen.aux[stop.term] < stop.below), STOPPED, status)
     elif stop is not None:
-        lower = finite & (seen.loss < since.loss * (1 - stop.gain * jnp.sign(since.loss)))
-        since = _where(lower, Since(seen.loss, evaluations), since)
-        tired = evaluations - since.evaluations >= stop.patience
-        status = jnp.where(tired & (status == OK), STOPPED, status)
-    return Best(
+        lower = finite & (
+            seen.loss < last_progress.loss * (1 - stop.gain * jnp.sign(last_progress.loss))
+        )
+        last_progress = _where(lower, LastProgress(seen.loss, evaluations), last_progress)
+        stalled = evaluations - last_progress.evaluations >= stop.patience
+        status = jnp.where(stalled & (status == OK), STOPPED, status)
+    return BestSoFar(
         codes=_where(better, seen.u, best.codes),
         loss=jnp.where(better, seen.loss, best.loss),
         evaluations=evaluations,
         status=jnp.asarray(status, jnp.int32),
-        since=since,
+        last_progress=last_progress,
     )
 
 
@@ -190,35 +200,40 @@ def _where(condition: Array, yes: Tree, no: Tree) -> Tree:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 
-def _strong(tree: Tree) -> Tree:
-    """The tree without weak types, which `advance` returns none of: it is compiled only once."""
+def strip_weak_types(tree: Tree) -> Tree:
+    """The tree without weak types, which `run_chunk` returns none of: it is compiled only once."""
     return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), tree)
 
 
 @partial(jax.jit, static_argnums=0)
-def finish(problem: Problem, weights: Weights, lanes: Lane, codes: Tree) -> Latents:
+def decode_lanes(problem: Problem, weights: NetworkParams, lanes: Lane, codes: Tree) -> Latents:
     """Latents of every lane."""
-    return over_lanes(
-        lambda args: decode(problem, weights.params, args[1], args[0].previous),
+    return map_lanes(
+        lambda args: decode_latents(problem, weights.params, args[1], args[0].previous),
         problem.width,
         (lanes, codes),
     )
 
 
 @partial(jax.jit, static_argnums=0)
-def sight(problem: Problem, weights: Weights, images: Array) -> Seen:
+def target_features(problem: Problem, weights: NetworkParams, images: Array) -> Features:
     """What the stage's terms see of every target [L, size, size, 3]."""
-    look = partial(observe, problem.stage.terms, weights.eyes, judge=problem.gen.discriminator)
-    return over_lanes(look, problem.width, images)
+    look = partial(
+        extract_features,
+        problem.stage.terms,
+        weights.feature_params,
+        discriminator=problem.gen.discriminator,
+    )
+    return map_lanes(look, problem.width, images)
 
 
 def solve(
     problem: Problem,
-    weights: Weights,
+    weights: NetworkParams,
     lanes: Lane,
     *,
     report: Callable[[int, np.ndarray], None] | None = None,
-) -> tuple[Latents, Best, dict[str, np.ndarray]]:
+) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
 
     Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
@@ -226,26 +241,30 @@ def solve(
     early once no lane is running.
     """
     steps, count = problem.stage.steps, len(lanes.restart)
-    state, held = begin(problem, weights, lanes), np.arange(count)
+    state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
     best, given = state[1], lanes
     curves = {name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.watch)}
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
-        state, part = advance(problem, weights, given, state, jnp.asarray([first, last, steps]))
+        state, part = run_chunk(problem, weights, given, state, jnp.asarray([first, last, steps]))
         for name, curve in curves.items():
-            curve[held, first:last] = np.asarray(part[name])[:, : last - first]
-        best = state[1] if len(held) == count else _put(best, held, state[1])
+            curve[lane_index, first:last] = np.asarray(part[name])[:, : last - first]
+        best = state[1] if len(lane_index) == count else _scatter(best, lane_index, state[1])
         if report is not None:
             report(last, np.asarray(best.loss))
         running = np.flatnonzero(np.asarray(state[1].status) == OK)
         if not len(running):
             break
-        if problem.width > 1 and 2 * len(running) <= len(held) and steps - last >= WORTH:
+        if (
+            problem.width > 1
+            and 2 * len(running) <= len(lane_index)
+            and steps - last >= MIN_STEPS_TO_COMPACT
+        ):
             kept = np.resize(running, 1 << (len(running) - 1).bit_length())
             given, state = jax.tree.map(lambda a, kept=kept: a[kept], (given, state))
-            held = held[kept]
-    return finish(problem, weights, lanes, best.codes), best, curves
+            lane_index = lane_index[kept]
+    return decode_lanes(problem, weights, lanes, best.codes), best, curves
 
 
-def _put(whole: Tree, places: np.ndarray, part: Tree) -> Tree:
+def _scatter(whole: Tree, places: np.ndarray, part: Tree) -> Tree:
     return jax.tree.map(lambda a, b: a.at[places].set(b), whole, part)

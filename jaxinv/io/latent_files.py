@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxinv.io import checkpoints
 from jaxinv.io.files import atomic_write
-from jaxinv.specs.vocabulary import CHAIN, NETWORK, RENDERED
+from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "1"
 LISTS = ("noise", "s")  # one array per layer
-TREES = (*NETWORK, *RENDERED)  # nested dicts
+TREES = (*NETWORK_VARIABLES, *OUTPUT_VARIABLES)  # nested dicts
 LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and directions use
 
 
@@ -73,7 +73,7 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
     }
     codes = {name: value for name, value in latents.items() if name not in TREES}
     for name, value in codes.items():
-        if "mix" in latents and name in CHAIN:
+        if "mix" in latents and name in LATENT_SPACES:
             found = value.shape[1:]  # of one among several codes
         else:
             found = tuple(a.shape for a in value) if isinstance(value, tuple) else value.shape

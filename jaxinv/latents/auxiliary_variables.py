@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.generators import weight_deltas
-from jaxinv.nn.conv import SAME, tuned_conv
+from jaxinv.nn.conv import SAME, trainable_conv
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -24,7 +24,7 @@ ENDS = {name for names in weight_deltas.FORMS.values() for name in names}
 WIDTH = 16  # inner channels of a surrogate
 
 
-def cuts(gen: Generator, at: tuple[str | float, ...]) -> tuple[str, ...]:
+def step_names(gen: Generator, at: tuple[str | float, ...]) -> tuple[str, ...]:
     """Names of steps: as given, or those at fractions of the generator's steps, rounded up."""
     count = len(gen.steps)
     names = [
@@ -36,10 +36,10 @@ def cuts(gen: Generator, at: tuple[str | float, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def neutral(gen: Generator, params: Params, variable: Variable, key: Key) -> Tree:
+def identity_value(gen: Generator, params: Params, variable: Variable, key: Key) -> Tree:
     """The value of a variable of features, weights, mix, transform or surrogate without effect."""
     if variable.space == "weights":
-        paths = weight_deltas.select(params, gen.steps, variable.select, variable.part)
+        paths = weight_deltas.select(params, gen.steps, variable.select, variable.step_range)
         return weight_deltas.nested(
             [
                 (path, weight_deltas.unchanged(params, path, (variable.form, variable.rank), k))
@@ -55,14 +55,14 @@ def neutral(gen: Generator, params: Params, variable: Variable, key: Key) -> Tre
             "first": {"kernel": kernel, "bias": jnp.zeros(WIDTH)},
             "second": {"kernel": second, "bias": jnp.zeros(3)},
         }
-    states = {cut: _state(gen, params, cut)["x"] for cut in cuts(gen, variable.at)}
+    states = {cut: _state(gen, params, cut)["x"] for cut in step_names(gen, variable.layers)}
     if variable.space == "features":
         return {cut: jnp.zeros(x.shape, x.dtype) for cut, x in states.items()}
-    shares = (variable.copies, *(x.shape[-1] for x in states.values()))
-    return {cut: jnp.full(shares, 1 / variable.copies) for cut in states}
+    shares = (variable.num_codes, *(x.shape[-1] for x in states.values()))
+    return {cut: jnp.full(shares, 1 / variable.num_codes) for cut in states}
 
 
-def carried(fresh: Tree, held: Tree) -> Tree:
+def inherit(fresh: Tree, held: Tree) -> Tree:
     """A neutral value with all of it that is `held` already, by an earlier stage or the caller.
 
     Raises `ValueError` for weights that were changed in another form.
@@ -71,10 +71,10 @@ def carried(fresh: Tree, held: Tree) -> Tree:
         return held
     if held and not set(fresh) & set(held) and set(held) & ENDS:
         raise ValueError(f"weights changed by {sorted(held)}; allowed after them: the same form")
-    return {name: carried(x, held[name]) if name in held else x for name, x in fresh.items()}
+    return {name: inherit(x, held[name]) if name in held else x for name, x in fresh.items()}
 
 
-def onto(previous: Latents, space: str, value: Tree) -> Tree:
+def overlay(previous: Latents, space: str, value: Tree) -> Tree:
     """The value of a free variable; features and weights that it leaves alone stay as they were."""
     if space not in ("features", "weights") or space not in previous:
         return value
@@ -97,23 +97,23 @@ def _state(gen: Generator, params: Params, cut: str) -> Any:
     return jax.eval_shape(run, params)
 
 
-SHAPES: dict[str, tuple[int, ...]] = {"shift": (2,), "scale": (), "colour": (2, 3)}
+SHAPES: dict[str, tuple[int, ...]] = {"shift": (2,), "scale": (), "color": (2, 3)}
 
 
-def through(latents: Latents, image: Array) -> Array:
+def apply_output_variables(latents: Latents, image: Array) -> Array:
     """What the loss sees of a render [h, w, 3]: its transform, then its surrogate, if any."""
     if "transform" in latents:
-        image = transformed(latents["transform"], image)
+        image = apply_transform(latents["transform"], image)
     if "surrogate" in latents:
-        image = degraded(latents["surrogate"], image)
+        image = apply_surrogate(latents["surrogate"], image)
     return image
 
 
-def transformed(given: dict[str, Array], image: Array) -> Array:
+def apply_transform(given: dict[str, Array], image: Array) -> Array:
     """An image moved, enlarged and recoloured; what comes in from outside repeats the edge.
 
     "shift" [2] is down and to the right, in sides; "scale" the logarithm of the factor about the
-    middle; "colour" [2, 3] the logarithms of the factors and the offsets of the three channels
+    middle; "color" [2, 3] the logarithms of the factors and the offsets of the three channels
     (Huh et al. 2020, pix2latent, section 3.2: there the target is moved the other way).
     """
     shift = given.get("shift", jnp.zeros(2))
@@ -123,8 +123,8 @@ def transformed(given: dict[str, Array], image: Array) -> Array:
     )
     if "shift" in given or "scale" in given:
         image = jnp.einsum("ah,hwc,bw->abc", rows, image, columns)
-    if "colour" in given:
-        gain, offset = given["colour"]
+    if "color" in given:
+        gain, offset = given["color"]
         image = image * jnp.exp(gain) + offset
     return image
 
@@ -138,11 +138,11 @@ def _resampling(side: int, factor: Array, shift: Array) -> Array:
     return jnp.maximum(0.0, 1.0 - jnp.abs(wanted[:, None] - places))
 
 
-def degraded(net: Params, image: Array) -> Array:
+def apply_surrogate(net: Params, image: Array) -> Array:
     """image + second(relu(first(image))), two 3x3 convolutions: a learnt degradation.
 
     Anirudh et al. 2020, MimicGAN (arXiv:1912.07748): a shallow convolutional surrogate.
     """
-    inner = tuned_conv(image, net["first"]["kernel"], SAME) + net["first"]["bias"]
-    outer = tuned_conv(jax.nn.relu(inner), net["second"]["kernel"], SAME)
+    inner = trainable_conv(image, net["first"]["kernel"], SAME) + net["first"]["bias"]
+    outer = trainable_conv(jax.nn.relu(inner), net["second"]["kernel"], SAME)
     return image + outer + net["second"]["bias"]

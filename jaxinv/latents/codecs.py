@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Params, Tree
 
 
-TURNS = "turns"
-WITHIN = 1 - 1e-6  # where tanh can still be undone in float32
-LEAST = 1e-4  # the probability, relative to that of a class, from which others start
+GRADIENT_AXES = "gradient_axes"
+TANH_LIMIT = 1 - 1e-6  # where tanh can still be undone in float32
+MIN_PROBABILITY = 1e-4  # the probability, relative to that of a class, from which others start
 CURVATURE = "curvature"
 
 
@@ -38,66 +38,70 @@ def _unwhitened(statistics: Params, u: Array) -> Array:
     return statistics["mean"] + (u * statistics["scales"]) @ statistics["axes"].T
 
 
-def relaxed(statistics: Params, u: Array) -> Array:
+def from_preconditioned(statistics: Params, u: Array) -> Array:
     """Codes [rows, d] in gradient axes of codes in natural units (see `curvature`)."""
     units = statistics[CURVATURE]
-    along = jnp.einsum("krd,rd->k", units["ridges"], u)
-    return units["widths"] * (u + jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along))
+    along = jnp.einsum("krd,rd->k", units["shared_directions"], u)
+    return units["step_scale"] * (
+        u + jnp.einsum("krd,k->rd", units["shared_directions"], units["step_excess"] * along)
+    )
 
 
-def tightened(statistics: Params, code: Array) -> Array:
-    """The inverse of `relaxed`."""
+def to_preconditioned(statistics: Params, code: Array) -> Array:
+    """The inverse of `from_preconditioned`."""
     units = statistics[CURVATURE]
-    code = code / units["widths"]
-    along = jnp.einsum("krd,rd->k", units["ridges"], code) / (1 + units["relief"])
-    return code - jnp.einsum("krd,k->rd", units["ridges"], units["relief"] * along)
+    code = code / units["step_scale"]
+    along = jnp.einsum("krd,rd->k", units["shared_directions"], code) / (1 + units["step_excess"])
+    return code - jnp.einsum("krd,k->rd", units["shared_directions"], units["step_excess"] * along)
 
 
-def _in_axes(statistics: Params, value: Array) -> Array:
-    return jnp.einsum("rij,...ri->...rj", statistics[TURNS], _whitened(statistics, value))
+def _to_axes(statistics: Params, value: Array) -> Array:
+    return jnp.einsum("rij,...ri->...rj", statistics[GRADIENT_AXES], _whitened(statistics, value))
 
 
-def _off_axes(statistics: Params, code: Array) -> Array:
-    return _unwhitened(statistics, jnp.einsum("rij,...rj->...ri", statistics[TURNS], code))
+def _from_axes(statistics: Params, code: Array) -> Array:
+    return _unwhitened(statistics, jnp.einsum("rij,...rj->...ri", statistics[GRADIENT_AXES], code))
 
 
 CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
     "whiten": Codec(decode=_unwhitened, encode=_whitened),
-    "eigen": Codec(decode=_off_axes, encode=_in_axes),
-    "natural": Codec(
-        decode=lambda st, u: _off_axes(st, relaxed(st, u)),
-        encode=lambda st, value: tightened(st, _in_axes(st, value)),
+    "gradient-axes": Codec(decode=_from_axes, encode=_to_axes),
+    "preconditioned": Codec(
+        decode=lambda st, u: _from_axes(st, from_preconditioned(st, u)),
+        encode=lambda st, value: to_preconditioned(st, _to_axes(st, value)),
     ),
     "p": Codec(decode=lambda st, u: to_w(u), encode=lambda st, value: to_p(value)),
     "pn": Codec(
         decode=lambda st, u: to_w(_unwhitened(st[P], u)),
         encode=lambda st, value: _whitened(st[P], to_p(value)),
     ),
-    "gaussianised": Codec(
+    "gaussianized": Codec(
         decode=lambda st, u: to_w(st[P]["mean"] + u * st[P]["deviations"]),
         encode=lambda st, value: (to_p(value) - st[P]["mean"]) / st[P]["deviations"],
     ),
     "tanh": Codec(
         decode=lambda st, u: jnp.tanh(u),
-        encode=lambda st, value: jnp.arctanh(jnp.clip(value, -WITHIN, WITHIN)),
+        encode=lambda st, value: jnp.arctanh(jnp.clip(value, -TANH_LIMIT, TANH_LIMIT)),
     ),
     "sphere": Codec(
-        decode=lambda st, u: u * (u.shape[-1] ** 0.5) * unit(u), encode=lambda st, value: value
+        decode=lambda st, u: u * (u.shape[-1] ** 0.5) * inverse_norm(u),
+        encode=lambda st, value: value,
     ),
     "softmax": Codec(
-        decode=lambda st, u: jax.nn.softmax(u), encode=lambda st, value: jnp.log(value + LEAST)
+        decode=lambda st, u: jax.nn.softmax(u),
+        encode=lambda st, value: jnp.log(value + MIN_PROBABILITY),
     ),
 }
-IN_P = ("pn", "gaussianised")  # codecs that need the statistics of P
+P_CODECS = ("pn", "gaussianized")  # codecs that need the statistics of P
 
 
-def unit(u: Array) -> Array:
+def inverse_norm(u: Array) -> Array:
     """1 / length of every vector, finite at 0."""
     return jax.lax.rsqrt(jnp.sum(u * u, axis=-1, keepdims=True) + 1e-12)
 
 
-def hold(variable: Variable, code: Tree) -> Tree:
+def stop_frozen_gradients(variable: Variable, code: Tree) -> Tree:
     """The code itself, but its frozen rows or maps pass no gradient, so that no term moves them."""
     if variable.freeze is None:
         return code
@@ -108,14 +112,18 @@ def hold(variable: Variable, code: Tree) -> Tree:
     return code.at[first:last].set(jax.lax.stop_gradient(code[first:last]))
 
 
-def in_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
+def to_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
     """The code as penalties see it: natural units are turned into standard deviations of W."""
-    return relaxed(params[STATISTICS], code) if variable.codec == "natural" else code
+    return (
+        from_preconditioned(params[STATISTICS], code)
+        if variable.codec == "preconditioned"
+        else code
+    )
 
 
-def from_deviations(params: Params, variable: Variable, code: Tree) -> Tree:
-    """The inverse of `in_deviations`, of one code or of several copies."""
-    if variable.codec != "natural":
+def from_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
+    """The inverse of `to_std_units`, of one code or of several copies."""
+    if variable.codec != "preconditioned":
         return code
-    inverse = partial(tightened, params[STATISTICS])
-    return jax.vmap(inverse)(code) if variable.copies else inverse(code)
+    inverse = partial(to_preconditioned, params[STATISTICS])
+    return jax.vmap(inverse)(code) if variable.num_codes else inverse(code)

@@ -28,7 +28,7 @@ class Space(NamedTuple):
 
     mean: Callable[[Generator, Params], Tree]
     sample: Callable[[Generator, Params, Key, Latents], Tree]
-    project: Callable[[Generator, Params, Latents], Tree]
+    encode: Callable[[Generator, Params, Latents], Tree]
 
 
 def _truncated(key: Key, shape: tuple[int, ...]) -> Array:
@@ -57,7 +57,7 @@ def _chain(space: str) -> Space:
         sample=lambda gen, params, key, given: convert(
             gen, params, {**draw_prior(gen.spec, key), **given}, space
         ),
-        project=lambda gen, params, latents: convert(gen, params, latents, space),
+        encode=lambda gen, params, latents: convert(gen, params, latents, space),
     )
 
 
@@ -69,7 +69,7 @@ def _draw_noise(gen: Generator, params: Params, key: Key, given: Latents) -> tup
     )
 
 
-def _held_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array, ...]:
+def _given_noise(gen: Generator, params: Params, latents: Latents) -> tuple[Array, ...]:
     return latents["noise"] if "noise" in latents else gen.stored_noise(params)
 
 
@@ -94,46 +94,46 @@ SPACES: dict[str, Space] = {
     "z": Space(
         mean=lambda gen, params: jnp.zeros((gen.spec.z_dim,)),
         sample=lambda gen, params, key, given: draw_prior(gen.spec, key)["z"],
-        project=lambda gen, params, latents: convert(gen, params, latents, "z"),
+        encode=lambda gen, params, latents: convert(gen, params, latents, "z"),
     ),
     "z+": Space(
         mean=lambda gen, params: jnp.zeros((gen.spec.rows, gen.spec.z_dim)),
         sample=_draw_rows,
-        project=lambda gen, params, latents: convert(gen, params, latents, "z+"),
+        encode=lambda gen, params, latents: convert(gen, params, latents, "z+"),
     ),
     "w": _chain("w"),
     "w+": _chain("w+"),
     "s": _chain("s"),
     "noise": Space(
-        mean=lambda gen, params: gen.stored_noise(params), sample=_draw_noise, project=_held_noise
+        mean=lambda gen, params: gen.stored_noise(params), sample=_draw_noise, encode=_given_noise
     ),
     "label": Space(
         mean=_any_class,
         sample=lambda gen, params, key, given: draw_prior(gen.spec, key)["label"],
-        project=lambda gen, params, latents: label_of(gen, latents),
+        encode=lambda gen, params, latents: label_of(gen, latents),
     ),
     "embedding": Space(
         mean=lambda gen, params: gen.embed(params, _any_class(gen, params)),
         sample=lambda gen, params, key, given: gen.embed(
             params, draw_prior(gen.spec, key)["label"]
         ),
-        project=_vector,
+        encode=_vector,
     ),
 }
 
 
-def lift(params: Params, variable: Variable, code: Tree) -> Tree:
+def decode(params: Params, variable: Variable, code: Tree) -> Tree:
     """The value in `variable.space` of a solver's code."""
     if variable.tie:
         code = code[jnp.asarray(variable.tie)]
     return CODECS[variable.codec].decode(params.get(STATISTICS, {}), code)
 
 
-def project(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
-    """The solver's code of given latents: moved into the space, then the inverse of `lift`."""
+def encode(gen: Generator, params: Params, variable: Variable, latents: Latents) -> Tree:
+    """The solver's code of given latents: moved into the space, then the inverse of `decode`."""
     if variable.space not in SPACES:
         return latents[variable.space]
-    value = SPACES[variable.space].project(gen, params, latents)
+    value = SPACES[variable.space].encode(gen, params, latents)
     code = CODECS[variable.codec].encode(params.get(STATISTICS, {}), value)
     if variable.tie:
         members = np.eye(max(variable.tie) + 1, dtype=np.float32)[list(variable.tie)]

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params, Tree
 
 
-Seen = dict[str, dict[str, "Array"]]
+Features = dict[str, dict[str, "Array"]]
 
 
-class Sample(NamedTuple):
+class TermInputs(NamedTuple):
     """What the terms are told of one lane: codes, latents, what is compared, and what was seen.
 
     Some also need the parameters, the codes at the start, the render before any degradation (where
@@ -23,9 +23,9 @@ class Sample(NamedTuple):
     codes: dict[str, Tree]
     latents: Latents
     image: Array
-    seen: Seen
+    features: Features
     params: Params = {}  # noqa: RUF012 - never written to
     start: dict[str, Tree] = {}  # noqa: RUF012
     render: Array | None = None
-    judge: Discriminator | None = None
-    elsewhere: tuple[Seen, Seen] = ({}, {})
+    discriminator: Discriminator | None = None
+    elsewhere_features: tuple[Features, Features] = ({}, {})

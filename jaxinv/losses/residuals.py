@@ -8,16 +8,21 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.losses.priors import beyond, faint_details, products, way
-from jaxinv.losses.terms import sighting, taps, unit, weight_of
-from jaxinv.losses.views import look, shares
+from jaxinv.losses.priors import (
+    autocorrelations,
+    displacement_from_init,
+    excess_over_margin,
+    weak_haar_details,
+)
+from jaxinv.losses.terms import feature_key, layer_names, normalize_channels, weight_of
+from jaxinv.losses.views import apply_view, position_weights
 from jaxinv.models.generators.weight_deltas import differences
 from jaxinv.models.statistics import STATISTICS, P, to_p
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.losses.base import Sample, Seen
+    from jaxinv.losses.base import Features, TermInputs
     from jaxinv.specs import Term
     from jaxinv.types import Array, Params, Tree
 
@@ -30,32 +35,34 @@ def _mean(tree: Tree) -> Array:
     return values / math.sqrt(values.size)
 
 
-def _mahalanobis(term: Term, sample: Sample) -> Array:
-    held = sample.params[STATISTICS][P]
-    p = to_p(sample.latents[str(term.variable)])
+def _mahalanobis(term: Term, inputs: TermInputs) -> Array:
+    held = inputs.params[STATISTICS][P]
+    p = to_p(inputs.latents[str(term.variable)])
     return _mean((p - held["mean"]) @ held["axes"] / held["scales"])
 
 
-def _norm_from(term: Term, sample: Sample) -> Array:
-    value: Array = sample.latents[str(term.variable)]
-    return (value - sample.params[STATISTICS]["mean"]).ravel()
+def _norm_from(term: Term, inputs: TermInputs) -> Array:
+    value: Array = inputs.latents[str(term.variable)]
+    return (value - inputs.params[STATISTICS]["mean"]).ravel()
 
 
-def _energy(term: Term, sample: Sample) -> Array:
+def _energy(term: Term, inputs: TermInputs) -> Array:
     del term
-    return jnp.concatenate([_mean(x) for x in sample.latents["features"].values()])
+    return jnp.concatenate([_mean(x) for x in inputs.latents["features"].values()])
 
 
-VECTORS: dict[str, Callable[[Term, Sample], Array]] = {
-    "weave": lambda term, sample: _mean(faint_details(look(sample.image, term.view))),
-    "noise_autocorrelation": lambda term, sample: products(sample.latents["noise"]),
-    "gaussian": lambda term, sample: _mean(beyond(term, sample)),
-    "row_spread": lambda term, sample: _mean(beyond(term, sample)),
-    "anchor": way,
+VECTORS: dict[str, Callable[[Term, TermInputs], Array]] = {
+    "checkerboard": lambda term, inputs: _mean(
+        weak_haar_details(apply_view(inputs.image, term.view))
+    ),
+    "noise_autocorrelation": lambda term, inputs: autocorrelations(inputs.latents["noise"]),
+    "gaussian": lambda term, inputs: _mean(excess_over_margin(term, inputs)),
+    "row_spread": lambda term, inputs: _mean(excess_over_margin(term, inputs)),
+    "anchor": displacement_from_init,
     "mahalanobis": _mahalanobis,
     "norm_from": _norm_from,
     "residual_energy": _energy,
-    "drift": lambda term, sample: _mean(differences(sample.params, sample.latents["weights"])),
+    "drift": lambda term, inputs: _mean(differences(inputs.params, inputs.latents["weights"])),
 }
 
 
@@ -73,8 +80,8 @@ def are_squares(terms: tuple[Term, ...]) -> bool:
 def residuals(
     terms: tuple[Term, ...],
     nets: dict[str, Params],
-    sample: Sample,
-    aim: tuple[Seen, Array | None],
+    inputs: TermInputs,
+    target: tuple[Features, Array | None],
     progress: Array,
 ) -> Array:
     """The vector [m] whose squared norm is the loss of `losses.evaluate`, of the same arguments.
@@ -84,24 +91,26 @@ def residuals(
     parts: list[Array] = []
     for term in terms:
         images = term.name in IMAGES
-        part = _image(term, nets, sample, aim) if images else VECTORS[term.name](term, sample)
+        part = _image(term, nets, inputs, target) if images else VECTORS[term.name](term, inputs)
         parts.append(jnp.sqrt(weight_of(term, progress)) * part)
     return jnp.concatenate(parts)
 
 
 def _image(
-    term: Term, nets: dict[str, Params], sample: Sample, aim: tuple[Seen, Array | None]
+    term: Term, nets: dict[str, Params], inputs: TermInputs, target: tuple[Features, Array | None]
 ) -> Array:
-    ours, theirs = sample.seen[sighting(term)], aim[0][sighting(term)]
+    ours, theirs = inputs.features[feature_key(term)], target[0][feature_key(term)]
     parts: list[Array] = []
-    for index, layer in enumerate(taps(term, sample.judge, theirs)):
+    for index, layer in enumerate(layer_names(term, inputs.discriminator, theirs)):
         a, b = ours[layer], theirs[layer]
         if term.name == "lpips":
             head = nets[term.net or ""][f"lin{index}"]
-            apart = (unit(a) - unit(b)) * jnp.sqrt(jnp.maximum(head, 0.0))
+            apart = (normalize_channels(a) - normalize_channels(b)) * jnp.sqrt(
+                jnp.maximum(head, 0.0)
+            )
         else:
             apart = (a - b) / math.sqrt(a.shape[-1])
-        parts.append((apart * jnp.sqrt(_weights(term, a.shape, aim[1]))).ravel())
+        parts.append((apart * jnp.sqrt(_weights(term, a.shape, target[1]))).ravel())
     return jnp.concatenate(parts)
 
 
@@ -110,5 +119,5 @@ def _weights(term: Term, shape: tuple[int, ...], mask: Array | None) -> Array:
     summed = term.reduction == "sum"
     if mask is None:
         return jnp.full((1, 1, 1), 1.0 if summed else 1 / (shape[0] * shape[1]))
-    weights = shares(mask, term.view, shape)
+    weights = position_weights(mask, term.view, shape)
     return (weights if summed else weights / jnp.maximum(jnp.sum(weights), 1e-6))[..., None]

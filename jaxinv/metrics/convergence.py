@@ -13,14 +13,14 @@ PER_DECADE = 10
 PEAK = 2.0  # pixels lie in [-1, 1]
 
 
-def checkpoints(evaluations: int) -> list[int]:
+def log_spaced_counts(evaluations: int) -> list[int]:
     """Numbers of evaluations that are written down: about ten per decade, and the last."""
     count = int(PER_DECADE * np.log10(evaluations)) + 1
     marks = {round(10 ** (k / PER_DECADE)) for k in range(count)}
     return sorted({mark for mark in marks if mark <= evaluations} | {evaluations})
 
 
-def kept(losses: np.ndarray, steps: Sequence[int], keeps: Sequence[str]) -> np.ndarray:
+def selected_index(losses: np.ndarray, steps: Sequence[int], keeps: Sequence[str]) -> np.ndarray:
     """Index of the point that is held after every evaluation [..., T]; -1 while there is none.
 
     losses [..., T] of all stages in a row, stage i with steps[i] evaluations, of which it keeps the
@@ -39,8 +39,8 @@ def kept(losses: np.ndarray, steps: Sequence[int], keeps: Sequence[str]) -> np.n
     return np.concatenate(parts, axis=-1)
 
 
-def held(values: np.ndarray, index: np.ndarray) -> np.ndarray:
-    """values [..., T] at the points that `kept` names; NaN where there is none."""
+def at_selected(values: np.ndarray, index: np.ndarray) -> np.ndarray:
+    """values [..., T] at the points that `selected_index` names; NaN where there is none."""
     found = np.take_along_axis(values, np.maximum(index, 0), axis=-1)
     return np.where(index < 0, np.nan, found)
 
@@ -74,7 +74,7 @@ def ratios(evaluations: np.ndarray) -> np.ndarray:
     return np.where(solved, evaluations / np.where(np.isfinite(least), least, 1.0), np.inf)
 
 
-def share_within(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+def profile(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
     """Share of values [..., P] that are at most each limit [N], as [..., N].
 
     Of performance ratios this is the performance profile; of evaluations, the success rate.
@@ -82,7 +82,7 @@ def share_within(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
     return np.mean(values[..., None, :] <= limits[:, None], axis=-1)
 
 
-def middle(values: np.ndarray) -> float:
+def median(values: np.ndarray) -> float:
     """The median, where more than half may be infinite; NaN of nothing."""
     ordered = np.sort(np.ravel(values))
     if not ordered.size:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.losses.terms import image_term, observe
+from jaxinv.losses.terms import extract_features, image_term
 from jaxinv.metrics.reconstruction import check_pair
 from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import resize
@@ -27,7 +27,7 @@ def _distance(net: str, params: Params, a: Array, b: Array, size: int | None) ->
     term, nets = Term("lpips", net=net), {net: params}
     images = (x.astype(jnp.float32) / 127.5 - 1.0 for x in (a, b))
     sized = (x if size is None else resize(x, size) for x in images)
-    ours, theirs = (observe((term,), nets, x) for x in sized)
+    ours, theirs = (extract_features((term,), nets, x) for x in sized)
     return image_term(term, nets, (ours, theirs), None)
 
 

@@ -21,7 +21,7 @@ from jaxinv.models.generators import (
 )
 from jaxinv.models.statistics import STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_choice
 from jaxinv.specs.vocabulary import NETS
@@ -81,7 +81,7 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     use_compilation_cache()
     params, metadata = read_weights(path)
     gen = build(read_spec(metadata))
-    params[FROZEN] = freeze(params)
+    params[BACKWARD_KERNELS] = precompute_backward(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
     return gen, params
@@ -93,5 +93,5 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     for name in names:
         check_choice("feature net", name, NETS)
         params = read_weights(weights_file(name))[0]
-        nets[name] = {**params, FROZEN: freeze(params)}
+        nets[name] = {**params, BACKWARD_KERNELS: precompute_backward(params)}
     return nets

@@ -44,7 +44,7 @@ def render(
     return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
 
 
-def picture(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
+def render_uint8(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
     """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
     batch = jax.tree.map(lambda a: np.asarray(a)[None], latents)
     return images.to_uint8(render(gen, params, batch)[0])

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.models.weights import remembered
+from jaxinv.models.weights import disk_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ BATCH = 2_000
 SEED = 0
 
 
-def mapped_batches(gen: Generator, params: Params, samples: int) -> Iterator[np.ndarray]:
+def sample_w_batches(gen: Generator, params: Params, samples: int) -> Iterator[np.ndarray]:
     """Batches [n, w_dim] of mapped draws (and classes) with a fixed seed, float64."""
     spec = gen.spec
     mapped = jax.jit(jax.vmap(partial(gen.map, params)))
@@ -42,10 +42,10 @@ def w_statistics(gen: Generator, params: Params) -> Params:
     distance from the mean (Karras et al. 2020, StyleGAN2, appendix D). Axes are columns, largest
     deviation first.
     """
-    w = np.concatenate(list(mapped_batches(gen, params, SAMPLES)))
+    w = np.concatenate(list(sample_w_batches(gen, params, SAMPLES)))
     mean = w.mean(0)
-    found = principal(mean, (w - mean).T @ (w - mean) / len(w))
-    return _single({**found, "std": np.sqrt(np.sum(found["scales"] ** 2))})
+    found = principal_axes(mean, (w - mean).T @ (w - mean) / len(w))
+    return as_float32({**found, "std": np.sqrt(np.sum(found["scales"] ** 2))})
 
 
 def p_statistics(gen: Generator, params: Params) -> Params:
@@ -55,29 +55,30 @@ def p_statistics(gen: Generator, params: Params) -> Params:
     section 3.1); from a million mapped draws, of which no more than a batch is held at a time.
     """
     count, total, square = 0, 0.0, 0.0
-    for w in mapped_batches(gen, params, P_SAMPLES):
+    for w in sample_w_batches(gen, params, P_SAMPLES):
         p = np.where(w > 0, w, w / SLOPE)
         count, total, square = count + len(p), total + p.sum(0), square + p.T @ p
     mean = np.asarray(total / count)
     covariance = square / count - np.outer(mean, mean)
     deviations = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
-    return _single({**principal(mean, covariance), "deviations": deviations})
+    return as_float32({**principal_axes(mean, covariance), "deviations": deviations})
 
 
-def principal(mean: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
+def principal_axes(mean: np.ndarray, covariance: np.ndarray) -> dict[str, np.ndarray]:
     """The mean, axes in columns and deviations along them, the largest first."""
     values, axes = np.linalg.eigh(covariance)
     axes = axes[:, ::-1] * np.sign(axes[:, ::-1].sum(0))
     return {"mean": mean, "axes": axes, "scales": np.sqrt(np.maximum(values[::-1], 1e-12))}
 
 
-def _single(found: dict[str, np.ndarray]) -> Params:
+def as_float32(found: dict[str, np.ndarray]) -> Params:
+    """The arrays on the device, in float32."""
     return {name: jnp.asarray(value, jnp.float32) for name, value in found.items()}
 
 
 def cached_statistics(gen: Generator, params: Params) -> Params:
     """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
-    return remembered(f"w-{SAMPLES}-{SEED}", params["mapping"], lambda: w_statistics(gen, params))
+    return disk_cached(f"w-{SAMPLES}-{SEED}", params["mapping"], lambda: w_statistics(gen, params))
 
 
 STATISTICS = "statistics"

@@ -42,7 +42,7 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def remembered(label: str, content: Tree, compute: Callable[[], Params]) -> Params:
+def disk_cached(label: str, content: Tree, compute: Callable[[], Params]) -> Params:
     """`compute()`, kept in the cache folder under a hash of `label` and of the arrays of `content`.
 
     A file that is damaged is computed anew; a folder that cannot be written is done without.

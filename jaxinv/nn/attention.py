@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxinv.nn.linear import Linear, like
+from jaxinv.nn.linear import Linear, cast_like
 from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class SelfAttention(Module):
         if self.pooled:
             seen = Linear(channels, bias, name="out")(seen)
         gamma = self.param("gamma", nn.initializers.zeros, ())
-        return x + like(gamma * seen.reshape(x.shape), x), weights
+        return x + cast_like(gamma * seen.reshape(x.shape), x), weights
 
 
 def _flat(x: Array) -> Array:

@@ -15,16 +15,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.linear import like
+from jaxinv.nn.linear import cast_like
 from jaxinv.nn.linear_primitive import linear, shape_of
 from jaxinv.nn.module import Module
-from jaxinv.nn.trainable_conv import Taps, tuned
+from jaxinv.nn.trainable_conv import Taps, trainable
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
 
 DIMENSIONS = ("NHWC", "HWIO", "NHWC")
-FROZEN = "frozen"
+BACKWARD_KERNELS = "frozen"
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -33,16 +33,16 @@ def backward_kernel(kernel: Array) -> Array:
     return jnp.swapaxes(kernel[::-1, ::-1], 2, 3)
 
 
-def energies(kernel: Array) -> Array:
+def kernel_sum_squares(kernel: Array) -> Array:
     """Sums of squares [in, out] of a kernel [h, w, in, out]: what demodulation needs of it."""
     return jnp.sum(jnp.square(kernel), (0, 1))
 
 
 @jax.jit
-def freeze(params: Params) -> Params:
+def precompute_backward(params: Params) -> Params:
     """What is computed once: a backward kernel for every kernel [h, w, in, out] in `params`.
 
-    Where a style belongs to the kernel, its energies too (see `energies`).
+    Where a style belongs to the kernel, its energies too (see `kernel_sum_squares`).
     """
     return _frozen(params)
 
@@ -56,7 +56,7 @@ def _frozen(params: Params) -> Params:
         elif name == "kernel" and value.ndim == 4:
             frozen["backward"] = backward_kernel(value)
             if "style" in params:
-                frozen["energy"] = energies(value)
+                frozen["energy"] = kernel_sum_squares(value)
     return frozen
 
 
@@ -133,17 +133,17 @@ def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     return convolve(geometry)(x, kernel, kernel)
 
 
-def frozen_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
+def fixed_kernel_conv(x: Array, kernel: Array, backward: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`; the kernels are constants: their gradient is zero by definition."""
     return linear(convolve(geometry), _adjoint(x, kernel, geometry), x, kernel, backward)
 
 
-def tuned_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
+def trainable_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
     """Same as `plain_conv`, with gradients for both that are fast inside a loop."""
     forward = convolve(geometry)
     size = (kernel.shape[0], kernel.shape[1])
     taps = Taps(size, geometry.stride, forward.pads, geometry.spread)
-    return tuned((forward, _adjoint(x, kernel, geometry), taps), backward_kernel, x, kernel)
+    return trainable((forward, _adjoint(x, kernel, geometry), taps), backward_kernel, x, kernel)
 
 
 def _adjoint(x: Array, kernel: Array, geometry: Geometry) -> Convolve:
@@ -172,8 +172,8 @@ def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = S
     """
     x = x.astype(kernel.dtype)
     if backward is None:
-        return tuned_conv(x, kernel, geometry)
-    return frozen_conv(x, kernel, backward, geometry)
+        return trainable_conv(x, kernel, geometry)
+    return fixed_kernel_conv(x, kernel, backward, geometry)
 
 
 class Conv(Module):
@@ -193,6 +193,6 @@ class Conv(Module):
         """[h, w, in] -> [h', w', features]."""
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
-        backward = self.get_variable(FROZEN, "backward")
+        backward = self.get_variable(BACKWARD_KERNELS, "backward")
         y = conv(x, kernel, backward, Geometry(self.stride, self.padding))
-        return y + like(self.param("bias", nn.initializers.zeros, (self.features,)), y)
+        return y + cast_like(self.param("bias", nn.initializers.zeros, (self.features,)), y)

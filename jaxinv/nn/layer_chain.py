@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.nn.attention import SelfAttention
-from jaxinv.nn.conv import FROZEN, Geometry, conv
-from jaxinv.nn.linear import leaky_relu, like
+from jaxinv.nn.conv import BACKWARD_KERNELS, Geometry, conv
+from jaxinv.nn.linear import cast_like, leaky_relu
 from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
@@ -96,6 +96,6 @@ class Step(Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         spread = Geometry(1, size - 1 - padding, stride)
         geometry = spread if kind == "up" else Geometry(stride, padding)
-        y = conv(x, kernel, self.get_variable(FROZEN, "backward"), geometry)
-        y = y + like(self.param("bias", nn.initializers.zeros, (channels,)), y)
+        y = conv(x, kernel, self.get_variable(BACKWARD_KERNELS, "backward"), geometry)
+        y = y + cast_like(self.param("bias", nn.initializers.zeros, (channels,)), y)
         return y[:side, :side] if side else y

@@ -32,10 +32,10 @@ class Linear(Module):
         y = x.astype(kernel.dtype) @ kernel
         if not self.bias:
             return y
-        return y + like(self.param("bias", nn.initializers.zeros, (self.features,)), y)
+        return y + cast_like(self.param("bias", nn.initializers.zeros, (self.features,)), y)
 
 
-def like(a: Array, x: Array) -> Array:
+def cast_like(a: Array, x: Array) -> Array:
     """`a` in the type of `x`, which it would otherwise widen: see `lowered.lowered`."""
     return a.astype(x.dtype)
 
@@ -63,4 +63,4 @@ def clamped(x: Array, limit: float | None) -> Array:
 def pixel_norm(x: Array, epsilon: float = 1e-8) -> Array:
     """x divided by the root mean square over its last axis (Karras et al. 2018, PGGAN, 4.2)."""
     square = jnp.square(x.astype(jnp.float32))
-    return x * like(lax.rsqrt(jnp.mean(square, axis=-1, keepdims=True) + epsilon), x)
+    return x * cast_like(lax.rsqrt(jnp.mean(square, axis=-1, keepdims=True) + epsilon), x)

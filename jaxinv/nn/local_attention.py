@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.nn.attention import REDUCTION, SelfAttention, largest
-from jaxinv.nn.linear import Linear, like
+from jaxinv.nn.linear import Linear, cast_like
 from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class LocalAttention(Module):
         mixed = jnp.einsum("hqk,kdh->qdh", weights, value).reshape(height, width, -1)
         gamma = self.param("gamma", nn.initializers.zeros, ())
         seen = Linear(channels, bias=False, name="out")(mixed)
-        return x + like(gamma * seen, x), weights
+        return x + cast_like(gamma * seen, x), weights
 
 
 def attention(local: bool, name: str) -> nn.Module:

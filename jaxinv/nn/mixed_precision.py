@@ -15,7 +15,7 @@ POINTWISE = ("skip", "conv1", "conv4")  # fully connected layers that BigGANs ap
 COLOURS = 3  # kernels that draw at most as many channels draw the image, in float32
 
 
-def lowered(params: Params, dtype: str) -> Params:
+def cast_params(params: Params, dtype: str) -> Params:
     """`params` with the kernels of convolutions and pointwise layers in `dtype`.
 
     Convolutions cast what they are given to the type of their kernel, and activations stay in it.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.conv import Geometry, Pads, conv, convolve, energies
-from jaxinv.nn.linear import like
+from jaxinv.nn.conv import Geometry, Pads, conv, convolve, kernel_sum_squares
+from jaxinv.nn.linear import cast_like
 from jaxinv.nn.linear_primitive import linear
 from jaxinv.nn.resample import blur, blur_phases
 
@@ -31,7 +31,7 @@ class Kernel(NamedTuple):
 
 def demodulation(style: Array, kernel: Kernel) -> Array:
     """Factors [out] that give every output unit variance: equation 3, without a kernel per lane."""
-    energy = energies(kernel.forward) if kernel.energy is None else kernel.energy
+    energy = kernel_sum_squares(kernel.forward) if kernel.energy is None else kernel.energy
     return lax.rsqrt(jnp.square(style) @ energy + EPSILON)
 
 
@@ -43,7 +43,7 @@ def modulated_conv(x: Array, style: Array, kernel: Kernel, *, up: bool = False) 
     With `up`, a transposed convolution of stride 2 and a blur give [2h, 2w, out]; the kernel is
     then the correlation's, applied after zeros were put between the pixels.
     """
-    x = (x * like(style, x)).astype(kernel.forward.dtype)
+    x = (x * cast_like(style, x)).astype(kernel.forward.dtype)
     if not up:
         return conv(x, kernel.forward, kernel.backward)
     if kernel.backward is None:

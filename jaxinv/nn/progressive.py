@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.linear import like
+from jaxinv.nn.linear import cast_like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -37,4 +37,4 @@ def instance_norm(x: Array, epsilon: float = EPSILON) -> Array:
     """x [h, w, c] with mean 0 and mean square 1 in every channel."""
     wide = x.astype(jnp.float32)
     wide = wide - jnp.mean(wide, (0, 1))
-    return like(wide * lax.rsqrt(jnp.mean(wide * wide, (0, 1)) + epsilon), x)
+    return cast_like(wide * lax.rsqrt(jnp.mean(wide * wide, (0, 1)) + epsilon), x)

@@ -139,7 +139,7 @@ def enlarge(x: Array, size: int) -> Array:
     return found
 
 
-def filled(x: Array, mask: Array) -> Array:
+def fill_masked(x: Array, mask: Array) -> Array:
     """Image x [h, w, c] whose pixels without weight in mask [h, w, 1] have the colours around them.
 
     Means over ever larger areas of what is known, smoothly enlarged; each pixel takes the smallest

@@ -62,7 +62,7 @@ class Swapped:
         return self.map(x, kernel, kernel)
 
 
-def tuned(maps: tuple[Map, Map, Taps], lay: Map, x: Array, kernel: Array) -> Array:
+def trainable(maps: tuple[Map, Map, Taps], lay: Map, x: Array, kernel: Array) -> Array:
     """`maps[0](x, kernel, kernel)`, which may be differentiated by both, forwards and in reverse.
 
     `maps` are the convolution, its adjoint in x and the taps of the kernel's gradient;

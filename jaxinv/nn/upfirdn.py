@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from jax import lax
 
-from jaxinv.nn.linear import like
+from jaxinv.nn.linear import cast_like
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -21,7 +21,7 @@ def resample(x: Array, taps: Array, *, up: int = 1, down: int = 1, pads: Pads = 
     taps: [k], applied along both axes, or [k, k]. The filter is a true convolution with gain `up`
     per axis, as in the upfirdn of Karras et al. 2021 (StyleGAN3), appendix C.
     """
-    taps = like(taps, x)
+    taps = cast_like(taps, x)
     # One zero more than lies between: the last pixel is followed by zeros too.
     wide: Pads = ((pads[0][0], pads[0][1] + up - 1), (pads[1][0], pads[1][1] + up - 1))
     if taps.ndim == 2:

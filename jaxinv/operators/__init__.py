@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key
 
 __all__ = ["Operator", "build", "gaussian_matrix", "mask", "seeded"]
-ANYWHERE = ("identity", "noise", "quantise")  # they take vectors as well as images
+ANYWHERE = ("identity", "noise", "quantize")  # they take vectors as well as images
 
 
 def build(
@@ -115,7 +115,7 @@ MAKERS: dict[str, Callable[[OperatorSpec, Shape, Given], Operator]] = {
     "blur": blur,
     "motion": motion,
     "noise": noise,
-    "quantise": quantise,
+    "quantize": quantise,
     "jpeg": jpeg,
     "dense": dense,
     "circulant": circulant,

@@ -109,7 +109,7 @@ STEP = Stage(
     terms=(Term("mse"),),
     steps=50,
     solver=SolverSpec("adam", learning_rate=0.05),
-    reach=0.5,
+    pgd_step_size=0.5,
 )
 PGD_GAN = Preset(
     name="pgd-gan",
@@ -147,7 +147,7 @@ HMC = Preset(
             solver=SolverSpec(
                 "hmc",
                 learning_rate=0.01,
-                options=(("leaps", 10), ("warmup", 3000), ("target", 0.65)),
+                options=(("leapfrog_steps", 10), ("warmup", 3000), ("target", 0.65)),
             ),
             keep="last",
         ),
@@ -167,7 +167,7 @@ HMC_ANNEALED = Preset(
                 "hmc",
                 learning_rate=0.01,
                 schedule=Schedule("exponential", rate=0.001),
-                options=(("leaps", 10), ("warmup", 200), ("target", 0.65)),
+                options=(("leapfrog_steps", 10), ("warmup", 200), ("target", 0.65)),
             ),
         ),
     ),

@@ -16,14 +16,14 @@ PRIOR = Term("gaussian", 0.01, variable="z")  # 0.02 of z^2 / 2
 LEARNT = ("*kernel", "*bias", "*gamma")
 CHOICE = Stage(
     variables=(Variable("z", init=InitSpec("best-of", count=500)),),
-    terms=(Term("features", 1.0, net="discriminator", last=3, distance="l1"),),
+    terms=(Term("features", 1.0, net="discriminator", last_layers=3, distance="l1"),),
     steps=1,
     solver=SolverSpec("sgd", learning_rate=1e-12),
 )
-SEVEN = Term("features", 1.0, net="discriminator", last=7, distance="l1")
-EIGHT = Term("features", 1.0, net="discriminator", last=8, distance="l1")
-TENTH = Term("features", 0.1, net="discriminator", last=7, distance="l1")
-EIGHT_HALF = Term("features", 0.5, net="discriminator", last=8, distance="l1")
+SEVEN = Term("features", 1.0, net="discriminator", last_layers=7, distance="l1")
+EIGHT = Term("features", 1.0, net="discriminator", last_layers=8, distance="l1")
+TENTH = Term("features", 0.1, net="discriminator", last_layers=7, distance="l1")
+EIGHT_HALF = Term("features", 0.5, net="discriminator", last_layers=8, distance="l1")
 LIKE = (SEVEN, Term("mse", 10.0), PRIOR)
 EXACT = (TENTH, Term("mse", 100.0), PRIOR)
 NEAR = (EIGHT, Term("mse", 1.0), PRIOR)
@@ -42,31 +42,41 @@ RECONSTRUCT = Preset(
     stages=(
         CHOICE,
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 2 / 7), rate=0.2)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 2 / 7), rate=0.2
+                ),
+            ),
             LIKE,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 3 / 7), rate=0.2)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 3 / 7), rate=0.2
+                ),
+            ),
             LIKE,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 4 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 4 / 7))),
             LIKE,
             200,
             SolverSpec("adam", 1e-4, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 5 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 5 / 7))),
             EXACT,
             200,
             SolverSpec("adam", 1e-4, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 6 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 6 / 7))),
             EXACT,
             200,
             SolverSpec("adam", 1e-5, options=B1),
@@ -83,31 +93,46 @@ COLORIZE = Preset(
     stages=(
         CHOICE,
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 2 / 7), rate=0.025)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 2 / 7), rate=0.025
+                ),
+            ),
             (SEVEN, PRIOR),
             200,
             SolverSpec("adam", 2e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 3 / 7), rate=0.05)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 3 / 7), rate=0.05
+                ),
+            ),
             (SEVEN, PRIOR),
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 4 / 7), rate=0.1)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 4 / 7), rate=0.1
+                ),
+            ),
             (SEVEN, PRIOR),
             300,
             SolverSpec("adam", 5e-4, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 5 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 5 / 7))),
             (SEVEN, PRIOR),
             400,
             SolverSpec("adam", 5e-5, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 6 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 6 / 7))),
             (SEVEN, PRIOR),
             300,
             SolverSpec("adam", 2e-5, options=B1),
@@ -134,25 +159,35 @@ SUPER_RESOLVE = Preset(
     stages=(
         CHOICE,
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 2 / 7), rate=0.025)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 2 / 7), rate=0.025
+                ),
+            ),
             NEAR,
             200,
             SolverSpec("adam", 2e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 3 / 7), rate=0.05)),
+            (
+                Z,
+                Variable(
+                    "weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 3 / 7), rate=0.05
+                ),
+            ),
             NEAR,
             200,
             SolverSpec("adam", 1e-3, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 4 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 4 / 7))),
             NEAR,
             200,
             SolverSpec("adam", 2e-5, options=B1),
         ),
         Stage(
-            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, part=(0.0, 5 / 7))),
+            (Z, Variable("weights", init=PREVIOUS, select=LEARNT, step_range=(0.0, 5 / 7))),
             NEAR,
             200,
             SolverSpec("adam", 1e-5, options=B1),

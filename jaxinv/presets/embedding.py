@@ -128,7 +128,7 @@ PULSE = Preset(
             solver=SolverSpec("sgd", learning_rate=1e-12),
         ),
         Stage(
-            variables=(Variable("w+", codec="gaussianised", init=PREVIOUS),),
+            variables=(Variable("w+", codec="gaussianized", init=PREVIOUS),),
             terms=(Term("mse", 25.0, floor=0.008), Term("geocross", 0.05, variable="w+")),
             steps=100,
             solver=SolverSpec("adam", learning_rate=0.4, schedule=Schedule("one_cycle_drop")),

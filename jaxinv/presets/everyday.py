@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from jaxinv.specs import InitSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable, View
 
-CODE = (Variable("w+", codec="natural", init=InitSpec("learned")),)
+CODE = (Variable("w+", codec="preconditioned", init=InitSpec("learned")),)
 LIKENESS = (
     Term("mse", 3.0, view=View(512)),
-    Term("lpips", 1.0, net="alexnet", view=View(256, least=256)),
-    Term("lpips", 1.0, net="vgg16", view=View(96, least=96)),
+    Term("lpips", 1.0, net="alexnet", view=View(256, min_size=256)),
+    Term("lpips", 1.0, net="vgg16", view=View(96, min_size=96)),
 )
 # A loss at 256 px cannot see the finest layers. Left alone they drift, and weave a pattern on skin.
-WEAVE = Term("weave", 4000.0, view=View(512))
+WEAVE = Term("checkerboard", 4000.0, view=View(512))
 CALM = (
     WEAVE,
-    Term("gaussian", 0.3, variable="w+", part=(0.7, 1.0)),
+    Term("gaussian", 0.3, variable="w+", row_range=(0.7, 1.0)),
 )
 LEAST = 512  # smaller photographs are enlarged: at 256 px the same pattern passes for detail
-SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("stretch", 2.0), ("adapt", 5)))
+SOLVER = SolverSpec("lbfgs", options=(("history", 40), ("initial_scale", 2.0), ("adapt", 5)))
 SEARCH = Stage(CODE, (*LIKENESS, *CALM), steps=100, solver=SOLVER)
 REFERENCE = (
     "this library: L-BFGS from a learned start, in units of the loss's curvature along gradient "
@@ -57,8 +57,8 @@ RESTORE = Preset(
             (
                 *LIKENESS,
                 WEAVE,
-                Term("gaussian", 0.1, variable="w+", full=256),
-                Term("gaussian", 1.0, variable="w+", part=(0.5, 1.0)),
+                Term("gaussian", 0.1, variable="w+", reference_side=256),
+                Term("gaussian", 1.0, variable="w+", row_range=(0.5, 1.0)),
                 Term("row_spread", 0.1, variable="w+"),  # what is hidden goes with what is seen
             ),
             steps=100,

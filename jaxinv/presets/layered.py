@@ -16,7 +16,7 @@ Z = Stage(
     solver=SolverSpec("lbfgs"),
 )
 RESIDUALS = Stage(
-    variables=(Variable("features", at=EARLY),),
+    variables=(Variable("features", layers=EARLY),),
     terms=(*SEEN, Term("residual_energy", 1.0)),
     steps=3000,
     solver=SolverSpec("adam", learning_rate=0.01, schedule=HALVED),
@@ -47,7 +47,9 @@ GAN_PAINT = Preset(
         RESIDUALS,
         Stage(
             variables=(
-                Variable("weights", form="multiply", select=("*kernel", "*wise"), part=(0.5, 1.0)),
+                Variable(
+                    "weights", form="multiply", select=("*kernel", "*wise"), step_range=(0.5, 1.0)
+                ),
             ),
             terms=(*SEEN, Term("drift", 1.0, power=2)),
             steps=1000,
@@ -63,7 +65,7 @@ NEAR = (
 )
 RAMPED = SolverSpec("adam", learning_rate=0.1, schedule=Schedule("nv_ramp", rise=0.05, fall=0.75))
 SPHERE = (Hook("sphere", "w+"),)
-ROWS = Variable("w+", codec="gaussianised", init=PREVIOUS)
+ROWS = Variable("w+", codec="gaussianized", init=PREVIOUS)
 SPARSE = Term("sparsity", 1e-3, variable="features")
 ILO = Preset(
     name="ilo",
@@ -83,8 +85,8 @@ ILO = Preset(
             solver=SolverSpec("sgd", learning_rate=1e-12),
         ),
         Stage((ROWS,), NEAR, 50, RAMPED, SPHERE),
-        Stage((ROWS, Variable("features", at=(0.15,))), (*NEAR, SPARSE), 50, RAMPED, SPHERE),
-        Stage((ROWS, Variable("features", at=(0.3,))), (*NEAR, SPARSE), 25, RAMPED, SPHERE),
-        Stage((ROWS, Variable("features", at=(0.45,))), (*NEAR, SPARSE), 25, RAMPED, SPHERE),
+        Stage((ROWS, Variable("features", layers=(0.15,))), (*NEAR, SPARSE), 50, RAMPED, SPHERE),
+        Stage((ROWS, Variable("features", layers=(0.3,))), (*NEAR, SPARSE), 25, RAMPED, SPHERE),
+        Stage((ROWS, Variable("features", layers=(0.45,))), (*NEAR, SPARSE), 25, RAMPED, SPHERE),
     ),
 )

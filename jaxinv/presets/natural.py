@@ -42,8 +42,8 @@ MGANPRIOR = Preset(
     stages=(
         Stage(
             variables=(
-                Variable("z", init=PRIOR, copies=20),
-                Variable("mix", copies=20, at=(0.5,)),
+                Variable("z", init=PRIOR, num_codes=20),
+                Variable("mix", num_codes=20, layers=(0.5,)),
             ),
             terms=(
                 Term("mse", 1.0),

@@ -27,7 +27,7 @@ PROJECTION = Stage(
     terms=(SEEN, CALM_NOISE),
     steps=1000,
     solver=RAMPED,
-    hooks=(Hook("standardise", "noise"),),
+    hooks=(Hook("standardize", "noise"),),
     jitter=SHAKEN,
     keep="last",
 )
@@ -51,7 +51,7 @@ STYLEGAN2_PROJECTOR_PLUS = Preset(
             terms=(SEEN, CALM_NOISE),
             steps=1000,
             solver=RAMPED,
-            hooks=(Hook("standardise", "noise"),),
+            hooks=(Hook("standardize", "noise"),),
             jitter=SHAKEN,
             keep="last",
         ),

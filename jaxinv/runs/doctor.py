@@ -15,7 +15,7 @@ from jaxinv.models.generators import mobilestylegan
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS, w_statistics
 from jaxinv.models.zoo import ZOO, is_present
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.runs.job import version
 from jaxinv.specs import GeneratorSpec, Preset, SolverSpec, Stage, Term, Variable
 
@@ -80,7 +80,7 @@ def tiny_inversion() -> float:
     """Part of a random tiny generator's picture that inversion fails to explain (0 is perfect)."""
     gen = mobilestylegan.build(TINY)
     params = random_params(gen)
-    params[FROZEN] = freeze(params)
+    params[BACKWARD_KERNELS] = precompute_backward(params)
     params[STATISTICS] = w_statistics(gen, params)
     target = render(gen, params, {"z": jax.random.normal(jax.random.key(1), (1, TINY.z_dim))})
     found = invert(gen, params, target, preset=CHECK, nets={})

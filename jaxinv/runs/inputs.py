@@ -18,7 +18,13 @@ import numpy as np
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, find_images, read_bytes
 from jaxinv.runs.masks import mask_of
-from jaxinv.runs.observations import Degradation, Offer, heard, measurements, offer
+from jaxinv.runs.observations import (
+    Observation,
+    ObservationModel,
+    make_observation,
+    measurements,
+    with_noise_level,
+)
 from jaxinv.runs.request import Request
 
 if TYPE_CHECKING:
@@ -31,30 +37,30 @@ LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 class Input:
     """One file of the run: its output name, the photo and what is made of it, or why there is none.
 
-    Of a file of measurements the photo has no pixels. `hidden` is a digest of the mask.
+    Of a file of measurements the photo has no pixels. `mask_sha256` is a digest of the mask.
     """
 
     file: str
     name: str
     photo: images.Photo | None = None
-    offer: Offer | None = None
+    observation: Observation | None = None
     reason: str = ""
-    hidden: str = ""
+    mask_sha256: str = ""
 
     @property
-    def content(self) -> str:
+    def dedup_key(self) -> str:
         """Equal for photos with equal pixels: the file's bytes, how they were cut, and the mask."""
         if self.photo is None:
             return ""
-        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.hidden}"
+        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.mask_sha256}"
 
     @property
-    def kind(self) -> tuple[object, ...]:
+    def batch_key(self) -> tuple[object, ...]:
         """Equal for inputs that can be searched for together."""
-        given = self.offer
+        given = self.observation
         if given is None:
             return ()
-        return given.seen.shape, given.mask is None, given.side, given.noise
+        return given.measurement.shape, given.mask is None, given.side, given.noise
 
 
 def unique_names(files: list[Path]) -> list[str]:
@@ -82,7 +88,7 @@ def list_files(request: Request) -> list[Path]:
 
     Raises `ValueError` when there is none.
     """
-    folders = ("images", "degraded", "again", "samples")
+    folders = ("images", "degraded", "remeasured", "samples")
     own = [(Path(request.out) / name).resolve() for name in folders]
     given = {path: Path(path).resolve() for path in request.paths}
     left = [
@@ -117,58 +123,66 @@ def check_mask(request: Request, files: list[Path]) -> None:
         raise ValueError(reasons[0])
 
 
-def read_inputs(request: Request, what: Degradation, files: list[Path]) -> Iterator[Input]:
+def read_inputs(
+    request: Request, observation_model: ObservationModel, files: list[Path]
+) -> Iterator[Input]:
     """Read every file and make of it what is searched for; a bad one becomes a reason."""
     for file, name in zip(files, unique_names(files), strict=True):
         shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
         try:
-            photo, made = _read(request, what, file)
+            photo, made = _read(request, observation_model, file)
             mask = b"" if made.mask is None else made.mask.tobytes()
-            yield Input(shown, name, photo, made, hidden=hashlib.sha256(mask).hexdigest())
+            yield Input(shown, name, photo, made, mask_sha256=hashlib.sha256(mask).hexdigest())
         except images.ImageError as error:
             yield Input(shown, name, reason=error.reason)
         except BadFile as error:
             yield Input(shown, name, reason=str(error))
 
 
-def _read(request: Request, what: Degradation, file: Path) -> tuple[images.Photo, Offer]:
-    if file.suffix == ".npy" and what.operator is not None:
+def _read(
+    request: Request, observation_model: ObservationModel, file: Path
+) -> tuple[images.Photo, Observation]:
+    if file.suffix == ".npy" and observation_model.operator is not None:
         data = read_bytes(file)
         photo = images.Photo(
             os.fspath(file), hashlib.sha256(data).hexdigest(), np.empty((0, 0, 3)), None, None, ()
         )
-        return photo, measurements(what, io.BytesIO(data))
+        return photo, measurements(observation_model, io.BytesIO(data))
     photo = images.read_photo(
         file,
-        size=request.size if what.whole and what.border is None else None,
+        size=request.size
+        if observation_model.keeps_size and observation_model.border is None
+        else None,
         align=request.align,
         fit=request.fit,
     )
     missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
-    return photo, heard(what, offer(what, photo, missing))
+    return photo, with_noise_level(
+        observation_model, make_observation(observation_model, photo, missing)
+    )
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
     """Batches of one size, all with or all without a mask; bad inputs come alone."""
     waiting: dict[tuple[object, ...], list[Input]] = {}
     for item in inputs:
-        if item.offer is None:
+        if item.observation is None:
             yield [item]
             continue
-        group = waiting.setdefault(item.kind, [])
+        group = waiting.setdefault(item.batch_key, [])
         group.append(item)
         if len(group) == batch:
-            yield waiting.pop(item.kind)
+            yield waiting.pop(item.batch_key)
     yield from waiting.values()
 
 
-def first_of_each(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
+def deduplicated(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
     """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
     seen: set[str] = set()
     for item in inputs:
-        if item.photo is None or item.content not in seen:
-            seen.add(item.content)
+        if item.photo is None or item.dedup_key not in seen:
+            seen.add(item.dedup_key)
             yield item
         else:
             bare = replace(item.photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)
-            repeated.append(replace(item, photo=bare, offer=None))
+            repeated.append(replace(item, photo=bare, observation=None))

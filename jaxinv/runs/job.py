@@ -13,14 +13,14 @@ import jax
 
 from jaxinv import __version__
 from jaxinv.inversion.compatibility import check_preset
-from jaxinv.inversion.preconditioning import equipped
-from jaxinv.inversion.preset_adaptation import tailored
+from jaxinv.inversion.preconditioning import with_statistics
+from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.inversion.presets import with_steps
 from jaxinv.io.checkpoints import weights_file
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.io.files import sha256_file
 from jaxinv.models.loading import load_features, load_generator
-from jaxinv.runs.observations import FAINT, Degradation, check_operator, loss_size
+from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.runs.progress import announce
 from jaxinv.runs.request import Request
 from jaxinv.specs import read_operator
@@ -54,8 +54,10 @@ class Job:
     nets: dict[str, Params]
     out: Path
     facts: dict[str, Any]
-    what: Degradation
-    measured: dict[tuple[str, ...], Params] = field(default_factory=dict[tuple[str, ...], "Params"])
+    observation_model: ObservationModel
+    prepared_params: dict[tuple[str, ...], Params] = field(
+        default_factory=dict[tuple[str, ...], "Params"]
+    )
 
 
 def prepare_job(request: Request, preset: Preset) -> Job:
@@ -75,7 +77,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
-    what = Degradation(
+    observation_model = ObservationModel(
         gen.spec.resolution,
         request.size,
         preset.operator,
@@ -84,8 +86,8 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         request.discrepancy,
     )
     usual = loss_size(0, request.size, gen.spec.resolution)
-    noise = FAINT if isinstance(request.discrepancy, str) else request.discrepancy
-    check_preset(gen.spec, tailored(preset, (usual, usual, 3), noise), usual)
+    noise = MIN_NOISE if isinstance(request.discrepancy, str) else request.discrepancy
+    check_preset(gen.spec, adapt_preset(preset, (usual, usual, 3), noise), usual)
     if preset.operator is not None:
         check_operator(preset.operator, gen.spec.resolution, request.size)
     if request.align == "auto" and gen.spec.alignment == "none":
@@ -103,7 +105,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         "backend": jax.default_backend(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    return Job(request, preset, gen, params, load_features(names), out, facts, what)
+    return Job(request, preset, gen, params, load_features(names), out, facts, observation_model)
 
 
 def headline(job: Job) -> dict[str, object]:
@@ -126,13 +128,13 @@ def headline(job: Job) -> dict[str, object]:
     }
 
 
-def measured(job: Job, preset: Preset) -> Params:
+def params_for(job: Job, preset: Preset) -> Params:
     """The parameters with what a tailored preset needs: other nets, other statistics.
 
     With the nets of the preset as it was, its own statistics serve, wherever it looks now.
     """
-    if preset.nets not in job.measured:
+    if preset.nets not in job.prepared_params:
         like = job.preset if preset.nets == job.preset.nets else preset
-        known = equipped(job.gen, job.params, like, job.nets, report=announce)
-        job.measured[preset.nets] = known
-    return job.measured[preset.nets]
+        known = with_statistics(job.gen, job.params, like, job.nets, report=announce)
+        job.prepared_params[preset.nets] = known
+    return job.prepared_params[preset.nets]

@@ -10,15 +10,15 @@ from jaxinv.io import images
 from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import crop
 
-SPECK = 0.02  # part of a pixel that may be missing before the pixel counts as missing
+MASK_TOLERANCE = 0.02  # part of a pixel that may be missing before the pixel counts as missing
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
-def weights(mask: np.ndarray, size: int, *, hard: bool = False) -> np.ndarray:
+def resize_mask(mask: np.ndarray, size: int, *, hard: bool = False) -> np.ndarray:
     """A mask [n, n] resized to `size` px; `hard`: what is missing in part has no weight."""
     if len(mask) != size:
         mask = images.resize(np.repeat(mask[..., None], 3, axis=2), size)[..., 0]
-    return np.where(mask > 1 - SPECK, mask, 0).astype(np.float32) if hard else mask
+    return np.where(mask > 1 - MASK_TOLERANCE, mask, 0).astype(np.float32) if hard else mask
 
 
 def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
@@ -33,7 +33,7 @@ def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
     mask = read_mask(place)
     wanted, found = (one.transform["source_size"] for one in (photo, mask) if one.transform)
     if wanted != found:
-        raise BadFile(f"mask {place} has {shown(found)} px; allowed: {shown(wanted)}")
+        raise BadFile(f"mask {place} has {size_text(found)} px; allowed: {size_text(wanted)}")
     quad = np.asarray((photo.transform or {})["quad"]) * (len(mask.pixels) / np.asarray(found))
     grey = np.repeat(np.mean(mask.pixels, axis=-1, keepdims=True), 3, axis=-1)
     cut = crop(grey, quad, len(photo.pixels))[0]
@@ -43,11 +43,11 @@ def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
 def read_mask(place: Path) -> images.Photo:
     """A mask file as it is; `BadFile` if it is none."""
     try:
-        return images.read_photo(place, fit="stretch")
+        return images.read_photo(place, fit="initial_scale")
     except images.ImageError as error:
         raise BadFile(f"mask {error}") from error
 
 
-def shown(size: list[int]) -> str:
+def size_text(size: list[int]) -> str:
     """Width and height as people write them."""
     return "x".join(map(str, size))

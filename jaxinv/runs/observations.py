@@ -15,24 +15,26 @@ from jaxinv.io import images
 from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import noise_level
 from jaxinv.operators import build as build_operator
-from jaxinv.runs.masks import weights
+from jaxinv.runs.masks import resize_mask
 
 if TYPE_CHECKING:
     from jaxinv.operators import Operator
     from jaxinv.specs import OperatorSpec
 
 SMALLEST = 32
-TINT = 0.1  # channels of a grey picture may differ by so much, on [-1, 1], for JPEG's sake
-ESTIMATED = "estimated"  # in the place of a strength of noise: each picture's own
-FAINT = 1 / 127.5  # a level of 8 bits: there is always so much
+MAX_CHANNEL_SPREAD = (
+    0.1  # channels of a grey picture may differ by so much, on [-1, 1], for JPEG's sake
+)
+ESTIMATE_PER_IMAGE = "estimated"  # in the place of a strength of noise: each picture's own
+MIN_NOISE = 1 / 127.5  # a level of 8 bits: there is always so much
 
 
 @dataclass(frozen=True)
-class Degradation:
+class ObservationModel:
     """What the pictures of a run have gone through, and the largest side that is drawn.
 
     `size` is the side of the clean pictures, if it was asked for. `simulate`: the files are clean.
-    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATED`.
+    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATE_PER_IMAGE`.
     """
 
     resolution: int
@@ -43,22 +45,22 @@ class Degradation:
     noise: float | str | None = None
 
     @property
-    def whole(self) -> bool:
+    def keeps_size(self) -> bool:
         """Whether the files have the size of clean pictures."""
         return self.simulate or (self.operator is None or keeps_shape(self.operator, (64, 64, 3)))
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What is searched for: `seen` [h, w, c] or [count], `mask` [h, w], the clean picture if known.
+class Observation:
+    """What is searched for: `measurement` [h, w, c] or [count], `mask` [h, w], clean picture.
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
     seen where it is noisy.
     """
 
-    seen: np.ndarray
+    measurement: np.ndarray
     mask: np.ndarray | None
-    truth: np.ndarray | None
+    reference: np.ndarray | None
     side: int
     noise: float | None = None
 
@@ -97,7 +99,9 @@ def loss_size(own: int, asked: int | None, resolution: int) -> int:
     return 1 << (min(max(own, SMALLEST), resolution).bit_length() - 1)
 
 
-def offer(what: Degradation, photo: images.Photo, missing: np.ndarray | None) -> Offer:
+def make_observation(
+    observation_model: ObservationModel, photo: images.Photo, missing: np.ndarray | None
+) -> Observation:
     """What is made of a photo whose pixels may be `missing` [n, n] in part.
 
     Raises `BadFile` where the photo and the operator do not fit.
@@ -105,63 +109,77 @@ def offer(what: Degradation, photo: images.Photo, missing: np.ndarray | None) ->
     kept = photo.mask
     if missing is not None:
         kept = (1.0 if kept is None else kept) * (1 - missing)
-    if what.border is not None:
-        return _bordered(what, photo, kept)
-    if not what.whole:
-        return _small(what, photo)
-    side = loss_size(len(photo.pixels), what.size, what.resolution)
+    if observation_model.border is not None:
+        return _outpaint_observation(observation_model, photo, kept)
+    if not observation_model.keeps_size:
+        return _from_measured_size(observation_model, photo)
+    side = loss_size(len(photo.pixels), observation_model.size, observation_model.resolution)
     pixels = at_size(photo.pixels, side)
-    mask = None if kept is None else weights(kept, side, hard=missing is not None)
+    mask = None if kept is None else resize_mask(kept, side, hard=missing is not None)
     if mask is not None and not mask.any():
         raise BadFile(
             "its mask leaves no pixel; allowed: white where pixels are missing, black else"
         )
-    truth = pixels if what.simulate or (what.operator is None and missing is None) else None
+    reference = (
+        pixels
+        if observation_model.simulate or (observation_model.operator is None and missing is None)
+        else None
+    )
     if missing is not None and mask is not None:
-        return Offer(pixels * mask[..., None], mask, truth, side)
-    if what.operator is None:
-        return Offer(pixels, mask, truth, side)
-    if not what.simulate:
-        made = build_operator(what.operator, (side, side, 3))
-        return Offer(as_measured(pixels, what.operator, made), mask, None, side)
-    seen = simulated(what.operator, pixels)
-    return Offer(seen, mask if seen.shape[:2] == pixels.shape[:2] else None, truth, side)
+        return Observation(pixels * mask[..., None], mask, reference, side)
+    if observation_model.operator is None:
+        return Observation(pixels, mask, reference, side)
+    if not observation_model.simulate:
+        made = build_operator(observation_model.operator, (side, side, 3))
+        return Observation(as_measured(pixels, observation_model.operator, made), mask, None, side)
+    measurement = simulated(observation_model.operator, pixels)
+    return Observation(
+        measurement, mask if measurement.shape[:2] == pixels.shape[:2] else None, reference, side
+    )
 
 
-def heard(what: Degradation, made: Offer) -> Offer:
+def with_noise_level(observation_model: ObservationModel, made: Observation) -> Observation:
     """The offer with the strength of its noise; estimates are in steps of the root of 2.
 
     Pictures with noise of one strength go through one compiled program.
     """
-    if what.noise != ESTIMATED:
-        return replace(made, noise=what.noise)
-    steps = 2 * np.log2(max(noise_level(made.seen), FAINT))
+    if observation_model.noise != ESTIMATE_PER_IMAGE:
+        return replace(made, noise=observation_model.noise)
+    steps = 2 * np.log2(max(noise_level(made.measurement), MIN_NOISE))
     return replace(made, noise=float(2 ** (np.round(steps) / 2)))
 
 
-def _bordered(what: Degradation, photo: images.Photo, kept: np.ndarray | None) -> Offer:
+def _outpaint_observation(
+    observation_model: ObservationModel, photo: images.Photo, kept: np.ndarray | None
+) -> Observation:
     """The photo as the middle of a larger picture, or the middle of a photo."""
-    share = what.border or 0.0
-    own = len(photo.pixels) if what.simulate else int(len(photo.pixels) / (1 - 2 * share))
-    side = loss_size(own, what.size, what.resolution)
+    share = observation_model.border or 0.0
+    own = (
+        len(photo.pixels)
+        if observation_model.simulate
+        else int(len(photo.pixels) / (1 - 2 * share))
+    )
+    side = loss_size(own, observation_model.size, observation_model.resolution)
     edge = round(share * side)
-    inner = side if what.simulate else side - 2 * edge
+    inner = side if observation_model.simulate else side - 2 * edge
     pixels = at_size(photo.pixels, inner)
-    mask = np.ones((inner, inner), np.float32) if kept is None else weights(kept, inner)
-    truth = pixels if what.simulate else None
-    if not what.simulate:
+    mask = np.ones((inner, inner), np.float32) if kept is None else resize_mask(kept, inner)
+    reference = pixels if observation_model.simulate else None
+    if not observation_model.simulate:
         pixels, mask = np.pad(pixels, [(edge, edge)] * 2 + [(0, 0)]), np.pad(mask, edge)
     inside = np.pad(np.ones((side - 2 * edge,) * 2, np.float32), edge)
-    return Offer(pixels * inside[..., None], mask * inside, truth, side)
+    return Observation(pixels * inside[..., None], mask * inside, reference, side)
 
 
-def _small(what: Degradation, photo: images.Photo) -> Offer:
+def _from_measured_size(observation_model: ObservationModel, photo: images.Photo) -> Observation:
     """A photo that is what the operator made of a picture of another size."""
-    operator, own = what.operator, len(photo.pixels)
+    operator, own = observation_model.operator, len(photo.pixels)
     if operator is None:
         raise BadFile("no operator")
     try:
-        side = what.size or source_side(what.resolution, operator, (own, own, 3))
+        side = observation_model.size or source_side(
+            observation_model.resolution, operator, (own, own, 3)
+        )
         made = build_operator(operator, (side, side, 3))
     except ValueError as error:
         raise BadFile(f"{error}; or clean pictures with --simulate") from error
@@ -171,22 +189,26 @@ def _small(what: Degradation, photo: images.Photo) -> Offer:
             f"that shape, or clean pictures with --simulate"
         )
     pixels = at_size(photo.pixels, made.shape[0])
-    mask = None if photo.mask is None else weights(photo.mask, made.shape[0])
-    return Offer(as_measured(pixels, operator, made), mask, None, side)
+    mask = None if photo.mask is None else resize_mask(photo.mask, made.shape[0])
+    return Observation(as_measured(pixels, operator, made), mask, None, side)
 
 
-def measurements(what: Degradation, file: BinaryIO) -> Offer:
+def measurements(observation_model: ObservationModel, file: BinaryIO) -> Observation:
     """The numbers of a .npy file; `BadFile` unless the operator can have made them."""
-    if what.simulate or what.operator is None:
+    if observation_model.simulate or observation_model.operator is None:
         raise BadFile("measurements; allowed with --simulate: clean pictures")
     try:
-        seen = np.load(file, allow_pickle=False).astype(np.float32)
-        side = source_side(what.resolution, what.operator, seen.shape) if seen.size else 0
+        measurement = np.load(file, allow_pickle=False).astype(np.float32)
+        side = (
+            source_side(observation_model.resolution, observation_model.operator, measurement.shape)
+            if measurement.size
+            else 0
+        )
     except (ValueError, OSError, EOFError) as error:
         raise BadFile(f"cannot be used as measurements: {error}") from error
-    if not side or not np.isfinite(seen).all():
-        raise BadFile(f"measurements {list(seen.shape)} that are empty or not finite")
-    return Offer(seen, None, None, side)
+    if not side or not np.isfinite(measurement).all():
+        raise BadFile(f"measurements {list(measurement.shape)} that are empty or not finite")
+    return Observation(measurement, None, None, side)
 
 
 def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> np.ndarray:
@@ -198,7 +220,7 @@ def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> n
     if last not in ("gray", "luma"):
         return pixels
     tint = float(np.max(np.ptp(pixels, axis=-1)))
-    if tint > TINT:
+    if tint > MAX_CHANNEL_SPREAD:
         raise BadFile(
             f"its channels differ by up to {tint:.2g}, operator {last!r} leaves no colour; "
             f"allowed: grey pictures, or clean ones with --simulate"

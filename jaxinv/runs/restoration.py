@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.runs.observations import ESTIMATED
+from jaxinv.runs.observations import ESTIMATE_PER_IMAGE
 from jaxinv.specs import read_operator
 from jaxinv.specs.checks import check_above, check_whole
 
@@ -60,7 +60,7 @@ def denoise(request: Request, sigma: float | None = None) -> Request:
     if sigma is None:
         if request.simulate:
             raise ValueError("--simulate of denoise needs --sigma, got none")
-        return replace(degraded(request, "denoise", "identity"), discrepancy=ESTIMATED)
+        return replace(degraded(request, "denoise", "identity"), discrepancy=ESTIMATE_PER_IMAGE)
     check_above("sigma", sigma, 0.0)
     return replace(degraded(request, "denoise", f"noise:sigma={sigma}"), discrepancy=sigma)
 

@@ -15,7 +15,7 @@ from jaxinv.io import images
 from jaxinv.io.files import atomic_write
 from jaxinv.io.latent_files import save_latents
 from jaxinv.operators import build as build_operator
-from jaxinv.runs.results import Outcome, described, report_item, thumbnail
+from jaxinv.runs.results import ImageResult, latent_metadata, report_item, thumbnail
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
     from jaxinv.inversion.result import Restarts
     from jaxinv.reports.html import ReportItem
-    from jaxinv.runs.observations import Offer
+    from jaxinv.runs.observations import Observation
     from jaxinv.specs import OperatorSpec
     from jaxinv.types import Array, Latents
 
-Answer = tuple["Latents", np.ndarray]  # latents, and their picture uint8 [H, W, 3]
+Solution = tuple["Latents", np.ndarray]  # latents, and their picture uint8 [H, W, 3]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -35,32 +35,32 @@ def _apply(operator: OperatorSpec, image: Array) -> Array:
     return build_operator(operator, image.shape).apply(image)
 
 
-def degraded_again(operator: OperatorSpec | None, full: np.ndarray, given: Offer) -> np.ndarray:
+def remeasured(operator: OperatorSpec | None, full: np.ndarray, given: Observation) -> np.ndarray:
     """What would have been seen of the picture uint8 [H, W, 3], in the shape of `given.seen`."""
     image = images.resize(images.from_uint8(full), given.side)
     seen = image if operator is None else np.asarray(_apply(operator, jnp.asarray(image)))
     return seen if given.mask is None else seen * (given.mask[..., None] > 0)
 
 
-def misfit(again: np.ndarray, given: Offer) -> float:
+def data_misfit(again: np.ndarray, given: Observation) -> float:
     """Mean squared difference, over what is known, of the answer degraded again and the input."""
-    squares = np.square(again - given.seen)
+    squares = np.square(again - given.measurement)
     if given.mask is None:
         return float(np.mean(squares))
     return float(np.average(squares.mean(-1), weights=given.mask))
 
 
-def missing_psnr(full: np.ndarray, given: Offer) -> dict[str, float]:
+def missing_psnr(full: np.ndarray, given: Observation) -> dict[str, float]:
     """PSNR over the pixels without weight, where they and the clean picture are known."""
-    if given.mask is None or given.truth is None or given.mask.all():
+    if given.mask is None or given.reference is None or given.mask.all():
         return {}
     ours = images.to_uint8(images.resize(images.from_uint8(full), given.side)).astype(float)
-    error = np.square(ours - images.to_uint8(given.truth))[given.mask == 0]
+    error = np.square(ours - images.to_uint8(given.reference))[given.mask == 0]
     with np.errstate(divide="ignore"):
         return {"psnr_missing": float(10 * np.log10(255**2 / error.mean()))} if error.size else {}
 
 
-def view(operator: OperatorSpec | None, seen: np.ndarray, side: int) -> np.ndarray:
+def as_image(operator: OperatorSpec | None, seen: np.ndarray, side: int) -> np.ndarray:
     """Measurements as a picture, uint8 [h, w, 3]."""
     if operator is not None:
         seen = np.asarray(build_operator(operator, (side, side, 3)).show(jnp.asarray(seen)))
@@ -75,31 +75,35 @@ def ranked(ends: Restarts, index: int, count: int) -> list[Latents]:
 
 
 def save_degraded(
-    out: Path, name: str, operator: OperatorSpec | None, pair: tuple[np.ndarray, Offer]
+    out: Path, name: str, operator: OperatorSpec | None, pair: tuple[np.ndarray, Observation]
 ) -> None:
     """Write degraded/NAME.png (or .npy) and again/NAME.png."""
     again, given = pair
-    drawn = {"again": view(operator, again, given.side)}
-    if given.seen.ndim == 3 and given.seen.shape[0] == given.seen.shape[1]:
-        drawn["degraded"] = view(None, given.seen, given.side)
+    drawn = {"remeasured": as_image(operator, again, given.side)}
+    if given.measurement.ndim == 3 and given.measurement.shape[0] == given.measurement.shape[1]:
+        drawn["degraded"] = as_image(None, given.measurement, given.side)
     else:
         data = io.BytesIO()
-        np.save(data, given.seen, allow_pickle=False)
+        np.save(data, given.measurement, allow_pickle=False)
         write(out / "degraded" / f"{name}.npy", data.getvalue())
     for folder, picture in drawn.items():
         write(out / folder / f"{name}.png", images.encode_png(picture))
 
 
-def save_samples(out: Path, outcome: Outcome, answers: list[Answer], facts: dict[str, Any]) -> None:
+def save_samples(
+    out: Path, result: ImageResult, answers: list[Solution], facts: dict[str, Any]
+) -> None:
     """Write samples/NAME/1.png, 1.safetensors, 2.png, ...: the answers, the best first."""
     for rank, (latents, picture) in enumerate(answers, start=1):
-        place = out / "samples" / outcome.name
+        place = out / "samples" / result.name
         write(place / f"{rank}.png", images.encode_png(picture))
-        save_latents(place / f"{rank}.safetensors", latents, described(outcome, latents, facts))
+        save_latents(
+            place / f"{rank}.safetensors", latents, latent_metadata(result, latents, facts)
+        )
 
 
 def restored_item(
-    outcome: Outcome,
+    result: ImageResult,
     answers: list[np.ndarray],
     views: dict[str, np.ndarray],
     losses: np.ndarray,
@@ -111,7 +115,7 @@ def restored_item(
     (caption, first), *others = views.items()
     others += [(f"answer {rank}", picture) for rank, picture in enumerate(answers[1:], start=2)]
     return replace(
-        report_item(outcome),
+        report_item(result),
         captions=(caption, "answer"),
         target=thumbnail(first),
         reconstruction=thumbnail(answers[0]),

@@ -29,7 +29,7 @@ DIFFERENCE_GAIN = 2.0
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ImageResult:
     """What became of one input file; the field names of `record` are those of results.jsonl."""
 
     file: str
@@ -66,7 +66,7 @@ class Outcome:
         }
 
 
-def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
+def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """Scores of the written 8-bit image against the 8-bit target, at the target's size.
 
     "identity" is among them only where its weights are.
@@ -82,9 +82,9 @@ def judge(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict
     return scores | ({"identity": float(identity(ours, theirs)[0])} if measurable() else {})
 
 
-def save_outcome(
+def save_result(
     out: Path,
-    outcome: Outcome,
+    result: ImageResult,
     latents: Latents,
     full: np.ndarray,
     spec: GeneratorSpec,
@@ -94,19 +94,19 @@ def save_outcome(
 ) -> None:
     """Write images/NAME.png, latents/NAME.safetensors, and npz/NAME/projected_w.npz if asked."""
     data = images.encode_png(full)
-    atomic_write(out / "images" / f"{outcome.name}.png", lambda file: file.write(data))
-    place = out / "latents" / f"{outcome.name}.safetensors"
-    save_latents(place, latents, described(outcome, latents, facts))
+    atomic_write(out / "images" / f"{result.name}.png", lambda file: file.write(data))
+    place = out / "latents" / f"{result.name}.safetensors"
+    save_latents(place, latents, latent_metadata(result, latents, facts))
     if "npz" in export:
         rows = (
             latents["w+"]
             if "w+" in latents
             else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
         )
-        save_npz(out / "npz" / outcome.name / "projected_w.npz", spec, np.asarray(rows))
+        save_npz(out / "npz" / result.name / "projected_w.npz", spec, np.asarray(rows))
 
 
-def described(outcome: Outcome, latents: Latents, facts: dict[str, Any]) -> dict[str, str]:
+def latent_metadata(result: ImageResult, latents: Latents, facts: dict[str, Any]) -> dict[str, str]:
     """What a file of latents says about them."""
     request = facts["request"]
     return {
@@ -115,18 +115,18 @@ def described(outcome: Outcome, latents: Latents, facts: dict[str, Any]) -> dict
         "space": ",".join(sorted(latents)),
         "preset": request["preset"],
         "seed": str(request["seed"]),
-        "source": outcome.file,
-        "source_sha256": outcome.sha256,
-        "status": outcome.status,
-        "size": str(outcome.size),
-        "transform": json.dumps(outcome.transform),
+        "source": result.file,
+        "source_sha256": result.sha256,
+        "status": result.status,
+        "size": str(result.size),
+        "transform": json.dumps(result.transform),
         "verb": request["verb"],
         "operator": request["operator"] or "",
         "versions": json.dumps(facts["versions"]),
     }
 
 
-def copy_outcome(out: Path, first: str, again: Outcome) -> None:
+def copy_result(out: Path, first: str, again: ImageResult) -> None:
     """Write the files of `again` as copies of those of the result called `first`."""
     latents, metadata = load_latents(out / "latents" / f"{first}.safetensors")
     save_latents(
@@ -136,7 +136,7 @@ def copy_outcome(out: Path, first: str, again: Outcome) -> None:
         (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
         (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
     )
-    made = [(out / kind, name) for kind in ("degraded", "again") for name in ("png", "npy")]
+    made = [(out / kind, name) for kind in ("degraded", "remeasured") for name in ("png", "npy")]
     pairs += tuple((at / f"{first}.{end}", at / f"{again.name}.{end}") for at, end in made)
     samples = out / "samples"
     drawn = sorted(samples.glob(f"{glob.escape(first)}/*"))
@@ -148,35 +148,35 @@ def copy_outcome(out: Path, first: str, again: Outcome) -> None:
             atomic_write(target, lambda file, data=data: file.write(data))
 
 
-def numbers(outcome: Outcome) -> dict[str, float]:
+def report_metrics(result: ImageResult) -> dict[str, float]:
     """The figures of an outcome in the report."""
-    return outcome.scores | {
-        "loss": outcome.loss,
-        "evaluations": outcome.evaluations,
-        "seconds": outcome.seconds,
+    return result.scores | {
+        "loss": result.loss,
+        "evaluations": result.evaluations,
+        "seconds": result.seconds,
     }
 
 
 def report_item(
-    outcome: Outcome,
+    result: ImageResult,
     full: np.ndarray | None = None,
     target: np.ndarray | None = None,
     losses: np.ndarray | None = None,
 ) -> ReportItem:
     """The outcome as the report shows it, with the difference drawn around mid-grey."""
     item = ReportItem(
-        outcome.file, outcome.status, outcome.reason, outcome.warnings, numbers(outcome)
+        result.file, result.status, result.reason, result.warnings, report_metrics(result)
     )
     if full is None or target is None or losses is None:
         return item
     ours = images.resize(images.from_uint8(full), len(target))
     difference = images.to_uint8(np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1))
     return ReportItem(
-        outcome.file,
-        outcome.status,
-        outcome.reason,
-        outcome.warnings,
-        numbers(outcome),
+        result.file,
+        result.status,
+        result.reason,
+        result.warnings,
+        report_metrics(result),
         target=thumbnail(images.to_uint8(target)),
         reconstruction=thumbnail(images.to_uint8(ours)),
         difference=thumbnail(difference),

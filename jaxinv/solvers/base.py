@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 State: TypeAlias = Any
 
 
-class Eval(NamedTuple):
+class Evaluation(NamedTuple):
     """The point that WAS evaluated, its loss, what the objective reported, and whether it is over.
 
-    Because it is the evaluated point, best-so-far costs nothing. `lost` is true when the solver
+    Because it is the evaluated point, best-so-far costs nothing. `failed` is true when the solver
     cannot go on: its state must not be used again. A loss that is not finite is not the end of a
-    line search, which answers with a shorter step. `taken` is false where the solver looked at the
-    point but does not stand on it, so that keep "last" passes it over.
+    line search, which answers with a shorter step. `accepted` is false where the solver looked at
+    the point but does not stand on it, so that keep "last" passes it over.
     """
 
     u: Tree
     loss: Array
     aux: Tree
-    lost: Array
-    taken: Array | bool = True
+    failed: Array
+    accepted: Array | bool = True
 
 
 class Solver(NamedTuple):
@@ -41,19 +41,19 @@ class Solver(NamedTuple):
     its derivatives) or without; `progress` in [0, 1) is the fraction of the stage already done.
 
     A loss that is a sum of squares may say so: `fn.residuals(u, key) -> (vector, aux)`, whose
-    squared norm is the loss (see `Squares`). Solvers that can use it call it instead of `fn`.
+    squared norm is the loss (see `LeastSquares`). Solvers that can use it call it instead of `fn`.
 
-    `frozen`: the solver compares losses of several steps, so that the function must not change from
-    step to step. It is given keys that stay the same for many steps; equal keys promise the same
-    function, and where the key changes the solver starts afresh with what it knows.
+    `fixed_objective`: the solver compares losses of several steps, so that the function must not
+    change from step to step. It is given keys that stay the same for many steps; equal keys promise
+    the same function, and where the key changes the solver starts afresh with what it knows.
     """
 
     init: Callable[[Tree], State]
-    step: Callable[[Key, Callable[..., Any], State, Array], tuple[State, Eval]]
-    frozen: bool = False
+    step: Callable[[Key, Callable[..., Any], State, Array], tuple[State, Evaluation]]
+    fixed_objective: bool = False
 
 
-class Squares:
+class LeastSquares:
     """The objective whose loss is the squared norm of `residuals(u, key) -> (vector [m], aux)`."""
 
     def __init__(self, residuals: Callable[[Tree, Key], tuple[Array, Tree]]) -> None:
@@ -65,6 +65,6 @@ class Squares:
         return jnp.vdot(vector, vector), aux
 
 
-def mark(key: Key) -> Array:
-    """Two words [2] that tell keys apart, for a state whose solver asks for `frozen` keys."""
+def key_fingerprint(key: Key) -> Array:
+    """Two words [2] that tell keys apart, for the state of a `fixed_objective` solver."""
     return jax.random.bits(jax.random.fold_in(key, 2), (2,), jnp.uint32)

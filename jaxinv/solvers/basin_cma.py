@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver
+from jaxinv.solvers.base import Evaluation, Solver
 from jaxinv.solvers.evolution import (
     BREED,
     SCATTER,
@@ -89,7 +89,9 @@ def basin(name: str, sigma: float, options: Options = DEFAULTS) -> Solver:
         outer = begin(strategy, x, count, sigma)
         return State(outer, ADAM.init(x), jnp.zeros((), jnp.int32), u)
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         del progress
         x, unravel = ravel_pytree(state.point)
         strategy, count = shape(strategy_name, x, options.population)
@@ -109,7 +111,7 @@ def basin(name: str, sigma: float, options: Options = DEFAULTS) -> Solver:
         refined = State(outer, adam, state.steps + 1, x - options.inner_rate * update)
         fresh = State(outer, ADAM.init(x), jnp.zeros((), jnp.int32), following)
         moved: State = jax.tree.map(partial(jnp.where, done), fresh, refined)
-        seen = Eval(state.point, loss, aux, start & ~jnp.isfinite(loss))
+        seen = Evaluation(state.point, loss, aux, start & ~jnp.isfinite(loss))
         return moved._replace(point=unravel(moved.point)), seen
 
     return Solver(init, step)

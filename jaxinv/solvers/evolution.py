@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver
+from jaxinv.solvers.base import Evaluation, Solver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -146,12 +146,14 @@ def population(name: str, sigma: float, size: int | None = None) -> Solver:
         strategy, count = shape(name, x, size)
         return begin(strategy, x, count, sigma)._replace(point=u)
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         del progress
         x, unravel = ravel_pytree(state.point)
         strategy, count = shape(name, x, size)
         loss, aux = fn(state.point, key)
-        seen = Eval(state.point, loss, aux, (state.tick == 0) & ~jnp.isfinite(loss))
+        seen = Evaluation(state.point, loss, aux, (state.tick == 0) & ~jnp.isfinite(loss))
         place = state.tick % count
         worth = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
         state = state._replace(losses=state.losses.at[place].set(worth))

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from jaxinv.solvers.base import Eval, Solver
-from jaxinv.solvers.schedules import factor
+from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.schedules import schedule_value
 
 if TYPE_CHECKING:
     from jaxinv.specs import Schedule
@@ -48,13 +48,13 @@ class Extras(NamedTuple):
     """What goes with any transformation.
 
     `lookahead` > 0: after as many steps the point goes back to the share `pull` of the way that
-    they made (Zhang et al. 2019, Lookahead, algorithm 1). `centralise` 1: gradients of arrays with
+    they made (Zhang et al. 2019, Lookahead, algorithm 1). `centralize` 1: gradients of arrays with
     two or more axes have mean 0 over all but the first (Yong et al. 2020, Gradient Centralization).
     """
 
     lookahead: int = 0
     pull: float = 0.5
-    centralise: int = 0
+    centralize: int = 0
 
 
 # Ranger is RAdam with lookahead; its later form centralises gradients too, which suits weights but
@@ -71,7 +71,7 @@ class State(NamedTuple):
     tick: Any = None
 
 
-class Moves(NamedTuple):
+class UpdateOptions(NamedTuple):
     """What shapes the steps beside the transformation.
 
     `rates`: factors of the learning rate for some of the variables, by name; `hook(before,
@@ -83,27 +83,29 @@ class Moves(NamedTuple):
     hook: Callable[[Tree, Tree, Key], Tree] | None = None
 
 
-PLAIN = Moves()
+PLAIN = UpdateOptions()
 
 
 def first_order(
     transform: optax.GradientTransformation,
     learning_rate: float,
     schedule: Schedule,
-    moves: Moves = PLAIN,
+    moves: UpdateOptions = PLAIN,
 ) -> Solver:
     """u <- u - learning_rate x schedule x transform(gradient), hooked; one evaluation per step."""
     extras, rates, hook = moves
-    transform = optax.chain(optax.centralize(), transform) if extras.centralise else transform
+    transform = optax.chain(optax.centralize(), transform) if extras.centralize else transform
 
     def init(u: Tree) -> State:
         slow = (u, jnp.zeros((), jnp.int32)) if extras.lookahead else ()
         return State(u, transform.init(u), *slow)
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         (loss, aux), gradient = jax.value_and_grad(fn, has_aux=True)(state.u, key)
         update, inner = transform.update(gradient, state.inner, state.u)
-        rate = learning_rate * factor(schedule, progress)
+        rate = learning_rate * schedule_value(schedule, progress)
         update = _scaled(update, dict(rates))
 
         def move(at: Array, by: Array) -> Array:
@@ -113,7 +115,7 @@ def first_order(
         moved = _looked_ahead(moved, extras) if extras.lookahead else moved
         if hook is not None:
             moved = moved._replace(u=hook(state.u, moved.u, jax.random.fold_in(key, 1)))
-        return moved, Eval(state.u, loss, aux, ~jnp.isfinite(loss))
+        return moved, Evaluation(state.u, loss, aux, ~jnp.isfinite(loss))
 
     return Solver(init, step)
 
@@ -125,9 +127,9 @@ def _scaled(update: Tree, rates: dict[str, float]) -> Tree:
     return {name: _times(part, rates.get(name, 1.0)) for name, part in update.items()}
 
 
-def _times(part: Tree, factor: float) -> Tree:
+def _times(part: Tree, schedule_value: float) -> Tree:
     def scale(a: Array) -> Array:
-        return factor * a
+        return schedule_value * a
 
     return jax.tree.map(scale, part)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Change = Callable[[Hook, Array, Array, Key], Array]
 
 
-def standardise(hook: Hook, before: Array, after: Array, key: Key) -> Array:
+def standardize(hook: Hook, before: Array, after: Array, key: Key) -> Array:
     """A map shifted and scaled to mean 0 and variance 1."""
     del hook, before, key
     return (after - jnp.mean(after)) * jax.lax.rsqrt(jnp.var(after) + 1e-12)
@@ -47,7 +47,7 @@ def redraw(hook: Hook, before: Array, after: Array, key: Key) -> Array:
 
 
 CHANGES: dict[str, Change] = {
-    "standardise": standardise,
+    "standardize": standardize,
     "sphere": sphere,
     "clamp": clamp,
     "redraw": redraw,

@@ -25,7 +25,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver, mark
+from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,8 +53,8 @@ class Options(NamedTuple):
     warmup: int = 0
     rate: float = 0.1
     first: float = 0.05
-    longest: float = 10.0
-    stretch: float = 1.0
+    max_step: float = 10.0
+    initial_scale: float = 1.0
     adapt: int = 0
 
 
@@ -83,18 +83,18 @@ class State(NamedTuple):
     adam: Any
 
 
-class Lane(NamedTuple):
+class LbfgsState(NamedTuple):
     """The vectors, the next trial as the caller's own tree, and the mark of the function."""
 
     inner: State
     point: Tree
-    mark: Array
+    key_fingerprint: Array
 
 
-def two_loop(state: State, stretch: float = 1.0) -> Array:
+def two_loop(state: State, initial_scale: float = 1.0) -> Array:
     """-H g from the history (algorithm 7.4) with H0 = scale x metric; empty slots have rho = 0.
 
-    The scale is `stretch` times that of equation 7.20, which suits the stiffest directions.
+    The scale is `initial_scale` times that of equation 7.20, which suits the stiffest directions.
     """
 
     def back(q: Array, pair: Any) -> tuple[Array, Array]:
@@ -110,7 +110,7 @@ def two_loop(state: State, stretch: float = 1.0) -> Array:
     q, alphas = jax.lax.scan(back, state.gradient, pairs, reverse=True)
     newest = state.changes[-1]
     curvature = jnp.vdot(state.steps[-1], newest) / jnp.vdot(newest, state.metric * newest)
-    r = jnp.where(state.rho[-1] > 0, stretch * curvature, 1.0) * state.metric * q
+    r = jnp.where(state.rho[-1] > 0, initial_scale * curvature, 1.0) * state.metric * q
     return -jax.lax.scan(forth, r, (pairs, alphas))[0]
 
 
@@ -120,12 +120,12 @@ def limited(direction: Array, state: State) -> Array:
     return direction * jnp.minimum(1.0, state.bound / jnp.maximum(length, 1e-30))
 
 
-def push(ring: Array, row: Array, keep: Array) -> Array:
+def append(ring: Array, row: Array, keep: Array) -> Array:
     """The ring [m, ...] with `row` as its newest entry, or unchanged where `keep` is false."""
     return jnp.where(keep, jnp.concatenate([ring[1:], row[None]]), ring)
 
 
-def choose(condition: Array, yes: State, no: State) -> State:
+def tree_where(condition: Array, yes: State, no: State) -> State:
     """`yes` where the scalar `condition` holds, otherwise `no`."""
     return jax.tree.map(partial(jnp.where, condition), yes, no)
 
@@ -151,7 +151,7 @@ def blank(x: Array, history: int) -> State:
     )
 
 
-def aim(state: State, direction: Array) -> State:
+def set_direction(state: State, direction: Array) -> State:
     """Set out from x along `direction` with a full step."""
     direction = limited(direction, state)
     return state._replace(direction=direction, length=jnp.ones(()), trial=state.x + direction)
@@ -167,22 +167,22 @@ def adapted(state: State, options: Options) -> State:
     return state._replace(power=power, metric=metric)
 
 
-def depart(state: State, options: Options) -> State:
+def start_quasi_newton(state: State, options: Options) -> State:
     """Begin the quasi-Newton phase at the best point, in the metric of Adam's second moment."""
     if not options.warmup:
         state = adapted(state, options)
         step = state.metric * state.gradient
         length = jnp.sqrt(jnp.vdot(step, step))
-        return aim(state, -step / jnp.maximum(length, 1e-30))
+        return set_direction(state, -step / jnp.maximum(length, 1e-30))
     moments: Array = state.adam.nu
     root = jnp.sqrt(moments / (1 - ADAM_DECAY**options.warmup))
     metric = 1.0 / (root + 1e-3 * jnp.sqrt(jnp.mean(root * root)) + 1e-30)
     step = -options.first * metric * state.gradient
-    bound = options.longest * jnp.sqrt(jnp.vdot(step, step / metric))
-    return aim(state._replace(metric=metric, bound=bound), step)
+    bound = options.max_step * jnp.sqrt(jnp.vdot(step, step / metric))
+    return set_direction(state._replace(metric=metric, bound=bound), step)
 
 
-def warm(
+def adam_step(
     state: State, options: Options, loss: Array, gradient: Array, changed: Array | bool = False
 ) -> State:
     """One Adam tick; remembers the best point, and at the last tick sets out from it."""
@@ -196,7 +196,9 @@ def warm(
         trial=state.trial - options.rate * update,
         adam=moments,
     )
-    return choose(state.tick == max(options.warmup, 1) - 1, depart(state, options), state)
+    return tree_where(
+        state.tick == max(options.warmup, 1) - 1, start_quasi_newton(state, options), state
+    )
 
 
 def advance(state: State, options: Options, loss: Array, gradient: Array, changed: Any) -> State:
@@ -212,12 +214,12 @@ def advance(state: State, options: Options, loss: Array, gradient: Array, change
         x=state.trial,
         loss=loss,
         gradient=gradient,
-        steps=push(state.steps, step, keep),
-        changes=push(state.changes, change, keep),
-        rho=push(state.rho, inverse, keep),
+        steps=append(state.steps, step, keep),
+        changes=append(state.changes, change, keep),
+        rho=append(state.rho, inverse, keep),
     )
     state = adapted(state, options) if not options.warmup else state
-    return aim(state, two_loop(state, options.stretch))
+    return set_direction(state, two_loop(state, options.initial_scale))
 
 
 def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
@@ -227,8 +229,8 @@ def shorten(state: State, options: Options, loss: Array, slope: Array) -> State:
     length = jnp.clip(jnp.where(jnp.isfinite(best), best, 0.1 * t), 0.1 * t, 0.5 * t)
     shorter = state._replace(length=length, trial=state.x + length * state.direction)
     fresh = state._replace(rho=jnp.zeros_like(state.rho))
-    fresh = aim(fresh, -0.1 * options.first * state.metric * state.gradient)
-    return choose((length < SHORTEST) | (slope >= 0), fresh, shorter)
+    fresh = set_direction(fresh, -0.1 * options.first * state.metric * state.gradient)
+    return tree_where((length < SHORTEST) | (slope >= 0), fresh, shorter)
 
 
 def usable(loss: Array, gradient: Array) -> Array:
@@ -236,7 +238,7 @@ def usable(loss: Array, gradient: Array) -> Array:
     return jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))
 
 
-def search(
+def line_search(
     state: State, options: Options, loss: Array, gradient: Array, changed: Array | bool = False
 ) -> State:
     """One line-search tick: Armijo's condition decides between a new and a shorter step.
@@ -248,31 +250,33 @@ def search(
     enough = loss <= state.loss + ARMIJO * state.length * jnp.minimum(slope, 0.0)
     accepted = (enough | changed) & usable(loss, gradient)
     moved = advance(state, options, loss, gradient, changed)
-    return choose(accepted, moved, shorten(state, options, loss, slope))
+    return tree_where(accepted, moved, shorten(state, options, loss, slope))
 
 
 def lbfgs(options: Options = DEFAULTS) -> Solver:
     """Solver with one evaluation per tick; see the module's text."""
 
-    def init(u: Tree) -> Lane:
-        return Lane(blank(ravel_pytree(u)[0], options.history), u, jnp.zeros(2, jnp.uint32))
+    def init(u: Tree) -> LbfgsState:
+        return LbfgsState(blank(ravel_pytree(u)[0], options.history), u, jnp.zeros(2, jnp.uint32))
 
-    def step(key: Key, fn: Callable[..., Any], lane: Lane, progress: Array) -> tuple[Lane, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], lane: LbfgsState, progress: Array
+    ) -> tuple[LbfgsState, Evaluation]:
         del progress
         unravel = ravel_pytree(lane.point)[1]
         (loss, aux), tree = jax.value_and_grad(fn, has_aux=True)(lane.point, key)
         gradient, state = ravel_pytree(tree)[0], lane.inner
         warming, finite = state.tick < max(options.warmup, 1), usable(loss, gradient)
-        now = mark(key)
-        changed = jnp.any(now != lane.mark)
-        state = choose(
+        now = key_fingerprint(key)
+        changed = jnp.any(now != lane.key_fingerprint)
+        state = tree_where(
             warming,
-            warm(state, options, loss, gradient, changed),
-            search(state, options, loss, gradient, changed),
+            adam_step(state, options, loss, gradient, changed),
+            line_search(state, options, loss, gradient, changed),
         )
         state = state._replace(tick=state.tick + 1)
-        known = jnp.where(finite, now, lane.mark)
-        seen = Eval(lane.point, loss, aux, warming & ~finite)
-        return Lane(state, unravel(state.trial), known), seen
+        known = jnp.where(finite, now, lane.key_fingerprint)
+        seen = Evaluation(lane.point, loss, aux, warming & ~finite)
+        return LbfgsState(state, unravel(state.trial), known), seen
 
-    return Solver(init, step, frozen=True)
+    return Solver(init, step, fixed_objective=True)

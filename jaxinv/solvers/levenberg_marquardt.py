@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver, mark
+from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,11 +52,11 @@ class Options(NamedTuple):
 DEFAULTS = Options()
 
 
-class System(NamedTuple):
+class CGState(NamedTuple):
     """Conjugate gradients after `made` products: step p, remainder and direction, all [n]."""
 
     step: Array
-    rest: Array
+    residual: Array
     direction: Array
     made: Array
 
@@ -65,26 +65,26 @@ class State(NamedTuple):
     """One lane. `solving`: the next tick makes a product at x, otherwise it evaluates x + p.
 
     The damping is `damping` x `scale`, and `growth` its next factor after a refusal. `slope` and
-    `bend` make up the model of the loss along p: slope t + bend t^2 / 2, at the length t.
+    `curvature` make up the model of the loss along p: slope t + bend t^2 / 2, at the length t.
     """
 
     tick: Array
     x: Array
     loss: Array
     gradient: Array
-    system: System
+    system: CGState
     solving: Array
     length: Array
     slope: Array
-    bend: Array
+    curvature: Array
     damping: Array
     growth: Array
     scale: Array
     point: Tree
-    mark: Array
+    key_fingerprint: Array
 
 
-class Found(NamedTuple):
+class Linearization(NamedTuple):
     """One evaluation: loss, what was reported, gradient [n], and H times the tangent [n]."""
 
     loss: Array
@@ -93,9 +93,9 @@ class Found(NamedTuple):
     product: Array
 
 
-def begin(gradient: Array) -> System:
+def begin(gradient: Array) -> CGState:
     """The system before its first product."""
-    return System(jnp.zeros_like(gradient), -gradient, -gradient, jnp.zeros((), jnp.int32))
+    return CGState(jnp.zeros_like(gradient), -gradient, -gradient, jnp.zeros((), jnp.int32))
 
 
 def choose(condition: Array, yes: Any, no: Any) -> Any:
@@ -103,7 +103,9 @@ def choose(condition: Array, yes: Any, no: Any) -> Any:
     return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
-def measure(fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, product: Array) -> Found:
+def measure(
+    fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, product: Array
+) -> Linearization:
     """What one tick learns at `point`: its gradient, or where `product` holds H @ tangent.
 
     Both fields have the same value where only one of them can be had.
@@ -117,7 +119,7 @@ def measure(fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, produ
             return gradient, seen
 
         gradient, bent, (loss, aux) = jax.jvp(slope, (point,), (tree,), has_aux=True)
-        return Found(loss, aux, ravel_pytree(gradient)[0], ravel_pytree(bent)[0])
+        return Linearization(loss, aux, ravel_pytree(gradient)[0], ravel_pytree(bent)[0])
 
     def at(u: Tree) -> tuple[Array, Tree]:
         return residuals(u, key)
@@ -128,17 +130,17 @@ def measure(fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, produ
     back: Array = ravel_pytree(
         jax.linear_transpose(push, point)(jnp.where(product, along, vector))
     )[0]
-    return Found(jnp.vdot(vector, vector), aux, 2 * back, 2 * back)
+    return Linearization(jnp.vdot(vector, vector), aux, 2 * back, 2 * back)
 
 
-def usable(found: Found) -> Array:
+def usable(found: Linearization) -> Array:
     """Whether an evaluation gave finite numbers throughout."""
     return jnp.isfinite(found.loss) & jnp.all(jnp.isfinite(found.gradient))
 
 
 def multiply(state: State, options: Options, product: Array) -> State:
     """One step of conjugate gradients; at the last one set out for the trial."""
-    step, rest, direction, made = state.system
+    step, residual, direction, made = state.system
     first, length = made == 0, jnp.vdot(direction, direction)
     curvature = jnp.vdot(direction, product) / jnp.maximum(length, TINY)
     fresh = jnp.where(jnp.abs(curvature) > 0, jnp.abs(curvature), 1.0)
@@ -148,33 +150,35 @@ def multiply(state: State, options: Options, product: Array) -> State:
     damping = jnp.maximum(state.damping, least)
     bent = curvature + damping * scale
     ahead = bent > 0
-    stride = jnp.where(ahead, jnp.vdot(rest, rest) / jnp.maximum(bent * length, TINY), 0.0)
-    after = rest - stride * (product + damping * scale * direction)
-    share = jnp.vdot(after, after) / jnp.maximum(jnp.vdot(rest, rest), TINY)
-    system = System(step + stride * direction, after, after + share * direction, made + 1)
+    stride = jnp.where(ahead, jnp.vdot(residual, residual) / jnp.maximum(bent * length, TINY), 0.0)
+    after = residual - stride * (product + damping * scale * direction)
+    share = jnp.vdot(after, after) / jnp.maximum(jnp.vdot(residual, residual), TINY)
+    system = CGState(step + stride * direction, after, after + share * direction, made + 1)
     small = jnp.vdot(after, after) <= options.forcing**2 * jnp.vdot(state.gradient, state.gradient)
     state = state._replace(system=system, damping=damping, scale=scale)
     over = small | ~ahead | (system.made >= options.products)
-    return choose(over, set_out(state), state)
+    return choose(over, start_line_search(state), state)
 
 
-def set_out(state: State) -> State:
+def start_line_search(state: State) -> State:
     """Aim at the whole step of the system, and note the model of the loss along it."""
-    step, rest = state.system.step, state.system.rest
+    step, residual = state.system.step, state.system.residual
     slope = jnp.vdot(state.gradient, step)
     damped = state.damping * state.scale * jnp.vdot(step, step)
-    bend = -slope - jnp.vdot(rest, step) - damped
-    return state._replace(solving=jnp.zeros((), bool), length=jnp.ones(()), slope=slope, bend=bend)
+    curvature = -slope - jnp.vdot(residual, step) - damped
+    return state._replace(
+        solving=jnp.zeros((), bool), length=jnp.ones(()), slope=slope, curvature=curvature
+    )
 
 
-def judge(state: State, found: Found, changed: Array) -> State:
+def accept_or_refuse(state: State, found: Linearization, changed: Array) -> State:
     """Accept the trial if the loss has fallen as it should, or shorten it; adapt the damping.
 
     The damping follows Nielsen's rule (Madsen, Nielsen & Tingleff 2004, "Methods for non-linear
     least squares problems", algorithm 3.16).
     """
     t = state.length
-    model = -(state.slope * t + 0.5 * state.bend * t * t)
+    model = -(state.slope * t + 0.5 * state.curvature * t * t)
     ratio = (state.loss - found.loss) / jnp.maximum(model, TINY)
     fallen = (found.loss < state.loss) & (found.loss <= state.loss + 1e-4 * t * state.slope)
     accepted = (fallen | changed) & usable(found)
@@ -221,18 +225,20 @@ def levenberg_marquardt(options: Options = DEFAULTS) -> Solver:
             solving=jnp.zeros((), bool),
             length=one,
             slope=zero,
-            bend=zero,
+            curvature=zero,
             damping=jnp.full((), options.damping),
             growth=jnp.full((), 2.0),
             scale=zero,
             point=u,
-            mark=jnp.zeros(2, jnp.uint32),
+            key_fingerprint=jnp.zeros(2, jnp.uint32),
         )
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         del progress
-        unravel, now = ravel_pytree(state.point)[1], mark(key)
-        changed = jnp.any(now != state.mark)
+        unravel, now = ravel_pytree(state.point)[1], key_fingerprint(key)
+        changed = jnp.any(now != state.key_fingerprint)
         solving = state.solving & ~changed
         found = measure(fn, state.point, key, state.system.direction, solving)
         # A new function at x: nothing was set out for, so that the trial is x itself.
@@ -240,16 +246,16 @@ def levenberg_marquardt(options: Options = DEFAULTS) -> Solver:
         after = choose(
             solving,
             multiply(state, options, found.product),
-            judge(still, found, changed),
+            accept_or_refuse(still, found, changed),
         )
         ahead = after.x + jnp.where(after.solving, 0.0, after.length) * after.system.step
         finite = usable(found)
         after = after._replace(
             tick=state.tick + 1,
             point=unravel(ahead),
-            mark=jnp.where(finite, now, state.mark),
+            key_fingerprint=jnp.where(finite, now, state.key_fingerprint),
         )
-        seen = Eval(state.point, found.loss, found.aux, (state.tick == 0) & ~finite)
+        seen = Evaluation(state.point, found.loss, found.aux, (state.tick == 0) & ~finite)
         return after, seen
 
-    return Solver(init, step, frozen=True)
+    return Solver(init, step, fixed_objective=True)

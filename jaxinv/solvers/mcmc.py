@@ -22,8 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver
-from jaxinv.solvers.schedules import factor
+from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.schedules import schedule_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,11 +33,14 @@ if TYPE_CHECKING:
 
 # How they differ: the best rates of acceptance are those of Roberts & Rosenthal 1998 (Langevin) and
 # Beskos et al. 2013 (leapfrog) in many dimensions.
-CHAINS: dict[str, dict[str, float]] = {"hmc": {}, "mala": {"leaps": 1, "target": 0.574}}
+MARKOV_CHAINS: dict[str, dict[str, float]] = {
+    "hmc": {},
+    "mala": {"leapfrog_steps": 1, "target": 0.574},
+}
 VARIED = 0.2  # part by which the leaps of a trajectory may be longer or shorter
 # gamma of Hoffman & Gelman 2014 in the second half of the warm-up. With their 0.05 the length may
 # double from one trajectory to the next, and its mean is shorter than what is accepted on average.
-CALM = 0.5
+ADAPTATION_GAMMA = 0.5
 COLDEST = 1e-30  # a schedule may reach 0, where only steps downwards are accepted
 
 
@@ -48,13 +51,13 @@ class Options(NamedTuple):
     adapted until `target` of the trajectories are accepted; temperature: see the module's text.
     """
 
-    leaps: int = 10
+    leapfrog_steps: int = 10
     warmup: int = 0
     target: float = 0.65
     temperature: float = 1.0
 
 
-class Stand(NamedTuple):
+class ChainPoint(NamedTuple):
     """A point [n] with its loss and gradient."""
 
     x: Array
@@ -71,7 +74,7 @@ class State(NamedTuple):
     """
 
     tick: Array
-    sample: Stand
+    sample: ChainPoint
     point: Tree
     momentum: Array
     length: Array
@@ -114,7 +117,7 @@ class Hmc:
     def __init__(self, blackjax: Any, options: Options, rate: float, schedule: Schedule) -> None:
         adaptation = blackjax.adaptation.step_size.dual_averaging_adaptation
         self.begin, self.adapt, self.settle = adaptation(options.target)
-        _, self.refine, _ = adaptation(options.target, gamma=CALM)
+        _, self.refine, _ = adaptation(options.target, gamma=ADAPTATION_GAMMA)
         self.proposal = blackjax.mcmc.proposal
         self.options, self.rate, self.schedule = options, rate, schedule
 
@@ -125,7 +128,7 @@ class Hmc:
         adapted = jax.tree.map(_strong, self.begin(self.rate))
         return State(
             tick=none,
-            sample=Stand(x, zero, jnp.zeros_like(x)),
+            sample=ChainPoint(x, zero, jnp.zeros_like(x)),
             point=u,
             momentum=jnp.zeros_like(x),
             length=jnp.full((), self.rate),
@@ -139,11 +142,11 @@ class Hmc:
 
     def launch(self, key: Key, state: State, progress: Array) -> State:
         """Set out from the sample with a fresh momentum, up to the middle of the first leap."""
-        heat = self.options.temperature * factor(self.schedule, progress)
+        heat = self.options.temperature * schedule_value(self.schedule, progress)
         draw, vary = jax.random.split(key)
         momentum = jnp.sqrt(heat) * jax.random.normal(draw, state.sample.x.shape)
         length = self.leap_length(state)
-        if self.options.leaps > 1:
+        if self.options.leapfrog_steps > 1:
             length = length * jax.random.uniform(vary, (), minval=1 - VARIED, maxval=1 + VARIED)
         return state._replace(
             momentum=momentum - 0.5 * length * state.sample.gradient,
@@ -174,7 +177,7 @@ class Hmc:
         anew = jax.tree.map(_strong, self.begin(found)._replace(mu=jnp.log(found)))
         return _where(~second & (half <= state.tick), anew, moved)
 
-    def judge(self, key: Key, state: State, arrived: Stand) -> tuple[State, Array]:
+    def judge(self, key: Key, state: State, arrived: ChainPoint) -> tuple[State, Array]:
         """Accept or refuse the end of the trajectory (Metropolis), and learn from it."""
         momentum = state.momentum - 0.5 * state.length * arrived.gradient
         energy = arrived.loss + 0.5 * jnp.vdot(momentum, momentum)
@@ -193,13 +196,13 @@ class Hmc:
         return state, accepted
 
     def arrive(
-        self, key: Key, state: State, arrived: Stand, progress: Array
+        self, key: Key, state: State, arrived: ChainPoint, progress: Array
     ) -> tuple[State, Array]:
         """State after an evaluation, and whether the evaluated point is the chain's sample now."""
         toss, draw = jax.random.split(key)
         first = state.tick == 0
         leap = state.leap + 1
-        over = (leap >= self.options.leaps) | ~_finite(arrived)
+        over = (leap >= self.options.leapfrog_steps) | ~_finite(arrived)
         judged, accepted = self.judge(toss, state, arrived)
         started = _where(first, state._replace(sample=arrived), judged)
         launched = self.launch(draw, started, progress)
@@ -209,7 +212,7 @@ class Hmc:
         return _where(first | over, launched, onward), first | (over & accepted)
 
 
-def _finite(stand: Stand) -> Array:
+def _finite(stand: ChainPoint) -> Array:
     return jnp.isfinite(stand.loss) & jnp.all(jnp.isfinite(stand.gradient))
 
 
@@ -225,15 +228,17 @@ def hmc(name: str, options: Options, rate: float, schedule: Schedule) -> Solver:
     """
     parts = Hmc(load(name), options, rate, schedule)
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         x, unravel = ravel_pytree(state.point)
         (loss, aux), tree = jax.value_and_grad(fn, has_aux=True)(state.point, key)
-        arrived = Stand(x, loss, ravel_pytree(tree)[0])
+        arrived = ChainPoint(x, loss, ravel_pytree(tree)[0])
         lost = (state.tick == 0) & ~_finite(arrived)
         moved, taken = parts.arrive(jax.random.fold_in(key, 1), state, arrived, progress)
         origin = jnp.where(moved.leap > 0, x, moved.sample.x)
         following = unravel(origin + moved.length * moved.momentum)
-        seen = Eval(state.point, loss, aux, lost, taken)
+        seen = Evaluation(state.point, loss, aux, lost, taken)
         return moved._replace(tick=state.tick + 1, point=following), seen
 
     return Solver(parts.blank, step)
@@ -253,10 +258,10 @@ def sgld(temperature: float, rate: float, schedule: Schedule) -> Solver:
 
     def step(
         key: Key, fn: Callable[..., Any], state: SgldState, progress: Array
-    ) -> tuple[SgldState, Eval]:
+    ) -> tuple[SgldState, Evaluation]:
         (loss, aux), gradient = jax.value_and_grad(fn, has_aux=True)(state.u, key)
-        draw, h = jax.random.fold_in(key, 1), rate * factor(schedule, progress)
+        draw, h = jax.random.fold_in(key, 1), rate * schedule_value(schedule, progress)
         u = kernel(draw, state.u, downwards, gradient, h, temperature)
-        return SgldState(u), Eval(state.u, loss, aux, ~jnp.isfinite(loss))
+        return SgldState(u), Evaluation(state.u, loss, aux, ~jnp.isfinite(loss))
 
     return Solver(SgldState, step)

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Eval, Solver
+from jaxinv.solvers.base import Evaluation, Solver
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,13 +46,15 @@ def draws(sigma: float, *, adapt: bool) -> Solver:
         x = ravel_pytree(u)[0]
         return State(x, jnp.full((), jnp.inf), jnp.full((), sigma), u)
 
-    def step(key: Key, fn: Callable[..., Any], state: State, progress: Array) -> tuple[State, Eval]:
+    def step(
+        key: Key, fn: Callable[..., Any], state: State, progress: Array
+    ) -> tuple[State, Evaluation]:
         del progress
         x, unravel = ravel_pytree(state.point)
         loss, aux = fn(state.point, key)
         first = jnp.isinf(state.loss)  # the parent has not been evaluated
         worth = jnp.where(jnp.isfinite(loss), loss, jnp.inf)
-        seen = Eval(state.point, loss, aux, first & ~jnp.isfinite(loss))
+        seen = Evaluation(state.point, loss, aux, first & ~jnp.isfinite(loss))
         if adapt:
             better = worth <= state.loss
             rate = jnp.where(first, 0.0, (better - SUCCESS) / jnp.sqrt(x.size + 1))

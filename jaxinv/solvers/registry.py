@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from jaxinv.solvers.basin_cma import BASINS, basin
 from jaxinv.solvers.basin_cma import Options as Basins
 from jaxinv.solvers.evolution import STRATEGIES, population
-from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, Moves, first_order
+from jaxinv.solvers.first_order import EXTRAS, TRANSFORMS, Extras, UpdateOptions, first_order
 from jaxinv.solvers.lbfgs import Options, lbfgs
 from jaxinv.solvers.levenberg_marquardt import Options as Products
 from jaxinv.solvers.levenberg_marquardt import levenberg_marquardt
-from jaxinv.solvers.mcmc import CHAINS, hmc, sgld
+from jaxinv.solvers.mcmc import MARKOV_CHAINS, hmc, sgld
 from jaxinv.solvers.mcmc import Options as Leaps
 from jaxinv.solvers.random_search import draws
 from jaxinv.specs.vocabulary import OPTIONS, WHOLE_OPTIONS
@@ -50,7 +50,7 @@ def build(
         transform = TRANSFORMS[spec.name](**options)
     except TypeError as error:
         raise ValueError(f"solver {spec.name!r}: {error}") from error
-    moves = Moves(extras, rates, hook)
+    moves = UpdateOptions(extras, rates, hook)
     return first_order(transform, spec.learning_rate, spec.schedule, moves)
 
 
@@ -72,7 +72,7 @@ def _other(spec: SolverSpec, options: dict[str, Any]) -> Solver:
         return population(name, rate, options.get("population"))
     if name in BASINS:
         return basin(name, rate, Basins(**options))
-    if name in CHAINS:
-        chosen: dict[str, Any] = {**CHAINS[name], **options}
+    if name in MARKOV_CHAINS:
+        chosen: dict[str, Any] = {**MARKOV_CHAINS[name], **options}
         return hmc(name, Leaps(**chosen), rate, spec.schedule)
     return made[name]()

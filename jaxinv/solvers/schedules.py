@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array
 
 
-def factor(schedule: Schedule, progress: Array) -> Array:
+def schedule_value(schedule: Schedule, progress: Array) -> Array:
     """Value in [0, 1] of `schedule` at `progress`."""
     return FACTORS[schedule.kind](schedule, progress)
 

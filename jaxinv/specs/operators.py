@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_whole
-from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS, MEASUREMENTS, OPERATORS, SIDES
+from jaxinv.specs.vocabulary import EDGES, KERNELS, MEASUREMENTS, OPERATORS, SIDES, UPSAMPLERS
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class OperatorSpec:
 
     Pictures: "crop" to `box`; "down" and "up" by `factor` with `kernel`; "gray" (three equal
     channels), "luma" (one channel); "blur" (Gaussian, `sigma` px); "motion" (`length` px along
-    `angle` degrees, counter-clockwise from the right); "quantise" to `levels`; "jpeg" at `quality`,
+    `angle` degrees, counter-clockwise from the right); "quantize" to `levels`; "jpeg" at `quality`,
     colours at half resolution if `subsample`; "noise" of `sigma` on [-1, 1], in
     simulations alone.
 
@@ -71,7 +71,7 @@ class OperatorSpec:
         check_choice("side", self.side, SIDES)
         check_choice("edge", self.edge, EDGES)
         check_choice(
-            f"kernel of {self.name!r}", self.kernel, ENLARGERS if self.name == "up" else KERNELS
+            f"kernel of {self.name!r}", self.kernel, UPSAMPLERS if self.name == "up" else KERNELS
         )
         self._check_numbers()
         self._check_needs()
@@ -105,17 +105,17 @@ class OperatorSpec:
         return tuple(one for part in self.parts for one in part.chain) or (self,)
 
     @property
-    def measures(self) -> bool:
+    def is_measurement(self) -> bool:
         """Whether it leaves measurements, in which neither a net nor a regression sees a face."""
         return any(one.name in MEASUREMENTS for one in self.chain)
 
     @property
-    def measured(self) -> float:
+    def sampled_fraction(self) -> float:
         """Measurements over the numbers that they come as: less than 1 where some are always 0."""
         return math.prod(one.share for one in self.chain if one.name == "fourier")
 
     @property
-    def told(self) -> float:
+    def information_ratio(self) -> float:
         """About what share of the numbers seen says something new.
 
         The stable rank of the operator over their count: blurred pixels repeat their neighbours,
@@ -129,7 +129,7 @@ class OperatorSpec:
                 share = min(share, 1 / part.length)
             elif part.name in ("down", "up"):  # what is coarser than the new pixels is not lost
                 share = min(share * part.factor ** (2 if part.name == "down" else -2), 1.0)
-        return share * self.measured
+        return share * self.sampled_fraction
 
     def _check_needs(self) -> None:
         if self.name in ("dense", "circulant"):

@@ -8,10 +8,10 @@ from jaxinv.specs.checks import check_above, check_choice, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.specs.vocabulary import (
     HOOKS,
+    INCOMPATIBLE,
     OPTIONS,
     POSITIVE_OPTIONS,
     RATE_OPTIONS,
-    REFUSES,
     SOLVERS,
     WHOLE_OPTIONS,
 )
@@ -40,7 +40,7 @@ class SolverSpec:
                 check_above(f"{self.name} {name}", value, 0.0)
             if name in RATE_OPTIONS and not 0 < value < 1:
                 raise ValueError(f"{self.name} {name} must lie between 0 and 1, got {value}")
-        if "schedule" in REFUSES.get(self.name, ()) and self.schedule.kind != "constant":
+        if "schedule" in INCOMPATIBLE.get(self.name, ()) and self.schedule.kind != "constant":
             raise ValueError(
                 f"solver {self.name!r} has schedule {self.schedule.kind!r}; allowed: constant"
             )
@@ -53,7 +53,7 @@ ADAM = SolverSpec()
 class Hook:
     """What is done to a variable after every step of a first-order solver.
 
-    "standardise": every noise map gets mean 0 and variance 1 (Karras et al. 2020, StyleGAN2,
+    "standardize": every noise map gets mean 0 and variance 1 (Karras et al. 2020, StyleGAN2,
     appendix D). "sphere": every vector keeps its length (Menon et al. 2020, PULSE, section 3.2).
     "clamp": coordinates stay within -`bound` and `bound`. "redraw": coordinates beyond `bound` are
     drawn anew from the uniform distribution within (Lipton & Tripathi 2017, section 3).

@@ -11,16 +11,16 @@ from jaxinv.specs.solvers import ADAM, Hook, SolverSpec
 from jaxinv.specs.terms import Term, labels
 from jaxinv.specs.variables import Variable
 from jaxinv.specs.vocabulary import (
-    CHAIN,
     CLASSES,
     IMAGE_TERMS,
+    INCOMPATIBLE,
     KEEPS,
+    LATENT_SPACES,
+    LAYERWISE_SOLVERS,
     NETS,
-    REFUSES,
     SOLVERS,
     SPACES,
     STOPS,
-    SWEEPS,
     VARIABLE_TERMS,
 )
 
@@ -64,9 +64,9 @@ class Stop:
 class Stage:
     """Move `variables` for `steps` evaluations so that the sum of `terms` falls.
 
-    With a `reach`, the target is not what was measured but the image of the stage before, moved
-    towards it: x + reach A'(y - A x), seen without the operator. Stages of that kind in turn are
-    projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
+    With a `pgd_step_size`, the target is not what was measured but the image of the stage before,
+    moved towards it: x + reach A'(y - A x), seen without the operator. Stages of that kind in turn
+    are projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
     """
 
     variables: tuple[Variable, ...]
@@ -77,11 +77,11 @@ class Stage:
     jitter: Jitter | None = None
     keep: str = "best"
     stop: Stop | None = None
-    reach: float = 0.0
+    pgd_step_size: float = 0.0
 
     def __post_init__(self) -> None:
         check_whole("steps", self.steps, 1)
-        check_at_least("reach", self.reach, 0.0)
+        check_at_least("reach", self.pgd_step_size, 0.0)
         check_choice("keep", self.keep, KEEPS)
         if not any(term.name in IMAGE_TERMS for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
@@ -94,11 +94,11 @@ class Stage:
         free = self.spaces
         if not free:
             raise ValueError("a stage needs at least one variable; allowed: " + ", ".join(SPACES))
-        one_of = (CHAIN, CLASSES)
+        one_of = (LATENT_SPACES, CLASSES)
         if len(set(free)) < len(free) or any(len(set(free) & set(few)) > 1 for few in one_of):
             raise ValueError(
                 f"variables {', '.join(free)}; allowed: each space once, at most one of "
-                f"{', '.join(CHAIN)} and one of {', '.join(CLASSES)}"
+                f"{', '.join(LATENT_SPACES)} and one of {', '.join(CLASSES)}"
             )
         needs = [(f"hook {hook.kind!r}", hook.variable) for hook in self.hooks]
         needs += [
@@ -106,17 +106,17 @@ class Stage:
             for term in self.terms
             if term.name in VARIABLE_TERMS
         ]
-        needs += [("several copies of a code", "mix") for v in self.variables if v.copies]
-        copies = {v.copies for v in self.variables if v.space in (*CHAIN, "mix")}
+        needs += [("several copies of a code", "mix") for v in self.variables if v.num_codes]
+        copies = {v.num_codes for v in self.variables if v.space in (*LATENT_SPACES, "mix")}
         if len(copies) > 1:
             raise ValueError(f"a code and its mix with {sorted(copies)} copies; allowed: the same")
         for what, space in needs:
             if space not in free:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
-        if self.shared and (self.hooks or self.reach):
+        if self.shared and (self.hooks or self.pgd_step_size):
             raise ValueError(
                 f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
-                f"{self.reach}; allowed: neither"
+                f"{self.pgd_step_size}; allowed: neither"
             )
         radii = sorted({term.radius for term in self.terms if term.name == "locality"})
         if len(radii) > 1:
@@ -128,7 +128,7 @@ class Stage:
     def _check_starts(self) -> None:
         """Terms that ask for one start, or for the rows of one code."""
         kinds = {variable.init.kind for variable in self.variables}
-        several = any(variable.copies for variable in self.variables)
+        several = any(variable.num_codes for variable in self.variables)
         for term in self.terms:
             if term.name == "anchor" and "best-of" in kinds:
                 raise ValueError(
@@ -140,7 +140,7 @@ class Stage:
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
-        if self.solver.name in SWEEPS and (self.spaces != ("z",) or self.steps != 1):
+        if self.solver.name in LAYERWISE_SOLVERS and (self.spaces != ("z",) or self.steps != 1):
             raise ValueError(
                 f"solver {self.solver.name!r} of {', '.join(self.spaces)} in {self.steps} steps; "
                 f"allowed: z alone, in 1"
@@ -149,8 +149,8 @@ class Stage:
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
         for name, present in wrong.items():
-            if present and name in REFUSES.get(self.solver.name, ()):
-                others = ", ".join(s for s in SOLVERS if name not in REFUSES.get(s, ()))
+            if present and name in INCOMPATIBLE.get(self.solver.name, ()):
+                others = ", ".join(s for s in SOLVERS if name not in INCOMPATIBLE.get(s, ()))
                 raise ValueError(f"{name} with solver {self.solver.name!r}; allowed with: {others}")
 
     @property
@@ -196,9 +196,9 @@ class Preset:
             raise ValueError(f"preset {self.name!r} has no stages")
         held: str | None = None
         for number, stage in enumerate(self.stages, start=1):
-            code = next((v for v in stage.variables if v.space in CHAIN), None)
+            code = next((v for v in stage.variables if v.space in LATENT_SPACES), None)
             where = f"preset {self.name!r}, stage {number}"
-            if number == 1 and stage.reach:
+            if number == 1 and stage.pgd_step_size:
                 raise ValueError(f"{where} has a reach, but no image before it; allowed: 0")
             if number == 1 and any(v.init.kind == "previous" for v in stage.variables):
                 raise ValueError(
@@ -206,17 +206,19 @@ class Preset:
                     f"what the caller starts it with"
                 )
             if code is not None and code.init.kind == "previous":
-                allowed = tuple(space for space in CHAIN if held is None or follows(held, space))
+                allowed = tuple(
+                    space for space in LATENT_SPACES if held is None or can_convert(held, space)
+                )
                 check_choice(f"space after {held!r} ({where})", code.space, allowed)
             held = code.space if code is not None else held
             if held not in (None, "w", "w+") and any(t.name == "locality" for t in stage.terms):
                 raise ValueError(f"{where} has a term 'locality' and a code {held}; allowed: w, w+")
 
     @property
-    def needs_start(self) -> bool:
+    def requires_starts(self) -> bool:
         """Whether the caller must say where it starts: the first stage has no code of its own."""
         first = self.stages[0]
-        own = any(v.space in CHAIN for v in first.variables)
+        own = any(v.space in LATENT_SPACES for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)
 
     @property
@@ -235,6 +237,9 @@ class Preset:
         return tuple(sorted({net for stage in self.stages for net in stage.nets}))
 
 
-def follows(space: str, other: str) -> bool:
+def can_convert(space: str, other: str) -> bool:
     """Whether a code of `space` can be carried on to the space `other`."""
-    return CHAIN.index(space) <= CHAIN.index(other) and (space, other) != ("z+", "w")
+    return LATENT_SPACES.index(space) <= LATENT_SPACES.index(other) and (space, other) != (
+        "z+",
+        "w",
+    )

@@ -10,25 +10,25 @@ from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
     DISTANCES,
+    GLOBAL_DISTANCES,
     IMAGE_TERMS,
     LAYERS,
     NETS,
     REDUCTIONS,
     TERMS,
     VARIABLE_TERMS,
-    WHOLE,
 )
 
 _CODES = ("gaussian", "row_spread", "sparsity", "anchor", "geocross")
 _SPREAD = ("gaussian", "row_spread")
 # Fields that only some terms take. Those of `rows` do for w+ alone.
-TAKERS: dict[str, tuple[str, ...]] = {
+TERM_FIELDS: dict[str, tuple[str, ...]] = {
     "net": ("lpips", "features", "attention", "locality"),
     "layers": ("features", "attention"),
-    "last": ("features",),
+    "last_layers": ("features",),
     "distance": ("features",),
     "floor": IMAGE_TERMS,
-    "view": (*IMAGE_TERMS, "weave", "locality"),
+    "view": (*IMAGE_TERMS, "checkerboard", "locality"),
     "reduction": (*(n for n in IMAGE_TERMS if n not in ("ms_ssim", "attention")), "anchor"),
     "scales": ("ms_ssim",),
     "heads": ("attention",),
@@ -36,7 +36,7 @@ TAKERS: dict[str, tuple[str, ...]] = {
     "critic": ("realism",),
     "variable": tuple(name for name in VARIABLE_TERMS if name != "noise_autocorrelation"),
     "rows": _CODES,
-    "part": _CODES,
+    "row_range": _CODES,
     "margin": _SPREAD,
     "full": _SPREAD,
     "power": ("norm_from", "drift"),
@@ -49,16 +49,16 @@ class View:
     """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
 
     `size` is that of the shorter side; a smaller image is left as it is. None keeps the resolution
-    at which the image is compared. What then is smaller than `least` is enlarged to it (bicubic):
-    nets tell little of pictures much smaller than those that they have learned from.
+    at which the image is compared. What then is smaller than `min_size` is enlarged to it
+    (bicubic): nets tell little of pictures much smaller than those that they have learned from.
     """
 
     size: int | None = None
     crop: tuple[float, float, float, float] | None = None
-    least: int | None = None
+    min_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name, side in (("view size", self.size), ("least view size", self.least)):
+        for name, side in (("view size", self.size), ("least view size", self.min_size)):
             if side is not None:
                 check_whole(name, side, 8)
         if self.crop is not None:
@@ -75,27 +75,27 @@ class Term:
     Image terms compare a view of the render with the same view of the target: pixels in [-1, 1] by
     "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges) or "ms_ssim" (at
     `scales`); "lpips" with `net`; "features" by the `distance` of the taps `layers` of `net`. The
-    `net` "discriminator" is the generator's own, with its steps as layers, or its `last` few; its
-    "attention" layers (all, or `layers`) are compared by the norm, for every one of `heads` (all)
-    `weighted` by the attention that the target's pixels are paid (Daras et al. 2020, YLG).
+    `net` "discriminator" is the generator's own, with its steps as layers, or its `last_layers`
+    few; its "attention" layers (all, or `layers`) are compared by the norm, for every one of
+    `heads` (all) `weighted` by the attention that the target's pixels are paid (Daras et al. 2020,
+    YLG).
 
-    Two see the render alone: "weave" penalises a fine regular pattern (see `penalties.weave`), also
-    above the resolution at which images are compared; "realism" is softplus(-score) of the
-    discriminator, or -score for a `critic`.
+    Two see the render alone: "checkerboard" penalises a fine regular pattern (see
+    `penalties.weave`), also above the resolution at which images are compared; "realism" is
+    softplus(-score) of the discriminator, or -score for a `critic`.
 
     The others act on the free `variable`. In the units of its codec: "gaussian" (mean square beyond
     `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean), "sparsity"
     (mean absolute value), "anchor" (square of the way from its start), "geocross" (angles between
-    rows); of w+, `rows` [first, last) restricts them to some codes, and `part` does so by fractions
-    of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior may be
-    meant for pictures of `full` px a side: of less, the prior must say more (see
-    `tailoring.tailored`). On latents:
-    "noise_autocorrelation", "mahalanobis" (P_N), "norm_from" (distance from the mean of W to a
-    `power`), "delta_norm" (distances of rows from the first). Of what is added to "features":
-    "residual_energy"; of changed "weights": "drift", to a `power`, and "locality": how far what
-    they draw at another code is from what they drew there before, by pixels or by the LPIPS of
-    `net`. That code lies `radius` from the image's (over all rows of W+) on the way to a random w
-    (Roich et al. 2021, PTI, section 3.3).
+    rows); of w+, `rows` [first, last) restricts them to some codes, and `row_range` does so by
+    fractions of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior
+    may be meant for pictures of `reference_side` px a side: of less, the prior must say more (see
+    `tailoring.tailored`). On latents: "noise_autocorrelation", "mahalanobis" (P_N), "norm_from"
+    (distance from the mean of W to a `power`), "delta_norm" (distances of rows from the first). Of
+    what is added to "features": "residual_energy"; of changed "weights": "drift", to a `power`, and
+    "locality": how far what they draw at another code is from what they drew there before, by
+    pixels or by the LPIPS of `net`. That code lies `radius` from the image's (over all rows of W+)
+    on the way to a random w (Roich et al. 2021, PTI, section 3.3).
     """
 
     name: str
@@ -106,10 +106,10 @@ class Term:
     reduction: str = "mean"
     variable: str | None = None
     rows: tuple[int, int] | None = None
-    part: tuple[float, float] | None = None
+    row_range: tuple[float, float] | None = None
     margin: float = 0.0
     schedule: Schedule = STEADY
-    last: int = 0
+    last_layers: int = 0
     distance: str = "l2"
     floor: float = 0.0
     scales: int = 5
@@ -118,7 +118,7 @@ class Term:
     critic: bool = False
     power: int = 0
     radius: float = 0.0
-    full: int = 0
+    reference_side: int = 0
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, TERMS)
@@ -129,15 +129,15 @@ class Term:
         check_at_least("floor", self.floor, 0.0)
         check_span("term rows", self.rows)
         check_at_least("radius", self.radius, 0.0)
-        check_whole("last", self.last, 0)
-        check_whole("full", self.full, 0)
+        check_whole("last_layers", self.last_layers, 0)
+        check_whole("full", self.reference_side, 0)
         check_whole("scales", self.scales, 1)
-        if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
-            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")
+        if self.row_range is not None and not 0 <= self.row_range[0] < self.row_range[1] <= 1:
+            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.row_range}")
         self._check_fields()
         self._fill()
         self._check_net()
-        if self.name in VARIABLE_TERMS and self.name in TAKERS["variable"]:
+        if self.name in VARIABLE_TERMS and self.name in TERM_FIELDS["variable"]:
             spaces = VARIABLE_TERMS[self.name]
             check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
         if self.power not in (0, 1, 2):
@@ -149,19 +149,21 @@ class Term:
         """Refuse fields that the term would ignore."""
         for one in fields(self):
             value: Any = getattr(self, one.name)
-            if one.name in TAKERS and value != one.default and not self._takes(one.name):
+            if one.name in TERM_FIELDS and value != one.default and not self._takes(one.name):
                 raise ValueError(
                     f"term {self.name!r} takes no {one.name}, got {value!r}; "
-                    f"allowed with: {', '.join(TAKERS[one.name])}"
+                    f"allowed with: {', '.join(TERM_FIELDS[one.name])}"
                 )
 
     def _takes(self, name: str) -> bool:
         own = self.net == DISCRIMINATOR or self.name == "attention"
-        if (name == "last" and not own) or (name == "view" and own):
+        if (name == "last_layers" and not own) or (name == "view" and own):
             return False
-        if name == "reduction" and self.distance in WHOLE:
+        if name == "reduction" and self.distance in GLOBAL_DISTANCES:
             return False
-        return self.name in TAKERS[name] and (name not in ("rows", "part") or self.variable == "w+")
+        return self.name in TERM_FIELDS[name] and (
+            name not in ("rows", "row_range") or self.variable == "w+"
+        )
 
     def _fill(self) -> None:
         """What is left out and can only be one thing, or is what a paper does."""
@@ -170,7 +172,7 @@ class Term:
             usual["net"] = DISCRIMINATOR
         if self.name in ("residual_energy", "drift", "delta_norm", "locality"):
             usual["variable"] = VARIABLE_TERMS[self.name][0]
-        if self.name in TAKERS["power"]:
+        if self.name in TERM_FIELDS["power"]:
             usual["power"] = 1 if self.name == "norm_from" else 2
         if self.name == "locality":
             usual["radius"] = 30.0
@@ -179,7 +181,7 @@ class Term:
                 object.__setattr__(self, name, value)
 
     def _check_net(self) -> None:
-        if self.name not in TAKERS["net"] or (self.name == "locality" and self.net is None):
+        if self.name not in TERM_FIELDS["net"] or (self.name == "locality" and self.net is None):
             return
         allowed = {"lpips": NETS, "locality": NETS, "attention": (DISCRIMINATOR,)}
         nets = allowed.get(self.name, (*NETS, DISCRIMINATOR))
@@ -187,10 +189,11 @@ class Term:
         if self.name != "features":
             return
         if self.net == DISCRIMINATOR:
-            if bool(self.layers) == bool(self.last):
+            if bool(self.layers) == bool(self.last_layers):
                 raise ValueError(
-                    f"term 'features' of the discriminator has layers {self.layers} and last "
-                    f"{self.last}; allowed: the names of some of its steps, or how many of the last"
+                    f"term 'features' of the discriminator has layers {self.layers} and "
+                    f"last_layers {self.last_layers}; allowed: the names of some of its steps, or "
+                    f"how many of the last"
                 )
             return
         layers = LAYERS[str(self.net)]
@@ -203,10 +206,13 @@ class Term:
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
+        return (
+            "-".join(row_range for row_range in (self.name, self.net, self.variable) if row_range)
+            + size
+        )
 
     @property
-    def judged(self) -> bool:
+    def needs_discriminator(self) -> bool:
         """Whether the term needs the discriminator that the generator was trained against."""
         return self.net == DISCRIMINATOR or self.name == "realism"
 

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 
 from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_span, check_whole
 from jaxinv.specs.vocabulary import (
-    CHAIN,
     CODECS,
-    FORMS,
+    DEFAULT,
+    DELTA_FORMS,
     INITS,
-    RENDERED,
+    INITS_BY_SPACE,
+    LATENT_SPACES,
+    OUTPUT_VARIABLES,
     SPACES,
-    STARTS,
     TRANSFORMS,
-    USUAL,
 )
 
 SELECTED = ("*",)
@@ -23,19 +23,19 @@ ALL = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class InitSpec:
-    """Where a variable starts; "usual" is the first kind that its space allows.
+    """Where a variable starts; "default" is the first kind that its space allows.
 
     "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
     random draws by the stage's own loss. "stored": the noise maps of the checkpoint. "class": the
     class that the caller names. "zeros": nothing added, nothing changed. "uniform": equal shares.
-    "learned": the w that a regression on pictures of the generator guesses (see `starts`).
-    "given": the latents that the caller starts with. "previous": where the stage before ended, or
-    what it drew with. Of the restarts of a code or of noise that starts at one place, number 0
-    begins exactly there and the others `spread` x N(0, 1) away, in the codec's units ("natural":
-    in standard deviations of W).
+    "learned": the w that a regression on pictures of the generator guesses (see `starts`). "given":
+    the latents that the caller starts with. "previous": where the stage before ended, or what it
+    drew with. Of the restarts of a code or of noise that starts at one place, number 0 begins
+    exactly there and the others `spread` x N(0, 1) away, in the codec's units ("preconditioned": in
+    standard deviations of W).
     """
 
-    kind: str = USUAL
+    kind: str = DEFAULT
     spread: float = 0.5
     count: int = 100
 
@@ -51,24 +51,24 @@ class Variable:
 
     Spaces: the codes "z", "z+" (one z per row of w+), "w", "w+", "s"; "noise" maps; the class as
     "label" (probabilities) or "embedding"; "features", added to the activations after the steps
-    `at`; "weights" of the drawing network; "mix", the shares by channel of `copies` codes after the
-    one step `at` (Gu et al. 2020, mGANPrior); "transform" of the render (shift, scale, colour);
-    "surrogate", a small network behind the render.
+    `layers`; "weights" of the drawing network; "mix", the shares by channel of `num_codes` codes
+    after the one step `layers` (Gu et al. 2020, mGANPrior); "transform" of the render (shift,
+    scale, colour); "surrogate", a small network behind the render.
 
-    Codecs: "whiten" expresses w in the principal axes of W, in standard deviations; "eigen" turns
-    each row of whitened w+ into its gradient axes (see `axes`), "natural" also scales these by the
-    curvature of the loss (see `curvature`); "p" undoes the last activation of
-    the mapping network, and "pn" whitens that (Zhu et al. 2020, P and P_N, arXiv:2012.09036);
-    "gaussianised" scales it by coordinate (Menon et al. 2020, PULSE); "tanh" keeps z within
-    (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
+    Codecs: "whiten" expresses w in the principal axes of W, in standard deviations; "gradient-axes"
+    turns each row of whitened w+ into its gradient axes (see `axes`), "preconditioned" also scales
+    these by the curvature of the loss (see `curvature`); "p" undoes the last activation of the
+    mapping network, and "pn" whitens that (Zhu et al. 2020, P and P_N, arXiv:2012.09036);
+    "gaussianized" scales it by coordinate (Menon et al. 2020, PULSE); "tanh" keeps z within (-1,
+    1), "sphere" at its usual length; "softmax" makes probabilities.
 
     `tie` gives, for every row of W+, the index of the code that it uses, so that rows with the same
     index move together; `freeze` keeps rows of w+, or noise maps, [first, last) at their initial
-    value; `rate` is a factor of the solver's learning rate. A step in `at` is a name, or a fraction
-    of the generator's steps. Weights: those that match a pattern of `select` and belong to the
-    `part` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of transform.
-    A variable that is `shared` has one value for all images of a batch, which no longer go each by
-    itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
+    value; `rate` is a factor of the solver's learning rate. A step in `layers` is a name, or a
+    fraction of the generator's steps. Weights: those that match a pattern of `select` and belong to
+    the `step_range` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of
+    transform. A variable that is `shared` has one value for all images of a batch, which no longer
+    go each by itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
     """
 
     space: str
@@ -77,10 +77,10 @@ class Variable:
     tie: tuple[int, ...] = ()
     freeze: tuple[int, int] | None = None
     rate: float = 1.0
-    copies: int = 0
-    at: tuple[str | float, ...] = ()
+    num_codes: int = 0
+    layers: tuple[str | float, ...] = ()
     select: tuple[str, ...] = SELECTED
-    part: tuple[float, float] = ALL
+    step_range: tuple[float, float] = ALL
     form: str = "add"
     rank: int = 0
     kinds: tuple[str, ...] = TRANSFORMS
@@ -90,14 +90,16 @@ class Variable:
         check_choice("space", self.space, SPACES)
         check_above(f"rate of {self.space!r}", self.rate, 0.0)
         check_choice("codec", self.codec, tuple(CODECS))
-        if self.init.kind == USUAL:
-            object.__setattr__(self, "init", replace(self.init, kind=STARTS[self.space][0]))
-        check_choice(f"start of {self.space!r}", self.init.kind, STARTS[self.space])
+        if self.init.kind == DEFAULT:
+            object.__setattr__(self, "init", replace(self.init, kind=INITS_BY_SPACE[self.space][0]))
+        check_choice(f"start of {self.space!r}", self.init.kind, INITS_BY_SPACE[self.space])
         check_choice(f"space of codec {self.codec!r}", self.space, CODECS[self.codec])
-        if self.codec in ("eigen", "natural") and self.tie:
+        if self.codec in ("gradient-axes", "preconditioned") and self.tie:
             raise ValueError(f"codec {self.codec!r} with tie {self.tie}; allowed: untied")
-        if self.codec == "natural" and self.freeze:
-            raise ValueError(f"codec 'natural' with frozen rows {self.freeze}; allowed: none")
+        if self.codec == "preconditioned" and self.freeze:
+            raise ValueError(
+                f"codec 'preconditioned' with frozen rows {self.freeze}; allowed: none"
+            )
         self._check_fields()
         if self.tie and set(self.tie) != set(range(max(self.tie) + 1)):
             raise ValueError(f"tie must use every code from 0 to its largest, got {self.tie}")
@@ -109,33 +111,33 @@ class Variable:
         owners = {
             "tie": (self.tie, ("w+",)),
             "freeze": (self.freeze, ("w+", "z+", "noise")),
-            "copies": (self.copies, (*CHAIN, "mix")),
-            "at": (self.at, ("features", "mix")),
+            "num_codes": (self.num_codes, (*LATENT_SPACES, "mix")),
+            "layers": (self.layers, ("features", "mix")),
             "select": (self.select != SELECTED, ("weights",)),
-            "part": (self.part != ALL, ("weights",)),
+            "step_range": (self.step_range != ALL, ("weights",)),
             "form": (self.form != "add", ("weights",)),
             "rank": (self.rank, ("weights",)),
             "kinds": (self.kinds != TRANSFORMS, ("transform",)),
-            "shared": (self.shared, ("weights", *RENDERED)),
+            "shared": (self.shared, ("weights", *OUTPUT_VARIABLES)),
         }
         for name, (present, spaces) in owners.items():
             if present and self.space not in spaces:
                 raise ValueError(f"{name} of {self.space!r}; allowed: {', '.join(spaces)}")
 
     def _check_network(self) -> None:
-        check_whole("copies", self.copies, 0)
-        check_choice("form of weights", self.form, FORMS)
+        check_whole("num_codes", self.num_codes, 0)
+        check_choice("form of weights", self.form, DELTA_FORMS)
         check_whole("rank", self.rank, int(self.form == "low-rank"))
-        if self.copies and (self.tie or self.freeze):
-            raise ValueError(f"{self.copies} copies of {self.space!r} with tie or freeze")
-        if self.space in ("features", "mix") and (not self.at or len(self.at) > self._most):
+        if self.num_codes and (self.tie or self.freeze):
+            raise ValueError(f"{self.num_codes} copies of {self.space!r} with tie or freeze")
+        if self.space in ("features", "mix") and (not self.layers or len(self.layers) > self._most):
             allowed = "one step" if self.space == "mix" else "at least one step"
-            raise ValueError(f"{self.space!r} at {self.at}; allowed: {allowed}")
+            raise ValueError(f"{self.space!r} at {self.layers}; allowed: {allowed}")
         if self.space == "mix":
-            check_whole("copies of 'mix'", self.copies, 1)
-        if not 0 <= self.part[0] < self.part[1] <= 1:
-            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.part}")
-        for step in self.at:
+            check_whole("copies of 'mix'", self.num_codes, 1)
+        if not 0 <= self.step_range[0] < self.step_range[1] <= 1:
+            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.step_range}")
+        for step in self.layers:
             if isinstance(step, float) and not 0 < step <= 1:
                 raise ValueError(f"a step as a fraction must lie above 0 and up to 1, got {step}")
         for kind in self.kinds:
@@ -143,4 +145,4 @@ class Variable:
 
     @property
     def _most(self) -> int:
-        return 1 if self.space == "mix" else len(self.at)
+        return 1 if self.space == "mix" else len(self.layers)

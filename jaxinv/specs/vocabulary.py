@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-CHAIN = ("z", "z+", "w", "w+", "s")
+LATENT_SPACES = ("z", "z+", "w", "w+", "s")
 CLASSES = ("label", "embedding")  # what latents say about the class
-NETWORK = ("features", "weights", "mix")  # what changes inside any generator
-RENDERED = ("transform", "surrogate")  # what stands between the render and the loss
-SPACES = (*CHAIN, "noise", *CLASSES, *NETWORK, *RENDERED)
+NETWORK_VARIABLES = ("features", "weights", "mix")  # what changes inside any generator
+OUTPUT_VARIABLES = ("transform", "surrogate")  # what stands between the render and the loss
+SPACES = (*LATENT_SPACES, "noise", *CLASSES, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
 PRIORS = ("normal", "uniform", "truncated_normal")
 # Codecs, and the spaces that each is for.
 CODECS: dict[str, tuple[str, ...]] = {
     "identity": SPACES,
     "whiten": ("w", "w+"),
-    "eigen": ("w+",),
-    "natural": ("w+",),
+    "gradient-axes": ("w+",),
+    "preconditioned": ("w+",),
     "p": ("w", "w+"),
     "pn": ("w", "w+"),
-    "gaussianised": ("w", "w+"),
+    "gaussianized": ("w", "w+"),
     "tanh": ("z", "z+"),
     "sphere": ("z", "z+"),
     "softmax": ("label",),
@@ -24,28 +24,28 @@ CODECS: dict[str, tuple[str, ...]] = {
 # Where a variable may start, the usual place first.
 _CODE = ("mean", "prior", "best-of", "given", "previous")
 _FLAT = ("zeros", "given", "previous")
-STARTS: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(CHAIN, _CODE),
+INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(LATENT_SPACES, _CODE),
     **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
     "features": _FLAT,
     "weights": _FLAT,
     "mix": ("uniform", "given", "previous"),
-    **dict.fromkeys(RENDERED, _FLAT),
+    **dict.fromkeys(OUTPUT_VARIABLES, _FLAT),
 }
-USUAL = "usual"
-INITS = (USUAL, *dict.fromkeys(kind for kinds in STARTS.values() for kind in kinds))
+DEFAULT = "default"
+INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for kind in kinds))
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
-FORMS = ("add", "multiply", "replace", "low-rank")
-TRANSFORMS = ("shift", "scale", "colour")
+DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
+TRANSFORMS = ("shift", "scale", "color")
 # Terms that compare the render with the target, that see the render alone, and that act on unknowns
 # (here with the spaces that each is for).
 IMAGE_TERMS = (
     *("mse", "l1", "lpips", "features", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
     "attention",
 )
-RENDER_TERMS = ("weave", "realism")
+RENDER_TERMS = ("checkerboard", "realism")
 VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
     "noise_autocorrelation": ("noise",),
     "gaussian": SPACES,
@@ -62,7 +62,7 @@ VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
 }
 TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
 DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
-WHOLE = ("style", "norm")  # those that compare all positions at once
+GLOBAL_DISTANCES = ("style", "norm")  # those that compare all positions at once
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
 # The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
 LAYERS = {
@@ -81,14 +81,14 @@ SCHEDULES = (
     *("one_cycle", "one_cycle_drop"),
 )
 # Solvers that go through a chain of dense layers from the image back to z, without a gradient.
-SWEEPS: dict[str, tuple[str, ...]] = {
+LAYERWISE_SOLVERS: dict[str, tuple[str, ...]] = {
     "lp": ("tolerance",),
     "lp-relaxed": ("tolerance",),
     "nnls": ("tolerance",),
     "ista": ("tolerance", "sparsity", "iterations"),
 }
 # Solvers and the options that they take beside the learning rate.
-EXTRAS = ("lookahead", "pull", "centralise")  # of every first-order solver
+EXTRAS = ("lookahead", "pull", "centralize")  # of every first-order solver
 OPTIONS: dict[str, tuple[str, ...]] = {
     "adam": ("b1", "b2", "eps", "eps_root", *EXTRAS),
     "sgd": EXTRAS,
@@ -98,7 +98,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "adamw": ("b1", "b2", "eps", "weight_decay", *EXTRAS),
     "radam": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
     "ranger": ("b1", "b2", "eps", "eps_root", "threshold", *EXTRAS),
-    "lbfgs": ("history", "warmup", "first", "longest", "stretch", "adapt"),
+    "lbfgs": ("history", "warmup", "first", "max_step", "initial_scale", "adapt"),
     "lm": ("products", "damping", "forcing"),
     "cma": ("population",),
     "sep-cma": ("population",),
@@ -110,23 +110,30 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "basin-pso": ("population", "inner", "inner_rate"),
     "one-plus-one": (),
     "random": (),
-    "hmc": ("leaps", "warmup", "target", "temperature"),
+    "hmc": ("leapfrog_steps", "warmup", "target", "temperature"),
     "mala": ("warmup", "target", "temperature"),
     "sgld": ("temperature",),
-    **SWEEPS,
+    **LAYERWISE_SOLVERS,
 }
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {
-    **dict.fromkeys(("history", "leaps", "iterations", "products", "inner"), 1),
-    **dict.fromkeys(("warmup", "adapt", "lookahead", "centralise"), 0),
+    **dict.fromkeys(("history", "leapfrog_steps", "iterations", "products", "inner"), 1),
+    **dict.fromkeys(("warmup", "adapt", "lookahead", "centralize"), 0),
     "population": 4,
 }
-POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "tolerance", "sparsity", "stretch")
+POSITIVE_OPTIONS = (
+    "temperature",
+    "damping",
+    "inner_rate",
+    "tolerance",
+    "sparsity",
+    "initial_scale",
+)
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
-REFUSES: dict[str, tuple[str, ...]] = {
+INCOMPATIBLE: dict[str, tuple[str, ...]] = {
     "lbfgs": ("rate", "hooks", "schedule", "keep 'last'"),
     "lm": ("rate", "hooks", "schedule", "keep 'last'"),
     "cma": _POPULATION,
@@ -142,12 +149,12 @@ REFUSES: dict[str, tuple[str, ...]] = {
     "hmc": ("rate", "hooks", "jitter"),
     "mala": ("rate", "hooks", "jitter"),
     "sgld": ("rate", "hooks"),
-    **dict.fromkeys(SWEEPS, (*_POPULATION, "jitter")),
+    **dict.fromkeys(LAYERWISE_SOLVERS, (*_POPULATION, "jitter")),
 }
 # Hooks, and the spaces that each is for.
 HOOKS: dict[str, tuple[str, ...]] = {
-    "standardise": ("noise",),
-    "sphere": (*CHAIN, "embedding"),
+    "standardize": ("noise",),
+    "sphere": (*LATENT_SPACES, "embedding"),
     "clamp": SPACES,
     "redraw": ("z", "z+"),
 }
@@ -181,7 +188,7 @@ OPERATORS: dict[str, tuple[str, ...]] = {
     "blur": ("sigma", "edge"),
     "motion": ("length", "angle", "edge"),
     "noise": ("sigma", *_SEEDED),
-    "quantise": ("levels",),
+    "quantize": ("levels",),
     "jpeg": ("quality", "subsample"),
     **MEASUREMENTS,
     "compose": ("parts",),
@@ -189,6 +196,6 @@ OPERATORS: dict[str, tuple[str, ...]] = {
 # Kernels of "down" and of "up", and what stands beyond the border: the image mirrored about its
 # outermost pixels, those repeated, or nothing (the rest of the kernel is scaled to a sum of 1).
 KERNELS = ("area", "bicubic", "bicubic-0.75", "lanczos2", "lanczos3", "bilinear", "nearest")
-ENLARGERS = ("bicubic", "bilinear", "nearest")
+UPSAMPLERS = ("bicubic", "bilinear", "nearest")
 EDGES = ("reflect", "edge", "renormalise")
 SIDES = ("left", "right", "top", "bottom")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.io.files import atomic_write
-from jaxinv.metrics.convergence import over_seeds, ratios, share_within
+from jaxinv.metrics.convergence import over_seeds, profile, ratios
 from jaxinv.studies.study import LINE
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def profiles(study: Study) -> Any:
     counts = np.arange(1, longest + 1)
     for (trial, style), ratio, cost in zip(_styles(study), relative, costs, strict=True):
         style["label"] = f"{trial.preset.name} ({np.mean(np.isfinite(cost)):.0%})"
-        panels[0, 0].step(limits, share_within(ratio, limits), where="post", **style)
-        panels[0, 1].step(counts, share_within(cost, counts), where="post", **style)
+        panels[0, 0].step(limits, profile(ratio, limits), where="post", **style)
+        panels[0, 1].step(counts, profile(cost, counts), where="post", **style)
     panels[0, 0].set(
         xlabel="evaluations to target / those of the best method",
         ylabel="share of searches",
@@ -154,8 +154,8 @@ def distances(study: Study) -> Any:
     known = any(np.isfinite(trial.from_truth).any() for trial in study.trials)
     figure, panels = _figure(1, 2 + known, width=5.0, height=_tall(study))
     for row, (trial, style) in enumerate(_styles(study)):
-        columns = (trial.apart, trial.from_centre, trial.from_truth)[: 2 + known]
-        usual = (2**0.5 * trial.usual, trial.usual, 2**0.5 * trial.usual)
+        columns = (trial.rms_between_seeds, trial.from_centre, trial.from_truth)[: 2 + known]
+        usual = (2**0.5 * trial.prior_rms, trial.prior_rms, 2**0.5 * trial.prior_rms)
         for panel, values, mark in zip(panels[0], columns, usual, strict=False):
             _dots(panel, row, values[np.isfinite(values)], style["color"])
             panel.plot([mark] * 2, [row - 0.35, row + 0.35], color="0.6", linestyle=":")
@@ -173,9 +173,9 @@ def slices(study: Study) -> Any:
     columns = min(4, len(study.trials))
     rows = -(-len(study.trials) // columns)
     figure, panels = _figure(rows, columns, width=3.4, height=2.9)
-    lines = np.concatenate([trial.slices for trial in study.trials])
+    lines = np.concatenate([trial.interpolation_errors for trial in study.trials])
     for panel, (trial, style) in zip(panels.flat, _styles(study), strict=False):
-        panel.plot(LINE, trial.slices.T, color=style["color"], linewidth=1, alpha=0.7)
+        panel.plot(LINE, trial.interpolation_errors.T, color=style["color"], linewidth=1, alpha=0.7)
         panel.set(title=trial.preset.name, yscale="log")
         panel.set_ylim(0.7 * np.nanmin(lines), 1.4 * np.nanmax(lines))
         for end in (0, 1):

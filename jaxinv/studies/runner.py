@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StudyRequest:
     """What `jaxinv study` was asked for; all of it goes into study.json."""
 
     methods: tuple[str, ...]
@@ -51,7 +51,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Pictures:
+class StudyImages:
     """What is searched for: images [B, S, S, 3], their names, their latents if known.
 
     `skipped` are the files that cannot be used, with the reasons.
@@ -93,19 +93,19 @@ def read_spec(path: str) -> list[Preset]:
     return list(presets)
 
 
-def prepare(plan: Plan) -> list[Preset]:
+def prepare(request: StudyRequest) -> list[Preset]:
     """The presets of a plan at its steps and rates; `ValueError` before any weights are loaded."""
-    if (plan.images is None) == (plan.draws is None):
-        given = "both" if plan.images is not None else "neither"
+    if (request.images is None) == (request.draws is None):
+        given = "both" if request.images is not None else "neither"
         raise ValueError(f"--images and --self: {given} given; allowed: one of them")
-    if plan.images is not None and not find_images([plan.images], limit=1):
-        raise ValueError(f"no image files in {plan.images}")
-    presets = [with_steps(preset, plan.steps) for preset in read_methods(plan.methods)]
-    for rate in plan.rates:
+    if request.images is not None and not find_images([request.images], limit=1):
+        raise ValueError(f"no image files in {request.images}")
+    presets = [with_steps(preset, request.steps) for preset in read_methods(request.methods)]
+    for rate in request.rates:
         check_above("learning rate", rate, 0.0)
-    if plan.rates:
-        presets = [with_rate(preset, rate) for preset in presets for rate in plan.rates]
-    aim = goal(plan.target)
+    if request.rates:
+        presets = [with_rate(preset, rate) for preset in presets for rate in request.rates]
+    aim = parse_target(request.target)
     names = [preset.name for preset in presets]
     if len(set(names)) < len(names):
         raise ValueError(f"presets {', '.join(names)}; allowed: each name once")
@@ -114,7 +114,7 @@ def prepare(plan: Plan) -> list[Preset]:
     return presets
 
 
-def goal(text: str | None) -> float | str | None:
+def parse_target(text: str | None) -> float | str | None:
     """A number of dB, or the name of the preset to be matched."""
     try:
         return text if text is None else float(text)
@@ -122,19 +122,21 @@ def goal(text: str | None) -> float | str | None:
         return text
 
 
-def gather(plan: Plan, gen: Generator, params: Params) -> Pictures:
+def load_images(request: StudyRequest, gen: Generator, params: Params) -> StudyImages:
     """The images of a plan, read or drawn; `ValueError` where there is none."""
-    size = plan.size or gen.spec.resolution
+    size = request.size or gen.spec.resolution
     if not 16 <= size <= gen.spec.resolution:
         raise ValueError(f"--size {size}; allowed: 16 to {gen.spec.resolution}")
-    if plan.images is None:
-        truth = sample_latents(gen, params, plan.draws or 1, seed=plan.seed, label=plan.label)
+    if request.images is None:
+        truth = sample_latents(
+            gen, params, request.draws or 1, seed=request.seed, label=request.label
+        )
         drawn = render(gen, params, truth, size=size)
-        return Pictures(drawn, tuple(f"draw-{i}" for i in range(len(drawn))), truth)
-    align = "none" if gen.spec.alignment == "none" else plan.align
+        return StudyImages(drawn, tuple(f"draw-{i}" for i in range(len(drawn))), truth)
+    align = "none" if gen.spec.alignment == "none" else request.align
     pixels: dict[str, np.ndarray] = {}
     skipped: dict[str, str] = {}
-    for file in find_images([plan.images], limit=plan.limit):
+    for file in find_images([request.images], limit=request.limit):
         try:
             pixels[str(file)] = read_photo(file, size=size, align=align).pixels
         except ImageError as error:
@@ -142,21 +144,23 @@ def gather(plan: Plan, gen: Generator, params: Params) -> Pictures:
     if not pixels:
         listed = "; ".join(f"{file}: {reason}" for file, reason in skipped.items())
         raise ValueError(f"no image can be used: {listed}")
-    return Pictures(np.stack(list(pixels.values())), tuple(pixels), skipped=skipped)
+    return StudyImages(np.stack(list(pixels.values())), tuple(pixels), skipped=skipped)
 
 
-def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> tuple[str, int]:
+def run(
+    request: StudyRequest, presets: list[Preset], report: Callable[[str], object]
+) -> tuple[str, int]:
     """Carry a plan out and write all into its folder; the summary, and how many files were skipped.
 
     Raises `ValueError` for what cannot be studied, `OSError` if the folder cannot be written.
     """
-    out = Path(plan.out)
+    out = Path(request.out)
     out.mkdir(parents=True, exist_ok=True)
-    gen, params = load_generator(plan.generator)
-    given = gather(plan, gen, params)
+    gen, params = load_generator(request.generator)
+    given = load_images(request, gen, params)
     for file, reason in given.skipped.items():
         report(f"warning: {file}: {reason}")
-    facts: dict[str, Any] = {"plan": asdict(plan), "presets": [asdict(p) for p in presets]}
+    facts: dict[str, Any] = {"plan": asdict(request), "presets": [asdict(p) for p in presets]}
     facts |= {"skipped": given.skipped, "device": jax.devices()[0].device_kind}
     write_json(out / "study.json", facts)
     found = study(
@@ -164,12 +168,12 @@ def run(plan: Plan, presets: list[Preset], report: Callable[[str], object]) -> t
         params,
         given.pixels,
         presets,
-        seeds=plan.seeds,
-        target=goal(plan.target),
-        labels=None if plan.label is None else [plan.label] * len(given.names),
+        seeds=request.seeds,
+        target=parse_target(request.target),
+        labels=None if request.label is None else [request.label] * len(given.names),
         truth=given.truth,
-        seed=plan.seed,
-        batch=plan.batch,
+        seed=request.seed,
+        batch=request.batch,
         report=report,
     )
     for name, rows in (("curves", curve_rows), ("finals", final_rows), ("slices", slice_rows)):

@@ -12,19 +12,19 @@ import numpy as np
 from jaxinv.inversion.arguments import check_images
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.objective import candidates
-from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.objective import num_candidates
+from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.result import Inversion, Progress
 from jaxinv.latents.spaces import SPACES
-from jaxinv.metrics.convergence import evaluations_to, held, kept, psnr_of
+from jaxinv.metrics.convergence import at_selected, evaluations_to, psnr_of, selected_index
 from jaxinv.models.generators.base import convert
 from jaxinv.models.loading import load_features
 from jaxinv.models.rendering import render
 from jaxinv.specs import Preset, Term, View
 from jaxinv.specs import labels as labels_of
 from jaxinv.specs.checks import check_above, check_choice, check_whole
-from jaxinv.specs.vocabulary import CHAIN
+from jaxinv.specs.vocabulary import LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PLAIN = Term("mse")
 # Never enlarged, so that it sees every pixel; of no weight, and of a label that no preset has.
-WITNESS = Term("mse", 0.0, view=View(2**30))
+MSE_PROBE = Term("mse", 0.0, view=View(2**30))
 DRAWS = 256
 LINE = np.linspace(-0.25, 1.25, 25)  # places on the line between two solutions, which are 0 and 1
 
@@ -61,11 +61,11 @@ class Trial:
     diverged: np.ndarray
     spent: np.ndarray
     seconds: np.ndarray
-    apart: np.ndarray
+    rms_between_seeds: np.ndarray
     from_centre: np.ndarray
     from_truth: np.ndarray
-    usual: float
-    slices: np.ndarray
+    prior_rms: float
+    interpolation_errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Study:
 
 
 @dataclass
-class Watch:
+class ChunkTimer:
     """Times the engine's chunks; `seconds` per stage and evaluation, of one lane.
 
     Only the time between two reports of one stage and batch counts: the first chunk of a stage
@@ -119,7 +119,7 @@ def with_rate(preset: Preset, rate: float) -> Preset:
     return replace(preset, name=f"{preset.name} {rate:g}", stages=stages)
 
 
-def watched(preset: Preset, side: int) -> tuple[Preset, str]:
+def with_mse_term(preset: Preset, side: int) -> tuple[Preset, str]:
     """The preset and the label of a term that is the mean squared error of images of `side` px.
 
     Where a stage has none, or enlarged images are compared, one without weight is added to all.
@@ -127,13 +127,13 @@ def watched(preset: Preset, side: int) -> tuple[Preset, str]:
     grown = preset.enlarge is not None
     if not grown and all(map(_is_plain, preset.stages)):
         return preset, PLAIN.label
-    witness = replace(WITNESS, view=View(side)) if grown else WITNESS
+    witness = replace(MSE_PROBE, view=View(side)) if grown else MSE_PROBE
     stages = tuple(replace(stage, terms=(*stage.terms, witness)) for stage in preset.stages)
     return replace(preset, stages=stages), labels_of(stages[0].terms)[-1]
 
 
 def _is_plain(stage: Stage) -> bool:
-    first = next((term for term in stage.terms if term.label == PLAIN.label), WITNESS)
+    first = next((term for term in stage.terms if term.label == PLAIN.label), MSE_PROBE)
     return replace(first, weight=1.0) == PLAIN
 
 
@@ -167,15 +167,15 @@ def study(
     nets = load_features(tuple({n for p in chosen for n in p.nets})) if nets is None else nets
     trials = []
     for preset in chosen:
-        watch, (seeing, label) = Watch(), watched(preset, images.shape[1])
-        own = equipped(gen, params, preset, nets)
+        watch, (seeing, label) = ChunkTimer(), with_mse_term(preset, images.shape[1])
+        own = with_statistics(gen, params, preset, nets)
         settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
         settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}
         found = invert(gen, own, images, preset=seeing, **settings)
-        trial = judge(gen, own, images, (preset, found, watch.pace(preset)), truth=truth)
+        trial = make_trial(gen, own, images, (preset, found, watch.pace(preset)), truth=truth)
         trials.append(trial)
         report(f"{preset.name}: {trial.seconds[..., -1].sum():.1f} s of search")
-    return Study(tuple(trials), *aims(trials, target), seed)
+    return Study(tuple(trials), *targets(trials, target), seed)
 
 
 def check_study(
@@ -200,7 +200,7 @@ def check_study(
         check_preset(gen.spec, preset, images.shape[1])
 
 
-def aims(trials: Sequence[Trial], target: float | str | None) -> tuple[np.ndarray, str]:
+def targets(trials: Sequence[Trial], target: float | str | None) -> tuple[np.ndarray, str]:
     """The PSNR [B] that counts as success, and what it is in words."""
     if isinstance(target, int | float):
         return np.full(len(trials[0].loss), float(target)), f"{target:g} dB"
@@ -209,7 +209,7 @@ def aims(trials: Sequence[Trial], target: float | str | None) -> tuple[np.ndarra
     return np.median(base.psnr[..., -1], axis=1), words
 
 
-def judge(
+def make_trial(
     gen: Generator,
     params: Params,
     images: np.ndarray,
@@ -222,7 +222,7 @@ def judge(
     if found.every is None:
         raise ValueError("every restart is needed; allowed: invert(..., every=True)")
     stages = preset.stages
-    index = kept(found.losses, [s.steps for s in stages], [s.keep for s in stages])
+    index = selected_index(found.losses, [s.steps for s in stages], [s.keep for s in stages])
     (errors,) = found.terms.values()
     made = ~np.isnan(found.losses)
     codes, space = solutions(found.every.latents)
@@ -232,23 +232,23 @@ def judge(
     true = true_codes(gen, params, truth if copies == 1 else None, space)
     return Trial(
         preset=preset,
-        loss=held(found.losses, index),
-        psnr=psnr_of(held(errors, index)),
+        loss=at_selected(found.losses, index),
+        psnr=psnr_of(at_selected(errors, index)),
         evaluations=found.every.evaluations,
         diverged=found.every.diverged,
         spent=np.cumsum(made, axis=-1) + starts_compared(preset),
         seconds=np.cumsum(np.where(made, pace, 0), axis=-1),
-        apart=spread(codes),
+        rms_between_seeds=spread(codes),
         from_centre=rms(codes - whole),
         from_truth=rms(codes - true),
-        usual=float(np.sqrt(np.mean(np.square(draws - centre)))),
-        slices=slices(gen, params, images, found),
+        prior_rms=float(np.sqrt(np.mean(np.square(draws - centre)))),
+        interpolation_errors=interpolation_errors(gen, params, images, found),
     )
 
 
 def starts_compared(preset: Preset) -> np.ndarray:
     """Evaluations [T] of starts, among which stages choose, up to every step."""
-    before = np.cumsum([candidates(stage) for stage in preset.stages])
+    before = np.cumsum([num_candidates(stage) for stage in preset.stages])
     return np.repeat(before, [stage.steps for stage in preset.stages])
 
 
@@ -275,7 +275,7 @@ def rms(values: np.ndarray) -> np.ndarray:
 
 def solutions(latents: Latents) -> tuple[np.ndarray, str]:
     """Codes [B, R, D] without noise maps, and the name of their space."""
-    space = next(name for name in reversed(CHAIN) if name in latents)
+    space = next(name for name in reversed(LATENT_SPACES) if name in latents)
     return flat(latents[space], 2), space
 
 
@@ -292,8 +292,8 @@ def true_codes(gen: Generator, params: Params, truth: Latents | None, space: str
 
     The chain of spaces is walked forward only.
     """
-    known = [] if truth is None else [name for name in CHAIN if name in truth]
-    if truth is None or CHAIN.index(known[0]) > CHAIN.index(space):
+    known = [] if truth is None else [name for name in LATENT_SPACES if name in truth]
+    if truth is None or LATENT_SPACES.index(known[0]) > LATENT_SPACES.index(space):
         return np.full((1, 1, 1), np.nan)
 
     def carried(one: Latents) -> Array:
@@ -302,7 +302,9 @@ def true_codes(gen: Generator, params: Params, truth: Latents | None, space: str
     return flat(jax.jit(jax.vmap(carried))(truth), 1)[:, None]
 
 
-def slices(gen: Generator, params: Params, images: np.ndarray, found: Inversion) -> np.ndarray:
+def interpolation_errors(
+    gen: Generator, params: Params, images: np.ndarray, found: Inversion
+) -> np.ndarray:
     """Mean squared error [B, len(LINE)] on the straight line through the two best solutions.
 
     NaN with one seed alone.

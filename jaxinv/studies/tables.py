@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.io.files import atomic_write
-from jaxinv.metrics.convergence import checkpoints, middle
+from jaxinv.metrics.convergence import log_spaced_counts, median
 from jaxinv.reports.markdown import markdown
 from jaxinv.studies.study import LINE
 
@@ -61,7 +61,7 @@ def curve_rows(study: Study, names: Sequence[str]) -> list[Row]:
             "seconds": number(trial.seconds[*place, step]),
         }
         for trial, key, place in _searches(study, names)
-        for count in checkpoints(int(trial.evaluations[place]))
+        for count in log_spaced_counts(int(trial.evaluations[place]))
         if (step := int(np.searchsorted(trial.spent[place], count, side="right")) - 1) >= 0
     ]
 
@@ -79,9 +79,9 @@ def final_rows(study: Study, names: Sequence[str]) -> list[Row]:
             "seconds": number(trial.seconds[*place, -1]),
             "target": number(study.target[place[0]]),
             "evaluations_to_target": number(reached[trial.preset.name][place]),
-            "apart": number(trial.apart[place]),
+            "apart": number(trial.rms_between_seeds[place]),
             "from_centre": number(trial.from_centre[place]),
-            "draw_from_centre": number(trial.usual),
+            "draw_from_centre": number(trial.prior_rms),
             "from_truth": number(trial.from_truth[place]),
         }
         for trial, key, place in _searches(study, names)
@@ -93,7 +93,7 @@ def slice_rows(study: Study, names: Sequence[str]) -> list[Row]:
     return [
         {"preset": trial.preset.name, "image": name, "at": number(at), "mse": number(value)}
         for trial in study.trials
-        for name, line in zip(names, trial.slices, strict=True)
+        for name, line in zip(names, trial.interpolation_errors, strict=True)
         for at, value in zip(LINE, line, strict=True)
     ]
 
@@ -107,12 +107,12 @@ def summary(study: Study) -> str:
 
 def _cells(study: Study, trial: Trial) -> tuple[str, ...]:
     reached = study.reached(trial)
-    typical, spent = middle(reached), middle(trial.seconds[..., -1])
+    typical, spent = median(reached), median(trial.seconds[..., -1])
     longest = trial.spent.max()
     return (
         trial.preset.name,
         str(longest),
-        f"{middle(trial.psnr[..., -1]):.2f}",
+        f"{median(trial.psnr[..., -1]):.2f}",
         f"{np.mean(np.isfinite(reached)):.0%}",
         f"{typical:.0f}" if math.isfinite(typical) else f"> {longest}",
         f"{spent:.3g}" if math.isfinite(spent) else "not measured",

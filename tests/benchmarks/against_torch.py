@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from jaxinv.inversion import stages
-from jaxinv.inversion.objective import Weights
+from jaxinv.inversion.objective import NetworkParams
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_features
 from jaxinv.models.zoo import is_present
@@ -165,7 +165,7 @@ def projector(options: Options) -> None:
     nets = load_features(("vgg16",))
     cases = {
         f"jaxinv, width {width}": engine.case(
-            gen, Weights(params, nets), ADAM, SIDE, LANES, width=width
+            gen, NetworkParams(params, nets), ADAM, SIDE, LANES, width=width
         )
         for width in (LANES, 1)
     }
@@ -186,7 +186,7 @@ def quality(options: Options) -> None:
         return
     gen, params = stylegan2(SMALL)
     nets, clock = load_features(("vgg16",)), CLOCKS[options.clock]
-    weights = Weights(params, nets)
+    weights = NetworkParams(params, nets)
     one, plain = (
         engine.case(gen, weights, stage, SMALL, LANES, width=LANES) for stage in (OURS, ADAM)
     )
@@ -206,7 +206,7 @@ def quality(options: Options) -> None:
     while curves.shape[1] < BUDGET and not (curves <= goal[:, None]).any(1).all():
         first = curves.shape[1]
         span, began = jnp.asarray([first, first + stages.CHUNK, BUDGET]), clock()
-        state, found = stages.advance(*one, state, span)
+        state, found = stages.run_chunk(*one, state, span)
         curves = np.append(curves, np.asarray(found[stages.LOSS]), axis=1)
         ours += clock() - began
     print(

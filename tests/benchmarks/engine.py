@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.encoders.ridge_regression import learned
+from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion import stages
-from jaxinv.inversion.objective import Lane, Problem, Weights
-from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.models.rendering import render
@@ -35,11 +35,11 @@ class Case(NamedTuple):
     """One problem with its lanes, ready to run."""
 
     problem: Problem
-    weights: Weights
+    weights: NetworkParams
     lanes: Lane
 
     def fresh(self) -> tuple[Any, Any]:
-        return stages.begin(self.problem, self.weights, self.lanes)
+        return stages.init_lanes(self.problem, self.weights, self.lanes)
 
     def alone(self, index: int) -> Case:
         return self._replace(lanes=jax.tree.map(lambda a: a[index : index + 1], self.lanes))
@@ -49,7 +49,9 @@ def report(repeats: int) -> None:
     real = is_present("ffhq") and is_present("lpips")
     gen, params = load_generator("ffhq") if real else mobile()
     nets = load_features(PRESET.nets) if real else {}
-    weights = Weights(equipped(gen, params, PRESET, nets, report=print) if real else params, nets)
+    weights = NetworkParams(
+        with_statistics(gen, params, PRESET, nets, report=print) if real else params, nets
+    )
     size = min(256, gen.spec.resolution // 2)
     device = jax.devices()[0].device_kind
     print(f"{gen.spec.name} {gen.spec.resolution} px compared at {size} px, on {device}")
@@ -63,16 +65,16 @@ def report(repeats: int) -> None:
 
 
 def case(
-    gen: Generator, weights: Weights, stage: Stage, size: int, count: int, *, width: int = 1
+    gen: Generator, weights: NetworkParams, stage: Stage, size: int, count: int, *, width: int = 1
 ) -> Case:
     """`count` lanes, each after a picture that the generator can draw."""
     problem = Problem(gen, stage, size, width)
     z = jax.random.normal(jax.random.key(1), (count, gen.spec.z_dim))
     images = jnp.asarray(render(gen, weights.params, {"z": z}, size=size))
     keys = jax.random.split(jax.random.key(2), count)
-    seen = stages.sight(problem, weights, images)
+    seen = stages.target_features(problem, weights, images)
     faces = stage.variables == FACES.variables
-    guessed = learned(gen, weights.params, PRESET, weights.nets, images) if faces else {}
+    guessed = learned_init(gen, weights.params, PRESET, weights.nets, images) if faces else {}
     return Case(problem, weights, Lane(seen, None, keys, jnp.zeros(count, jnp.int32), guessed))
 
 
@@ -81,7 +83,7 @@ def in_loop(one: Case, repeats: int) -> None:
     problem, weights, lanes = one
 
     @partial(jax.jit, donate_argnums=2)
-    def single(weights: Weights, lanes: Lane, state: Any, step: Array) -> Any:
+    def single(weights: NetworkParams, lanes: Lane, state: Any, step: Array) -> Any:
         lane, (inner, best) = jax.tree.map(lambda a: a[0], (lanes, state))
         progress = step / problem.stage.steps
         fn = stages.objective(problem, weights, lane, progress)
@@ -115,12 +117,12 @@ def chunk(one: Case, steps: int) -> Any:
 
     def ready() -> Any:
         state = one.fresh()
-        return lambda: stages.advance(one.problem, one.weights, one.lanes, state, span)
+        return lambda: stages.run_chunk(one.problem, one.weights, one.lanes, state, span)
 
     return ready
 
 
-def batched(gen: Generator, weights: Weights, size: int, repeats: int) -> None:
+def batched(gen: Generator, weights: NetworkParams, size: int, repeats: int) -> None:
     """Eight lanes against eight times one lane, for the width of CPUs and for that of GPUs."""
     together = {
         f"{LANES} lanes, width {width}": case(gen, weights, FACES, size, LANES, width=width)
@@ -139,7 +141,7 @@ def batched(gen: Generator, weights: Weights, size: int, repeats: int) -> None:
 def line_search() -> None:
     """Evaluations made for eight lanes together against what each lane alone needs to get there."""
     gen, params = mobile()
-    all_lanes = case(gen, Weights(params, {}), SEARCH, 32, LANES)
+    all_lanes = case(gen, NetworkParams(params, {}), SEARCH, 32, LANES)
     _, best, curves = stages.solve(*all_lanes)
     goal = np.asarray(best.loss)[:, None] * (1 + 1e-4)
     alone = np.concatenate(

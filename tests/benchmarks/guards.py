@@ -14,12 +14,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.inversion.objective import Weights
-from jaxinv.inversion.preconditioning import equipped
+from jaxinv.inversion.objective import NetworkParams
+from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build, load_features, load_generator
 from jaxinv.models.zoo import is_present
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from jaxinv.types import Array, Params
 from tests import published
@@ -36,7 +36,7 @@ ADAM = Stage((Variable("w+"),), (Term("mse"),), 100, SolverSpec("adam", 0.02))
 def batch(options: Options) -> None:
     """Steps of 1, 8 and 16 lanes of a StyleGAN2, together and one by one."""
     gen, params = mobile(published.stylegan2("random", SIDE, 4096))
-    weights = Weights(params, {})
+    weights = NetworkParams(params, {})
     sides: dict[str, Any] = {}
     for lanes, steps in STEPS.items():
         for width in {1, lanes}:
@@ -58,10 +58,10 @@ def loop(options: Options) -> None:
         gen, params = load_generator("ffhq")
         nets = load_features(engine.PRESET.nets)
         stage, size = engine.FACES, 256
-        weights = Weights(equipped(gen, params, engine.PRESET, nets), nets)
+        weights = NetworkParams(with_statistics(gen, params, engine.PRESET, nets), nets)
     else:
         gen, params = mobile()
-        weights, stage, size = Weights(params, {}), engine.PLAIN, 32
+        weights, stage, size = NetworkParams(params, {}), engine.PLAIN, 32
     engine.in_loop(engine.case(gen, weights, stage, size, 1), options.repeats)
 
 
@@ -102,7 +102,7 @@ def memory(options: Options) -> None:
 def gradient(gen: Generator) -> Any:
     """The compiled image of one sample and its gradient by W+; no weights are made."""
     params: Params = jax.eval_shape(gen.init, jax.random.key(0))
-    params[FROZEN] = jax.eval_shape(freeze, params)
+    params[BACKWARD_KERNELS] = jax.eval_shape(precompute_backward, params)
 
     def one(params: Params, w: Array, g: Array) -> tuple[Array, Array]:
         image, pull = jax.vjp(lambda w: gen.synthesize(params, {"w+": w}), w)

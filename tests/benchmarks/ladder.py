@@ -15,17 +15,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.encoders.ridge_regression import learned
-from jaxinv.inversion.arguments import compared_side, enlarged
-from jaxinv.inversion.objective import Lane, Problem, Weights
-from jaxinv.inversion.preconditioning import equipped
+from jaxinv.encoders.ridge_regression import learned_init
+from jaxinv.inversion.arguments import loss_side, upsampled
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.restarts import prepare
-from jaxinv.inversion.stages import CHUNK, advance, begin, finish, sight
+from jaxinv.inversion.stages import CHUNK, decode_lanes, init_lanes, run_chunk, target_features
 from jaxinv.io import images
 from jaxinv.models.loading import load_features, load_generator
-from jaxinv.models.rendering import picture
+from jaxinv.models.rendering import render_uint8
 from jaxinv.presets import PRESETS
-from jaxinv.runs.results import judge
+from jaxinv.runs.results import score
 
 NAMES = ("quick", "default", "fine")
 COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "identity")
@@ -44,30 +44,30 @@ def report(folder: Path, limit: int, size: int) -> None:
     marks, preset = steps(), PRESETS["fine"]
     gen, params = load_generator("ffhq")
     nets = load_features(("alexnet", "vgg16"))
-    params = equipped(gen, params, preset, nets, report=print)
-    weights = Weights(params, nets)
-    side = compared_side(gen, preset, size)
+    params = with_statistics(gen, params, preset, nets, report=print)
+    weights = NetworkParams(params, nets)
+    side = loss_side(gen, preset, size)
     problem = Problem(gen, preset.stages[0], side, 1)
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in NAMES}
     for file in images.find_images([folder], limit=limit):
         photo = images.read_photo(file, size=size, align="auto")
-        grown, _ = enlarged(photo.pixels[None], None, side)
-        lanes = prepare(grown, None, 0, 1, asked=1)
-        target = sight(problem, weights, lanes.images)
-        guessed = learned(gen, params, preset, nets, lanes.images)
+        grown, _ = upsampled(photo.pixels[None], None, side)
+        lanes = prepare(grown, None, 0, 1, num_images=1)
+        target = target_features(problem, weights, lanes.images)
+        guessed = learned_init(gen, params, preset, nets, lanes.images)
         lane = Lane(target, None, lanes.keys, lanes.restarts, guessed)
-        state, spent, last = begin(problem, weights, lane), 0.0, max(marks)
+        state, spent, last = init_lanes(problem, weights, lane), 0.0, max(marks)
         for first in range(0, last, CHUNK):
             began = time.monotonic()
             span = jnp.asarray([first, first + CHUNK, last])
-            state, _ = advance(problem, weights, lane, state, span)
+            state, _ = run_chunk(problem, weights, lane, state, span)
             jax.block_until_ready(state[1].loss)
             spent += time.monotonic() - began
             if first + CHUNK in marks:
                 name = marks[first + CHUNK]
-                found = finish(problem, weights, lane, state[1].codes)
-                full = picture(gen, params, jax.tree.map(lambda a: a[0], found))
-                row = judge(nets, full, photo.pixels) | {"seconds": spent}
+                found = decode_lanes(problem, weights, lane, state[1].codes)
+                full = render_uint8(gen, params, jax.tree.map(lambda a: a[0], found))
+                row = score(nets, full, photo.pixels) | {"seconds": spent}
                 scores[name].append(row)
                 print(file.name, name, {k: round(v, 4) for k, v in row.items()}, flush=True)
     print(table(scores))

@@ -10,8 +10,14 @@ import numpy as np
 import pytest
 
 from jaxinv.encoders import ridge_regression
-from jaxinv.encoders.ridge_regression import START, guess, learned, regress, with_start
-from jaxinv.inversion.batch import shown
+from jaxinv.encoders.ridge_regression import (
+    RIDGE,
+    learned_init,
+    predict_w,
+    regress,
+    with_learned_init,
+)
+from jaxinv.inversion.batch import as_pictures
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.restarts import prepare
 from jaxinv.models.statistics import STATISTICS
@@ -33,13 +39,13 @@ def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def taught(**others: Any) -> dict[str, Any]:
     gen, params = linear()
-    return with_start(gen, params, SEARCH, {}, **others)
+    return with_learned_init(gen, params, SEARCH, {}, **others)
 
 
 def test_the_start_of_a_linear_generator_is_the_answer() -> None:
     gen, _ = linear()
     pictures = draw(linear(), 3, 4)
-    found = guess(gen, taught(), {}, jnp.asarray(pictures))
+    found = predict_w(gen, taught(), {}, jnp.asarray(pictures))
     exact = np.stack([solve_linear(picture, "w") for picture in pictures])
     np.testing.assert_allclose(found, exact, atol=1e-3)
 
@@ -47,8 +53,8 @@ def test_the_start_of_a_linear_generator_is_the_answer() -> None:
 def test_a_picture_is_guessed_alike_in_any_company() -> None:
     gen, _ = linear()
     params, pictures = taught(), jnp.asarray(draw(linear(), 3, 4))
-    together = guess(gen, params, {}, pictures)
-    alone = jnp.concatenate([guess(gen, params, {}, pictures[i : i + 1]) for i in range(4)])
+    together = predict_w(gen, params, {}, pictures)
+    alone = jnp.concatenate([predict_w(gen, params, {}, pictures[i : i + 1]) for i in range(4)])
     np.testing.assert_array_equal(together, alone)
 
 
@@ -58,17 +64,17 @@ def test_starts_are_learned_once_and_kept() -> None:
     assert said == ["learning where to start with linear, once (a minute or two on a CPU)"]
     again = taught(report=said.append)
     assert len(said) == 1
-    for name, value in first[STATISTICS][START].items():
-        np.testing.assert_array_equal(again[STATISTICS][START][name], value)
+    for name, value in first[STATISTICS][RIDGE].items():
+        np.testing.assert_array_equal(again[STATISTICS][RIDGE][name], value)
     gen, params = linear()
-    assert START not in params[STATISTICS], "what was given is left as it was"
-    assert with_start(gen, first, SEARCH, {}) is first
+    assert RIDGE not in params[STATISTICS], "what was given is left as it was"
+    assert with_learned_init(gen, first, SEARCH, {}) is first
 
 
 def test_other_presets_are_left_alone() -> None:
     gen, params = linear()
-    assert with_start(gen, params, preset(one()), {}) is params
-    assert learned(gen, params, preset(one()), {}, jnp.zeros((1, 16, 16, 3))) == {}
+    assert with_learned_init(gen, params, preset(one()), {}) is params
+    assert learned_init(gen, params, preset(one()), {}, jnp.zeros((1, 16, 16, 3))) == {}
     with pytest.raises(ValueError, match=r"needs params\['statistics'\]"):
         check_weights(gen, preset(one(Variable("w", init=LEARNED))), {}, {})
 
@@ -92,9 +98,9 @@ def test_what_a_mask_hides_says_nothing_of_the_start() -> None:
     masks = np.ones(pictures.shape[:3])
     masks[:, 4:8, 4:8] = 0
     hidden = np.where(masks[..., None] > 0, pictures, 0.9)
-    batch = prepare(hidden.astype(np.float32), masks, 0, 1, asked=1)
-    guessed = shown(SEARCH, batch)
-    np.testing.assert_array_equal(guessed, shown(SEARCH, batch._replace(images=pictures)))
+    batch = prepare(hidden.astype(np.float32), masks, 0, 1, num_images=1)
+    guessed = as_pictures(SEARCH, batch)
+    np.testing.assert_array_equal(guessed, as_pictures(SEARCH, batch._replace(images=pictures)))
     # Nor is it a hole: it has the colours around it.
     seen = np.asarray(pictures)[masks > 0]
     inside = np.asarray(guessed)[masks == 0]

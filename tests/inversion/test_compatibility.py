@@ -98,7 +98,7 @@ def test_what_suits_passes() -> None:
 def asks_for_more(made: Preset) -> bool:
     """Whether a preset needs classes or a discriminator, which the published generator lacks."""
     spaces = {v.space for stage in made.stages for v in stage.variables}
-    judged = any(term.judged for stage in made.stages for term in stage.terms)
+    judged = any(term.needs_discriminator for stage in made.stages for term in stage.terms)
     return judged or "embedding" in spaces
 
 
@@ -141,7 +141,7 @@ def test_invert_refuses_before_it_compiles(monkeypatch: pytest.MonkeyPatch) -> N
         raise AssertionError("reached the engine")
 
     gen, params = linear()
-    monkeypatch.setattr(stages, "over_lanes", compiled)
+    monkeypatch.setattr(stages, "map_lanes", compiled)
     image = np.zeros((1, 16, 16, 3))
     only_z = gen._replace(spec=replace(gen.spec, w_dim=0, rows=0, styles=(), noise=()))
     adam = preset(Variable("w+"), solver=SolverSpec("adam"))

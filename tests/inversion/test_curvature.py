@@ -10,12 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.curvature import natural_units, with_curvature
+from jaxinv.inversion.curvature import preconditioner, with_curvature
 from jaxinv.inversion.initialization import start
-from jaxinv.inversion.preconditioning import equipped
-from jaxinv.latents.codecs import CURVATURE, in_deviations
-from jaxinv.latents.spaces import lift, project
-from jaxinv.losses.base import Sample
+from jaxinv.inversion.preconditioning import with_statistics
+from jaxinv.latents.codecs import CURVATURE, to_std_units
+from jaxinv.latents.spaces import decode, encode
+from jaxinv.losses.base import TermInputs
 from jaxinv.losses.priors import variable_term
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
@@ -23,8 +23,8 @@ from tests.engine import MSE, one, preset, run, targets
 from tests.tiny import LINEAR, linear, solve_linear
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-NATURAL, EIGEN = Variable("w+", codec="natural"), Variable("w+", codec="eigen")
-SOLVER = SolverSpec("lbfgs", options=(("history", 20), ("stretch", 2.0)))
+NATURAL, EIGEN = Variable("w+", codec="preconditioned"), Variable("w+", codec="gradient-axes")
+SOLVER = SolverSpec("lbfgs", options=(("history", 20), ("initial_scale", 2.0)))
 SEARCH = preset(one(NATURAL, steps=30, solver=SOLVER))
 
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(**others: Any) -> dict[str, Any]:
     gen, params = linear()
-    return equipped(gen, params, SEARCH, {}, **others)
+    return with_statistics(gen, params, SEARCH, {}, **others)
 
 
 def hessian(params: dict[str, Any], variable: Variable) -> np.ndarray:
@@ -44,7 +44,7 @@ def hessian(params: dict[str, Any], variable: Variable) -> np.ndarray:
     gen, shape = linear()[0], (LINEAR.rows, LINEAR.w_dim)
 
     def loss(code: Any) -> Any:
-        latents = {"w+": lift(params, variable, code.reshape(shape))}
+        latents = {"w+": decode(params, variable, code.reshape(shape))}
         return jnp.mean(jnp.square(gen.synthesize(params, latents)))
 
     return np.asarray(jax.hessian(loss)(jnp.zeros(shape[0] * shape[1])), np.float64)
@@ -54,8 +54,8 @@ def test_codes_come_back() -> None:
     gen, _ = linear()
     params = measured()
     code = jnp.asarray(np.random.default_rng(0).standard_normal((LINEAR.rows, LINEAR.w_dim)))
-    value = lift(params, NATURAL, code.astype(jnp.float32))
-    np.testing.assert_allclose(project(gen, params, NATURAL, {"w+": value}), code, atol=1e-4)
+    value = decode(params, NATURAL, code.astype(jnp.float32))
+    np.testing.assert_allclose(encode(gen, params, NATURAL, {"w+": value}), code, atol=1e-4)
 
 
 def test_losses_are_curved_alike_in_all_directions() -> None:
@@ -70,7 +70,7 @@ def test_restarts_begin_standard_deviations_away(restart: int) -> None:
     """As in gradient axes: half a natural unit would be far out where the loss hardly curves."""
     gen, _ = linear()
     params, lane = measured(), (jax.random.key(3), jnp.asarray(restart))
-    places = [lift(params, v, start(gen, params, v, {}, lane)) for v in (NATURAL, EIGEN)]
+    places = [decode(params, v, start(gen, params, v, {}, lane)) for v in (NATURAL, EIGEN)]
     np.testing.assert_allclose(*places, atol=1e-4)
     assert np.any(places[0] != params[STATISTICS]["mean"]) == bool(restart)
 
@@ -81,9 +81,9 @@ def test_penalties_see_standard_deviations() -> None:
     value = {"w+": jnp.asarray(solve_linear(targets(1)[0], "w+"), jnp.float32)}
     seen = []
     for variable in (NATURAL, EIGEN):
-        code = project(gen, params, variable, value)
-        codes = {"w+": in_deviations(params, variable, code)}
-        sample = Sample(codes, value, jnp.zeros((4, 4, 3)), {})
+        code = encode(gen, params, variable, value)
+        codes = {"w+": to_std_units(params, variable, code)}
+        sample = TermInputs(codes, value, jnp.zeros((4, 4, 3)), {})
         seen.append(float(variable_term(Term("gaussian", variable="w+"), sample)))
     assert seen[0] == pytest.approx(seen[1], rel=1e-3)
 
@@ -100,7 +100,7 @@ def test_units_are_measured_once_and_kept() -> None:
     gen, _ = linear()
     assert with_curvature(gen, first, SEARCH, {}) is first
     other = preset(one(EIGEN))
-    assert CURVATURE not in equipped(gen, linear()[1], other, {})[STATISTICS]
+    assert CURVATURE not in with_statistics(gen, linear()[1], other, {})[STATISTICS]
 
 
 def test_ridges_are_found_where_rows_pull_together() -> None:
@@ -109,12 +109,12 @@ def test_ridges_are_found_where_rows_pull_together() -> None:
     direction /= np.linalg.norm(direction)
     alone = draws.standard_normal((400, 3, 5))
     together = 30 * draws.standard_normal((400, 1, 1)) * direction
-    found = natural_units(alone + together)
-    ridge = np.asarray(found["ridges"][0]) * np.asarray(1 / found["widths"]) ** 2
+    found = preconditioner(alone + together)
+    ridge = np.asarray(found["shared_directions"][0]) * np.asarray(1 / found["step_scale"]) ** 2
     cosine = np.sum(ridge * direction) / np.linalg.norm(ridge)
     assert abs(cosine) > 0.95
-    assert float(found["relief"][0]) < -0.3
-    assert np.all(np.asarray(found["relief"]) <= 0)
+    assert float(found["step_excess"][0]) < -0.3
+    assert np.all(np.asarray(found["step_excess"]) <= 0)
 
 
 def test_a_search_in_natural_units_ends_at_the_answer() -> None:
@@ -125,8 +125,11 @@ def test_a_search_in_natural_units_ends_at_the_answer() -> None:
 @pytest.mark.parametrize(
     ("made", "message"),
     [
-        (lambda: Variable("w", codec="natural"), r"space of codec 'natural' 'w'; allowed: w\+"),
-        (lambda: Variable("w+", codec="natural", freeze=(0, 1)), "frozen rows"),
+        (
+            lambda: Variable("w", codec="preconditioned"),
+            r"space of codec 'preconditioned' 'w'; allowed: w\+",
+        ),
+        (lambda: Variable("w+", codec="preconditioned", freeze=(0, 1)), "frozen rows"),
     ],
 )
 def test_variables_that_have_no_natural_units(made: Any, message: str) -> None:

@@ -12,8 +12,8 @@ import pytest
 from jaxinv.inversion import gradient_axes as axes
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.gradient_axes import WHITE, gradient_axes, gradients, with_axes
-from jaxinv.inversion.objective import Problem, Weights
-from jaxinv.latents.codecs import TURNS
+from jaxinv.inversion.objective import NetworkParams, Problem
+from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from tests.engine import MSE, one, preset, run, targets
@@ -22,7 +22,7 @@ from tests.tiny import LINEAR, linear, solve_linear
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 SEARCH = preset(
     one(
-        Variable("w+", codec="eigen"),
+        Variable("w+", codec="gradient-axes"),
         steps=60,
         solver=SolverSpec("lbfgs", options=(("history", 3),)),
         terms=(*MSE, Term("gaussian", 0.0, variable="w+")),
@@ -50,7 +50,7 @@ def test_axes_are_eigenvectors_of_the_gradients_strongest_first() -> None:
     keys = jax.random.split(jax.random.key(axes.SEED), axes.SAMPLES)
     problem = Problem(gen, stage, LINEAR.resolution, 1)
     pulls = np.concatenate(
-        [gradients(problem, Weights(params, {}), keys[i : i + 16]) for i in (0, 16)]
+        [gradients(problem, NetworkParams(params, {}), keys[i : i + 16]) for i in (0, 16)]
     )
     for row, turn in enumerate(turns):
         np.testing.assert_allclose(turn.T @ turn, np.eye(LINEAR.w_dim), atol=1e-5)
@@ -65,8 +65,10 @@ def test_axes_are_measured_once_and_kept() -> None:
     assert said == ["measuring the gradient axes of linear, once (a minute or two on a CPU)"]
     again = measured(report=said.append)
     assert len(said) == 1
-    np.testing.assert_array_equal(again[STATISTICS][TURNS], first[STATISTICS][TURNS])
-    assert TURNS not in linear()[1][STATISTICS], "what was given is left as it was"
+    np.testing.assert_array_equal(
+        again[STATISTICS][GRADIENT_AXES], first[STATISTICS][GRADIENT_AXES]
+    )
+    assert GRADIENT_AXES not in linear()[1][STATISTICS], "what was given is left as it was"
     gen, _ = linear()
     assert with_axes(gen, first, SEARCH, {}) is first
 

@@ -17,11 +17,11 @@ import numpy as np
 import pytest
 
 from jaxinv.inversion import stages
-from jaxinv.inversion.batch import bucket, lane_width
-from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.batch import lane_width, padded_size
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import image_key, prepare
 from jaxinv.inversion.result import Inversion, Progress
-from jaxinv.inversion.stages import begin, sight
+from jaxinv.inversion.stages import init_lanes, target_features
 from jaxinv.models.rendering import render
 from jaxinv.specs import InitSpec, Jitter, SolverSpec, Stage, Variable
 from tests.engine import one, preset, run, targets
@@ -95,8 +95,8 @@ def test_batches_are_padded_and_cut_again() -> None:
     for index in range(3):
         close(lane(found, index), lane(eight(1), index))
     assert [len(step.losses) for step in seen] == [2, 1]
-    assert [bucket(count, 8) for count in (1, 2, 3, 5, 8)] == [1, 2, 4, 8, 8]
-    assert bucket(3, 3) == 3
+    assert [padded_size(count, 8) for count in (1, 2, 3, 5, 8)] == [1, 2, 4, 8, 8]
+    assert padded_size(3, 3) == 3
 
 
 def test_equal_images_and_seeds_give_equal_results_and_other_seeds_do_not() -> None:
@@ -133,7 +133,9 @@ def test_the_best_restart_is_kept_and_the_first_is_the_only_one() -> None:
 def test_on_cpus_the_restarts_of_an_image_go_together_where_the_network_is_small() -> None:
     small, _ = linear()
     large = small._replace(spec=replace(small.spec, resolution=128))
-    lanes = {restarts: prepare(targets(3), None, 0, restarts, asked=3) for restarts in (1, 3, 40)}
+    lanes = {
+        restarts: prepare(targets(3), None, 0, restarts, num_images=3) for restarts in (1, 3, 40)
+    }
     own = one(Variable("w"), Variable("weights", select=("*",)))
     widths = [lane_width(small, one(), some) for some in lanes.values()]
     assert widths == [1, 3, 16]
@@ -154,13 +156,13 @@ def test_the_restarts_of_an_image_do_not_depend_on_other_images() -> None:
 def compiled_stage(stage: Stage, width: int, lanes: int) -> str:
     """Text of the compiled program that advances a stage of the tiny generator."""
     gen, params = mobile()
-    problem, weights = Problem(gen, stage, 16, width), Weights(params, {})
+    problem, weights = Problem(gen, stage, 16, width), NetworkParams(params, {})
     images = jnp.zeros((lanes, 16, 16, 3))
     keys = jax.random.split(jax.random.key(0), lanes)
-    given = Lane(sight(problem, weights, images), None, keys, jnp.zeros(lanes, int), {})
-    state = jax.eval_shape(partial(begin, problem), weights, given)
+    given = Lane(target_features(problem, weights, images), None, keys, jnp.zeros(lanes, int), {})
+    state = jax.eval_shape(partial(init_lanes, problem), weights, given)
     span = jnp.asarray([0, 1, 2])
-    return stages.advance.lower(problem, weights, given, state, span).compile().as_text() or ""
+    return stages.run_chunk.lower(problem, weights, given, state, span).compile().as_text() or ""
 
 
 def test_lanes_side_by_side_share_ordinary_convolutions() -> None:

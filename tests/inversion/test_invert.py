@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv.inversion import invert as invert_module
 from jaxinv.inversion import stages
-from jaxinv.inversion.arguments import enlarged
+from jaxinv.inversion.arguments import upsampled
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.result import Progress
@@ -81,7 +82,7 @@ def test_small_images_are_enlarged_for_presets_that_ask_for_it() -> None:
     made = preset(one(terms=(Term("mse"),), steps=2))
     large = replace(made, enlarge=SIDE)
     plain, asked = run(made, images), run(large, images)
-    grown, _ = enlarged(images, None, SIDE)
+    grown, _ = upsampled(images, None, SIDE)
     same = run(made, grown)
     np.testing.assert_array_equal(asked.losses, same.losses)
     assert asked.losses[0, 0, 0] != plain.losses[0, 0, 0]
@@ -280,7 +281,7 @@ def test_the_jitter_is_not_part_of_the_result() -> None:
 
 def test_standardised_noise_has_mean_0_and_variance_1() -> None:
     noise = Variable("noise", init=STORED)
-    stage = one(Variable("w"), noise, hooks=(Hook("standardise", "noise"),), keep="last")
+    stage = one(Variable("w"), noise, hooks=(Hook("standardize", "noise"),), keep="last")
     (grain,) = run(preset(stage), targets(1)).latents["noise"]
     (before,) = linear()[0].stored_noise(linear()[1])
     np.testing.assert_allclose([grain.mean(), grain.var()], [0, 1], atol=1e-5)
@@ -361,7 +362,7 @@ def test_presets_are_found_by_name() -> None:
 
 def test_feature_nets_are_loaded_when_they_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(invert, "load_features", lambda names: asked.append(names) or {})
+    monkeypatch.setattr(invert_module, "load_features", lambda names: asked.append(names) or {})
     lpips = Term("lpips", net="alexnet", view=View(32))
     with pytest.raises(ValueError, match="needs the nets alexnet; given: none"):
         invert(*mobile(), np.zeros((1, 32, 32, 3)), preset=preset(one(terms=(lpips,))))

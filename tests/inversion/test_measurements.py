@@ -12,8 +12,8 @@ import pytest
 
 from jaxinv.inversion import memory, stages
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.objective import Lane, Problem, Weights
-from jaxinv.inversion.stages import sight
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.stages import target_features
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
@@ -64,7 +64,7 @@ def test_projected_gradients_reach_the_image_of_dense_measurements() -> None:
     clean = draw(linear(), 5, 1)
     begin = one(Variable("w"), solver=LBFGS, steps=1)
     previous = Variable("w", init=InitSpec("previous"))
-    inner = one(previous, solver=LBFGS, steps=12, reach=0.6)
+    inner = one(previous, solver=LBFGS, steps=12, pgd_step_size=0.6)
     made = preset(begin, *[inner] * 25)
     found = run(replace(made, operator=DENSE), measure(DENSE, clean))
     first = run(replace(preset(begin), operator=DENSE), measure(DENSE, clean))
@@ -87,12 +87,12 @@ def test_measurements_that_do_not_fit_are_refused() -> None:
     )
     with pytest.raises(ValueError, match=r"looks with alexnet at 1 channels|sees 16x16"):
         run(gray, np.zeros((1, 16, 16, 1)), nets={"alexnet": {}})
-    noisy = OperatorSpec("quantise")
-    reach = preset(stage, one(Variable("w", init=InitSpec("previous")), reach=0.5))
-    with pytest.raises(ValueError, match="has a reach, and operator 'quantise' no adjoint"):
+    noisy = OperatorSpec("quantize")
+    reach = preset(stage, one(Variable("w", init=InitSpec("previous")), pgd_step_size=0.5))
+    with pytest.raises(ValueError, match="has a reach, and operator 'quantize' no adjoint"):
         run(replace(reach, operator=noisy), np.zeros((1, 16, 16, 3)))
     with pytest.raises(ValueError, match="stage 1 has a reach, but no image before it"):
-        preset(one(reach=0.5))
+        preset(one(pgd_step_size=0.5))
 
 
 # --- layers from the image back to z --------------------------------------------------------------
@@ -183,13 +183,13 @@ def test_a_plateau_ends_a_lane() -> None:
 
 def test_lanes_that_are_over_leave_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    advance = stages.advance
+    advance = stages.run_chunk
 
-    def counted(problem: Problem, weights: Weights, lanes: Lane, *rest: Any) -> Any:
+    def counted(problem: Problem, weights: NetworkParams, lanes: Lane, *rest: Any) -> Any:
         sizes.append(len(lanes.restart))
         return advance(problem, weights, lanes, *rest)
 
-    monkeypatch.setattr(stages, "advance", counted)
+    monkeypatch.setattr(stages, "run_chunk", counted)
     # Pictures within reach end at once; the last one never gets there.
     images = np.concatenate([draw(linear(), 1, 7), targets(1)[:1] + np.float32(0.3)])
     stop = Stop("mse", 1e-6)
@@ -207,10 +207,10 @@ def test_the_batch_is_what_fits() -> None:
     gen, params = style()
     stage = one(Variable("w+"))
     problem = Problem(gen, stage, 16, 1)
-    weights = Weights(params, {})
+    weights = NetworkParams(params, {})
     images = jnp.asarray(draw(style(), 1, 1))
     lane = Lane(
-        sight(problem, weights, images), None, jax.random.split(jax.random.key(0), 1),
+        target_features(problem, weights, images), None, jax.random.split(jax.random.key(0), 1),
         jnp.zeros(1, jnp.int32), {},
     )  # fmt: skip
     one_lane = memory.footprint(problem, weights, lane)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jaxinv.inversion.preset_adaptation import tailored
+from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.io import images
 from jaxinv.io.image_ops import noise_level
 from jaxinv.presets import PRESETS
@@ -17,48 +17,48 @@ from tests.engine import one, preset
 
 def test_presets_lose_the_terms_that_cannot_see() -> None:
     default = PRESETS["default"]
-    assert tailored(default, (256, 256, 3)) is default
-    assert tailored(default, (256, 256, 1)) is default  # to nets grey is three equal channels
-    assert tailored(default, (8, 8, 3)) is default  # small pictures are enlarged for them
-    kept = tailored(default, (40,)).stages[0].terms
+    assert adapt_preset(default, (256, 256, 3)) is default
+    assert adapt_preset(default, (256, 256, 1)) is default  # to nets grey is three equal channels
+    assert adapt_preset(default, (8, 8, 3)) is default  # small pictures are enlarged for them
+    kept = adapt_preset(default, (40,)).stages[0].terms
     assert kept == tuple(term for term in default.stages[0].terms if term.net is None)
     terms = (Term("mse"), Term("lpips", net="vgg16", view=View(256)))
-    small = tailored(preset(one(terms=terms)), (8, 8, 3)).stages[0].terms
+    small = adapt_preset(preset(one(terms=terms)), (8, 8, 3)).stages[0].terms
     assert small == terms[:1]
     # Nothing is left out where nothing would be left to compare.
     projector = PRESETS["stylegan2-projector"]
-    assert tailored(projector, (40,)) is projector
+    assert adapt_preset(projector, (40,)) is projector
 
 
 @pytest.mark.parametrize("operator", ["fourier:share=0.2", "down:factor=2+fourier:share=0.2"])
 def test_no_net_looks_at_measurements_and_no_start_is_guessed_from_them(operator: str) -> None:
     default = PRESETS["default"]
     seen = replace(default, operator=read_operator(operator))
-    (stage,) = tailored(seen, (256, 256, 3)).stages
+    (stage,) = adapt_preset(seen, (256, 256, 3)).stages
     assert stage.nets == ()
     assert [variable.init.kind for variable in stage.variables] == ["mean"]
     assert stage.terms[0].weight == pytest.approx(default.stages[0].terms[0].weight / 0.2)
     blurred = replace(default, operator=read_operator("blur:sigma=4"))
-    assert tailored(blurred, (256, 256, 3)) is blurred
+    assert adapt_preset(blurred, (256, 256, 3)) is blurred
 
 
 def test_the_search_in_noise_stops_at_its_strength() -> None:
     made = preset(one(terms=(Term("mse", 3.0, view=View(8)),)), one())
-    stops = [stage.stop for stage in tailored(made, (32, 32, 3), 0.2).stages]
+    stops = [stage.stop for stage in adapt_preset(made, (32, 32, 3), 0.2).stages]
     assert [stop.term for stop in stops if stop] == ["mse@8", "mse"]
     assert [stop.below for stop in stops if stop] == pytest.approx([0.05**2, 0.2**2])
     with pytest.raises(ValueError, match=r"noise of a known strength: stages with mse"):
-        tailored(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
+        adapt_preset(PRESETS["stylegan2-projector"], (256, 256, 3), 0.2)
 
 
 @pytest.mark.parametrize(("noise", "sides"), [(0.02, [None, 256, 96]), (0.05, [None, 128, 96])])
 def test_nets_look_where_noise_has_averaged_out(noise: float, sides: list[int | None]) -> None:
     terms = (Term("mse"), *(t for t in PRESETS["restore"].stages[0].terms if t.net))
-    kept = tailored(preset(one(terms=terms)), (256, 256, 3), noise).stages[0].terms
+    kept = adapt_preset(preset(one(terms=terms)), (256, 256, 3), noise).stages[0].terms
     assert [term.view.size for term in kept] == sides
-    loud = tailored(preset(one(terms=terms)), (256, 256, 3), 0.8).stages[0].terms
+    loud = adapt_preset(preset(one(terms=terms)), (256, 256, 3), 0.8).stages[0].terms
     assert [term.view.size for term in loud] == [None, 40, 40]  # in less, nets see nobody
-    assert {term.view.least for term in (*kept, *loud)} == {None}  # nor is noise enlarged
+    assert {term.view.min_size for term in (*kept, *loud)} == {None}  # nor is noise enlarged
 
 
 @pytest.mark.parametrize("side", [64, 96])
@@ -85,7 +85,10 @@ def test_noise_is_heard_in_enlarged_pictures_too(side: int) -> None:
 def test_priors_weigh_more_for_pictures_that_say_less(
     shape: tuple[int, ...], operator: str | None, noise: float | None, expected: float
 ) -> None:
-    terms = (Term("mse"), *(Term("gaussian", 0.5, variable="w", full=x) for x in (0, 256)))
+    terms = (
+        Term("mse"),
+        *(Term("gaussian", 0.5, variable="w", reference_side=x) for x in (0, 256)),
+    )
     made = preset(one(Variable("w"), terms=terms), operator=operator and read_operator(operator))
-    _, fixed, prior = tailored(made, shape, noise).stages[0].terms
+    _, fixed, prior = adapt_preset(made, shape, noise).stages[0].terms
     assert (fixed.weight, prior.weight) == pytest.approx((0.5, expected))

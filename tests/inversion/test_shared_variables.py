@@ -13,7 +13,7 @@ import pytest
 
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.result import Inversion
-from jaxinv.inversion.shared_variables import apart, grouped
+from jaxinv.inversion.shared_variables import group_lanes, ungroup
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.rendering import render
 from jaxinv.specs import Hook, InitSpec, Preset, SolverSpec, Stage, Term, Variable
@@ -45,7 +45,7 @@ def search(
 
 
 def colours(*, shared: bool, steps: int = 40) -> Stage:
-    tint = Variable("transform", kinds=("colour",), shared=shared)
+    tint = Variable("transform", kinds=("color",), shared=shared)
     return Stage((tint,), PIXELS, steps, LBFGS)
 
 
@@ -61,9 +61,9 @@ def numbers(found: Inversion, name: str) -> np.ndarray:
 
 def test_groups_of_lanes_come_apart_again() -> None:
     lanes = np.arange(12)  # 4 images of 3 restarts each
-    groups = grouped(jnp.asarray(lanes), 4)
+    groups = group_lanes(jnp.asarray(lanes), 4)
     np.testing.assert_array_equal(groups, [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]])
-    np.testing.assert_array_equal(apart(groups), lanes)
+    np.testing.assert_array_equal(ungroup(groups), lanes)
 
 
 def test_one_tint_for_all_is_the_least_squares_fit_to_all() -> None:
@@ -74,7 +74,7 @@ def test_one_tint_for_all_is_the_least_squares_fit_to_all() -> None:
         x, y = drawn[..., channel].ravel(), seen[..., channel].ravel()
         fits.append(np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0])
     gains, offsets = np.transpose(fits)
-    for one in found.latents["transform"]["colour"]:
+    for one in found.latents["transform"]["color"]:
         np.testing.assert_allclose(one[0], np.log(gains), atol=2e-3)
         np.testing.assert_allclose(one[1], offsets, atol=2e-3)
     fitted = gains * drawn + offsets
@@ -148,7 +148,7 @@ def test_who_may_be_shared() -> None:
     with pytest.raises(ValueError, match="shared by images, with hooks"):
         Stage(
             (Variable("noise", init=InitSpec("prior")), *tuned(True).variables),
-            PIXELS, 5, ADAM, hooks=(Hook("standardise", "noise"),),
+            PIXELS, 5, ADAM, hooks=(Hook("standardize", "noise"),),
         )  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def test_what_is_no_regular_file_is_refused(tmp_path):
 
 
 def test_oversized_file_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("jaxinv.folders.MAX_BYTES", 10)
+    monkeypatch.setattr("jaxinv.io.files.MAX_BYTES", 10)
     (tmp_path / "face.png").write_bytes(PNG)
     with pytest.raises(ImageError, match="more than the allowed 10"):
         read_photo(tmp_path / "face.png")

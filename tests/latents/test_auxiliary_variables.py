@@ -12,11 +12,16 @@ import pytest
 
 from jaxinv.inversion.invert import invert
 from jaxinv.io.latent_files import load_latents, save_latents
-from jaxinv.latents.auxiliary_variables import cuts, neutral, through, transformed
+from jaxinv.latents.auxiliary_variables import (
+    apply_output_variables,
+    apply_transform,
+    identity_value,
+    step_names,
+)
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.generators import weight_deltas
 from jaxinv.models.rendering import render
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
 from tests.tiny import Pair, chain, classes, draw, grown, mobile, style, third
 
@@ -28,9 +33,9 @@ NETWORKS: dict[str, Callable[[], Pair]] = {
     "mobile": mobile, "style": style, "third": third, "chain": chain, "classes": classes,
 }  # fmt: skip
 VARIABLES = [
-    Variable("features", at=(0.4, 0.8)),
+    Variable("features", layers=(0.4, 0.8)),
     Variable("weights"),
-    Variable("weights", form="multiply", part=(0.5, 1.0)),
+    Variable("weights", form="multiply", step_range=(0.5, 1.0)),
     Variable("weights", form="replace"),
     Variable("weights", form="low-rank", rank=2, select=("*kernel*",)),
     Variable("transform"),
@@ -44,7 +49,7 @@ def named(variable: Variable) -> str:
 
 def image(pair: Pair, latents: dict[str, Any]) -> np.ndarray:
     gen, params = pair
-    return np.asarray(through(latents, gen.synthesize(params, latents)))
+    return np.asarray(apply_output_variables(latents, gen.synthesize(params, latents)))
 
 
 # Every network with all that changes inside it; what stands behind the render once.
@@ -58,13 +63,13 @@ def test_the_neutral_value_changes_nothing_but_can_be_moved(
 ) -> None:
     gen, params = pair = NETWORKS[network]()
     latents = draw_prior(gen.spec, jax.random.key(4))
-    value = neutral(gen, params, variable, KEY)
+    value = identity_value(gen, params, variable, KEY)
     plain = image(pair, latents)
     np.testing.assert_allclose(image(pair, {**latents, variable.space: value}), plain, atol=2e-5)
 
     def loss(value: Any) -> Any:
         drawn = gen.synthesize(params, {**latents, variable.space: value})
-        return jnp.mean(jnp.square(through({variable.space: value}, drawn) - 0.3))
+        return jnp.mean(jnp.square(apply_output_variables({variable.space: value}, drawn) - 0.3))
 
     slopes = jax.tree.leaves(jax.grad(loss)(value))
     assert all(np.all(np.isfinite(slope)) for slope in slopes)
@@ -77,13 +82,13 @@ def test_a_changed_kernel_has_the_gradient_of_a_plain_network() -> None:
     gen, params = style()
     latents = draw_prior(gen.spec, KEY)
     variable = Variable("weights", select=("*/kernel",))
-    change = neutral(gen, params, variable, KEY)
+    change = identity_value(gen, params, variable, KEY)
 
     def loss(change: Any, params: Any) -> Any:
         return jnp.mean(jnp.square(gen.synthesize(params, {**latents, "weights": change})))
 
     def plainly(synthesis: Any) -> Any:
-        bare = {name: value for name, value in params.items() if name != FROZEN}
+        bare = {name: value for name, value in params.items() if name != BACKWARD_KERNELS}
         return jnp.mean(jnp.square(gen.synthesize({**bare, "synthesis": synthesis}, latents)))
 
     ours = dict(weight_deltas.leaves(jax.grad(loss)(change, params)))
@@ -97,7 +102,7 @@ def test_a_changed_kernel_has_the_gradient_of_a_plain_network() -> None:
 def test_one_code_with_share_one_is_that_code_alone(make: Callable[[], Pair]) -> None:
     gen, params = pair = make()
     latents = draw_prior(gen.spec, KEY)
-    mix = neutral(gen, params, Variable("mix", at=(0.6,), copies=1), KEY)
+    mix = identity_value(gen, params, Variable("mix", layers=(0.6,), num_codes=1), KEY)
     several = {"z": latents["z"][None], "mix": mix}
     np.testing.assert_allclose(image(pair, several), image(pair, latents), atol=1e-5)
     (shares,) = mix.values()
@@ -110,9 +115,9 @@ def test_one_code_with_share_one_is_that_code_alone(make: Callable[[], Pair]) ->
 
 def test_cuts_are_names_or_fractions() -> None:
     gen, _ = style()
-    assert cuts(gen, ("b4_conv1", 0.01, 1.0)) == (gen.steps[0], gen.steps[0], gen.steps[-1])
+    assert step_names(gen, ("b4_conv1", 0.01, 1.0)) == (gen.steps[0], gen.steps[0], gen.steps[-1])
     with pytest.raises(ValueError, match=r"'b5'; allowed: b4_conv1"):
-        cuts(gen, ("b5",))
+        step_names(gen, ("b5",))
 
 
 def test_weights_are_selected_by_name_and_by_part() -> None:
@@ -129,13 +134,13 @@ def test_weights_are_selected_by_name_and_by_part() -> None:
 
 def test_a_transform_moves_enlarges_and_colours() -> None:
     picture = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (8, 8, 3)), jnp.float32)
-    moved = transformed({"shift": jnp.asarray([0.25, -0.125])}, picture)
+    moved = apply_transform({"shift": jnp.asarray([0.25, -0.125])}, picture)
     np.testing.assert_allclose(moved[2:, :-1], picture[:-2, 1:], atol=1e-6)
     np.testing.assert_allclose(moved[0, :-1], picture[0, 1:], atol=1e-6)  # the edge is repeated
     ramp = jnp.tile(jnp.arange(9.0)[:, None, None], (1, 9, 3))
-    double = transformed({"scale": jnp.log(2.0)}, ramp)
+    double = apply_transform({"scale": jnp.log(2.0)}, ramp)
     np.testing.assert_allclose(double[:, 0, 0], 4 + (np.arange(9) - 4) / 2, atol=1e-5)
-    tint = transformed({"colour": jnp.asarray([[0.0, jnp.log(2.0), 0], [0.5, 0, 0]])}, picture)
+    tint = apply_transform({"color": jnp.asarray([[0.0, jnp.log(2.0), 0], [0.5, 0, 0]])}, picture)
     np.testing.assert_allclose(
         tint, picture * np.array([1, 2, 1]) + np.array([0.5, 0, 0]), atol=1e-6
     )
@@ -165,7 +170,11 @@ def test_a_second_stage_moves_it_alone_and_lowers_the_loss(variable: Variable) -
     drawn = render(*pair, both.latents)
     seen = np.stack(
         [
-            np.asarray(through(jax.tree.map(lambda a, i=i: a[i], both.latents), jnp.asarray(d)))
+            np.asarray(
+                apply_output_variables(
+                    jax.tree.map(lambda a, i=i: a[i], both.latents), jnp.asarray(d)
+                )
+            )
             for i, d in enumerate(drawn)
         ]
     )
@@ -185,13 +194,13 @@ def test_weights_of_a_lane_do_not_depend_on_its_neighbours() -> None:
 
 def test_several_codes_reach_more_than_one() -> None:
     gen, params = pair = chain()
-    mix = Variable("mix", at=(0.5,), copies=6)
+    mix = Variable("mix", layers=(0.5,), num_codes=6)
     z = np.random.default_rng(1).uniform(-1, 1, (6, 8)).astype(np.float32)
     # Blended of six codes: out of the reach of one.
-    images = image(pair, {"z": z, "mix": neutral(gen, params, mix, KEY)})[None]
+    images = image(pair, {"z": z, "mix": identity_value(gen, params, mix, KEY)})[None]
     start = InitSpec("prior")
     one = search(pair, images, first(Variable("z", init=start), steps=60))
-    six = search(pair, images, first(Variable("z", init=start, copies=6), mix, steps=60))
+    six = search(pair, images, first(Variable("z", init=start, num_codes=6), mix, steps=60))
     assert six.latents["z"].shape == (1, 6, 8)
     assert six.loss[0] < 0.5 * one.loss[0]
 
@@ -216,7 +225,7 @@ def test_what_is_added_survives_the_disk(tmp_path: Any) -> None:
     gen, params = pair = style()
     latents: dict[str, Any] = {"w": params["statistics"]["mean"]}
     for variable in (VARIABLES[0], VARIABLES[4], VARIABLES[5]):
-        value = neutral(gen, params, variable, KEY)
+        value = identity_value(gen, params, variable, KEY)
         latents[variable.space] = jax.tree.map(lambda a: a + 0.01, value)
     save_latents(tmp_path / "l.safetensors", latents, {})
     loaded, _ = load_latents(tmp_path / "l.safetensors")

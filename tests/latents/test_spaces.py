@@ -13,10 +13,10 @@ import pytest
 
 from jaxinv.inversion.initialization import start
 from jaxinv.io.latent_files import fit_latents
-from jaxinv.latents.codecs import CODECS, hold
-from jaxinv.latents.spaces import SPACES, lift, project
-from jaxinv.models import loading
-from jaxinv.models.statistics import STATISTICS, P, mapped_batches, p_statistics, to_p, to_w
+from jaxinv.latents.codecs import CODECS, stop_frozen_gradients
+from jaxinv.latents.spaces import SPACES, decode, encode
+from jaxinv.models import statistics
+from jaxinv.models.statistics import STATISTICS, P, p_statistics, sample_w_batches, to_p, to_w
 from jaxinv.specs import InitSpec, Variable
 from jaxinv.specs.vocabulary import CLASSES
 from tests.tiny import LINEAR, Pair, classes, linear, mobile
@@ -37,7 +37,7 @@ VARIABLES = [
     Variable("w", codec="p"),
     Variable("w", codec="pn"),
     Variable("w+", codec="pn"),
-    Variable("w+", codec="gaussianised"),
+    Variable("w+", codec="gaussianized"),
 ]
 
 
@@ -46,7 +46,7 @@ def tiny() -> Pair:
     """The tiny generator with the statistics of P as well."""
     gen, params = mobile()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loading, "P_SAMPLES", 40_000)
+        patch.setattr(statistics, "P_SAMPLES", 40_000)
         found = p_statistics(gen, params)
     return gen, {**params, STATISTICS: {**params[STATISTICS], P: found}}
 
@@ -70,17 +70,17 @@ def code_of(variable: Variable) -> Any:
 def test_lifting_and_projecting_are_inverse(variable: Variable) -> None:
     gen, params = tiny()
     code = code_of(variable)
-    latents = {variable.space: lift(params, variable, code)}
+    latents = {variable.space: decode(params, variable, code)}
     fit_latents(gen.spec, latents)
     # Division by the smallest deviations of P magnifies rounding.
-    close(project(gen, params, variable, latents), code, 1e-4 if variable.codec == "pn" else 2e-5)
+    close(encode(gen, params, variable, latents), code, 1e-4 if variable.codec == "pn" else 2e-5)
 
 
 @pytest.mark.parametrize(("early", "late"), [("z", "w"), ("w", "w+"), ("w+", "s"), ("z", "s")])
 def test_projecting_moves_forward_through_the_chain(early: str, late: str) -> None:
     gen, params = linear()
     latents = {early: begin((gen, params), Variable(early, init=InitSpec("prior")))}
-    moved = {late: lift(params, Variable(late), project(gen, params, Variable(late), latents))}
+    moved = {late: decode(params, Variable(late), encode(gen, params, Variable(late), latents))}
     close(gen.synthesize(params, moved), gen.synthesize(params, latents))
 
 
@@ -89,27 +89,27 @@ def test_tied_rows_move_together(codec: str) -> None:
     gen, params = mobile()
     variable = Variable("w+", codec=codec, tie=TIE)
     code = normal(0, 3, gen.spec.w_dim)
-    value = np.asarray(lift(params, variable, code))
+    value = np.asarray(decode(params, variable, code))
     assert value.shape == (gen.spec.rows, gen.spec.w_dim)
     for row, index in enumerate(TIE):
         np.testing.assert_array_equal(value[row], value[TIE.index(index)])
-    close(project(gen, params, variable, {"w+": jnp.asarray(value)}), code)
+    close(encode(gen, params, variable, {"w+": jnp.asarray(value)}), code)
 
 
 def test_projecting_onto_a_tie_is_the_mean_of_its_rows() -> None:
     gen, params = mobile()
     rows = normal(0, gen.spec.rows, gen.spec.w_dim)
-    code = project(gen, params, Variable("w+", tie=TIE), {"w+": rows})
+    code = encode(gen, params, Variable("w+", tie=TIE), {"w+": rows})
     close(code, jnp.stack([rows[0:2].mean(0), rows[2:5].mean(0), rows[5:8].mean(0)]))
 
 
 def test_frozen_codes_pass_their_value_and_no_gradient() -> None:
     code = normal(0, 5, 4)
     variable = Variable("w+", freeze=(1, 3))
-    np.testing.assert_array_equal(hold(variable, code), code)
-    gradient = jax.grad(lambda c: jnp.sum(jnp.square(hold(variable, c))))(code)
+    np.testing.assert_array_equal(stop_frozen_gradients(variable, code), code)
+    gradient = jax.grad(lambda c: jnp.sum(jnp.square(stop_frozen_gradients(variable, c))))(code)
     close(gradient, 2 * code.at[1:3].set(0))
-    assert hold(Variable("w+"), code) is code
+    assert stop_frozen_gradients(Variable("w+"), code) is code
 
 
 # --- whitening ------------------------------------------------------------------------------------
@@ -130,12 +130,12 @@ def test_whitened_codes_of_w_have_mean_0_and_unit_covariance(
 
 def test_codes_of_p_n_have_mean_0_and_unit_covariance() -> None:
     gen, params = tiny()
-    w = np.concatenate(list(mapped_batches(gen, params, 40_000)))
+    w = np.concatenate(list(sample_w_batches(gen, params, 40_000)))
     held = params[STATISTICS]
     codes = np.asarray(CODECS["pn"].encode(held, jnp.asarray(w, jnp.float32)), np.float64)
     np.testing.assert_allclose(codes.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(np.cov(codes.T), np.eye(gen.spec.w_dim), atol=1e-2)
-    single = np.asarray(CODECS["gaussianised"].encode(held, jnp.asarray(w, jnp.float32)))
+    single = np.asarray(CODECS["gaussianized"].encode(held, jnp.asarray(w, jnp.float32)))
     np.testing.assert_allclose(single.mean(0), 0, atol=1e-3)
     np.testing.assert_allclose(single.std(0), 1, atol=1e-3)
 
@@ -230,9 +230,9 @@ def test_previous_starts_continue_unshaken() -> None:
 def test_gradient_axes_turn_each_row_and_back() -> None:
     gen, params = mobile()
     turns = np.stack([np.linalg.qr(normal(i, 16, 16))[0] for i in range(gen.spec.rows)])
-    params = {**params, STATISTICS: {**params[STATISTICS], "turns": jnp.asarray(turns)}}
-    variable, code = Variable("w+", codec="eigen"), normal(3, gen.spec.rows, gen.spec.w_dim)
-    value = lift(params, variable, code)
+    params = {**params, STATISTICS: {**params[STATISTICS], "gradient_axes": jnp.asarray(turns)}}
+    variable, code = Variable("w+", codec="gradient-axes"), normal(3, gen.spec.rows, gen.spec.w_dim)
+    value = decode(params, variable, code)
     turned = np.stack([turn @ row for turn, row in zip(turns, np.asarray(code), strict=True)])
-    close(value, lift(params, Variable("w+", codec="whiten"), jnp.asarray(turned)))
-    close(project(gen, params, variable, {"w+": value}), code)
+    close(value, decode(params, Variable("w+", codec="whiten"), jnp.asarray(turned)))
+    close(encode(gen, params, variable, {"w+": value}), code)

@@ -14,7 +14,7 @@ from jaxinv.inversion.compatibility import check_preset, check_weights
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.objective import Problem
 from jaxinv.losses import distances
-from jaxinv.losses.base import Sample
+from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import render_term
 from jaxinv.models.discriminators.base import Discriminator
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
@@ -25,7 +25,7 @@ from tests.tiny import CLASSES, STYLE, draw, linear, mobile, style
 
 MSE = Term("mse")
 DEEP = tuple(
-    Term("features", net=DISCRIMINATOR, last=2, distance=distance) for distance in DISTANCES
+    Term("features", net=DISCRIMINATOR, last_layers=2, distance=distance) for distance in DISTANCES
 )
 
 
@@ -38,7 +38,7 @@ def test_features_of_the_discriminator(term: Term) -> None:
     by = getattr(distances, term.distance)
     expected = sum(jnp.mean(by(ours[step]["x"], theirs[step]["x"])) for step in steps)
     np.testing.assert_allclose(distance(term, a, b), expected, rtol=1e-5)
-    named = replace(term, last=0, layers=steps)
+    named = replace(term, last_layers=0, layers=steps)
     np.testing.assert_allclose(distance(named, a, b), expected, rtol=1e-5)
     value, slope = jax.jit(jax.value_and_grad(lambda x, y: distance(term, x, y)))(b, b)
     np.testing.assert_allclose(value, 0, atol=1e-6)
@@ -58,7 +58,7 @@ def test_masks_reach_the_features_of_the_discriminator(term: Term) -> None:
 def test_realism_is_the_score_of_the_render(critic: bool) -> None:
     gen, params = critical()
     image = picture(0, 16)
-    seen = Sample({}, {}, 0 * image, {}, params, {}, image, gen.discriminator)
+    seen = TermInputs({}, {}, 0 * image, {}, params, {}, image, gen.discriminator)
     term = Term("realism", critic=critic)
     found = jax.jit(lambda params: render_term(term, {DISCRIMINATOR: params}, seen))(params)
     score = jax.jit(gen.discriminator.scores)(params, image[None])[0]
@@ -106,7 +106,11 @@ def judged(*terms: Term) -> Preset:
             Term("features", net=DISCRIMINATOR, layers=("b64",)),
             r"unknown step .*'b64'; allowed: image, b16, b8",
         ),
-        (critical, Term("features", net=DISCRIMINATOR, last=4), "has last 4; allowed: up to 3"),
+        (
+            critical,
+            Term("features", net=DISCRIMINATOR, last_layers=4),
+            "has last 4; allowed: up to 3",
+        ),
         (critical, Term("attention"), "a discriminator with attention.*'style'.*image, b16, b8"),
         (
             seer,
@@ -146,8 +150,8 @@ def test_sizes_that_do_not_suit_are_refused(term: Term, size: int, told: str) ->
 
 def test_realism_sees_the_full_render_whatever_is_compared() -> None:
     gen, _ = style()
-    assert Problem(gen, judged(Term("realism")).stages[0], 8, 1).drawn == 16
-    assert Problem(gen, judged().stages[0], 8, 1).drawn == 8
+    assert Problem(gen, judged(Term("realism")).stages[0], 8, 1).render_size == 16
+    assert Problem(gen, judged().stages[0], 8, 1).render_size == 8
     check_preset(STYLE, judged(Term("realism")), 8)
 
 

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.losses.base import Sample
-from jaxinv.losses.priors import FAINT, noise_autocorrelation, variable_term, weave
-from jaxinv.losses.terms import evaluate, image_term, observe, render_term, sighting
-from jaxinv.losses.views import average, look, shares
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.losses.base import TermInputs
+from jaxinv.losses.priors import MAX_DETAIL, checkerboard, noise_autocorrelation, variable_term
+from jaxinv.losses.terms import evaluate, extract_features, feature_key, image_term, render_term
+from jaxinv.losses.views import apply_view, masked_mean, position_weights
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.specs import Term, View
 from jaxinv.types import Array
@@ -36,19 +36,19 @@ def picture(seed: int, *shape: int) -> Array:
 def nets() -> dict[str, Any]:
     with jax.ensure_compile_time_eval():  # also when first called while something is traced
         params = jax.tree.map(jnp.asarray, random_net("alexnet"))
-        return {"alexnet": {**params, FROZEN: freeze(params)}}
+        return {"alexnet": {**params, BACKWARD_KERNELS: precompute_backward(params)}}
 
 
 def distance(
     term: Term, ours: Array, theirs: Array, mask: Array | None = None, *, weights: Any = None
 ) -> Array:
     weights = weights or nets()
-    seen = (observe((term,), weights, ours), observe((term,), weights, theirs))
+    seen = (extract_features((term,), weights, ours), extract_features((term,), weights, theirs))
     return image_term(term, weights, seen, mask)
 
 
-def sample(codes: dict[str, Any], image: Array | None = None) -> Sample:
-    return Sample(codes, codes, picture(0) if image is None else image, {})
+def sample(codes: dict[str, Any], image: Array | None = None) -> TermInputs:
+    return TermInputs(codes, codes, picture(0) if image is None else image, {})
 
 
 # --- distances between images ---------------------------------------------------------------------
@@ -94,7 +94,7 @@ def test_pixel_distances_of_a_constant_difference(name: str, expected: float) ->
 
 def test_feature_distance_is_the_mean_square_of_the_taps() -> None:
     a, b = picture(0), picture(1)
-    mine, other = (observe((FEATURES,), nets(), x).popitem()[1] for x in (a, b))
+    mine, other = (extract_features((FEATURES,), nets(), x).popitem()[1] for x in (a, b))
     assert set(mine) == {"conv2", "relu4"}
     expected = sum(np.mean(np.square(mine[layer] - other[layer])) for layer in mine)
     np.testing.assert_allclose(distance(FEATURES, a, b), expected, rtol=1e-5)
@@ -102,7 +102,7 @@ def test_feature_distance_is_the_mean_square_of_the_taps() -> None:
 
 def test_lpips_is_its_equation() -> None:
     a, b = picture(0), picture(1)
-    mine, other = (observe((LPIPS,), nets(), x).popitem()[1] for x in (a, b))
+    mine, other = (extract_features((LPIPS,), nets(), x).popitem()[1] for x in (a, b))
     expected = 0.0
     for index, layer in enumerate(sorted(mine)):
         x, y = (np.asarray(taps[layer], np.float64) for taps in (mine, other))
@@ -129,25 +129,25 @@ def test_crops_are_fractions_of_the_image(
 ) -> None:
     image = picture(0, 10, 10, 3)
     expected = image[slice(*rows), slice(*columns)]
-    np.testing.assert_array_equal(look(image, View(crop=crop)), expected)
+    np.testing.assert_array_equal(apply_view(image, View(crop=crop)), expected)
 
 
 def test_views_reduce_the_shorter_side_and_enlarge_to_the_least_one() -> None:
     image = picture(0)
-    np.testing.assert_array_equal(look(image, View(16)), area_reduce(image, 16))
-    np.testing.assert_array_equal(look(image, View(64)), image)
-    oblong = look(image, View(8, crop=(0, 0, 0.5, 1)))
+    np.testing.assert_array_equal(apply_view(image, View(16)), area_reduce(image, 16))
+    np.testing.assert_array_equal(apply_view(image, View(64)), image)
+    oblong = apply_view(image, View(8, crop=(0, 0, 0.5, 1)))
     np.testing.assert_array_equal(oblong, area_reduce(image[:20], (8, 16)))
-    np.testing.assert_array_equal(look(image, View(least=24)), image)
-    larger = look(image, View(8, crop=(0, 0, 0.5, 1), least=12))
+    np.testing.assert_array_equal(apply_view(image, View(min_size=24)), image)
+    larger = apply_view(image, View(8, crop=(0, 0, 0.5, 1), min_size=12))
     np.testing.assert_array_equal(larger, resize(oblong, (12, 24)))
 
 
 def test_no_place_of_what_is_enlarged_counts_less_than_nothing() -> None:
     mask = jnp.zeros((24, 24, 1)).at[:8].set(1.0)
     assert np.any(resize(mask, 96) < 0)
-    for view in (View(least=96), View(8, least=96)):
-        weights = shares(mask, view, (96, 96))
+    for view in (View(min_size=96), View(8, min_size=96)):
+        weights = position_weights(mask, view, (96, 96))
         assert np.min(weights) == 0
         np.testing.assert_allclose(np.mean(weights), 1 / 3, atol=0.03)
 
@@ -161,8 +161,8 @@ def test_nets_see_grey_as_three_equal_channels() -> None:
 def test_nets_look_at_enlarged_pictures_with_all_their_cells() -> None:
     """At 35 px AlexNet has one cell in its last layers: what it sees there is the border."""
     a = picture(0, 35, 35, 3)
-    enlarged = replace(LPIPS, view=View(least=256))
-    seen = observe((enlarged,), nets(), a)[sighting(enlarged)]
+    enlarged = replace(LPIPS, view=View(min_size=256))
+    seen = extract_features((enlarged,), nets(), a)[feature_key(enlarged)]
     assert [x.shape[0] for x in seen.values()] == [63, 31, 15, 15, 15]
 
 
@@ -190,12 +190,14 @@ def test_masks_weigh_and_a_mask_of_ones_changes_nothing() -> None:
     values, ones = picture(0, 6, 6), jnp.ones((6, 6, 1))
     mask = jnp.asarray([1.0, 3.0, 0.0, 0.0, 0.0, 0.0])[:, None, None] * ones
     expected = (values[0].mean() + 3 * values[1].mean()) / 4
-    np.testing.assert_allclose(average(values, mask, View(), "mean"), expected, rtol=1e-5)
+    np.testing.assert_allclose(masked_mean(values, mask, View(), "mean"), expected, rtol=1e-5)
     # A sum counts what is seen, and no more for what is not (a likelihood, for one).
-    np.testing.assert_allclose(average(values, mask, View(), "sum"), 6 * 4 * expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        masked_mean(values, mask, View(), "sum"), 6 * 4 * expected, rtol=1e-5
+    )
     for reduction in ("mean", "sum"):
-        plain = average(values, None, View(), reduction)
-        np.testing.assert_allclose(average(values, ones, View(), reduction), plain, rtol=1e-5)
+        plain = masked_mean(values, None, View(), reduction)
+        np.testing.assert_allclose(masked_mean(values, ones, View(), reduction), plain, rtol=1e-5)
 
 
 def test_masks_reach_the_taps_of_nets() -> None:
@@ -212,11 +214,11 @@ def test_masks_reach_the_taps_of_nets() -> None:
 @pytest.mark.parametrize(("slope", "expected"), [(False, 5), (True, 10)])
 def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
     terms = (LPIPS, FEATURES, Term("mse"), Term("lpips", 0.5, net="alexnet", reduction="sum"))
-    target = observe(terms, nets(), picture(1, 96, 96, 3))
+    target = extract_features(terms, nets(), picture(1, 96, 96, 3))
     assert [name.partition("|")[0] for name in sorted(target)] == ["alexnet", "pixels"]
 
     def loss(weights: Any, image: Array) -> Array:
-        mine = Sample({}, {}, image, observe(terms, weights, image))
+        mine = TermInputs({}, {}, image, extract_features(terms, weights, image))
         return evaluate(terms, weights, mine, (target, None), jnp.zeros(()))[0]
 
     run = jax.jit(jax.grad(loss, argnums=1) if slope else loss)
@@ -227,7 +229,7 @@ def test_terms_share_one_run_of_a_net(slope: bool, expected: int) -> None:
 
 def test_terms_with_other_views_look_again() -> None:
     terms = (LPIPS, Term("lpips", net="alexnet", view=View(32)))
-    assert len(observe(terms, nets(), picture(0))) == 2
+    assert len(extract_features(terms, nets(), picture(0))) == 2
 
 
 # --- the sum --------------------------------------------------------------------------------------
@@ -242,8 +244,8 @@ def test_every_term_counts_once_with_its_weight_and_reports_without() -> None:
         Term("l1", 0.0),
     )
     a, b = picture(0), picture(0).at[:, 20:].add(0.5)
-    mine = Sample({"w": jnp.asarray([1.0, -3.0])}, {}, a, observe(terms, {}, a))
-    total, values = evaluate(terms, {}, mine, (observe(terms, {}, b), None), jnp.zeros(()))
+    mine = TermInputs({"w": jnp.asarray([1.0, -3.0])}, {}, a, extract_features(terms, {}, a))
+    total, values = evaluate(terms, {}, mine, (extract_features(terms, {}, b), None), jnp.zeros(()))
     assert set(values) == {"mse", "mse#2", "gaussian-w", "l1"}
     found = [values[name] for name in ("mse", "mse#2", "gaussian-w", "l1")]
     np.testing.assert_allclose(found, [0, 0.25, 5, 0.25], rtol=1e-5)
@@ -313,23 +315,25 @@ def test_the_penalty_on_noise_takes_all_maps_together() -> None:
 def test_weave_sees_a_regular_pattern(amplitude: float) -> None:
     stripes = amplitude * (1 - 2 * (jnp.arange(64) % 2))
     image = jnp.broadcast_to(stripes[None, :, None], (64, 64, 3))
-    faint = FAINT * np.tanh(4 * amplitude / (2 * FAINT))
-    np.testing.assert_allclose(weave(image), faint**2 / 3, rtol=1e-5)  # one of three bands
-    np.testing.assert_allclose(weave(image[:63, :63]), weave(image[:62, :62]), rtol=1e-5)
+    faint = MAX_DETAIL * np.tanh(4 * amplitude / (2 * MAX_DETAIL))
+    np.testing.assert_allclose(checkerboard(image), faint**2 / 3, rtol=1e-5)  # one of three bands
+    np.testing.assert_allclose(
+        checkerboard(image[:63, :63]), checkerboard(image[:62, :62]), rtol=1e-5
+    )
 
 
 def test_weave_forgives_edges_and_irregular_detail() -> None:
     pattern = jnp.broadcast_to(0.01 * (1 - 2 * (jnp.arange(128) % 2))[:, None, None], (128, 128, 3))
     grain = 0.01 * jnp.sign(picture(0, 128, 128, 3))
     edge = jnp.zeros((128, 128, 3)).at[:, 63:].set(1.0)
-    assert weave(jnp.zeros((64, 64, 3))) == 0
+    assert checkerboard(jnp.zeros((64, 64, 3))) == 0
     for harmless in (grain, edge):
-        assert weave(harmless) < 0.02 * weave(pattern)
+        assert checkerboard(harmless) < 0.02 * checkerboard(pattern)
 
 
 def test_weave_looks_at_the_render_through_its_view() -> None:
     image = picture(0, 64, 64, 3)
-    term = Term("weave", view=View(32))
+    term = Term("checkerboard", view=View(32))
     np.testing.assert_array_equal(
-        render_term(term, {}, sample({}, image)), weave(area_reduce(image, 32))
+        render_term(term, {}, sample({}, image)), checkerboard(area_reduce(image, 32))
     )

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.objective import Lane, Problem, Weights
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem
 from jaxinv.inversion.shared_variables import objective
-from jaxinv.losses.base import Sample
+from jaxinv.losses.base import TermInputs
 from jaxinv.losses.residuals import VECTORS, are_squares, residuals
-from jaxinv.losses.terms import evaluate, observe
+from jaxinv.losses.terms import evaluate, extract_features
 from jaxinv.models.statistics import STATISTICS, P
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import Schedule, SolverSpec, Term, Variable, View
 from jaxinv.specs.vocabulary import DISCRIMINATOR
 from jaxinv.types import Array, Params
@@ -38,9 +38,9 @@ IMAGES = (
     Term("features", net="alexnet", layers=("conv1", "relu3")),
 )
 PENALTIES = (
-    Term("weave", 10.0),
+    Term("checkerboard", 10.0),
     Term("noise_autocorrelation"),
-    Term("gaussian", variable="w+", margin=0.3, part=(0.3, 1.0)),
+    Term("gaussian", variable="w+", margin=0.3, row_range=(0.3, 1.0)),
     Term("gaussian", variable="noise"),
     Term("row_spread", 3.0, variable="w+"),
     Term("anchor", variable="w+"),
@@ -65,10 +65,10 @@ OTHERS = (
 @lru_cache
 def nets() -> dict[str, Params]:
     params = jax.tree.map(jnp.asarray, random_net("alexnet"))
-    return {"alexnet": {**params, FROZEN: freeze(params)}}
+    return {"alexnet": {**params, BACKWARD_KERNELS: precompute_backward(params)}}
 
 
-def sample(image: Array, seen: Any) -> Sample:
+def sample(image: Array, seen: Any) -> TermInputs:
     """A lane with everything that a penalty may ask for."""
     rows, mean = picture(5)[:4, :6, 0], jnp.linspace(-1.0, 1.0, 6)
     held = {"mean": mean, "axes": jnp.eye(6)[::-1], "scales": 1.5 + mean}
@@ -80,7 +80,7 @@ def sample(image: Array, seen: Any) -> Sample:
         "features": {"a": picture(8, 4), "b": picture(9, 8)},
         "weights": {"synthesis": {"a": {"kernel": {"times": rows}}}},
     }
-    return Sample(codes, latents, image, seen, params, jax.tree.map(lambda x: 0.5 * x, codes))
+    return TermInputs(codes, latents, image, seen, params, jax.tree.map(lambda x: 0.5 * x, codes))
 
 
 @pytest.mark.parametrize("masked", [False, True])
@@ -90,8 +90,8 @@ def test_the_squared_norm_is_the_loss(terms: tuple[Term, ...], masked: bool) -> 
 
     @jax.jit
     def measure(image: Array, target: Array, eyes: Any, progress: Array) -> Any:
-        given = sample(image, observe(terms, eyes, image))
-        aim = observe(terms, eyes, target), mask
+        given = sample(image, extract_features(terms, eyes, image))
+        aim = extract_features(terms, eyes, target), mask
         vector = residuals(terms, eyes, given, aim, progress)
         return jnp.vdot(vector, vector), evaluate(terms, eyes, given, aim, progress)[0]
 
@@ -117,8 +117,8 @@ def test_the_objective_offers_what_it_has(others: tuple[Term, ...]) -> None:
     gen, params = linear()
     problem = Problem(gen, one(Variable("w+"), terms=(MSE, *others)), 16, 1)
     target = jnp.asarray(draw(linear(), 1, 1)[0])
-    weights, key = Weights(params, {}), jax.random.key(0)
-    seen = observe(problem.stage.terms, {}, target)
+    weights, key = NetworkParams(params, {}), jax.random.key(0)
+    seen = extract_features(problem.stage.terms, {}, target)
     lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
     fn: Any = objective(problem, weights, lane, jnp.zeros(()))
     assert hasattr(fn, "residuals") == (not others)
@@ -158,13 +158,13 @@ def ridge(images: np.ndarray) -> np.ndarray:
 
 def test_features_of_the_discriminator_are_squares_too() -> None:
     gen, params = critical()
-    terms = (Term("features", net=DISCRIMINATOR, last=2),)
+    terms = (Term("features", net=DISCRIMINATOR, last_layers=2),)
     eyes = {DISCRIMINATOR: params}
 
     @jax.jit
     def measure(image: Array, target: Array) -> Any:
-        seen, aim = (observe(terms, eyes, x, gen.discriminator) for x in (image, target))
-        given = Sample({}, {}, image, seen, judge=gen.discriminator)
+        seen, aim = (extract_features(terms, eyes, x, gen.discriminator) for x in (image, target))
+        given = TermInputs({}, {}, image, seen, discriminator=gen.discriminator)
         vector = residuals(terms, eyes, given, (aim, None), jnp.zeros(()))
         return jnp.vdot(vector, vector), evaluate(terms, eyes, given, (aim, None), jnp.zeros(()))[0]
 

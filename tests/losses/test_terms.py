@@ -14,15 +14,21 @@ import pytest
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.preconditioning import with_p
 from jaxinv.losses import regularizers
-from jaxinv.losses.base import Sample
+from jaxinv.losses.base import TermInputs
 from jaxinv.losses.priors import PENALTIES, variable_term
-from jaxinv.losses.terms import FEATUREWISE, PIXELWISE, TOGETHER, evaluate, observe
-from jaxinv.models import loading
+from jaxinv.losses.terms import FEATUREWISE, GLOBAL, PIXELWISE, evaluate, extract_features
+from jaxinv.models import statistics as model_statistics
 from jaxinv.models.discriminators import base as judges
 from jaxinv.models.generators import weight_deltas
 from jaxinv.models.statistics import STATISTICS, P, to_p
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
-from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES, IMAGE_TERMS, VARIABLE_TERMS, WHOLE
+from jaxinv.specs.vocabulary import (
+    DISCRIMINATOR,
+    DISTANCES,
+    GLOBAL_DISTANCES,
+    IMAGE_TERMS,
+    VARIABLE_TERMS,
+)
 from jaxinv.types import Array, Params
 from tests.engine import one, preset, run, targets
 from tests.judged import SIDE, distance, picture
@@ -37,8 +43,8 @@ PIXELS = (Term("logcosh"), Term("charbonnier"), Term("bce"), Term("hog"), Term("
 
 def test_words_are_those_that_have_a_meaning() -> None:
     assert {*PIXELWISE, "lpips", "features", "ms_ssim", "attention"} == set(IMAGE_TERMS)
-    assert {*FEATUREWISE, *TOGETHER} == set(DISTANCES)
-    assert set(TOGETHER) == set(WHOLE)
+    assert {*FEATUREWISE, *GLOBAL} == set(DISTANCES)
+    assert set(GLOBAL) == set(GLOBAL_DISTANCES)
     assert {*PENALTIES, "locality"} == set(VARIABLE_TERMS)
     assert judges.DISCRIMINATOR == DISCRIMINATOR
 
@@ -49,11 +55,17 @@ def test_words_are_those_that_have_a_meaning() -> None:
         ({"name": "mse", "distance": "l1"}, "'mse' takes no distance, got 'l1'; .*: features"),
         ({"name": "mse", "last": 2}, "'mse' takes no last, got 2; allowed with: features"),
         ({"name": "drift", "radius": 3.0}, "takes no radius, got 3.0; allowed with: locality"),
-        ({"name": "weave", "floor": 0.1}, "'weave' takes no floor, got 0.1; allowed with: mse"),
+        (
+            {"name": "checkerboard", "floor": 0.1},
+            "'checkerboard' takes no floor, got 0.1; allowed with: mse",
+        ),
         ({"name": "hog", "scales": 3}, "'hog' takes no scales, got 3; allowed with: ms_ssim"),
         ({"name": "mse", "heads": (0,)}, r"takes no heads, got \(0,\); allowed with: attention"),
         ({"name": "features", "weighted": False}, "takes no weighted, got False"),
-        ({"name": "weave", "critic": True}, "takes no critic, got True; allowed with: realism"),
+        (
+            {"name": "checkerboard", "critic": True},
+            "takes no critic, got True; allowed with: realism",
+        ),
         ({"name": "gaussian", "variable": "z", "power": 2}, "takes no power, got 2; .*: norm_from"),
         ({"name": "sparsity", "variable": "z", "margin": 1.0}, "takes no margin"),
         ({"name": "anchor", "variable": "z", "rows": (0, 1)}, "takes no rows"),
@@ -113,7 +125,7 @@ def test_what_can_only_be_one_thing_is_filled_in() -> None:
         ((Variable("w", init=InitSpec("best-of")),), (MSE, Term("anchor", variable="w")), "best-"),
         ((Variable("w"),), (MSE, Term("drift")), "'drift-weights' needs a free 'weights'; free: w"),
         (
-            (Variable("w+", copies=2), Variable("mix", copies=2, at=("sum",))),
+            (Variable("w+", num_codes=2), Variable("mix", num_codes=2, layers=("sum",))),
             (MSE, Term("delta_norm")),
             "several copies",
         ),
@@ -170,9 +182,13 @@ def test_a_floor_counts_but_is_not_reported() -> None:
     a, near = picture(0), picture(0) + 0.1
 
     def total(x: Array, *terms: Term) -> Any:
-        target = observe(terms, {}, a)
+        target = extract_features(terms, {}, a)
         return evaluate(
-            terms, {}, Sample({}, {}, x, observe(terms, {}, x)), (target, None), jnp.zeros(())
+            terms,
+            {},
+            TermInputs({}, {}, x, extract_features(terms, {}, x)),
+            (target, None),
+            jnp.zeros(()),
         )
 
     found, values = total(near, *terms)
@@ -211,7 +227,7 @@ LENGTHS = np.linalg.norm(ROWS - ROWS[0], axis=1).sum()
         (Term("sparsity", variable="w+", rows=(1, 2)), np.abs(ROWS[1]).mean()),
         (Term("anchor", variable="w+"), 0.25),
         (Term("anchor", variable="w+", reduction="sum"), 0.25 * 18),
-        (Term("anchor", variable="w+", part=(0.5, 1.0), reduction="sum"), 0.25 * 6),
+        (Term("anchor", variable="w+", row_range=(0.5, 1.0), reduction="sum"), 0.25 * 6),
         (Term("norm_from", variable="w+"), np.linalg.norm(ROWS - MEAN)),
         (Term("norm_from", variable="w+", power=2), np.sum((ROWS - MEAN) ** 2)),
         (Term("delta_norm"), LENGTHS),
@@ -223,7 +239,7 @@ LENGTHS = np.linalg.norm(ROWS - ROWS[0], axis=1).sum()
 )
 def test_penalties_on_rows(term: Term, expected: float) -> None:
     def measure(rows: Array) -> Array:
-        given = Sample({"w+": rows}, {"w+": rows}, rows, {}, statistics(), {"w+": ROWS - 0.5})
+        given = TermInputs({"w+": rows}, {"w+": rows}, rows, {}, statistics(), {"w+": ROWS - 0.5})
         return variable_term(term, given)
 
     value, slope = jax.value_and_grad(measure)(ROWS)
@@ -233,7 +249,7 @@ def test_penalties_on_rows(term: Term, expected: float) -> None:
 
 def test_the_energy_of_what_is_added() -> None:
     added = {"a": jnp.full((2, 2, 3), 2.0), "b": jnp.full((4,), 3.0)}
-    found = variable_term(Term("residual_energy"), Sample({}, {"features": added}, ROWS, {}))
+    found = variable_term(Term("residual_energy"), TermInputs({}, {"features": added}, ROWS, {}))
     np.testing.assert_allclose(found, 4 + 9)
 
 
@@ -254,7 +270,7 @@ def test_the_drift_of_weights_in_every_form(form: str, power: int) -> None:
     after = weight_deltas.patched(params, changes)
     moved = jax.tree.leaves(jax.tree.map(jnp.subtract, after, params))
     expected = np.mean(np.abs(np.concatenate([x.ravel() for x in moved])) ** power)
-    given = Sample({}, {"weights": changes}, ROWS, {}, params)
+    given = TermInputs({}, {"weights": changes}, ROWS, {}, params)
     np.testing.assert_allclose(
         variable_term(Term("drift", power=power), given), expected, rtol=1e-4
     )
@@ -289,7 +305,7 @@ def test_the_prior_of_p_draws_codes_towards_its_mean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr(loading, "P_SAMPLES", 4_000)
+    monkeypatch.setattr(model_statistics, "P_SAMPLES", 4_000)
     gen, params = linear()
     assert with_p(gen, params, preset(one())) is params
     ends: list[Array] = []

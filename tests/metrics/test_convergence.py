@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from jaxinv.metrics.convergence import (
-    checkpoints,
+    at_selected,
     evaluations_to,
-    held,
-    kept,
-    middle,
+    log_spaced_counts,
+    median,
     over_seeds,
+    profile,
     psnr_of,
     ratios,
-    share_within,
+    selected_index,
 )
 
 NAN, INF = math.nan, math.inf
@@ -33,11 +33,11 @@ NAN, INF = math.nan, math.inf
     ],
 )
 def test_checkpoints_are_spread_by_ratio(evaluations: int, expected: list[int]) -> None:
-    assert checkpoints(evaluations) == expected
+    assert log_spaced_counts(evaluations) == expected
 
 
 def test_checkpoints_of_long_searches_are_few_and_end_at_the_end() -> None:
-    marks = checkpoints(5000)
+    marks = log_spaced_counts(5000)
     assert (marks[0], marks[-1]) == (1, 5000)
     steps = [after / before for before, after in pairwise(marks[9:])]
     assert 1.2 < min(steps[:-1]) <= max(steps) < 1.35
@@ -54,15 +54,17 @@ def test_checkpoints_of_long_searches_are_few_and_end_at_the_end() -> None:
     ],
 )
 def test_the_point_that_is_held(losses: list[float], keep: str, expected: list[int]) -> None:
-    np.testing.assert_array_equal(kept(np.asarray(losses, float), [5], [keep]), expected)
+    np.testing.assert_array_equal(selected_index(np.asarray(losses, float), [5], [keep]), expected)
 
 
 def test_every_stage_begins_anew() -> None:
-    index = kept(np.asarray([[3.0, 1.0, 9.0, 8.0, 8.5]]), [2, 3], ["best", "best"])
+    index = selected_index(np.asarray([[3.0, 1.0, 9.0, 8.0, 8.5]]), [2, 3], ["best", "best"])
     np.testing.assert_array_equal(index, [[0, 1, 2, 3, 3]])
-    values = held(np.asarray([[10.0, 11.0, 12.0, 13.0, 14.0]]), index)
+    values = at_selected(np.asarray([[10.0, 11.0, 12.0, 13.0, 14.0]]), index)
     np.testing.assert_array_equal(values, [[10, 11, 12, 13, 13]])
-    np.testing.assert_array_equal(held(np.asarray([5.0, 6.0]), np.asarray([-1, 1])), [NAN, 6])
+    np.testing.assert_array_equal(
+        at_selected(np.asarray([5.0, 6.0]), np.asarray([-1, 1])), [NAN, 6]
+    )
 
 
 def test_psnr_is_of_images_from_minus_1_to_1() -> None:
@@ -81,16 +83,16 @@ def test_performance_profiles() -> None:
     relative = ratios(costs)
     expected = [[1, 2, 1, INF], [2, 1, INF, INF], [4, INF, 2, INF]]
     np.testing.assert_array_equal(relative, expected)
-    shares = share_within(relative, np.asarray([1, 1.9, 2, 4, 100]))
+    shares = profile(relative, np.asarray([1, 1.9, 2, 4, 100]))
     expected = [[0.5, 0.5, 0.75, 0.75, 0.75], [0.25, 0.25, 0.5, 0.5, 0.5], [0, 0, 0.25, 0.5, 0.5]]
     np.testing.assert_array_equal(shares, expected)
 
 
 def test_the_middle_of_numbers_that_may_be_infinite() -> None:
-    found = [middle(np.asarray(values, float)) for values in ([1, 3], [[1, 9], [2, INF]], [1, INF])]
+    found = [median(np.asarray(values, float)) for values in ([1, 3], [[1, 9], [2, INF]], [1, INF])]
     assert found == [2, 5.5, INF]
-    assert middle(np.asarray([INF, INF])) == INF
-    assert math.isnan(middle(np.zeros(0)))
+    assert median(np.asarray([INF, INF])) == INF
+    assert math.isnan(median(np.zeros(0)))
 
 
 def test_bands_are_over_seeds_of_means_over_images() -> None:

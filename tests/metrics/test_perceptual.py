@@ -14,7 +14,7 @@ from PIL import Image
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.models.loading import load_features
 from jaxinv.models.zoo import Archive
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.nn.resample import resize
 from tests.offline import random_net
 from tests.weights import members, need
@@ -73,7 +73,7 @@ def test_official_values(
 @pytest.fixture(scope="module")
 def alexnet() -> Any:
     params = jax.tree.map(jnp.asarray, random_net("alexnet"))
-    return {**params, FROZEN: freeze(params)}
+    return {**params, BACKWARD_KERNELS: precompute_backward(params)}
 
 
 def stack(seed: int, count: int = 2, h: int = 40, w: int = 48) -> np.ndarray:

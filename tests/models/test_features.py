@@ -12,7 +12,7 @@ from jax import lax
 
 from jaxinv.models.features.backbones import NETS, max_pool
 from jaxinv.models.features.base import SCALE, SHIFT, normalise
-from jaxinv.nn.conv import FROZEN, Geometry, freeze, plain_conv
+from jaxinv.nn.conv import BACKWARD_KERNELS, Geometry, plain_conv, precompute_backward
 from jaxinv.types import Array
 from tests.offline import random_net
 
@@ -59,13 +59,17 @@ def test_parameters_are_frozen_and_have_one_head_for_every_tap(name: str) -> Non
     heads = [params[f"lin{i}"].shape for i in range(5)]
     assert heads == [(channels,) for _, channels in SHAPES[name].values()]
     kernels = {layer for layer in NETS[name].layers if layer.startswith("conv")}
-    assert set(params[FROZEN]) == kernels == set(params) - {FROZEN, *(f"lin{i}" for i in range(5))}
+    assert (
+        set(params[BACKWARD_KERNELS])
+        == kernels
+        == set(params) - {BACKWARD_KERNELS, *(f"lin{i}" for i in range(5))}
+    )
 
 
 @pytest.fixture(scope="module")
 def alexnet() -> dict:
     params = jax.tree.map(jnp.asarray, random_net("alexnet"))
-    return {**params, FROZEN: freeze(params)}
+    return {**params, BACKWARD_KERNELS: precompute_backward(params)}
 
 
 def by_hand(params: dict, image: Array) -> dict[str, Array]:

@@ -15,14 +15,14 @@ from jaxinv.io.latent_files import fit_latents
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models import loading
 from jaxinv.models.discriminators.base import DISCRIMINATOR
-from jaxinv.models.generators.base import convert, way
+from jaxinv.models.generators.base import convert, space_path
 from jaxinv.models.generators.mobilestylegan import build
 from jaxinv.models.rendering import render
 from jaxinv.models.zoo import ZOO
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.nn.resample import area_reduce
 from jaxinv.specs import GeneratorSpec
-from jaxinv.specs.vocabulary import CHAIN
+from jaxinv.specs.vocabulary import LATENT_SPACES
 from jaxinv.types import Array, Latents, Params
 from tests.goldens import make_ffhq
 from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third
@@ -48,7 +48,7 @@ def codes(make: Any) -> dict[str, Latents]:
     """One sample in every space of the chain."""
     gen, params = make()
     z = jnp.asarray(np.random.default_rng(3).standard_normal(gen.spec.z_dim), jnp.float32)
-    return {space: {space: convert(gen, params, {"z": z}, space)} for space in CHAIN}
+    return {space: {space: convert(gen, params, {"z": z}, space)} for space in LATENT_SPACES}
 
 
 def chain_of(pair: Pair) -> dict[str, Latents]:
@@ -98,7 +98,7 @@ def test_the_latest_space_decides(pair: Pair) -> None:
 @pytest.mark.parametrize(("held", "wanted"), [("w", "z"), ("s", "w+"), ("noise", "w")])
 def test_the_chain_cannot_be_walked_back(pair: Pair, held: str, wanted: str) -> None:
     gen, params = pair
-    allowed = re.escape(", ".join(name for name in CHAIN if way(name, wanted)))
+    allowed = re.escape(", ".join(name for name in LATENT_SPACES if space_path(name, wanted)))
     with pytest.raises(ValueError, match=rf"latents with {held} cannot give .*: {allowed}$"):
         convert(gen, params, {held: jnp.zeros(3)}, wanted)
 
@@ -170,7 +170,7 @@ def test_gradients_with_and_without_backward_kernels_agree() -> None:
         return jnp.mean(jnp.square(gen.synthesize(params, {"w+": w}, 16)))
 
     gradient = jax.jit(jax.grad(energy, argnums=1))
-    plain = gradient({k: v for k, v in params.items() if k != FROZEN}, w)
+    plain = gradient({k: v for k, v in params.items() if k != BACKWARD_KERNELS}, w)
     np.testing.assert_allclose(gradient(params, w), plain, rtol=1e-4, atol=1e-6)
     assert np.abs(plain).max() > 1e-4
 

@@ -15,12 +15,12 @@ import pytest
 
 from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec, weights_file
-from jaxinv.models import loading
+from jaxinv.models import loading, statistics
 from jaxinv.models.loading import build, load_features, load_generator
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS, cached_statistics, w_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
-from jaxinv.nn.conv import FROZEN, backward_kernel
+from jaxinv.nn.conv import BACKWARD_KERNELS, backward_kernel
 from jaxinv.runs.doctor import TINY
 from jaxinv.specs import GeneratorSpec
 from tests.offline import save_weights
@@ -37,7 +37,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def bare() -> dict[str, Any]:
     """Parameters of the tiny generator as a checkpoint holds them."""
-    return {k: v for k, v in mobile()[1].items() if k not in (FROZEN, STATISTICS)}
+    return {k: v for k, v in mobile()[1].items() if k not in (BACKWARD_KERNELS, STATISTICS)}
 
 
 def save_tiny(path: Path) -> Path:
@@ -57,7 +57,7 @@ def test_a_generator_comes_back_as_it_was_saved(cache: Path, tmp_path: Path, how
     z = {"z": np.ones((1, TINY.z_dim), np.float32)}
     np.testing.assert_array_equal(render(gen, params, z), render(*mobile(), z))
     near = partial(np.testing.assert_allclose, rtol=1e-6)  # sums, by another program
-    jax.tree.map(near, params[FROZEN], mobile()[1][FROZEN])
+    jax.tree.map(near, params[BACKWARD_KERNELS], mobile()[1][BACKWARD_KERNELS])
     close = {k: np.asarray(v) for k, v in params[STATISTICS].items()}
     np.testing.assert_allclose(close["mean"], mobile()[1][STATISTICS]["mean"], atol=1e-5)
 
@@ -73,7 +73,9 @@ def test_nets_carry_their_backward_kernels(cache: Path) -> None:
     save_weights(cache / "alexnet.safetensors", params, "features")
     (net,) = load_features(("alexnet",)).values()
     kernel = jnp.asarray(params["conv1"]["kernel"])
-    np.testing.assert_array_equal(net[FROZEN]["conv1"]["backward"], backward_kernel(kernel))
+    np.testing.assert_array_equal(
+        net[BACKWARD_KERNELS]["conv1"]["backward"], backward_kernel(kernel)
+    )
     assert load_features(()) == {}
     with pytest.raises(ValueError, match="unknown feature net 'squeeze'; allowed: alexnet, vgg16"):
         load_features(("squeeze",))
@@ -108,7 +110,7 @@ def test_damaged_weights_are_refused(cache: Path) -> None:
         ({}, "kind 'missing'; allowed: 'generator'"),
         ({"kind": "features", "spec": "{}"}, "kind 'features'"),
         ({"kind": "generator", "spec": '{"name": "x"}'}, "not the facts of a generator"),
-        ({"kind": "generator", "spec": '{"colour": 1}'}, "not the facts of a generator"),
+        ({"kind": "generator", "spec": '{"color": 1}'}, "not the facts of a generator"),
         ({"kind": "generator", "spec": "{"}, "Expecting property name"),
     ],
 )
@@ -137,7 +139,7 @@ def test_statistics_are_computed_once_and_kept(
     def recompute(*args: object) -> None:
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(loading, "w_statistics", recompute)
+    monkeypatch.setattr(statistics, "w_statistics", recompute)
     jax.tree.map(np.testing.assert_array_equal, cached_statistics(gen, params), first)
     other = {**params, "mapping": {**params["mapping"], "shift": params["mapping"]["shift"] + 1}}
     with pytest.raises(AssertionError, match="computed again"):

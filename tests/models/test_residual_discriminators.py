@@ -20,7 +20,7 @@ from jaxinv.models import loading
 from jaxinv.models.discriminators import residual
 from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
 from jaxinv.models.loading import load_generator
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
 from tests.torchlike import state_dict, zip_file
 from tests.weights import SHARED
@@ -210,7 +210,7 @@ def built(arrays: Arrays, side: int) -> tuple[Discriminator, dict[str, Any]]:
     facts = (("discriminator", frozen(plan)),)
     spec = GeneratorSpec("d", "biggan", side, 8, labels=CLASSES, embedding=4, facts=facts)
     ours = {DISCRIMINATOR: params}
-    return residual.build(spec), {**ours, FROZEN: freeze(ours)}
+    return residual.build(spec), {**ours, BACKWARD_KERNELS: precompute_backward(ours)}
 
 
 def images(count: int, side: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.nn.conv import Geometry, backward_kernel, frozen_conv, plain_conv
+from jaxinv.nn.conv import Geometry, backward_kernel, fixed_kernel_conv, plain_conv
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear_primitive import linear
 from jaxinv.types import Array
@@ -66,7 +66,7 @@ def test_frozen_convolutions_are_differentiated_in_every_order(case: tuple[int, 
     kernel = 0.3 * normal(1, size, size, 3, 4)
     flipped = backward_kernel(kernel)
     same(
-        lambda x: frozen_conv(x, kernel, flipped, geometry),
+        lambda x: fixed_kernel_conv(x, kernel, flipped, geometry),
         lambda x: plain_conv(x, kernel, geometry),
         normal(0, height, width, 3),
     )

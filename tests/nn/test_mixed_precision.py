@@ -9,8 +9,8 @@ import pytest
 
 from jaxinv.inversion.invert import invert
 from jaxinv.models.features.backbones import NETS
-from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.mixed_precision import lowered
+from jaxinv.nn.conv import BACKWARD_KERNELS
+from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.specs.vocabulary import PRECISIONS
 from jaxinv.types import Array, Latents, Params
@@ -41,7 +41,7 @@ def test_narrow_generators_draw_nearly_the_same(name: str) -> None:
         return image, pull(jnp.ones_like(image))[0]
 
     wide, _ = draw(params, z)
-    narrow, gradient = draw(lowered(params, "bfloat16"), z)
+    narrow, gradient = draw(cast_params(params, "bfloat16"), z)
     assert narrow.dtype == gradient.dtype == jnp.float32
     assert np.all(np.isfinite(gradient))
     assert np.any(gradient)
@@ -54,7 +54,7 @@ def test_activations_are_as_narrow_as_their_kernels(name: str) -> None:
     gen, params = EVERY[name]()
     latents: Latents = {"z": jnp.ones(gen.spec.z_dim)}
     latents |= {"label": jnp.eye(gen.spec.labels)[1]} if gen.spec.labels else {}
-    found = jax.eval_shape(gen.features, lowered(params, "bfloat16"), latents)
+    found = jax.eval_shape(gen.features, cast_params(params, "bfloat16"), latents)
     assert any(state["x"].dtype == jnp.bfloat16 for state in found.values())
 
 
@@ -70,7 +70,7 @@ def test_narrow_features_are_nearly_the_same(name: str) -> None:
         return last, pull(jnp.ones_like(last))[0]
 
     wide, _ = run(params, image)
-    narrow, gradient = run(lowered(params, "bfloat16"), image)
+    narrow, gradient = run(cast_params(params, "bfloat16"), image)
     assert narrow.dtype == gradient.dtype == jnp.float32
     assert np.all(np.isfinite(gradient))
     assert 0 < np.max(np.abs(narrow - wide)) < 2e-2 * np.ptp(wide)
@@ -78,14 +78,14 @@ def test_narrow_features_are_nearly_the_same(name: str) -> None:
 
 def test_kernels_and_their_transposes_go_together_and_float32_stays() -> None:
     _, params = tiny.style()
-    layer, frozen = (tree["synthesis"]["b8_conv0"] for tree in (params, params[FROZEN]))
-    cast = lowered(params, "bfloat16")
-    narrow, back = (tree["synthesis"]["b8_conv0"] for tree in (cast, cast[FROZEN]))
+    layer, frozen = (tree["synthesis"]["b8_conv0"] for tree in (params, params[BACKWARD_KERNELS]))
+    cast = cast_params(params, "bfloat16")
+    narrow, back = (tree["synthesis"]["b8_conv0"] for tree in (cast, cast[BACKWARD_KERNELS]))
     assert narrow["kernel"].dtype == back["backward"].dtype == jnp.bfloat16
     assert narrow["style"]["kernel"] is layer["style"]["kernel"]
     assert back["energy"] is frozen["energy"]
     assert cast["synthesis"]["b16_torgb"] == params["synthesis"]["b16_torgb"]
-    same = jax.tree.map(np.array_equal, lowered(params, "float32"), params)
+    same = jax.tree.map(np.array_equal, cast_params(params, "float32"), params)
     assert all(jax.tree.leaves(same))
 
 
@@ -105,7 +105,7 @@ def test_narrow_searches_go_where_wide_ones_go() -> None:
 
 def test_other_types_are_refused() -> None:
     with pytest.raises(ValueError, match="'int8'; allowed: float32, bfloat16"):
-        lowered({}, "int8")
+        cast_params({}, "int8")
     pair, black = tiny.style(), np.zeros((1, 16, 16, 3), np.float32)
     with pytest.raises(ValueError, match="'float16'; allowed: float32, bfloat16"):
         invert(*pair, black, preset="creswell", precision="float16")

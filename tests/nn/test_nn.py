@@ -15,11 +15,27 @@ from jax.test_util import check_grads
 from PIL import Image
 
 from jaxinv.nn.attention import SelfAttention
-from jaxinv.nn.conv import Conv, Geometry, backward_kernel, conv, freeze, frozen_conv, plain_conv
+from jaxinv.nn.conv import (
+    Conv,
+    Geometry,
+    backward_kernel,
+    conv,
+    fixed_kernel_conv,
+    plain_conv,
+    precompute_backward,
+)
 from jaxinv.nn.depthwise import depthwise3x3
 from jaxinv.nn.linear import Linear, leaky_relu, pixel_norm
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
-from jaxinv.nn.resample import area_reduce, blur, blur_double, enlarge, filled, inverse_haar, resize
+from jaxinv.nn.resample import (
+    area_reduce,
+    blur,
+    blur_double,
+    enlarge,
+    fill_masked,
+    inverse_haar,
+    resize,
+)
 from jaxinv.types import Array
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -73,7 +89,7 @@ def test_frozen_convolution_is_the_plain_one_forwards_and_backwards(case: tuple[
     x, kernel = normal(0, height, width, 3), normal(1, size, size, 3, 4)
 
     def frozen(x: Array, kernel: Array) -> Array:
-        return frozen_conv(x, kernel, backward_kernel(kernel), geometry)
+        return fixed_kernel_conv(x, kernel, backward_kernel(kernel), geometry)
 
     def plain(x: Array, kernel: Array) -> Array:
         return plain_conv(x, kernel, geometry)
@@ -123,7 +139,7 @@ def test_freeze_mirrors_the_convolution_kernels_only() -> None:
         "b": {"c": {"kernel": jnp.ones((5, 6))}},
         "d": {"e": {"kernel": kernel}},
     }
-    frozen = freeze(params)
+    frozen = precompute_backward(params)
     assert jax.tree.structure(frozen) == jax.tree.structure(
         {"a": {"backward": 0}, "d": {"e": {"backward": 0}}}
     )
@@ -311,7 +327,7 @@ def test_modulation_scales_and_normalises_the_kernel(height: int, up: bool, froz
     else:
         expected = correlated(x, scaled, (1, 1))
     weights = {"kernel": jnp.asarray(kernel), "style": {}}
-    made = Kernel(weights["kernel"], **(freeze(weights) if frozen else {}))
+    made = Kernel(weights["kernel"], **(precompute_backward(weights) if frozen else {}))
 
     def ours(x: Array, style: Array) -> Array:
         return modulated_conv(x, style, made, up=up) * demodulation(style, made)
@@ -343,19 +359,19 @@ def test_holes_get_the_colours_around_them(sides: tuple[int, int]) -> None:
     mask = np.ones((*sides, 1), np.float32)
     mask[3:9, 2:10] = 0
     known = mask[..., 0] > 0
-    found = np.asarray(filled(jnp.asarray(image), jnp.asarray(mask)))
+    found = np.asarray(fill_masked(jnp.asarray(image), jnp.asarray(mask)))
     np.testing.assert_array_equal(found[known], image[known])
-    plain = filled(jnp.where(mask > 0, 0.25, 9.0) * jnp.ones((1, 1, 3)), jnp.asarray(mask))
+    plain = fill_masked(jnp.where(mask > 0, 0.25, 9.0) * jnp.ones((1, 1, 3)), jnp.asarray(mask))
     np.testing.assert_allclose(plain, 0.25, rtol=1e-5)
     # Left of the hole it is black, right of it white: so it is within.
     ramp = jnp.broadcast_to((jnp.arange(sides[1]) > 5)[None, :, None] * 1.0, (*sides, 3))
-    inside = np.asarray(filled(ramp, jnp.asarray(mask)))[5, 2:10, 0]
+    inside = np.asarray(fill_masked(ramp, jnp.asarray(mask)))[5, 2:10, 0]
     assert inside[0] < 0.2 < 0.8 < inside[-1]
     one = np.zeros_like(mask)
     one[4, 4] = 1
-    alone = filled(jnp.asarray(image), jnp.asarray(one))
+    alone = fill_masked(jnp.asarray(image), jnp.asarray(one))
     np.testing.assert_allclose(alone, np.broadcast_to(image[4, 4], image.shape), rtol=1e-5)
-    np.testing.assert_array_equal(filled(jnp.asarray(image), jnp.zeros_like(mask)), 0)
+    np.testing.assert_array_equal(fill_masked(jnp.asarray(image), jnp.zeros_like(mask)), 0)
 
 
 @pytest.mark.parametrize(("small", "side"), [((8, 8), 16), ((8, 8), 32), ((12, 12), 36)])

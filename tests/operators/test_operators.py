@@ -13,7 +13,7 @@ import pytest
 
 from jaxinv.operators import MAKERS, Operator, build, mask
 from jaxinv.specs import OperatorSpec, read_operator
-from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS, MASKS, OPERATORS, SIDES
+from jaxinv.specs.vocabulary import EDGES, KERNELS, MASKS, OPERATORS, SIDES, UPSAMPLERS
 
 SHAPE = (16, 24, 3)
 O = OperatorSpec  # noqa: E741
@@ -37,7 +37,7 @@ LINEAR = [
     *(O("down", kernel=kernel) for kernel in KERNELS),
     *(O("down", edge=edge) for edge in EDGES),
     O("down", factor=8, kernel="lanczos3"),
-    *(O("up", factor=2, kernel=kernel) for kernel in ENLARGERS),
+    *(O("up", factor=2, kernel=kernel) for kernel in UPSAMPLERS),
     O("gray"),
     O("luma"),
     *(O("blur", sigma=1.3, edge=edge) for edge in EDGES),
@@ -52,7 +52,7 @@ LINEAR = [
     O("compose", (O("luma"), O("hole"), O("dense", count=9), O("noise"))),
 ]
 CURVED = [
-    O("quantise", levels=5),
+    O("quantize", levels=5),
     O("jpeg", quality=40),
     O("jpeg", quality=90, subsample=False),
     O("compose", (O("blur"), O("down", factor=2), O("noise", sigma=0.05), O("jpeg"))),
@@ -227,8 +227,11 @@ def test_composition_goes_from_left_to_right() -> None:
 )
 def test_what_an_operator_tells_is_about_its_stable_rank(text: str, share: float) -> None:
     spec, shape = read_operator(text), (24, 24, 3)
-    assert spec.told == pytest.approx(share, rel=1e-2)
-    assert O("compose", (O("identity"), O("compose", (spec,)))).told == spec.told
+    assert spec.information_ratio == pytest.approx(share, rel=1e-2)
+    assert (
+        O("compose", (O("identity"), O("compose", (spec,)))).information_ratio
+        == spec.information_ratio
+    )
     operator = made(spec, shape)
     units = jnp.eye(math.prod(shape)).reshape(-1, *shape)
     matrix = np.asarray(jax.vmap(lambda x: operator.apply(x).ravel())(units), np.float64)

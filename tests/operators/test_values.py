@@ -20,7 +20,7 @@ from jaxinv.operators.coding import BRIGHTNESS, cosines, scaled
 from jaxinv.operators.filters import line
 from jaxinv.operators.measurements import BLOCK
 from jaxinv.specs import OperatorSpec as O
-from jaxinv.specs.vocabulary import EDGES, ENLARGERS, KERNELS
+from jaxinv.specs.vocabulary import EDGES, KERNELS, UPSAMPLERS
 
 SHAPE = (16, 24, 3)
 
@@ -103,7 +103,7 @@ def test_edges() -> None:
 
 def test_enlarging_keeps_pixel_centres() -> None:
     x = picture(0, (8, 8, 3))
-    for kernel in ENLARGERS:
+    for kernel in UPSAMPLERS:
         large = build(O("up", factor=3, kernel=kernel), x.shape).apply(x)
         np.testing.assert_allclose(large[1::3, 1::3], x, atol=1e-6)
 
@@ -188,7 +188,7 @@ def test_noise_is_in_simulations_alone() -> None:
 
 def test_levels() -> None:
     x = jnp.linspace(-1.2, 1.2, 25)[:, None, None]
-    operator = build(O("quantise", levels=3), x.shape)
+    operator = build(O("quantize", levels=3), x.shape)
     assert set(np.unique(operator.apply(x))) == {-1.0, 0.0, 1.0}
     assert np.abs(operator.apply(x) - jnp.clip(x, -1, 1)).max() <= 0.5
     slope = jax.grad(lambda x: operator.apply(x).sum())(x)

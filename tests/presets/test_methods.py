@@ -20,9 +20,9 @@ from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
 from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build
-from jaxinv.solvers.schedules import factor
+from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
-from jaxinv.specs.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.methods import NARROW, dense, nets, pair_of, run, run_short, short
 from tests.tiny import chain, draw, style
 
@@ -52,7 +52,7 @@ def test_every_preset_lowers_its_loss(name: str) -> None:
         first += stage.steps
         assert np.all(np.isfinite(curve))
         lower.append(bool(np.min(curve[1:], initial=np.inf) < curve[0]))
-    if made.stages[0].solver.name in SWEEPS:
+    if made.stages[0].solver.name in LAYERWISE_SOLVERS:
         assert found.loss[0] < 1e-6
     else:
         assert any(lower) != (name in RELUCTANT)
@@ -90,7 +90,7 @@ def test_the_ramp_of_the_projector() -> None:
     times = np.array([0, 0.01, 0.025, 0.05, 0.5, 0.75, 0.8, 0.875, 1.0])
     rise = np.minimum(1, times / 0.05)
     fall = 0.5 - 0.5 * np.cos(np.pi * np.minimum(1, (1 - times) / 0.25))
-    found = [factor(schedule, jnp.asarray(t, jnp.float32)) for t in times]
+    found = [schedule_value(schedule, jnp.asarray(t, jnp.float32)) for t in times]
     np.testing.assert_allclose(found, rise * fall, atol=1e-6)
 
 
@@ -122,7 +122,7 @@ def test_weights_are_released_from_the_shallow_end() -> None:
     second = run(name, replace(preset, stages=preset.stages[:2])).latents["weights"]
     third = run(name, replace(preset, stages=(*preset.stages[:2], still))).latents["weights"]
     free = [v for stage in preset.stages[1:] for v in stage.variables if v.space == "weights"]
-    wanted = [set(weight_deltas.select(params, gen.steps, v.select, v.part)) for v in free]
+    wanted = [set(weight_deltas.select(params, gen.steps, v.select, v.step_range)) for v in free]
     before, after = ({p[:-1]: a for p, a in weight_deltas.leaves(tree)} for tree in (second, third))
     assert [set(before), set(after)] == wanted
     assert set(before) < set(after)

@@ -12,16 +12,16 @@ import pytest
 
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
-from jaxinv.inversion.preset_adaptation import tailored
+from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.io import images
 from jaxinv.io.latent_files import load_latents
 from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
 from jaxinv.runs import restoration
 from jaxinv.runs.masks import mask_of
-from jaxinv.runs.observations import Degradation, as_measured, offer
+from jaxinv.runs.observations import ObservationModel, as_measured, make_observation
 from jaxinv.runs.request import Request
-from jaxinv.runs.restoration_results import degraded_again, misfit, missing_psnr, view
+from jaxinv.runs.restoration_results import as_image, data_misfit, missing_psnr, remeasured
 from jaxinv.specs import OperatorSpec, SolverSpec, Variable, read_operator
 from tests.engine import SIDE as LINEAR_SIDE
 from tests.engine import one, preset, run
@@ -90,7 +90,7 @@ def test_every_verb_degrades_searches_and_scores(
     for line in good:
         assert all(np.isfinite(line[key]) for key in ("psnr", "ssim", "lpips_vgg", "misfit"))
         assert (line["verb"], line["operator"] or "", line["size"]) == (verb, operator, SIDE)
-        assert (tmp_path / "again" / f"{line['name']}.png").is_file()
+        assert (tmp_path / "remeasured" / f"{line['name']}.png").is_file()
         assert list((tmp_path / "degraded").glob(f"{line['name']}.*"))
         assert ("psnr_missing" in line) == (verb in ("inpaint", "outpaint"))
     (bad,) = [line for line in read_results(tmp_path) if line["status"] != "ok"]
@@ -301,16 +301,16 @@ def photo(pixels: np.ndarray, mask: np.ndarray | None = None) -> images.Photo:
 
 def test_a_picture_is_the_middle_of_a_larger_one() -> None:
     pixels = draw(linear(), 1)[0]
-    given = offer(Degradation(32, border=0.25), photo(pixels), None)
+    given = make_observation(ObservationModel(32, border=0.25), photo(pixels), None)
     assert given.mask is not None
-    np.testing.assert_array_equal(given.seen[8:24, 8:24], pixels)
-    assert (given.side, given.mask.sum(), np.abs(given.seen).sum()) == pytest.approx(
+    np.testing.assert_array_equal(given.measurement[8:24, 8:24], pixels)
+    assert (given.side, given.mask.sum(), np.abs(given.measurement).sum()) == pytest.approx(
         (32, 256, np.abs(pixels).sum())
     )
-    clean = offer(Degradation(16, border=0.25, simulate=True), photo(pixels), None)
-    assert clean.truth is not None
-    np.testing.assert_array_equal(clean.truth, pixels)
-    np.testing.assert_array_equal(clean.seen[4:12, 4:12], pixels[4:12, 4:12])
+    clean = make_observation(ObservationModel(16, border=0.25, simulate=True), photo(pixels), None)
+    assert clean.reference is not None
+    np.testing.assert_array_equal(clean.reference, pixels)
+    np.testing.assert_array_equal(clean.measurement[4:12, 4:12], pixels[4:12, 4:12])
 
 
 def test_a_pixel_that_is_missing_in_part_is_missing(tmp_path: Path) -> None:
@@ -319,7 +319,7 @@ def test_a_pixel_that_is_missing_in_part_is_missing(tmp_path: Path) -> None:
     file = write(tmp_path / "m.png", mask)
     missing = mask_of(file, file, photo(np.zeros((32, 32, 3), np.float32)))
     np.testing.assert_allclose(missing, mask / 255, atol=1e-6)
-    given = offer(Degradation(16), photo(np.ones((32, 32, 3), np.float32)), missing)
+    given = make_observation(ObservationModel(16), photo(np.ones((32, 32, 3), np.float32)), missing)
     assert given.mask is not None
     assert np.argwhere(given.mask == 0).min(0).tolist() == [1, 1]
     assert np.argwhere(given.mask == 0).max(0).tolist() == [4, 4]
@@ -338,11 +338,11 @@ def test_one_channel_of_a_grey_picture_is_enough() -> None:
 )
 def test_pictures_within_reach_are_recovered(operator: str) -> None:
     clean = draw(linear(), 7)[0]
-    what = Degradation(LINEAR_SIDE, operator=read_operator(operator), simulate=True)
-    given = offer(what, photo(clean), None)
+    what = ObservationModel(LINEAR_SIDE, operator=read_operator(operator), simulate=True)
+    given = make_observation(what, photo(clean), None)
     search = preset(one(Variable("w"), solver=SolverSpec("lbfgs"), steps=40))
-    made = tailored(replace(search, operator=what.operator), given.seen.shape)
-    found = run(made, given.seen[None])
+    made = adapt_preset(replace(search, operator=what.operator), given.measurement.shape)
+    found = run(made, given.measurement[None])
     np.testing.assert_allclose(render(*linear(), found.latents)[0], clean, atol=5e-3)
 
 
@@ -350,10 +350,12 @@ def test_pictures_within_reach_are_recovered(operator: str) -> None:
 def test_missing_parts_within_reach_are_recovered(border: float | None) -> None:
     clean = draw(linear(), 8)[0]
     missing = None if border else (hole(LINEAR_SIDE) / 255).astype(np.float32)
-    given = offer(Degradation(LINEAR_SIDE, border=border, simulate=True), photo(clean), missing)
+    given = make_observation(
+        ObservationModel(LINEAR_SIDE, border=border, simulate=True), photo(clean), missing
+    )
     assert given.mask is not None
     search = preset(one(Variable("w"), solver=SolverSpec("lbfgs"), steps=40))
-    found = run(search, given.seen[None], masks=given.mask[None])
+    found = run(search, given.measurement[None], masks=given.mask[None])
     np.testing.assert_allclose(render(*linear(), found.latents)[0], clean, atol=5e-3)
 
 
@@ -363,25 +365,27 @@ def test_missing_parts_within_reach_are_recovered(border: float | None) -> None:
 def test_the_clean_picture_degraded_again_is_what_was_given(operator: str) -> None:
     full = images.to_uint8(draw(linear(), 7)[0])
     spec = read_operator(operator) if operator else None
-    what = Degradation(16, operator=spec, simulate=True)
+    what = ObservationModel(16, operator=spec, simulate=True)
     missing = None if operator else (hole(16) / 255).astype(np.float32)
-    given = offer(what, photo(images.from_uint8(full)), missing)
-    again = degraded_again(spec, full, given)
-    assert again.shape == given.seen.shape
-    assert misfit(again, given) < 1e-9
-    other = degraded_again(spec, 255 - full, given)
-    assert misfit(other, given) > 1e-3
-    shown = view(spec, again, given.side)
+    given = make_observation(what, photo(images.from_uint8(full)), missing)
+    again = remeasured(spec, full, given)
+    assert again.shape == given.measurement.shape
+    assert data_misfit(again, given) < 1e-9
+    other = remeasured(spec, 255 - full, given)
+    assert data_misfit(other, given) > 1e-3
+    shown = as_image(spec, again, given.side)
     assert (shown.dtype, shown.shape) == (np.uint8, (16, 16, 3))
     if missing is not None:
         other = np.where(missing[..., None] > 0, full.astype(int) ^ 16, full).astype(np.uint8)
         assert missing_psnr(other, given) == {"psnr_missing": pytest.approx(24.05, abs=0.01)}
-        assert misfit(degraded_again(spec, other, given), given) < 1e-9
+        assert data_misfit(remeasured(spec, other, given), given) < 1e-9
 
 
 def test_simulated_measurements_follow_the_operator() -> None:
     clean = draw(linear(), 9)[0]
     operator = read_operator("down:factor=2+gray")
-    given = offer(Degradation(16, operator=operator, simulate=True), photo(clean), None)
+    given = make_observation(
+        ObservationModel(16, operator=operator, simulate=True), photo(clean), None
+    )
     made = build_operator(operator, clean.shape)
-    np.testing.assert_allclose(given.seen, made.apply(jnp.asarray(clean)), atol=1e-6)
+    np.testing.assert_allclose(given.measurement, made.apply(jnp.asarray(clean)), atol=1e-6)

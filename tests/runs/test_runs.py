@@ -96,12 +96,14 @@ def test_report_shows_all_files(finished: Path) -> None:
 
 def test_equal_files_are_inverted_once(finished: Path) -> None:
     lines = {line["name"]: line for line in read_results(finished)}
-    first, again = lines["a-2"], lines["again"]  # A/a.png comes first and takes the name
+    first, again = lines["a-2"], lines["remeasured"]  # A/a.png comes first and takes the name
     assert "same content" in again["warnings"][-1]
     assert first["file"] in again["warnings"][-1]
     assert [first[key] for key in ("sha256", "psnr")] == [again[key] for key in ("sha256", "psnr")]
-    np.testing.assert_array_equal(latent(finished, "a-2"), latent(finished, "again"))
-    pictures = [(finished / "images" / f"{name}.png").read_bytes() for name in ("a-2", "again")]
+    np.testing.assert_array_equal(latent(finished, "a-2"), latent(finished, "remeasured"))
+    pictures = [
+        (finished / "images" / f"{name}.png").read_bytes() for name in ("a-2", "remeasured")
+    ]
     assert pictures[0] == pictures[1]
     facts = load_latents(finished / "latents" / "again.safetensors")[1]
     assert facts["source"] == again["file"]
@@ -149,7 +151,7 @@ def test_interrupted_runs_keep_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "in", ["a.png", "b.png", "c.png"])
-    calls, judge = [], runner.judge
+    calls, judge = [], runner.score
 
     def judge_then_stop(*arguments: object) -> dict[str, float]:
         calls.append(arguments)
@@ -157,7 +159,7 @@ def test_interrupted_runs_keep_what_is_finished(
             raise KeyboardInterrupt
         return judge(*arguments)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(runner, "judge", judge_then_stop)
+    monkeypatch.setattr(runner, "score", judge_then_stop)
     invert(photos, "-o", tmp_path / "out", code=UNFINISHED)
     assert "interrupted; finished images are kept" in capsys.readouterr().err
     assert [line["name"] for line in read_results(tmp_path / "out")] == ["a"]

@@ -94,10 +94,10 @@ def test_a_refinement_that_diverges_is_the_worst_of_its_generation() -> None:
     _, seen = run(build(spec), loss, jnp.asarray([0.8, 2.0]), 400)
     finite = np.isfinite(seen.loss)
     assert 0 < np.sum(~finite) < 200
-    assert not np.any(seen.lost)
+    assert not np.any(seen.failed)
     assert np.min(np.asarray(seen.loss)[finite]) < 1e-3
     _, lost = run(build(spec), lambda u: jnp.sum(u) * jnp.nan, jnp.ones(2), 1)
-    assert np.all(lost.lost)
+    assert np.all(lost.failed)
 
 
 def test_images_do_not_depend_on_their_neighbours() -> None:

@@ -145,7 +145,7 @@ def test_candidates_whose_loss_is_not_finite_are_survived(name: str, bad: float)
     finite = np.isfinite(losses)
     assert 0 < np.sum(~finite) < len(losses)
     assert np.all(np.isfinite(seen.u))
-    assert not np.any(seen.lost)
+    assert not np.any(seen.failed)
     assert np.min(losses[finite]) < 0.8 * losses[0]
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state.point))
 
@@ -153,7 +153,7 @@ def test_candidates_whose_loss_is_not_finite_are_survived(name: str, bad: float)
 @pytest.mark.parametrize("name", BLIND)
 def test_a_start_that_is_not_finite_is_lost(name: str) -> None:
     _, seen = run(build(SolverSpec(name)), lambda u: jnp.sum(u) * jnp.nan, jnp.ones(3), 1)
-    assert np.all(seen.lost)
+    assert np.all(seen.failed)
 
 
 # --- in the engine --------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ def test_lookahead_goes_back_part_of_the_way() -> None:
 
 
 def test_centralised_gradients_have_no_mean() -> None:
-    solver = build(SolverSpec("sgd", 1.0, options=(("centralise", 1),)))
+    solver = build(SolverSpec("sgd", 1.0, options=(("centralize", 1),)))
     slope = jnp.asarray([[1.0, 2.0], [3.0, 6.0]])
     _, seen = run(solver, lambda u: jnp.sum(slope * u), jnp.zeros((2, 2)), 2)
     np.testing.assert_allclose(seen.u[1], -(slope - slope.mean(1, keepdims=True)))

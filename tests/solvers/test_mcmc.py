@@ -67,13 +67,20 @@ def close_to(values: np.ndarray, expected: Any) -> None:
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.25])
-@pytest.mark.parametrize(("name", "rate", "leaps"), [("hmc", 0.35, 5), ("mala", 0.6, 1)])
+@pytest.mark.parametrize(("name", "rate", "leapfrog_steps"), [("hmc", 0.35, 5), ("mala", 0.6, 1)])
 def test_samples_have_the_mean_and_covariance_of_the_gaussian(
-    name: str, rate: float, leaps: int, temperature: float
+    name: str, rate: float, leapfrog_steps: int, temperature: float
 ) -> None:
-    options = (("temperature", temperature), *((("leaps", leaps),) if leaps > 1 else ()))
-    states = chain(SolverSpec(name, rate, options=options), gaussian, MEAN + 1.0, 1500 * leaps)
-    samples = np.asarray(states.sample.x)[:, 200 * leaps :: leaps].astype(np.float64)
+    options = (
+        ("temperature", temperature),
+        *((("leapfrog_steps", leapfrog_steps),) if leapfrog_steps > 1 else ()),
+    )
+    states = chain(
+        SolverSpec(name, rate, options=options), gaussian, MEAN + 1.0, 1500 * leapfrog_steps
+    )
+    samples = np.asarray(states.sample.x)[:, 200 * leapfrog_steps :: leapfrog_steps].astype(
+        np.float64
+    )
     close_to(samples.mean(1), MEAN)
     away = samples - np.asarray(MEAN)
     close_to(np.einsum("ski,skj->sij", away, away) / away.shape[1], temperature * COVARIANCE)
@@ -95,7 +102,11 @@ def test_langevin_samples_have_the_variance_of_their_own_recursion() -> None:
 @pytest.mark.parametrize(("name", "target"), [("hmc", 0.65), ("hmc", 0.9), ("mala", 0.574)])
 @pytest.mark.parametrize("rate", [0.01, 1.0])
 def test_the_leap_is_adapted_to_the_target(name: str, target: float, rate: float) -> None:
-    options = (("warmup", 1500), ("target", target), *((("leaps", 5),) if name == "hmc" else ()))
+    options = (
+        ("warmup", 1500),
+        ("target", target),
+        *((("leapfrog_steps", 5),) if name == "hmc" else ()),
+    )
     spec = SolverSpec(name, rate, options=options)
     scales = jnp.linspace(1.0, 3.0, 20)
     states = chain(spec, lambda u: 0.5 * jnp.sum(scales * jnp.square(u)), jnp.ones(20), 2000)
@@ -130,9 +141,11 @@ def test_a_mode_whose_period_fits_the_trajectory_is_left() -> None:
 
 
 def test_leaps_are_those_of_blackjax() -> None:
-    temperature, rate, leaps = 0.5, 0.3, 4
-    options = Options(leaps=leaps, temperature=temperature)
-    state, seen = run(hmc("hmc", options, rate, Schedule()), gaussian, MEAN + 1.0, leaps + 1)
+    temperature, rate, leapfrog_steps = 0.5, 0.3, 4
+    options = Options(leapfrog_steps=leapfrog_steps, temperature=temperature)
+    state, seen = run(
+        hmc("hmc", options, rate, Schedule()), gaussian, MEAN + 1.0, leapfrog_steps + 1
+    )
     first, _ = run(hmc("hmc", options, rate, Schedule()), gaussian, MEAN + 1.0, 1)
     rate = float(first.length)
     momentum = first.momentum + 0.5 * rate * first.sample.gradient
@@ -145,17 +158,17 @@ def test_leaps_are_those_of_blackjax() -> None:
     leap = velocity_verlet(density, default_metric(jnp.ones(3)).kinetic_energy)
     value, gradient = jax.value_and_grad(density)(MEAN + 1.0)
     at: Any = IntegratorState(MEAN + 1.0, momentum / root, value, gradient)
-    for number in range(1, leaps + 1):
+    for number in range(1, leapfrog_steps + 1):
         at = leap(at, rate * root)
         np.testing.assert_allclose(seen.u[number], at.position, rtol=1e-4, atol=1e-5)
-    taken = np.asarray(seen.taken)
-    assert taken.tolist() == [True] + [False] * (leaps - 1) + [bool(state.accepted > 0.5)]
+    taken = np.asarray(seen.accepted)
+    assert taken.tolist() == [True] + [False] * (leapfrog_steps - 1) + [bool(state.accepted > 0.5)]
     np.testing.assert_allclose(state.sample.x, seen.u[-1] if taken[-1] else MEAN + 1.0)
 
 
 def test_a_schedule_anneals_the_temperature() -> None:
     def ends(schedule: Schedule) -> np.ndarray:
-        spec = SolverSpec("hmc", 0.3, schedule, (("leaps", 5),))
+        spec = SolverSpec("hmc", 0.3, schedule, (("leapfrog_steps", 5),))
         return np.asarray(chain(spec, gaussian, MEAN + 1.0, 501).sample.loss)[:, -1]
 
     assert ends(Schedule("cosine")).mean() < 0.15 * ends(Schedule()).mean()
@@ -172,26 +185,26 @@ def test_a_temperature_of_zero_only_goes_down() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("leaps", [1, 3])
-def test_a_trajectory_that_leaves_the_numbers_ends_there(bad: float, leaps: int) -> None:
+@pytest.mark.parametrize("leapfrog_steps", [1, 3])
+def test_a_trajectory_that_leaves_the_numbers_ends_there(bad: float, leapfrog_steps: int) -> None:
     def loss(u: Array) -> Array:
         return jnp.where(u[0] > 0.0, jnp.sum(jnp.square(u)), bad)
 
-    solver = hmc("hmc", Options(leaps=leaps), 0.4, Schedule())
+    solver = hmc("hmc", Options(leapfrog_steps=leapfrog_steps), 0.4, Schedule())
     state, seen = run(solver, loss, jnp.asarray([0.5, 0.5]), 200)
     finite = np.isfinite(seen.loss)
     assert 10 < np.sum(~finite) < 190
-    assert not np.any(seen.lost)
-    assert not np.any(seen.taken & ~finite)
+    assert not np.any(seen.failed)
+    assert not np.any(seen.accepted & ~finite)
     assert np.all(np.isfinite(seen.u))
     assert np.isfinite(state.sample.loss)
-    assert len(np.unique(np.asarray(seen.u)[seen.taken], axis=0)) > 10, "the chain goes on"
+    assert len(np.unique(np.asarray(seen.u)[seen.accepted], axis=0)) > 10, "the chain goes on"
 
 
 @pytest.mark.parametrize("name", ["hmc", "mala", "sgld"])
 def test_a_start_that_is_not_finite_is_lost(name: str) -> None:
     _, seen = run(build(SolverSpec(name)), lambda u: jnp.sum(u) * jnp.nan, jnp.ones(2), 1)
-    assert np.all(seen.lost)
+    assert np.all(seen.failed)
 
 
 # --- in the engine --------------------------------------------------------------------------------
@@ -199,7 +212,11 @@ def test_a_start_that_is_not_finite_is_lost(name: str) -> None:
 
 @lru_cache
 def kept(keep: str, name: str, steps: int) -> Any:
-    options = (("leaps", 4), ("temperature", 1e-3)) if name == "hmc" else (("temperature", 1e-3),)
+    options = (
+        (("leapfrog_steps", 4), ("temperature", 1e-3))
+        if name == "hmc"
+        else (("temperature", 1e-3),)
+    )
     solver = SolverSpec(name, 0.2, options=options)
     return invert(preset(one(Variable("w"), solver=solver, steps=steps, keep=keep)), targets(1))
 

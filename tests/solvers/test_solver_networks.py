@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.solvers.base import Solver, Squares
+from jaxinv.solvers.base import LeastSquares, Solver
 from jaxinv.solvers.registry import build
 from jaxinv.types import Array
 from tests.problems import faces, photographs, pixels
@@ -29,7 +29,7 @@ FIRST = {spec.name: name for name, (spec, _) in reversed(SOLVERS.items())}
 
 
 @lru_cache
-def self_inversion(load: Callable[[], Pair], size: int) -> tuple[Squares, Array]:
+def self_inversion(load: Callable[[], Pair], size: int) -> tuple[LeastSquares, Array]:
     """Pixels of a picture that the generator drew itself, as a function of z, and a start."""
     pair = load()
     z = np.random.default_rng(7).standard_normal((2, pair[0].spec.z_dim)).astype(np.float32)
@@ -40,7 +40,7 @@ def self_inversion(load: Callable[[], Pair], size: int) -> tuple[Squares, Array]
         del key
         return residuals(u), {}
 
-    return Squares(given), jnp.asarray(0.5 * z[0] + 0.5 * z[1])
+    return LeastSquares(given), jnp.asarray(0.5 * z[0] + 0.5 * z[1])
 
 
 def losses(name: str, load: Callable[[], Pair], size: int, steps: int) -> np.ndarray:
@@ -50,9 +50,9 @@ def losses(name: str, load: Callable[[], Pair], size: int, steps: int) -> np.nda
     step = solver.step if name.startswith("lm") else in_two(solver)
     state, found = solver.init(start), []
     for number in range(steps):
-        key = KEY if solver.frozen else jax.random.fold_in(KEY, number)
+        key = KEY if solver.fixed_objective else jax.random.fold_in(KEY, number)
         state, seen = step(key, fn, state, jnp.asarray(number / steps))
-        assert not seen.lost
+        assert not seen.failed
         found.append(float(seen.loss))
     return np.asarray(found)
 
@@ -76,7 +76,7 @@ def in_two(solver: Solver) -> Callable[..., Any]:
 
         return solver.step(key, told, state, progress)
 
-    def step(key: Array, fn: Squares, state: Any, progress: Array) -> Any:
+    def step(key: Array, fn: LeastSquares, state: Any, progress: Array) -> Any:
         found = jax.value_and_grad(fn, has_aux=True)(where(key, state, progress), key)
         return go(key, state, progress, found)
 

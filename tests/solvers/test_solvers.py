@@ -12,13 +12,13 @@ import numpy as np
 import optax
 import pytest
 
-from jaxinv.solvers.base import Eval, Solver
-from jaxinv.solvers.first_order import TRANSFORMS, Moves, first_order
-from jaxinv.solvers.lbfgs import Options, blank, lbfgs, search
+from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.first_order import TRANSFORMS, UpdateOptions, first_order
+from jaxinv.solvers.lbfgs import Options, blank, lbfgs, line_search
 from jaxinv.solvers.registry import build
-from jaxinv.solvers.schedules import FACTORS, factor
+from jaxinv.solvers.schedules import FACTORS, schedule_value
 from jaxinv.specs import Schedule, SolverSpec
-from jaxinv.specs.vocabulary import OPTIONS, SCHEDULES, SWEEPS
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS, OPTIONS, SCHEDULES
 from jaxinv.types import Array, Tree
 from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
@@ -26,14 +26,14 @@ pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
 
 
-def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Eval]:
+def run(solver: Solver, loss: Loss, u: Tree, steps: int) -> tuple[Any, Evaluation]:
     """Final state, and every evaluation with a leading axis [steps]."""
     fn = objective(loss)
 
     @jax.jit
     def whole(u: Tree) -> Any:
         def body(state: Any, step: Array) -> Any:
-            key = KEY if solver.frozen else jax.random.fold_in(KEY, step)
+            key = KEY if solver.fixed_objective else jax.random.fold_in(KEY, step)
             return solver.step(key, fn, state, step / steps)
 
         return jax.lax.scan(body, solver.init(u), jnp.arange(steps))
@@ -61,7 +61,7 @@ SOLVERS = {
     "lm": (SolverSpec("lm"), "second"),
     "lm-damped": (SolverSpec("lm", options=(("products", 12), ("damping", 0.1))), "second"),
     "lbfgs-adapted": (
-        SolverSpec("lbfgs", options=(("history", 5), ("stretch", 2.0), ("adapt", 5))),
+        SolverSpec("lbfgs", options=(("history", 5), ("initial_scale", 2.0), ("adapt", 5))),
         "second",
     ),
     "cma": (SolverSpec("cma", 0.3), "blind"),
@@ -74,7 +74,10 @@ SOLVERS = {
     "basin-sep-cma": (SolverSpec("basin-sep-cma", 0.3, options=INNER), "blind"),
     "basin-de": (SolverSpec("basin-de", 0.3, options=INNER), "blind"),
     "basin-pso": (SolverSpec("basin-pso", 0.3, options=INNER), "blind"),
-    "hmc": (SolverSpec("hmc", 0.5, options=(("leaps", 5), ("temperature", 1e-4))), "chain"),
+    "hmc": (
+        SolverSpec("hmc", 0.5, options=(("leapfrog_steps", 5), ("temperature", 1e-4))),
+        "chain",
+    ),
     "mala": (SolverSpec("mala", 0.5, options=(("temperature", 1e-4),)), "chain"),
     "sgld": (SolverSpec("sgld", 0.3, options=(("temperature", 1e-4),)), "chain"),
 }
@@ -86,7 +89,7 @@ def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem
     problem, (spec, kind) = make(), SOLVERS[name]
     _, seen = run(build(spec), problem.loss, problem.start, 120)
     gaps = np.asarray(seen.loss) - problem.least
-    assert not np.any(seen.lost)
+    assert not np.any(seen.failed)
     assert gaps.min() <= getattr(problem, kind) * gaps[0]
     # What is reported belongs to the point that was evaluated, the start first.
     jax.tree.map(
@@ -102,7 +105,7 @@ def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem
 
 
 def test_every_name_is_in_the_zoo() -> None:
-    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS) - set(SWEEPS)
+    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS) - set(LAYERWISE_SOLVERS)
 
 
 # --- one evaluation for each step -----------------------------------------------------------------
@@ -159,7 +162,10 @@ def test_options_reach_the_solver() -> None:
 
 def test_hooks_act_after_every_step() -> None:
     solver = first_order(
-        optax.identity(), 0.1, Schedule(), Moves(hook=lambda before, u, key: u / jnp.linalg.norm(u))
+        optax.identity(),
+        0.1,
+        Schedule(),
+        UpdateOptions(hook=lambda before, u, key: u / jnp.linalg.norm(u)),
     )
     _, seen = run(solver, jnp.sum, jnp.asarray([3.0, 4.0]), 6)
     np.testing.assert_allclose(np.linalg.norm(seen.u, axis=1), [5, 1, 1, 1, 1, 1], rtol=1e-6)
@@ -202,10 +208,10 @@ def test_a_direction_that_is_not_of_descent_gets_no_allowance() -> None:
         loss=jnp.asarray(1.0), gradient=jnp.ones(2), direction=jnp.ones(2), trial=x + 1
     )
     higher = jnp.asarray(1.0001)  # within Armijo's bound, were the slope not above 0
-    assert search(uphill, options, higher, jnp.ones(2)).loss == 1
-    fresh = search(uphill, options, higher, jnp.ones(2))
+    assert line_search(uphill, options, higher, jnp.ones(2)).loss == 1
+    fresh = line_search(uphill, options, higher, jnp.ones(2))
     assert jnp.vdot(fresh.trial - x, fresh.gradient) < 0
-    assert search(uphill, options, jnp.asarray(0.5), jnp.ones(2)).loss == 0.5
+    assert line_search(uphill, options, jnp.asarray(0.5), jnp.ones(2)).loss == 0.5
 
 
 def test_a_quadratic_takes_few_steps() -> None:
@@ -243,7 +249,7 @@ def test_a_trial_that_is_not_finite_is_shortened(bad: float, warmup: int) -> Non
     state, seen = run(lbfgs(Options(3, warmup, 0.02)), loss, jnp.asarray([0.9, 0.3]), 40)
     losses = np.asarray(seen.loss)
     assert warmup or not np.all(np.isfinite(losses)), "the first step leaps over the edge"
-    assert not np.any(seen.lost)
+    assert not np.any(seen.failed)
     for vector in (state.inner.x, state.inner.gradient, state.inner.trial, state.inner.steps):
         assert np.all(np.isfinite(vector))
     assert losses[np.isfinite(losses)].min() < 1e-8
@@ -259,13 +265,13 @@ def test_a_trial_whose_gradient_is_not_finite_is_shortened() -> None:
     state, seen = run(lbfgs(Options(3)), loss, jnp.asarray([0.9]), 40)
     assert np.all(np.isfinite(state.inner.x))
     assert float(state.inner.loss) < 1e-8
-    assert not np.any(seen.lost)
+    assert not np.any(seen.failed)
 
 
 @pytest.mark.parametrize("name", ["adam", "lbfgs", "lbfgs-warm"])
 def test_a_start_that_is_not_finite_is_lost(name: str) -> None:
     _, seen = run(build(SOLVERS[name][0]), lambda u: jnp.sum(u) * jnp.nan, jnp.ones(2), 1)
-    assert np.all(seen.lost)
+    assert np.all(seen.failed)
 
 
 def test_warming_up_ends_where_the_numbers_do() -> None:
@@ -273,7 +279,7 @@ def test_warming_up_ends_where_the_numbers_do() -> None:
         return jnp.where(u[0] > 0.75, jnp.sum(u), jnp.nan)
 
     _, seen = run(lbfgs(Options(3, 5, 0.1)), loss, jnp.ones(1), 4)
-    np.testing.assert_array_equal(seen.lost, [False, False, False, True])
+    np.testing.assert_array_equal(seen.failed, [False, False, False, True])
 
 
 def test_a_lane_is_not_touched_by_a_failing_line_search_beside_it() -> None:
@@ -331,7 +337,7 @@ def test_a_lane_is_not_touched_by_a_failing_line_search_beside_it() -> None:
     ],
 )
 def test_schedules_have_their_closed_forms(schedule: Schedule, table: dict[float, float]) -> None:
-    found = [float(factor(schedule, jnp.asarray(t))) for t in table]
+    found = [float(schedule_value(schedule, jnp.asarray(t))) for t in table]
     np.testing.assert_allclose(found, list(table.values()), atol=1e-6)
 
 

@@ -21,7 +21,7 @@ from jaxinv.solvers.first_order import TRANSFORMS, Extras
 from jaxinv.solvers.layerwise import METHODS
 from jaxinv.solvers.lbfgs import Options
 from jaxinv.solvers.levenberg_marquardt import Options as Products
-from jaxinv.solvers.mcmc import CHAINS
+from jaxinv.solvers.mcmc import MARKOV_CHAINS
 from jaxinv.specs import (
     GeneratorSpec,
     Hook,
@@ -39,18 +39,18 @@ from jaxinv.specs import (
     vocabulary,
 )
 from jaxinv.specs.vocabulary import (
-    CHAIN,
     CLASSES,
     CODECS,
-    FORMS,
+    DELTA_FORMS,
     HOOKS,
+    INCOMPATIBLE,
+    INITS_BY_SPACE,
+    LATENT_SPACES,
     LAYERS,
-    NETWORK,
+    NETWORK_VARIABLES,
     OPTIONS,
-    REFUSES,
-    RENDERED,
+    OUTPUT_VARIABLES,
     SPACES,
-    STARTS,
 )
 
 MSE = Term("mse")
@@ -77,7 +77,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Schedule("multi_step", points=((0.5, 0.1), (0.2, 0.1))), "points must be rising"),
     (lambda: Schedule("multi_step", points=((0.5, 2.0),)), "factors in .0, 1., got"),
     (lambda: View(4), "view size must be a whole number of at least 8, got 4"),
-    (lambda: View(least=4), "least view size must be a whole number of at least 8, got 4"),
+    (lambda: View(min_size=4), "least view size must be a whole number of at least 8, got 4"),
     (lambda: View(12.5), "whole number"),  # pyright: ignore[reportArgumentType]
     (lambda: View(crop=(0.5, 0, 0.6, 1)), r"crop .* must lie in \[0, 1\]"),
     (lambda: View(crop=(0, -0.1, 0.5, 0.5)), "must lie in"),
@@ -102,8 +102,14 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("gaussian", variable="w+", rows=(2, 2)), "term rows must be .*0 <= first < last"),
     (lambda: Term("gaussian", variable="w", view=View(64)), "takes no view"),
     (lambda: Term("gaussian", variable="w", reduction="sum"), "takes no reduction"),
-    (lambda: Term("gaussian", variable="w", full=-1), "full must be a whole number of at least 0"),
-    (lambda: Term("mse", full=256), "takes no full, got 256; allowed with: gaussian, row_spread"),
+    (
+        lambda: Term("gaussian", variable="w", reference_side=-1),
+        "full must be a whole number of at least 0",
+    ),
+    (
+        lambda: Term("mse", reference_side=256),
+        "takes no full, got 256; allowed with: gaussian, row_spread",
+    ),
     (lambda: Term("row_spread", variable="w"), r"'w'; allowed: w\+"),
     (lambda: Term("noise_autocorrelation", variable="noise"), "takes no variable"),
     (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: usual, mean, prior"),
@@ -111,13 +117,19 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Variable("p"), r"unknown space 'p'; allowed: z, z\+, w, w\+, s, noise"),
     (lambda: Variable("w", codec="cosh"), "unknown codec 'cosh'; allowed: identity, whiten"),
     (lambda: Variable("w", codec="tanh"), r"space of codec 'tanh' 'w'; allowed: z, z\+"),
-    (lambda: Variable("w", codec="eigen"), r"space of codec 'eigen' 'w'; allowed: w\+"),
-    (lambda: Variable("w+", "eigen", tie=(0, 0)), r"'eigen' with tie \(0, 0\); allowed: untied"),
     (
-        lambda: Term("gaussian", variable="w+", part=(0.7, 1.2)),
+        lambda: Variable("w", codec="gradient-axes"),
+        r"space of codec 'gradient-axes' 'w'; allowed: w\+",
+    ),
+    (
+        lambda: Variable("w+", "gradient-axes", tie=(0, 0)),
+        r"'gradient-axes' with tie \(0, 0\); allowed: untied",
+    ),
+    (
+        lambda: Term("gaussian", variable="w+", row_range=(0.7, 1.2)),
         "part must be two rising fractions",
     ),
-    (lambda: Term("mse", part=(0.7, 1.0)), "takes no part"),
+    (lambda: Term("mse", row_range=(0.7, 1.0)), "takes no part"),
     (lambda: Variable("z", codec="whiten"), r"codec 'whiten' 'z'; allowed: w, w\+"),
     (
         lambda: Variable("noise", init=InitSpec("mean")),
@@ -146,8 +158,14 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: SolverSpec("basin-cma", options=(("inner", 0),)), "inner must be .* least 1"),
     (lambda: SolverSpec("basin-de", schedule=Schedule("cosine")), "'basin-de' has schedule"),
     (lambda: SolverSpec("cma", options=(("population", 3),)), "cma population must be .* least 4"),
-    (lambda: SolverSpec("hmc", options=(("leaps", 0),)), "hmc leaps must be .* least 1, got 0"),
-    (lambda: SolverSpec("mala", options=(("leaps", 2),)), "'leaps'; allowed: warmup, target"),
+    (
+        lambda: SolverSpec("hmc", options=(("leapfrog_steps", 0),)),
+        "hmc leaps must be .* least 1, got 0",
+    ),
+    (
+        lambda: SolverSpec("mala", options=(("leapfrog_steps", 2),)),
+        "'leapfrog_steps'; allowed: warmup, target",
+    ),
     (
         lambda: SolverSpec("mala", options=(("target", 1),)),
         "target must lie between 0 and 1, got 1",
@@ -161,31 +179,37 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: stage(W, WPLUS), r"variables w, w\+; allowed: .* at most one of z, z\+, w, w\+, s"),
     (lambda: stage(NOISE, NOISE), "variables noise, noise; allowed: each space once"),
     (lambda: stage(terms=()), "at least one image term: mse, l1, lpips, features"),
-    (lambda: stage(terms=(Term("weave"),)), "at least one image term"),
+    (lambda: stage(terms=(Term("checkerboard"),)), "at least one image term"),
     (lambda: stage(keep="first"), "unknown keep 'first'; allowed: best, last"),
     (lambda: Hook("fold", "z"), "unknown hook 'fold'; allowed: standardise, sphere"),
-    (lambda: Hook("standardise", "w"), "variable of hook 'standardise' 'w'; allowed: noise"),
+    (lambda: Hook("standardize", "w"), "variable of hook 'standardize' 'w'; allowed: noise"),
     (lambda: Hook("clamp", "z", bound=0), "bound of hook 'clamp' must be above 0"),
-    (lambda: stage(hooks=(Hook("standardise", "noise"),)), "needs a free 'noise'; free: w"),
+    (lambda: stage(hooks=(Hook("standardize", "noise"),)), "needs a free 'noise'; free: w"),
     (lambda: stage(terms=(MSE, Term("noise_autocorrelation"))), "needs a free 'noise'; free: w"),
     (lambda: stage(terms=(MSE, Term("gaussian", variable="z"))), "needs a free 'z'; free: w"),
     (lambda: stage(Variable("s"), jitter=Jitter()), r"needs a free 'z', .* or 'w\+'; free: s"),
     (lambda: stage(stop=Stop("l1", 1.0)), "unknown stop term 'l1'; allowed: mse"),
     (lambda: Stop(kind="never"), "unknown stop 'never'; allowed: below, plateau"),
     (lambda: Stop(kind="plateau", patience=0), "patience must be a whole number of at least 1"),
-    (lambda: Variable("w", at=(0.5,)), "at of 'w'; allowed: features, mix"),
+    (lambda: Variable("w", layers=(0.5,)), "at of 'w'; allowed: features, mix"),
     (lambda: Variable("features"), r"'features' at \(\); allowed: at least one step"),
-    (lambda: Variable("mix", at=("a", "b"), copies=2), "'mix' at .*; allowed: one step"),
-    (lambda: Variable("mix", at=("a",)), "copies of 'mix' must be a whole number of at least 1"),
-    (lambda: Variable("features", at=(1.5,)), "a fraction must lie above 0 and up to 1, got 1.5"),
+    (lambda: Variable("mix", layers=("a", "b"), num_codes=2), "'mix' at .*; allowed: one step"),
+    (
+        lambda: Variable("mix", layers=("a",)),
+        "copies of 'mix' must be a whole number of at least 1",
+    ),
+    (
+        lambda: Variable("features", layers=(1.5,)),
+        "a fraction must lie above 0 and up to 1, got 1.5",
+    ),
     (lambda: Variable("weights", form="thin"), "form of weights 'thin'; allowed: add, multiply"),
     (lambda: Variable("weights", form="low-rank"), "rank must be a whole number of at least 1"),
-    (lambda: Variable("weights", part=(0.5, 0.5)), "part must be two rising fractions"),
+    (lambda: Variable("weights", step_range=(0.5, 0.5)), "part must be two rising fractions"),
     (lambda: Variable("transform", kinds=("turn",)), "'turn'; allowed: shift, scale, colour"),
-    (lambda: Variable("noise", copies=2), r"copies of 'noise'; allowed: z, z\+"),
-    (lambda: stage(Variable("z", copies=2)), "several copies of a code needs a free 'mix'"),
+    (lambda: Variable("noise", num_codes=2), r"copies of 'noise'; allowed: z, z\+"),
+    (lambda: stage(Variable("z", num_codes=2)), "several copies of a code needs a free 'mix'"),
     (
-        lambda: stage(Variable("z", copies=2), Variable("mix", at=(0.5,), copies=3)),
+        lambda: stage(Variable("z", num_codes=2), Variable("mix", layers=(0.5,), num_codes=3)),
         r"with \[2, 3\] copies; allowed: the same",
     ),
     (
@@ -199,7 +223,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: stage(solver=LBFGS, keep="last"), "keep 'last' with solver 'lbfgs'"),
     (lambda: stage(solver=SolverSpec("de"), keep="last"), "keep 'last' with solver 'de'; .*: adam"),
     (
-        lambda: stage(NOISE, solver=LBFGS, hooks=(Hook("standardise", "noise"),)),
+        lambda: stage(NOISE, solver=LBFGS, hooks=(Hook("standardize", "noise"),)),
         "hooks with solver 'lbfgs'; allowed with: adam",
     ),
     (preset, "preset 'p' has no stages"),
@@ -234,7 +258,7 @@ def test_what_is_possible_is_allowed() -> None:
             Term("noise_autocorrelation", 1e5),
             Term("gaussian", variable="noise", margin=0.5),
         ),
-        hooks=(Hook("standardise", "noise"),),
+        hooks=(Hook("standardize", "noise"),),
         jitter=Jitter(),
         keep="last",
         stop=Stop("lpips-vgg16@64", 0.1),
@@ -280,7 +304,7 @@ def test_specs_are_values() -> None:
         (GeneratorSpec("gan", "a", 64, 8, 8, 2), ("z", "z+", "w", "w+")),
         (
             GeneratorSpec("gan", "a", 64, 8, 8, 1, styles=(4,), noise=(4,), labels=3, embedding=2),
-            (*CHAIN, "noise", *CLASSES),
+            (*LATENT_SPACES, "noise", *CLASSES),
         ),
     ],
 )
@@ -294,8 +318,12 @@ def test_a_generator_has_the_spaces_of_its_parts(
 
 
 def test_words_are_those_that_the_library_knows() -> None:
-    assert set(spaces.SPACES) | {*NETWORK, *RENDERED} == set(SPACES) == set(STARTS)
-    assert set(weight_deltas.FORMS) == set(FORMS)
+    assert (
+        set(spaces.SPACES) | {*NETWORK_VARIABLES, *OUTPUT_VARIABLES}
+        == set(SPACES)
+        == set(INITS_BY_SPACE)
+    )
+    assert set(weight_deltas.FORMS) == set(DELTA_FORMS)
     assert set(auxiliary_variables.SHAPES) == set(vocabulary.TRANSFORMS)
     assert set(codecs.CODECS) == set(CODECS)
     assert set(hooks.CHANGES) == set(HOOKS)
@@ -313,9 +341,9 @@ def test_options_are_those_that_the_solvers_take() -> None:
         "one-plus-one",
         "random",
         "sgld",
-        *CHAINS,
+        *MARKOV_CHAINS,
     }
-    assert set(REFUSES) == set(OPTIONS) - set(TRANSFORMS)
+    assert set(INCOMPATIBLE) == set(OPTIONS) - set(TRANSFORMS)
     assert set(OPTIONS["lbfgs"]) == set(Options._fields) - {"rate"}
     assert set(OPTIONS["lm"]) == set(Products._fields)
     assert all(set(OPTIONS[name]) == set(Basins._fields) for name in BASINS)

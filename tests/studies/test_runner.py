@@ -10,7 +10,7 @@ import pytest
 
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
-from jaxinv.metrics.convergence import checkpoints
+from jaxinv.metrics.convergence import log_spaced_counts
 from jaxinv.studies.plots import PLOTS
 from tests.offline import go_offline, write_photos
 
@@ -57,7 +57,7 @@ def test_a_study_from_the_command_line(place: Path, capsys: pytest.CaptureFixtur
     assert {(r["image"], r["seed"]) for r in finals} == {
         (str(Path("photos", file)), seed) for file in ("a.png", "b.png") for seed in (0, 1)
     }
-    assert len(lines(place / "study" / "curves.jsonl")) == len(finals) * len(checkpoints(11))
+    assert len(lines(place / "study" / "curves.jsonl")) == len(finals) * len(log_spaced_counts(11))
     assert {row["from_truth"] for row in finals} == {None}
     assert {path.stem for path in (place / "study").glob("*.png")} == set(PLOTS)
     facts = json.loads((place / "study" / "study.json").read_text("utf-8"))

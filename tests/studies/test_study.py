@@ -13,13 +13,13 @@ import pytest
 
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.result import Progress
-from jaxinv.metrics.convergence import checkpoints
+from jaxinv.metrics.convergence import log_spaced_counts
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.presets import PRESETS
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stop, Term, Variable, View
 from jaxinv.studies.plots import COLOURS, PLOTS, draw_all, drawable
-from jaxinv.studies.study import LINE, WITNESS, Study, Watch, study, watched, with_rate
+from jaxinv.studies.study import LINE, MSE_PROBE, ChunkTimer, Study, study, with_mse_term, with_rate
 from jaxinv.studies.tables import curve_rows, final_rows, slice_rows, summary, write_rows
 from tests.engine import one, preset, targets
 from tests.methods import images_for, short
@@ -61,7 +61,7 @@ def test_a_trial_holds_what_the_engine_found() -> None:
         np.testing.assert_allclose(trial.from_centre, centre, rtol=1e-5)
         pair = np.sqrt(np.mean((w[:, 0] - w[:, 1]) ** 2, axis=-1))
         third = np.sqrt(np.mean((w[:, 0] - w[:, 2]) ** 2, axis=-1))
-        np.testing.assert_allclose(trial.apart[:, 0], (pair + third) / 2, rtol=1e-5)
+        np.testing.assert_allclose(trial.rms_between_seeds[:, 0], (pair + third) / 2, rtol=1e-5)
         shift = np.asarray(linear()[1]["mapping"]["shift"])  # the w of z = 0
         truth = np.sqrt(np.mean((w - shift) ** 2, axis=-1))
         np.testing.assert_allclose(trial.from_truth, truth, rtol=1e-5)
@@ -69,7 +69,7 @@ def test_a_trial_holds_what_the_engine_found() -> None:
     np.testing.assert_allclose(adam.loss[..., 0], lbfgs.loss[..., 0], rtol=1e-5)
     assert np.all(lbfgs.loss[..., -1] < adam.loss[..., -1])
     mix = np.asarray(linear()[1]["mapping"]["mix"])
-    np.testing.assert_allclose(adam.usual, np.sqrt(np.mean(np.sum(mix**2, axis=0))), rtol=0.15)
+    np.testing.assert_allclose(adam.prior_rms, np.sqrt(np.mean(np.sum(mix**2, axis=0))), rtol=0.15)
 
 
 def test_slices_lead_from_the_best_solution_to_the_next() -> None:
@@ -77,13 +77,13 @@ def test_slices_lead_from_the_best_solution_to_the_next() -> None:
         final = np.sort(trial.loss[..., -1], axis=1)
         for place, rank in ((0.0, 0), (1.0, 1)):
             at = int(np.flatnonzero(np.isclose(LINE, place))[0])
-            np.testing.assert_allclose(trial.slices[:, at], final[:, rank], rtol=1e-3)
+            np.testing.assert_allclose(trial.interpolation_errors[:, at], final[:, rank], rtol=1e-3)
         # The error of a linear generator is a parabola on every line.
-        bends = np.diff(trial.slices, 3, axis=1)
-        np.testing.assert_allclose(bends, 0, atol=1e-4 * trial.slices.max())
+        bends = np.diff(trial.interpolation_errors, 3, axis=1)
+        np.testing.assert_allclose(bends, 0, atol=1e-4 * trial.interpolation_errors.max())
     single = compare(ADAM, seeds=1, count=1, steps=3).trials[0]
-    assert np.isnan(single.slices).all()
-    assert np.isnan(single.apart).all()
+    assert np.isnan(single.interpolation_errors).all()
+    assert np.isnan(single.rms_between_seeds).all()
 
 
 def test_seeds_do_not_depend_on_the_batch_nor_on_their_number() -> None:
@@ -98,12 +98,12 @@ def test_psnr_of_presets_that_do_not_look_at_all_pixels() -> None:
     blurred = preset(one(RANDOM, terms=(Term("mse", view=View(8)),), steps=8))
     cropped = preset(one(RANDOM, terms=(Term("mse", view=View(crop=(0, 0, 0.5, 0.5))),), steps=8))
     plain = preset(one(RANDOM, terms=(Term("l1"), Term("mse", 2.0)), steps=8))
-    assert watched(plain, 32) == (plain, "mse")
-    assert watched(replace(plain, enlarge=64), 32)[1] == "mse@32"
+    assert with_mse_term(plain, 32) == (plain, "mse")
+    assert with_mse_term(replace(plain, enlarge=64), 32)[1] == "mse@32"
     for made in (blurred, cropped):
-        seeing, label = watched(made, 32)
-        assert label == WITNESS.label
-        assert seeing.stages[0].terms == (*made.stages[0].terms, WITNESS)
+        seeing, label = with_mse_term(made, 32)
+        assert label == MSE_PROBE.label
+        assert seeing.stages[0].terms == (*made.stages[0].terms, MSE_PROBE)
         (trial,) = compare(made).trials
         assert trial.preset == made
         found = invert(*linear(), targets(2), preset=made, nets={}, restarts=3, every=True)
@@ -148,9 +148,9 @@ def test_only_warm_chunks_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two batches of three lanes; compiling takes a hundred seconds and more.
     reports = [(1, 10, 100.0), (1, 20, 103.0), (1, 25, 104.5), (2, 5, 300.0)]
     reports += [(1, 10, 500.0), (1, 20, 506.0), (1, 25, 509.0), (2, 5, 900.0)]
-    watch = Watch()
+    watch = ChunkTimer()
     for stage, step, now in reports:
-        monkeypatch.setattr("jaxinv.study.time.monotonic", lambda now=now: now)
+        monkeypatch.setattr("jaxinv.studies.study.time.monotonic", lambda now=now: now)
         watch(Progress(stage, 2, step, 25, np.zeros(3)))
     assert set(watch.chunks) == {1}
     np.testing.assert_allclose(watch.chunks[1], [0.1, 0.1, 0.2, 0.2])
@@ -185,7 +185,7 @@ def test_several_codes_that_are_mixed_have_no_true_one() -> None:
     truth = {"z": np.zeros((1, grown()[0].spec.z_dim), np.float32)}
     (trial,) = study(*grown(), pictures, [mixed], seeds=2, nets={}, truth=truth).trials
     assert np.isnan(trial.from_truth).all()
-    assert (trial.apart > 0).all()
+    assert (trial.rms_between_seeds > 0).all()
     assert np.isfinite(trial.from_centre).all()
 
 
@@ -194,7 +194,7 @@ def test_several_codes_that_are_mixed_have_no_true_one() -> None:
 
 def test_tables_are_complete_and_agree_with_the_trials() -> None:
     rows, finals = curve_rows(both(), NAMES), final_rows(both(), NAMES)
-    marks = checkpoints(25)
+    marks = log_spaced_counts(25)
     assert len(rows) == 2 * 2 * 3 * len(marks)
     assert len(finals) == 2 * 2 * 3
     assert len({(row["preset"], row["image"], row["seed"]) for row in finals}) == len(finals)
@@ -206,7 +206,7 @@ def test_tables_are_complete_and_agree_with_the_trials() -> None:
         assert [row["evaluations"] for row in mine[: len(marks)]] == marks
         assert mine[0]["seconds"] > 0
         ends = [row for row in finals if row["preset"] == trial.preset.name]
-        for name, values in (("psnr", trial.psnr[..., -1]), ("apart", trial.apart)):
+        for name, values in (("psnr", trial.psnr[..., -1]), ("apart", trial.rms_between_seeds)):
             np.testing.assert_allclose([row[name] for row in ends], values.ravel(), rtol=1e-6)
         met = [row["evaluations_to_target"] or np.inf for row in ends]
         np.testing.assert_array_equal(met, both().reached(trial).ravel())
@@ -296,6 +296,7 @@ def test_tables_as_parquet(tmp_path: Path) -> None:
 def test_what_cannot_be_studied_is_refused(
     presets: list[Any], others: dict[str, Any], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jaxinv.study.invert", lambda *given, **named: pytest.fail("too late"))
+    late = "jaxinv.studies.study.invert"
+    monkeypatch.setattr(late, lambda *given, **named: pytest.fail("too late"))
     with pytest.raises(ValueError, match=told):
         compare(*presets, **others)

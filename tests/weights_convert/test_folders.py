@@ -24,7 +24,7 @@ from weights_convert.sources import containers, folders
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pair:
     """A generator in the cache folder, called "chain"."""
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
+    monkeypatch.setattr("jaxinv.models.loading.use_compilation_cache", lambda: None)
     gen, params = chain()
     source = tmp_path / "chain.safetensors"
     facts = {"name": "chain", "spec": spec_text(), "kind": "generator", "format": "jaxinv"}

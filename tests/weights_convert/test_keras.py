@@ -21,7 +21,7 @@ from jaxinv.cli.main import main
 from jaxinv.models import loading
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.nn.layer_chain import Layer, Step
 from tests.kerasfiles import keras_file
 from tests.keraslike import (
@@ -148,7 +148,7 @@ def test_gradients_by_backward_kernels_are_the_automatic_ones(case: str, cache: 
 
     ours, theirs = (
         jax.grad(partial(size, given))(z)
-        for given in (params, {k: v for k, v in params.items() if k != FROZEN})
+        for given in (params, {k: v for k, v in params.items() if k != BACKWARD_KERNELS})
     )
     assert jnp.abs(theirs).max() > 0.1
     np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,7 @@ class Discriminator(NamedTuple):
     steps: tuple[str, ...]
     init: Callable[[Key], Params]
     run: Callable[[Params, Array, State, tuple[int, int]], State]
-    judge: Callable[[Params, Array, Array, Array | None], Array]
+    score_features: Callable[[Params, Array, Array, Array | None], Array]
     group: int = 0
 
     def features(self, params: Params, image: Array) -> dict[str, State]:
@@ -52,7 +52,7 @@ class Discriminator(NamedTuple):
         states = jax.vmap(lambda image: self.run(params, image, {}, whole))(images)
         x = states["x"]
         deviations = deviation(x, self.group) if self.group else jnp.zeros(len(x))
-        return jax.vmap(lambda *one: self.judge(params, *one))(x, deviations, labels)
+        return jax.vmap(lambda *one: self.score_features(params, *one))(x, deviations, labels)
 
 
 def deviation(x: Array, group: int) -> Array:
@@ -79,7 +79,7 @@ def discriminator(
     def apply(params: Params, *given: object, method: Any) -> Any:
         variables = {
             "params": params[DISCRIMINATOR],
-            FROZEN: params.get(FROZEN, {}).get(DISCRIMINATOR, {}),
+            BACKWARD_KERNELS: params.get(BACKWARD_KERNELS, {}).get(DISCRIMINATOR, {}),
         }
         return module.apply(variables, *given, method=method)
 
@@ -91,7 +91,7 @@ def discriminator(
         steps=module.steps,
         init=init,
         run=lambda params, *given: apply(params, *given, method=_walk),
-        judge=lambda params, *given: apply(params, *given, method="judge"),
+        score_features=lambda params, *given: apply(params, *given, method="judge"),
         group=group,
     )
 
@@ -105,4 +105,4 @@ def _walk(module: Any, image: Array, state: State, span: tuple[int, int]) -> Sta
 
 def _whole(module: Any, image: Array, label: Array | None) -> Array:
     state = _walk(module, image, {}, (0, len(module.steps)))
-    return module.judge(state["x"], jnp.zeros(()), label)
+    return module.score_features(state["x"], jnp.zeros(()), label)

@@ -37,7 +37,7 @@ class Judge(Module):
             x = jnp.mean(x, axis=-1, keepdims=True)
         return self.chain[index](x)
 
-    def judge(self, x: Array, deviation: Array, label: Array | None) -> Array:
+    def score_features(self, x: Array, deviation: Array, label: Array | None) -> Array:
         """The last layer's one number."""
         del deviation, label
         return x.ravel()[0]

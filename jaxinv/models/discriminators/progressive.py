@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.models.discriminators.base import Discriminator, discriminator
-from jaxinv.nn.conv import FROZEN, Geometry, conv
+from jaxinv.nn.conv import BACKWARD_KERNELS, Geometry, conv
 from jaxinv.nn.linear import Linear, clamped, leaky_relu
 from jaxinv.nn.mapping import Mapping
 from jaxinv.nn.module import Module
@@ -64,7 +64,7 @@ class Convolution(Module):
             x = blur(x, 2)
         strided = self.half not in ("", "pooled")
         geometry = Geometry(2, int(side == 4)) if strided else Geometry()
-        y = conv(x, kernel, self.get_variable(FROZEN, "backward"), geometry)
+        y = conv(x, kernel, self.get_variable(BACKWARD_KERNELS, "backward"), geometry)
         bias = self.param("bias", nn.initializers.zeros, self.channels[1:])
         y = clamped(leaky_relu(y + bias), self.clamp)
         return area_reduce(y, y.shape[0] // 2) if self.half == "pooled" else y
@@ -120,7 +120,7 @@ class Progressive(Module):
             return {"x": self.blocks[index - 1](x)}
         return {"x": clamped(leaky_relu(self.image(x)), self.plan.clamp)}
 
-    def judge(self, x: Array, deviation: Array, label: Array | None) -> Array:
+    def score_features(self, x: Array, deviation: Array, label: Array | None) -> Array:
         """[4, 4, channels], how far the image differs from those beside it, its class -> score."""
         wide = jnp.broadcast_to(deviation, (4, 4, 1))
         x = self.conv(jnp.concatenate([x, wide], axis=-1))

@@ -135,7 +135,7 @@ class Residual(Module):
             return {"x": x, "attention": weights}
         return {"x": self.parts[name](x)}
 
-    def judge(self, x: Array, deviation: Array, label: Array | None) -> Array:
+    def score_features(self, x: Array, deviation: Array, label: Array | None) -> Array:
         """[h, w, channels] and a class [classes], or any mixture of them -> score."""
         del deviation
         if label is None:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.models.features.base import FeatureNet, normalise
-from jaxinv.nn.conv import FROZEN, Conv, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, Conv, precompute_backward
 from jaxinv.nn.module import Module
 from jaxinv.specs.vocabulary import LAYERS
 
@@ -92,10 +92,12 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
             f"lin{i}": jnp.ones(params[tap.replace("relu", "conv")]["bias"].shape)
             for i, tap in enumerate(lpips)
         }
-        return {**params, **heads, FROZEN: freeze(params)}
+        return {**params, **heads, BACKWARD_KERNELS: precompute_backward(params)}
 
     def taps(params: Params, image: Array) -> dict[str, Array]:
-        found: Any = trunk.apply({"params": params, FROZEN: params.get(FROZEN, {})}, image)
+        found: Any = trunk.apply(
+            {"params": params, BACKWARD_KERNELS: params.get(BACKWARD_KERNELS, {})}, image
+        )
         return found
 
     return FeatureNet(name, lpips, LAYERS[name], smallest(rows), jax.jit(init), taps)

@@ -9,9 +9,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.models.generators.weight_deltas import patched
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.vocabulary import CHAIN
+from jaxinv.specs.vocabulary import LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, State, Tree
 
 
-class Part(NamedTuple):
+class StepRange(NamedTuple):
     """Which steps of a synthesis are run: `first` to before `last`; None: to the end, an image."""
 
     first: int = 0
@@ -49,7 +49,7 @@ class Generator(NamedTuple):
     map: Callable[..., Array]
     affine: Callable[[Params, Array], tuple[Array, ...]]
     embed: Callable[[Params, Array], Array]
-    run: Callable[[Params, Tree, tuple[Array, ...] | None, State, Part], Any]
+    run: Callable[[Params, Tree, tuple[Array, ...] | None, State, StepRange], Any]
     stored_noise: Callable[[Params], tuple[Array, ...]]
     discriminator: Discriminator | None = None
 
@@ -64,11 +64,11 @@ class Generator(NamedTuple):
         if "mix" not in latents:
             return self.suffix(params, latents, None, {}, size)
         ((cut, shares),) = latents["mix"].items()
-        codes = {name: latents[name] for name in CHAIN if name in latents}
+        codes = {name: latents[name] for name in LATENT_SPACES if name in latents}
         rest = {name: latents[name] for name in latents if name not in ("mix", *codes)}
         states = jax.vmap(lambda one: self.prefix(params, {**rest, **one}, cut))(codes)
         middle = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), codes)
-        return self.suffix(params, {**rest, **middle}, cut, blend(states, shares), size)
+        return self.suffix(params, {**rest, **middle}, cut, mix_features(states, shares), size)
 
     def prefix(self, params: Params, latents: Latents, cut: str) -> State:
         """The features after step `cut`: "x" [h, w, channels], and "image" where one is carried.
@@ -76,13 +76,13 @@ class Generator(NamedTuple):
         With `suffix` it makes the whole: the spaces "F" of the literature. Raises `ValueError` for
         a `cut` that is none of `steps`.
         """
-        return self._walk(params, latents, {}, Part(0, self.after(cut)))
+        return self._walk(params, latents, {}, StepRange(0, self.after(cut)))
 
     def suffix(
         self, params: Params, latents: Latents, cut: str | None, state: State, size: int | None
     ) -> Array:
         """Image [size, size, 3] from the features `state` after step `cut` and the latents."""
-        part = Part(self.after(cut), None, size or self.spec.resolution)
+        part = StepRange(self.after(cut), None, size or self.spec.resolution)
         return self._walk(params, latents, state, part)
 
     def features(self, params: Params, latents: Latents) -> dict[str, State]:
@@ -90,18 +90,18 @@ class Generator(NamedTuple):
         found: dict[str, State] = {}
         state: State = {}
         for index, name in enumerate(self.steps):
-            part = Part(index, index + 1)
+            part = StepRange(index, index + 1)
             found[name] = state = self._walk(params, latents, state, part)
         return found
 
-    def _walk(self, params: Params, latents: Latents, state: State, part: Part) -> Any:
+    def _walk(self, params: Params, latents: Latents, state: State, part: StepRange) -> Any:
         """Make the steps of `part`, adding the features of `latents` where they belong."""
         params = patched(params, latents.get("weights"))
         code, noise = synthesis_code(self, params, latents), latents.get("noise")
         added = {self.after(cut): x for cut, x in latents.get("features", {}).items()}
         last = len(self.steps) if part.last is None else part.last
         for stop in sorted(place for place in added if part.first < place <= last):
-            state = self.run(params, code, noise, state, Part(part.first, stop))
+            state = self.run(params, code, noise, state, StepRange(part.first, stop))
             state = {**state, "x": state["x"] + added[stop]}
             part = part._replace(first=stop)
         return self.run(params, code, noise, state, part)
@@ -114,7 +114,7 @@ class Generator(NamedTuple):
         return self.steps.index(cut) + 1
 
 
-def blend(states: State, shares: Array) -> State:
+def mix_features(states: State, shares: Array) -> State:
     """The sum of n states weighted by `shares` [n, channels]; an image is by their mean share."""
     mean = jnp.mean(shares, axis=-1)
     return {
@@ -142,16 +142,16 @@ def block_steps(blocks: int) -> tuple[str, ...]:
     return tuple(f"b{4 << block}_conv{k}" for block in range(blocks) for k in (0, 1))
 
 
-def _walk(module: Any, code: Tree, noise: Any, state: State, part: Part) -> Any:
+def _walk(module: Any, code: Tree, noise: Any, state: State, part: StepRange) -> Any:
     for index in range(part.first, len(module.steps) if part.last is None else part.last):
         state = module.step(index, state, code, noise)
     return module.finish(state, code, part.size) if part.last is None else state
 
 
-def _whole(module: Any, code: Tree, size: int) -> Array:
+def _run_all(module: Any, code: Tree, size: int) -> Array:
     # All of it at once, so that initialisation reaches every parameter.
     given = module.affine(code) if hasattr(module, "affine") else code
-    return _walk(module, given, None, {}, Part(size=size))
+    return _walk(module, given, None, {}, StepRange(size=size))
 
 
 def from_w(spec: GeneratorSpec, mapping: Module, synthesis: Synthesis) -> Generator:
@@ -176,7 +176,7 @@ def from_w(spec: GeneratorSpec, mapping: Module, synthesis: Synthesis) -> Genera
         init=init,
         map=to_w,
         affine=lambda params, w: apply(params, w, method="affine"),
-        embed=refuse(spec, "class embedding"),
+        embed=missing_capability(spec, "class embedding"),
         run=lambda params, *given: apply(params, *given, method=_walk),
         stored_noise=synthesis.stored_noise,
     )
@@ -196,16 +196,16 @@ def from_z(
         spec=spec,
         steps=synthesis.module.steps,
         init=lambda key: {"synthesis": _initial(key, synthesis, spec)},
-        map=refuse(spec, "W"),
-        affine=refuse(spec, "style"),
-        embed=embed or refuse(spec, "class embedding"),
+        map=missing_capability(spec, "W"),
+        affine=missing_capability(spec, "style"),
+        embed=embed or missing_capability(spec, "class embedding"),
         run=lambda params, *given: apply(params, *given, method=_walk),
         stored_noise=synthesis.stored_noise,
     )
 
 
 def _initial(key: Key, synthesis: Synthesis, spec: GeneratorSpec) -> Params:
-    return synthesis.module.init(key, synthesis.code, spec.resolution, method=_whole)["params"]
+    return synthesis.module.init(key, synthesis.code, spec.resolution, method=_run_all)["params"]
 
 
 def _bound(network: Module) -> Callable[..., Any]:
@@ -214,14 +214,14 @@ def _bound(network: Module) -> Callable[..., Any]:
     def run(params: Params, *given: object, method: Any) -> Any:
         variables = {
             "params": params["synthesis"],
-            FROZEN: params.get(FROZEN, {}).get("synthesis", {}),
+            BACKWARD_KERNELS: params.get(BACKWARD_KERNELS, {}).get("synthesis", {}),
         }
         return network.apply(variables, *given, method=method)
 
     return run
 
 
-def refuse(spec: GeneratorSpec, space: str) -> Callable[..., Any]:
+def missing_capability(spec: GeneratorSpec, space: str) -> Callable[..., Any]:
     """Stands for a part that a generator does not have: a `ValueError` that says so."""
 
     def missing(*given: object) -> Any:
@@ -258,20 +258,20 @@ def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tre
 
     Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
     """
-    held = [name for name in reversed(CHAIN) if name in latents and way(name, space)]
+    held = [name for name in reversed(LATENT_SPACES) if name in latents and space_path(name, space)]
     if not held:
-        reach = ", ".join(name for name in CHAIN if way(name, space))
+        reach = ", ".join(name for name in LATENT_SPACES if space_path(name, space))
         raise ValueError(
             f"latents with {', '.join(sorted(latents)) or 'nothing'} cannot give {space!r}; "
             f"allowed: {reach}"
         )
     code = latents[held[0]]
-    for name, following in itertools.pairwise(way(held[0], space)):
+    for name, following in itertools.pairwise(space_path(held[0], space)):
         code = _forward(gen, params, (name, following), {**latents, name: code})
     return code
 
 
-def way(start: str, space: str) -> tuple[str, ...]:
+def space_path(start: str, space: str) -> tuple[str, ...]:
     """The spaces passed from `start` to `space`, both included; none if there is no way."""
     ways = (("z", "w", "w+", "s"), ("z", "z+", "w+", "s"))
     for names in ways:

@@ -16,7 +16,7 @@ from jax import lax
 
 from jaxinv.models.generators import base
 from jaxinv.nn.conv import Conv
-from jaxinv.nn.linear import Linear, like
+from jaxinv.nn.linear import Linear, cast_like
 from jaxinv.nn.local_attention import attention
 from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import nearest_double
@@ -91,7 +91,7 @@ class Norm(Module):
             gain = 1 + Linear(*shape, bias=False, name="gain")(condition)
             shift = Linear(*shape, bias=False, name="shift")(condition)
         y = (x - mean) * (lax.rsqrt(variance + self.epsilon) * gain) + shift
-        return like(jax.nn.relu(y), x)
+        return cast_like(jax.nn.relu(y), x)
 
 
 class Wide(Module):

@@ -13,9 +13,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.models.generators import base
-from jaxinv.nn.conv import FROZEN, conv
+from jaxinv.nn.conv import BACKWARD_KERNELS, conv
 from jaxinv.nn.depthwise import depthwise3x3
-from jaxinv.nn.linear import Linear, leaky_relu, like
+from jaxinv.nn.linear import Linear, cast_like, leaky_relu
 from jaxinv.nn.mapping import Mapping
 from jaxinv.nn.module import Module
 from jaxinv.nn.resample import area_reduce, inverse_haar
@@ -41,8 +41,12 @@ class First(Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[4, 4, channels] -> [4, 4, channels]."""
-        y = conv(x * like(style, x), self.kernel, self.get_variable(FROZEN, "backward"))
-        return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
+        y = conv(
+            x * cast_like(style, x), self.kernel, self.get_variable(BACKWARD_KERNELS, "backward")
+        )
+        return leaky_relu(
+            y + cast_like(scaled_noise(self.noise, noise), y) + cast_like(self.bias, y)
+        )
 
 
 class Separable(Module):
@@ -63,9 +67,11 @@ class Separable(Module):
         """[side, side, in] -> [side, side, out]."""
         # The style commutes with the depthwise kernel; applied after it, one pass over memory is
         # saved.
-        y = depthwise3x3(like(x, self.depthwise), self.depthwise)
-        y = like(y * like(style, y), self.pointwise) @ self.pointwise
-        return leaky_relu(y + like(scaled_noise(self.noise, noise), y) + like(self.bias, y))
+        y = depthwise3x3(cast_like(x, self.depthwise), self.depthwise)
+        y = cast_like(y * cast_like(style, y), self.pointwise) @ self.pointwise
+        return leaky_relu(
+            y + cast_like(scaled_noise(self.noise, noise), y) + cast_like(self.bias, y)
+        )
 
 
 class Modulation(Module):
@@ -93,7 +99,7 @@ class Block(Module):
         self, x: Array, styles: tuple[Array, ...], noise: tuple[Array | None, ...]
     ) -> Array:
         """[side/2, side/2, in] -> [side, side, out]."""
-        x = inverse_haar(x * like(styles[0], x))
+        x = inverse_haar(x * cast_like(styles[0], x))
         return self.conv2(self.conv1(x, styles[1], noise[0]), styles[2], noise[1])
 
 

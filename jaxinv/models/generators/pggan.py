@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.models.generators import base
-from jaxinv.nn.conv import FROZEN, conv
-from jaxinv.nn.linear import leaky_relu, like, pixel_norm
+from jaxinv.nn.conv import BACKWARD_KERNELS, conv
+from jaxinv.nn.linear import cast_like, leaky_relu, pixel_norm
 from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import nearest_double
 from jaxinv.nn.resample import area_reduce
@@ -34,9 +34,9 @@ class Layer(Module):
         """[h, w, in] -> [h, w, out], or twice that size."""
         kernel = self.param("kernel", nn.initializers.he_normal(), (3, 3, *self.channels))
         x = nearest_double(x) if self.up else x
-        y = conv(x, kernel, self.get_variable(FROZEN, "backward"))
+        y = conv(x, kernel, self.get_variable(BACKWARD_KERNELS, "backward"))
         bias = self.param("bias", nn.initializers.zeros, (self.channels[1],))
-        return pixel_norm(leaky_relu(y + like(bias, y)))
+        return pixel_norm(leaky_relu(y + cast_like(bias, y)))
 
 
 class Dense(Module):
@@ -113,5 +113,5 @@ class Progressive(Module):
 def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts widths, lod and tanh."""
     facts = dict(spec.facts)
-    network = Progressive(facts["widths"], facts.get("lod", 0.0), facts.get("tanh", False))
+    network = Progressive(facts["step_scale"], facts.get("lod", 0.0), facts.get("tanh", False))
     return base.from_z(spec, base.Synthesis(network, jnp.ones(spec.z_dim)))

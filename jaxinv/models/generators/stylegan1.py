@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.models.generators import base
-from jaxinv.nn.conv import FROZEN, conv
-from jaxinv.nn.linear import Linear, leaky_relu, like
+from jaxinv.nn.conv import BACKWARD_KERNELS, conv
+from jaxinv.nn.linear import Linear, cast_like, leaky_relu
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.module import Module
 from jaxinv.nn.progressive import EPSILON, instance_norm, nearest_double, smooth
@@ -51,16 +51,16 @@ class Layer(Module):
         """[side or half of it, ..., in] -> [side, side, out]; style is [scale - 1 | shift]."""
         if self.kind != "none":
             x = nearest_double(x) if self.kind == "up" else x
-            x = conv(x, self.kernel, self.get_variable(FROZEN, "backward"))
+            x = conv(x, self.kernel, self.get_variable(BACKWARD_KERNELS, "backward"))
         early = self.early and self.kind == "up"
-        bias = like(self.bias, x)
+        bias = cast_like(self.bias, x)
         x = x + bias if early else x
         x = smooth(x) if self.kind == "up" else x
-        x = x + like(self.strength * (self.noise if noise is None else noise)[..., None], x)
+        x = x + cast_like(self.strength * (self.noise if noise is None else noise)[..., None], x)
         x = x if early else x + bias
         scale, shift = jnp.split(style, 2)
         normal = instance_norm(leaky_relu(x), self.epsilon)
-        return normal * like(1 + scale, x) + like(shift, x)
+        return normal * cast_like(1 + scale, x) + cast_like(shift, x)
 
 
 class Synthesis(Module):

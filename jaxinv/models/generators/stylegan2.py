@@ -13,8 +13,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxinv.models.generators import base
-from jaxinv.nn.conv import FROZEN
-from jaxinv.nn.linear import SQRT2, Linear, clamped, leaky_relu, like
+from jaxinv.nn.conv import BACKWARD_KERNELS
+from jaxinv.nn.linear import SQRT2, Linear, cast_like, clamped, leaky_relu
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation, modulated_conv
 from jaxinv.nn.module import Module
@@ -43,13 +43,15 @@ class Layer(Module):
 
     def __call__(self, x: Array, style: Array, noise: Array | None) -> Array:
         """[side or half of it, ..., in] -> [side, side, out]."""
-        backward, energy = (self.get_variable(FROZEN, name) for name in ("backward", "energy"))
+        backward, energy = (
+            self.get_variable(BACKWARD_KERNELS, name) for name in ("backward", "energy")
+        )
         kernel = Kernel(self.kernel, backward, energy)
         y = modulated_conv(x, style, kernel, up=self.up)
         grain = SQRT2 * self.strength * (self.noise if noise is None else noise)[..., None]
         # The gain comes before the leaky ReLU, where it needs no pass of its own.
-        y = y * like(SQRT2 * demodulation(style, kernel), y)
-        y = y + like(grain, y) + like(SQRT2 * self.bias, y)
+        y = y * cast_like(SQRT2 * demodulation(style, kernel), y)
+        y = y + cast_like(grain, y) + cast_like(SQRT2 * self.bias, y)
         return clamped(leaky_relu(y), self.clamp)
 
 

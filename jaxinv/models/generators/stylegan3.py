@@ -14,8 +14,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxinv.models.generators import base
-from jaxinv.nn.conv import FROZEN, Geometry, conv
-from jaxinv.nn.linear import SQRT2, Linear, leaky_relu, like
+from jaxinv.nn.conv import BACKWARD_KERNELS, Geometry, conv
+from jaxinv.nn.linear import SQRT2, Linear, cast_like, leaky_relu
 from jaxinv.nn.mapping import mapping_of
 from jaxinv.nn.modulated import Kernel, demodulation
 from jaxinv.nn.module import Module
@@ -111,11 +111,11 @@ class Layer(Module):
             strength = self.gain
         else:
             style = style * lax.rsqrt(jnp.mean(style * style))
-            energy = self.get_variable(FROZEN, "energy")
+            energy = self.get_variable(BACKWARD_KERNELS, "energy")
             strength = self.gain * demodulation(style, Kernel(self.kernel, None, energy))
-        backward = self.get_variable(FROZEN, "backward")
-        y = conv(x * like(style, x), self.kernel, backward, Geometry(1, plan.size - 1))
-        y = y * like(strength, y) + like(self.bias, y)
+        backward = self.get_variable(BACKWARD_KERNELS, "backward")
+        y = conv(x * cast_like(style, x), self.kernel, backward, Geometry(1, plan.size - 1))
+        y = y * cast_like(strength, y) + cast_like(self.bias, y)
         if plan.image:
             return jnp.clip(y, -plan.clamp, plan.clamp)
         top, bottom, left, right = plan.padding

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import jax
 import jax.numpy as jnp
 
-from jaxinv.nn.conv import FROZEN
+from jaxinv.nn.conv import BACKWARD_KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,8 +70,8 @@ def patched(params: Params, changes: Params | None) -> Params:
     if not changes:
         return params
     found = _merged(params, changes)
-    if FROZEN in params:
-        found[FROZEN] = _thawed(params[FROZEN], changes)
+    if BACKWARD_KERNELS in params:
+        found[BACKWARD_KERNELS] = _thawed(params[BACKWARD_KERNELS], changes)
     return found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.loading import build, load_generator
 from jaxinv.models.rendering import render
-from jaxinv.nn.conv import FROZEN, freeze
+from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.presets import PRESETS
 from tests.benchmarks.methods.claims import Claim, Found, decibels, search, spent, spread
 from tests.tiny import Pair
@@ -51,7 +51,7 @@ def sagan() -> Pair:
 
     shapes = jax.eval_shape(judge.init, jax.random.key(1))
     params = {**params, DISCRIMINATOR: jax.tree.map(fill, shapes)}
-    return gen, {**params, FROZEN: freeze(params)}
+    return gen, {**params, BACKWARD_KERNELS: precompute_backward(params)}
 
 
 def weighted_attention() -> Found:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.result import Inversion
-from jaxinv.latents.auxiliary_variables import transformed
+from jaxinv.latents.auxiliary_variables import apply_transform
 from jaxinv.models.loading import load_features
 from jaxinv.presets import PRESETS
 from jaxinv.specs import Preset, SolverSpec, Term, Variable
@@ -25,7 +25,7 @@ SIDE = 32
 def mixed(copies: int) -> Preset:
     """The preset by pixels alone, as the score is, with another number of codes."""
     stage = PRESETS["mganprior"].stages[0]
-    code, mix = (replace(v, copies=copies) for v in stage.variables)
+    code, mix = (replace(v, num_codes=copies) for v in stage.variables)
     return restated("mganprior", replace(stage, variables=(code, mix), terms=(Term("mse"),)))
 
 
@@ -68,7 +68,7 @@ def shifted() -> np.ndarray:
     """Faces a fifth of a side off the middle, where the generator has never seen them."""
     moves = [(0.2, 0.0), (-0.2, 0.0), (0.0, 0.2), (0.0, -0.2)]
     shifts = jnp.asarray([moves[number % 4] for number in range(len(faces()))])
-    move = jax.vmap(lambda shift, image: transformed({"shift": shift}, image))
+    move = jax.vmap(lambda shift, image: apply_transform({"shift": shift}, image))
     return np.asarray(move(shifts, jnp.asarray(faces())))
 
 
@@ -124,7 +124,7 @@ def known_transform() -> Found:
     """Own pictures that were moved, and faces: there the move beyond that of the face as it is."""
     pair, nets = trained("celeba32"), load_features(("alexnet",))
     given = {name: jnp.asarray(value) for name, value in MOVES.items()}
-    move = jax.vmap(lambda image: transformed(given, image))
+    move = jax.vmap(lambda image: apply_transform(given, image))
     own, real = drawn(pair), faces()
     parts: list[Inversion] = []
     for images in (np.asarray(move(own)), np.asarray(move(real)), real):

@@ -77,7 +77,7 @@ def pgd_on_a_linear_net() -> Found:
     return Found(
         f"error of z {errors[0]} after the preset's 10 outer steps, {errors[1]} after 100, "
         f"{errors[2]} with L-BFGS inside; exact projections leave at most "
-        f"{1 - step.reach * slow:.2f} of it at each step",
+        f"{1 - step.pgd_step_size * slow:.2f} of it at each step",
         bool(apart(sharp, truth).max() < EXACT),
         f"{few} / {many} / {fewer}",
         f"{CODES} codes, {COUNT} of {SIZE} numbers",

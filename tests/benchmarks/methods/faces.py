@@ -16,13 +16,13 @@ import numpy as np
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.preconditioning import with_p
 from jaxinv.inversion.result import Inversion
-from jaxinv.latents.spaces import project
+from jaxinv.latents.spaces import encode
 from jaxinv.metrics.convergence import psnr_of
 from jaxinv.models.loading import load_features, load_generator
-from jaxinv.models.rendering import picture, render
+from jaxinv.models.rendering import render, render_uint8
 from jaxinv.operators import build
 from jaxinv.presets import PRESETS
-from jaxinv.runs.results import judge
+from jaxinv.runs.results import score
 from jaxinv.specs import InitSpec, OperatorSpec, Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Latents
 from tests.benchmarks.methods.claims import Claim, Found
@@ -53,7 +53,7 @@ def scores(images: np.ndarray, latents: Latents) -> dict[str, float]:
     """Means of the scores of what latents draw at full resolution, as 8-bit pictures."""
     singles = [jax.tree.map(lambda a, i=i: a[i], latents) for i in range(len(images))]
     rows = [
-        judge(nets(), picture(*pair(), one), image)
+        score(nets(), render_uint8(*pair(), one), image)
         for one, image in zip(singles, images, strict=True)
     ]
     return {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
@@ -121,7 +121,7 @@ def mahalanobis(count: int = 8, steps: int = 80) -> Found:
         terms = (*likeness, replace(penalty, weight=share * penalty.weight))
         preset = replace(wanted, stages=(replace(stage, terms=terms),))
         found = search(images, preset, steps=steps, watch=(likeness[-1].label,))
-        one = jax.vmap(lambda latents: jnp.mean(jnp.square(project(gen, known, code, latents))))
+        one = jax.vmap(lambda latents: jnp.mean(jnp.square(encode(gen, known, code, latents))))
         norms.append(float(np.mean(one(found.latents))))
         seen = found.terms[likeness[-1].label][:, 0]
         losses.append(float(np.mean(np.nanmin(seen, axis=1))))

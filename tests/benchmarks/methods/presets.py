@@ -29,7 +29,7 @@ from jaxinv.reports.markdown import head, line
 from jaxinv.reports.preset_scores import COLUMNS, LEGEND, Figure
 from jaxinv.specs import Preset, Stage
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.vocabulary import SWEEPS
+from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.benchmarks.methods.claims import BEHIND, TOGETHER, spent
 from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
@@ -64,7 +64,8 @@ def fitted(preset: Preset, pair: Pair) -> Preset:
     def fit(stage: Stage) -> Stage:
         kept = tuple(v for v in stage.variables if spec.labels or v.space != "embedding")
         terms = tuple(
-            replace(t, last=layers) if layers and t.last > layers else t for t in stage.terms
+            replace(t, last_layers=layers) if layers and t.last_layers > layers else t
+            for t in stage.terms
         )
         return replace(stage, variables=kept, terms=terms)
 
@@ -87,7 +88,7 @@ def steps_for(preset: Preset, most: int | None) -> int | None:
 
 def run(preset: Preset, pair: Pair, images: np.ndarray, most: int | None) -> Inversion:
     starts = None
-    if preset.needs_start:
+    if preset.requires_starts:
         starts = sample_latents(*pair, len(images), seed=1)
     settings: dict[str, Any] = {"starts": starts, "steps": steps_for(preset, most)}
     if not pair[0].spec.w_dim:  # small networks
@@ -162,7 +163,7 @@ def serves(name: str, generator: str) -> bool:
     """Whether a preset is for generators of this kind: with a W, of dense layers, or others."""
     stages = PRESETS[name].stages
     spaces = {v.space for stage in stages for v in stage.variables}
-    if any(stage.solver.name in SWEEPS for stage in stages):
+    if any(stage.solver.name in LAYERWISE_SOLVERS for stage in stages):
         return generator == "dense"
     in_w = bool(spaces & {"w", "w+", "s", "noise"})
     return generator != "dense" and in_w == (generator == "ffhq")

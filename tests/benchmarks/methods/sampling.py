@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, Problem, Weights, covered
+from jaxinv.inversion.objective import Lane, NetworkParams, Problem, mask_out
 from jaxinv.inversion.restarts import prepare
-from jaxinv.inversion.stages import CHUNK, advance, begin, sight
+from jaxinv.inversion.stages import CHUNK, init_lanes, run_chunk, target_features
 from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
 from tests.benchmarks.methods.claims import TOGETHER, Claim, Found
@@ -38,14 +38,14 @@ def chain(hidden: str) -> Chain:
     if hidden == "lower":
         masks = np.ones(images.shape[:3], np.float32)
         masks[:, images.shape[1] // 2 :] = 0
-    lanes = prepare(images, masks, 0, CHAINS, asked=len(images))
-    problem, weights = Problem(gen, STAGE, images.shape[1], TOGETHER), Weights(params, {})
-    target = sight(problem, weights, covered(lanes.images, lanes.masks))
+    lanes = prepare(images, masks, 0, CHAINS, num_images=len(images))
+    problem, weights = Problem(gen, STAGE, images.shape[1], TOGETHER), NetworkParams(params, {})
+    target = target_features(problem, weights, mask_out(lanes.images, lanes.masks))
     lane = Lane(target, lanes.masks, lanes.keys, lanes.restarts, {})
-    state, samples = begin(problem, weights, lane), []
+    state, samples = init_lanes(problem, weights, lane), []
     for first in range(0, STAGE.steps, CHUNK):  # as many leaps as a trajectory has
         span = jnp.asarray([first, first + CHUNK, STAGE.steps])
-        state, _ = advance(problem, weights, lane, state, span)
+        state, _ = run_chunk(problem, weights, lane, state, span)
         if first >= OPTIONS["warmup"]:
             samples.append(np.asarray(state[0].sample.x))
     accepted = state[0].accepted / state[0].ended

@@ -32,7 +32,7 @@ def shallow(preset: str, *, tuned: bool = True) -> Preset:
     """A recipe of DGP for a discriminator of 5 layers, of clean pictures; or its z alone."""
 
     def fit(stage: Stage) -> Stage:
-        terms = tuple(replace(t, last=min(t.last, LAYERS)) for t in stage.terms)
+        terms = tuple(replace(t, last_layers=min(t.last_layers, LAYERS)) for t in stage.terms)
         free = tuple(v for v in stage.variables if tuned or v.space != "weights")
         return replace(stage, terms=terms, variables=free)
 
