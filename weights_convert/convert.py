@@ -53,14 +53,14 @@ def convert(
     for option in ("clamp", "epsilon", "depth"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
-    contents = containers.read(file)
+    contents = containers.read_checkpoint(file)
     given = {key: value for key, value in options.items() if value is not None}
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
         found = sources.convert(contents.tree, config=_config(file), **given)
     if discriminator is not None:
-        found = sources.attach(found, containers.read(discriminator).tree)
+        found = sources.attach(found, containers.read_checkpoint(discriminator).tree)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",

@@ -35,7 +35,7 @@ WRITERS: dict[str, Callable[..., bytes]] = {
 def read(data: bytes, folder: Path, **options: Any) -> containers.Contents:
     path = folder / "file.safetensors"  # a name that says nothing
     path.write_bytes(data)
-    return containers.read(path, **options)
+    return containers.read_checkpoint(path, **options)
 
 
 def one_file(container: str, **options: Any) -> bytes:
@@ -87,7 +87,7 @@ def test_networks_of_the_older_code_become_attributes(tmp_path: Path) -> None:
 
 def test_safetensors_are_known_by_their_header(tmp_path: Path) -> None:
     path = checkpoints.save(tmp_path / "weights.pt", {"a": {"b": ONE["x"]}})
-    found = containers.read(path)
+    found = containers.read_checkpoint(path)
     assert found.container == "safetensors"
     np.testing.assert_array_equal(found.tree["a"]["b"], ONE["x"])
 

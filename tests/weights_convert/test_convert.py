@@ -260,7 +260,7 @@ def test_all_normalisations_of_ajbrocks_biggan_are_one(kind: str) -> None:
     file = SHARED / "fixtures" / "biggan-ajbrock" / "G_ema.pth"
     if not file.is_file():
         pytest.skip("needs shared/fixtures (set JAXINV_SHARED)")
-    plain = containers.read(file).tree
+    plain = containers.read_checkpoint(file).tree
     other: dict[str, np.ndarray] = {}
     for name, array in plain.items():
         base, _, leaf = name.rpartition(".")

@@ -159,7 +159,7 @@ def saved(spec: GeneratorSpec, folder: Path) -> Path:
 
 def arrays_of(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The generator's arrays of an exported file, and the rest of it."""
-    tree = containers.read(path).tree
+    tree = containers.read_checkpoint(path).tree
     inner = tree.pop("g_ema", None)
     return (tree, {}) if inner is None else (inner, tree)
 

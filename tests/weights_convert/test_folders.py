@@ -76,25 +76,25 @@ def test_orbax_needs_to_know_the_generator(pair: Pair, tmp_path: Path) -> None:
 
 def test_folders_that_are_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(UnsafeFileError, match="unknown kind; allowed: orbax"):
-        containers.read(tmp_path)
+        containers.read_checkpoint(tmp_path)
     (tmp_path / folders.ORBAX).write_text("{}")
     with pytest.raises(UnsafeFileError, match="no readable orbax checkpoint"):
-        containers.read(tmp_path)
+        containers.read_checkpoint(tmp_path)
     (tmp_path / "link").symlink_to("/etc")
     with pytest.raises(UnsafeFileError, match="holds links"):
-        containers.read(tmp_path)
+        containers.read_checkpoint(tmp_path)
 
 
 def test_folders_have_budgets(tmp_path: Path) -> None:
     folder = save(tmp_path / "zeros", {"synthesis": {"a": np.zeros(2**22, np.float32)}})
     with pytest.raises(UnsafeFileError, match="arrays of 16777216 bytes; allowed: at most"):
-        containers.read(folder)  # it compresses well
+        containers.read_checkpoint(folder)  # it compresses well
     with pytest.raises(UnsafeFileError, match="folder of"):
-        containers.read(folder, limits=replace(USUAL, file_bytes=100))
+        containers.read_checkpoint(folder, limits=replace(USUAL, file_bytes=100))
 
 
 def test_graphs_that_are_none_are_refused(tmp_path: Path) -> None:
     for name in folders.GRAPHS:
         (tmp_path / name).write_bytes(b"<net/>")
     with pytest.raises(UnsafeFileError):
-        containers.read(tmp_path)
+        containers.read_checkpoint(tmp_path)

@@ -325,7 +325,7 @@ def test_a_published_generator_draws_what_the_definitions_say(cache: Path) -> No
     convert(ANIME, name="anime")
     gen, params = load_generator("anime")
     assert (gen.spec.resolution, gen.spec.z_dim) == (64, 128)
-    found = containers.read(ANIME).tree
+    found = containers.read_checkpoint(ANIME).tree
     groups = found["weights"]["model_weights"]
     arrays = {
         f"{name}/{end.removesuffix(':0')}": array

@@ -85,7 +85,7 @@ def test_the_configuration_is_plain_data(size: int, fixed: bool) -> None:
 def test_the_container_is_told_from_its_first_bytes(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(keras_file([], {}))
-    assert containers.read(path).container == "HDF5"
+    assert containers.read_checkpoint(path).container == "HDF5"
 
 
 def configured(value: Any) -> Callable[[h5py.File], object]:

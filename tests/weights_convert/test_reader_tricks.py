@@ -285,7 +285,7 @@ def test_safetensors_trick(trick: str, tmp_path: Path) -> None:
     path = tmp_path / "hostile.pt"
     path.write_bytes(SAFETENSORS[trick])
     with pytest.raises(UnsafeFileError):
-        containers.read(path)
+        containers.read_checkpoint(path)
 
 
 # --- nothing is touched ---------------------------------------------------------------------------

@@ -244,7 +244,7 @@ def test_other_networks_are_refused(case: str) -> None:
 def test_a_bundle_of_something_else_is_no_known_generator(tmp_path: Path) -> None:
     path = write(tmp_path, "m", bundle({"layer_with_weights-0/kernel": np.ones((3, 3))}))
     with pytest.raises(UnsafeFileError, match="it holds dict of layer_with_weights-0/kernel"):
-        sources.convert(containers.read(path).tree)
+        sources.convert(containers.read_checkpoint(path).tree)
 
 
 @pytest.mark.parametrize("tree", [{3: np.ones(2)}, {b"g_snh0/Matrix": np.ones(2)}, {}, [], None])

@@ -70,7 +70,7 @@ def test_arrays_are_those_that_were_written(tmp_path: Path, shards: int, per_blo
     path = write(
         tmp_path, "m.ckpt-5", bundle({**arrays, **texts}, shards=shards, per_block=per_block)
     )
-    found = containers.read(path)
+    found = containers.read_checkpoint(path)
     assert found.container == "TensorFlow bundle"
     assert list(found.tree) == sorted(arrays)
     for name, array in arrays.items():
@@ -86,14 +86,14 @@ def test_brain_floats_are_widened() -> None:
 
 def test_the_files_beside_an_index_and_no_others_are_opened(tmp_path: Path) -> None:
     texts = write(tmp_path, "texts", {".index": bundle({"a": b"text"})[".index"]})
-    assert containers.read(texts).tree == {}, "no data file is needed"
+    assert containers.read_checkpoint(texts).tree == {}, "no data file is needed"
     path = write(tmp_path, "m", bundle({"w": NUMBERS}))
     (tmp_path / f"m{ONE_FILE}").rename(tmp_path / f"n{ONE_FILE}")
     with pytest.raises(UnsafeFileError, match=r"m\.index needs the file m\.data-00000-of-00001"):
-        containers.read(path)
+        containers.read_checkpoint(path)
     (tmp_path / f"m{ONE_FILE}").mkdir()
     with pytest.raises(UnsafeFileError, match="needs the file"):
-        containers.read(path)
+        containers.read_checkpoint(path)
 
 
 def test_an_index_of_another_name_has_nothing_beside_it(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_an_index_of_another_name_has_nothing_beside_it(tmp_path: Path) -> None:
     with pytest.raises(
         UnsafeFileError, match=r"m\.pt: the index of a bundle; allowed: a name NAME"
     ):
-        containers.read(path)
+        containers.read_checkpoint(path)
     with pytest.raises(UnsafeFileError, match=r"bundle without its file \.data-00000-of-00001"):
         containers.parse(path.read_bytes())
 
@@ -109,7 +109,7 @@ def test_an_index_of_another_name_has_nothing_beside_it(tmp_path: Path) -> None:
 def test_a_large_data_file_is_not_read(tmp_path: Path) -> None:
     path = write(tmp_path, "m", bundle({"w": np.zeros(5000, np.float32)}))
     with pytest.raises(UnsafeFileError, match=r"m\.data.* of 20000 bytes; allowed: 10000"):
-        containers.read(path, limits=Limits(file_bytes=10_000))
+        containers.read_checkpoint(path, limits=Limits(file_bytes=10_000))
 
 
 @pytest.mark.parametrize("size", [0, 1, 9, 2047, 2048, 2049, 6000, 100_003])
@@ -129,7 +129,7 @@ def test_checksums_are_those_of_the_standard() -> None:
 def test_a_discriminator_that_keras_saved() -> None:
     if not ANIME.is_file():
         pytest.skip(f"needs {ANIME.name} of shared/data/weights (set JAXINV_SHARED)")
-    tree = containers.read(ANIME).tree  # its checksums are TensorFlow's own
+    tree = containers.read_checkpoint(ANIME).tree  # its checksums are TensorFlow's own
     shapes = {name.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE"): a.shape for name, a in tree.items()}
     kernels = [shapes.pop(f"layer_with_weights-{n}/kernel") for n in range(9)]
     assert kernels == [

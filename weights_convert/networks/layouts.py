@@ -29,7 +29,7 @@ class Layout:
 
     axes: tuple[int, ...]
     gain: float = 1.0
-    plus: float = 0.0
+    bias_offset: float = 0.0
     flip: bool = False
     ones: tuple[int, int] = (0, 0)
 
@@ -37,11 +37,11 @@ class Layout:
         """The source's array as ours, in float64."""
         end = stored.ndim - self.ones[1]
         own = stored.reshape(stored.shape[end - len(self.axes) : end]).transpose(self.axes)
-        return np.float64(self.gain) * self._flipped(own) + self.plus
+        return np.float64(self.gain) * self._flipped(own) + self.bias_offset
 
     def write(self, ours: np.ndarray) -> np.ndarray:
         """Our array as the source's, in float64: the inverse of `read`."""
-        stored = (self._flipped(ours) - self.plus) / np.float64(self.gain)
+        stored = (self._flipped(ours) - self.bias_offset) / np.float64(self.gain)
         stored = stored.transpose(np.argsort(self.axes).tolist())
         before, after = self.ones
         return stored.reshape((1,) * before + stored.shape + (1,) * after)
@@ -50,7 +50,7 @@ class Layout:
         return array[::-1, ::-1] if self.flip else array
 
 
-def laid(target: str, source: str, shape: tuple[int, ...], layout: Layout) -> Rule:
+def permuted(target: str, source: str, shape: tuple[int, ...], layout: Layout) -> Rule:
     """The rule of one array that is stored in `layout`; it can be undone."""
     return Rule(target, (source,), layout.read, shape, layout.write)
 
@@ -62,16 +62,18 @@ def plain(
     ones: tuple[int, int] = (0, 0),
     *,
     gain: float = 1.0,
-    plus: float = 0.0,
+    bias_offset: float = 0.0,
 ) -> Rule:
     """An array whose axes lie as ours."""
-    return laid(target, source, shape, Layout(tuple(range(len(shape))), gain, plus, ones=ones))
+    return permuted(
+        target, source, shape, Layout(tuple(range(len(shape))), gain, bias_offset, ones=ones)
+    )
 
 
 def dense(target: str, source: str, shape: tuple[int, int], tf: bool, rate: float = 1.0) -> Rule:
     """A fully connected layer, [in, out] in TensorFlow and [out, in] in torch, with its gain."""
     gain = rate / np.sqrt(shape[0])
-    return laid(target, source, shape, Layout((0, 1) if tf else (1, 0), gain))
+    return permuted(target, source, shape, Layout((0, 1) if tf else (1, 0), gain))
 
 
 def fully_connected(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import convolution, laid, plain
+from weights_convert.networks.layouts import convolution, permuted, plain
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.networks.spectral import from_last_axis
 
@@ -187,7 +187,9 @@ def _either(arrays: Arrays, scope: str, *names: str) -> str:
 def _conv(base: str, source: str, shape: tuple[int, ...]) -> Iterator[Rule]:
     """A convolution; without sizes of a kernel, one of single pixels."""
     kernel = f"{base}/kernel", f"{source}/w", shape
-    yield laid(*kernel, convolution(tf=True, flip=False)) if shape[2:] else plain(*kernel, (2, 0))
+    yield (
+        permuted(*kernel, convolution(tf=True, flip=False)) if shape[2:] else plain(*kernel, (2, 0))
+    )
     yield plain(f"{base}/bias", f"{source}/biases", shape[-1:])
 
 

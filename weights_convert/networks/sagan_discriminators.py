@@ -16,7 +16,7 @@ from weights_convert.networks import ylg as local
 from weights_convert.networks.sagan import Arrays, looking, place, variables
 from weights_convert.networks.spectral import from_last_axis
 
-Judged = tuple[dict[str, Any], list[Any]]
+DiscriminatorParams = tuple[dict[str, Any], list[Any]]
 LOOK = 1  # the block before the attention, usually: it stands at 32 px
 NAMES = {
     "sn_conv1/w": "conv1.weight",
@@ -36,7 +36,7 @@ NAMES = {
 }
 
 
-def sagan(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+def sagan(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
     """(nested parameters, plan) for the generator of `facts`; None: no discriminator of SAGAN's.
 
     Raises `UnsafeFileError` for arrays that the rules do not cover.
@@ -48,7 +48,7 @@ def sagan(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
     return residual_discriminators.convert(renamed(weights), facts)
 
 
-def ylg(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+def ylg(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
     """The same of YLG's code; its attention is sparse if the generator's is."""
     sparse = bool(dict(facts["facts"]).get("local"))
     weights = local.weights(tree, "d_sn_linear", "d_", sparse=sparse)

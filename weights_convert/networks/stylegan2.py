@@ -19,7 +19,7 @@ from weights_convert.networks.layouts import (
     convolution,
     dense,
     fully_connected,
-    laid,
+    permuted,
     plain,
     side_of,
     square_filter,
@@ -250,7 +250,7 @@ class _Shape:
         if self.average:
             yield plain("mapping/average", names.average, (self.w_dim,))
         const = Layout((1, 2, 0), ones=(int(names.batched), 0))
-        yield laid("synthesis/const", names.const, (4, 4, self.widths[0]), const)
+        yield permuted("synthesis/const", names.const, (4, 4, self.widths[0]), const)
         for number in range(2 * len(self.widths) - 1):
             yield from self._layer(number, names)
         for index, width in enumerate(self.widths):
@@ -280,7 +280,7 @@ class _Shape:
             gain=1 / np.sqrt(9 * inside) if names.scaled else 1.0,
             batched=names.batched,
         )
-        yield laid(f"{base}/kernel", source + names.kernel, (3, 3, inside, outside), layout)
+        yield permuted(f"{base}/kernel", source + names.kernel, (3, 3, inside, outside), layout)
         yield plain(f"{base}/bias", source + names.bias, (outside,))
         yield plain(f"{base}/strength", source + names.strength, (), (one, 0))
         yield plain(f"{base}/noise", names.noise(number), (side, side), (2 * one, 0))
@@ -290,7 +290,7 @@ class _Shape:
         base, source, one = f"synthesis/b{4 << index}_torgb", names.image(index), int(names.batched)
         ones, axes = ((2, 0), (0, 1)) if names.tf else ((one, 2), (1, 0))
         layout = Layout(axes, 1 / np.sqrt(width), ones=ones)
-        yield laid(f"{base}/weight", source + names.image_kernel, (width, 3), layout)
+        yield permuted(f"{base}/weight", source + names.image_kernel, (width, 3), layout)
         yield plain(f"{base}/bias", source + names.image_bias, (3,), (one, 2 * one))
         yield from self._style(base, source, width, names)
 

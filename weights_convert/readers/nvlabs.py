@@ -11,7 +11,7 @@ from typing import Any
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers.pickles import USUAL, Limits, Names, read_pickle
-from weights_convert.readers.stand_ins import DICT, DICTS, NUMPY, StandIn, holder
+from weights_convert.readers.safe_globals import DICT, DICTS, NUMPY, StandIn, holder
 from weights_convert.readers.torch_files import TENSORS, Storage, raw_legacy
 
 _STORAGE_NAMES: Names = {**NUMPY, **TENSORS}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.readers.stand_ins import NUMPY, Name, Pending, PendingDict, StandIn
+from weights_convert.readers.safe_globals import NUMPY, Name, Pending, PendingDict, StandIn
 
 _MAX_NAME = 128
 # Beyond it, and where hashes wrap around, numbers with equal hashes make a dict quadratic.

@@ -19,7 +19,15 @@ import numpy as np
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers.pickles import USUAL, Limits, plain, read_raw
-from weights_convert.readers.stand_ins import DICTS, MAX_RANK, NUMPY, Name, Pending, StandIn, holder
+from weights_convert.readers.safe_globals import (
+    DICTS,
+    MAX_RANK,
+    NUMPY,
+    Name,
+    Pending,
+    StandIn,
+    holder,
+)
 
 LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850190ee803")[:14]
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from jaxinv.models import zoo
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
-from weights_convert.sources import judges, nvlabs_tensorflow, nvlabs_torch, state_dicts
-from weights_convert.sources.base import Facts, Judged, Source
+from weights_convert.sources import discriminators, nvlabs_tensorflow, nvlabs_torch, state_dicts
+from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
 def _openvino(tree: Any) -> Any:
@@ -82,7 +82,7 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
     return converted if judged is None else _joined(converted, judged)
 
 
-def _joined(converted: Converted, judged: Judged) -> Converted:
+def _joined(converted: Converted, judged: DiscriminatorParams) -> Converted:
     params, plan = judged
     others = [fact for fact in converted.facts["facts"] if fact[0] != "discriminator"]
     facts = [*others, ["discriminator", plan]]
@@ -98,7 +98,7 @@ def attach(converted: Converted, tree: Any) -> Converted:
     Raises `UnsafeFileError` for one that is of no known kind or does not fit the generator.
     """
     with one_error("the discriminator"):
-        found = (reader(tree, converted.facts) for reader in judges.READERS)
+        found = (reader(tree, converted.facts) for reader in discriminators.READERS)
         judged = next((one for one in found if one is not None), None)
     if judged is None:
         raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")

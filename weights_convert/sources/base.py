@@ -9,7 +9,7 @@ import numpy as np
 
 Arrays = dict[str, np.ndarray]
 Facts = tuple[dict[str, Any], dict[str, Any]]  # nested parameters, fields of the spec
-Judged = tuple[dict[str, Any], list[Any]]  # parameters and plan of a discriminator
+DiscriminatorParams = tuple[dict[str, Any], list[Any]]  # parameters and plan of a discriminator
 
 
 class Source(NamedTuple):
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     convert: Callable[..., Facts]
     options: tuple[str, ...] = ()
     config: bool = False
-    judge: Callable[[Any, Any], Judged | None] | None = None
+    judge: Callable[[Any, Any], DiscriminatorParams | None] | None = None
 
 
 def state_dict(tree: Any, *keys: str) -> Arrays | None:

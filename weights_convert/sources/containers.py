@@ -28,7 +28,7 @@ class Contents(NamedTuple):
     tree: Any
 
 
-def read(path: str | Path, *, limits: Limits = USUAL) -> Contents:
+def read_checkpoint(path: str | Path, *, limits: Limits = USUAL) -> Contents:
     """The contents of a checkpoint: a file, TensorFlow's NAME.index, or a folder.
 
     Raises `UnsafeFileError` for a file of unknown kind, and for one that is malformed, hostile or

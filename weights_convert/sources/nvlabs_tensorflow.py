@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.networks import discriminators, pggan, stylegan1, stylegan2
-from weights_convert.sources.base import Arrays, Facts, Judged, Source
+from weights_convert.sources.base import Arrays, DiscriminatorParams, Facts, Source
 
 
 def network_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -62,8 +62,8 @@ def _progressive(tree: Any) -> tuple[Arrays, pggan.Source] | None:
     return None if found is None or source is None else (found[1], source)
 
 
-def _judge_tensorflow(kind: str) -> Callable[[Any, Any], Judged | None]:
-    def judge(tree: Any, facts: Any) -> Judged | None:
+def _judge_tensorflow(kind: str) -> Callable[[Any, Any], DiscriminatorParams | None]:
+    def judge(tree: Any, facts: Any) -> DiscriminatorParams | None:
         del facts
         node = tree[1]
         if not isinstance(node, dict) or node.get("class") != "Network":

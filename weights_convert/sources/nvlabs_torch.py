@@ -9,7 +9,7 @@ import numpy as np
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.networks import discriminators, stylegan2, stylegan3
-from weights_convert.sources.base import Facts, Judged, Source
+from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
 def _nvlabs(tree: Any) -> Any:
@@ -63,7 +63,7 @@ def _only(clamps: set[Any]) -> Any:
     return clamps.pop() if clamps else None
 
 
-def _judge_nvlabs(tree: Any, facts: Any) -> Judged | None:
+def _judge_nvlabs(tree: Any, facts: Any) -> DiscriminatorParams | None:
     del facts
     node = tree.get("D")
     if not isinstance(node, dict) or "state" not in node:

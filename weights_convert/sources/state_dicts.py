@@ -19,7 +19,14 @@ from weights_convert.networks import (
     stylegan2,
     stylegan3,
 )
-from weights_convert.sources.base import Arrays, Facts, Judged, Source, having, state_dict
+from weights_convert.sources.base import (
+    Arrays,
+    DiscriminatorParams,
+    Facts,
+    Source,
+    having,
+    state_dict,
+)
 
 
 def _rosinality(tree: Any) -> Arrays | None:
@@ -42,8 +49,8 @@ def _genforce(tree: Any) -> Arrays | None:
 
 def _judge_beside(
     names: discriminators.Naming, key: str, kind: str
-) -> Callable[[Any, Any], Judged | None]:
-    def judge(tree: Any, facts: Any) -> Judged | None:
+) -> Callable[[Any, Any], DiscriminatorParams | None]:
+    def judge(tree: Any, facts: Any) -> DiscriminatorParams | None:
         del facts
         inner = tree.get("models", tree)
         arrays = state_dict(inner, key)
@@ -52,7 +59,7 @@ def _judge_beside(
     return judge
 
 
-def _judge_genforce_pggan(tree: Any, facts: Any) -> Judged | None:
+def _judge_genforce_pggan(tree: Any, facts: Any) -> DiscriminatorParams | None:
     kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
     return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
 

@@ -136,7 +136,7 @@ def mahalanobis(count: int = 8, steps: int = 80) -> Found:
 
 def direction(name: str) -> np.ndarray:
     """A published unit direction in W, [512]."""
-    found = containers.read(DIRECTIONS / f"e4e_{name}.pt")
+    found = containers.read_checkpoint(DIRECTIONS / f"e4e_{name}.pt")
     vector = np.asarray(jax.tree.leaves(found.tree)[0], np.float32)
     return vector.reshape(-1, 512)[0]
 

@@ -7,15 +7,15 @@ from typing import Any
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.networks import chains, dcgan, residual_discriminators, sagan_discriminators
-from weights_convert.sources.base import Judged
+from weights_convert.sources.base import DiscriminatorParams
 from weights_convert.sources.state_dicts import bare
 
 KERAS = "/.ATTRIBUTES/VARIABLE_VALUE"  # of an object graph
-Reader = Callable[[Any, Mapping[str, Any]], Judged | None]
+Reader = Callable[[Any, Mapping[str, Any]], DiscriminatorParams | None]
 
 
 def _chain(reader: Callable[[dcgan.Arrays], Any]) -> Reader:
-    def read(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+    def read(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
         arrays = bare(tree) or {}
         steps = reader(arrays)
         return None if steps is None else chains.judge(arrays, steps, facts["resolution"])
@@ -23,11 +23,11 @@ def _chain(reader: Callable[[dcgan.Arrays], Any]) -> Reader:
     return read
 
 
-def _ajbrock(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+def _ajbrock(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
     return residual_discriminators.ajbrock(bare(tree) or {}, facts)
 
 
-def _keras(tree: Any, facts: Mapping[str, Any]) -> Judged | None:
+def _keras(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
     """Keras' checkpoints of weights alone are refused: guessing would make a wrong network."""
     del facts
     if not isinstance(tree, dict) or not any(str(name).endswith(KERAS) for name in tree):
