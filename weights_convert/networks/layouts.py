@@ -20,7 +20,7 @@ def side_of(number: int) -> int:
 
 @dataclass(frozen=True)
 class Layout:
-    """How a source stores one of our arrays: ours is gain x (the source's, turned) + plus.
+    """How a source stores one of our arrays: ours is gain x (the source's, turned) + bias_offset.
 
     Axis i of ours is axis `axes[i]` of the source's; `flip` reverses the first two of ours. `ones`
     counts the axes of length 1 that the source writes before and after its own; when reading, the

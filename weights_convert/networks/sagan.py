@@ -174,7 +174,7 @@ class _Network:
 
     def _norm(self, base: str, source: str, width: int) -> Iterator[Rule]:
         table = (self.labels, width)
-        yield plain(f"{base}/gain/kernel", f"{source}/gamma", table, plus=-1.0)
+        yield plain(f"{base}/gain/kernel", f"{source}/gamma", table, bias_offset=-1.0)
         yield plain(f"{base}/shift/kernel", f"{source}/beta", table)
         yield plain(f"{base}/mean", f"{source}/mean", (width,), (3, 0))
         yield plain(f"{base}/variance", f"{source}/var", (width,), (3, 0))

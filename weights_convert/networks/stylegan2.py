@@ -36,7 +36,7 @@ class Naming:
 
     Layers are numbered 0 (4 px), then two per resolution; images 0 (4 px), 1 (8 px) ...
     `tf`: kernels lie HWIO and dense weights [in, out]. `flip`: kernels of upsampling layers are
-    stored for a transposed convolution. `plus`: is added to every style's bias. `scaled`: kernels
+    stored for a transposed convolution. `bias_offset` is added to every style's bias. `scaled`: kernels
     are multiplied by 1 / sqrt(fan-in) before demodulation. `batched`: arrays of images carry axes
     of length 1. `filters` gives the stored copies of the filter for so many blocks, and their gain.
     """
@@ -57,7 +57,7 @@ class Naming:
     label: tuple[str, ...] = ()
     tf: bool = False
     flip: bool = False
-    plus: float = 0.0
+    bias_offset: float = 0.0
     scaled: bool = True
     batched: bool = False
     filters: Callable[[int], dict[str, float]] = lambda blocks: {}
@@ -133,7 +133,7 @@ GENFORCE = Naming(
     image_bias=".bias",
     dense=(".weight", ".bias"),
     label=("mapping.LabelEmbed.weight", "mapping.LabelEmbed.bias"),
-    plus=1.0,
+    bias_offset=1.0,
 )
 TENSORFLOW = Naming(
     fc=lambda i: f"mapping/Dense{i}",
@@ -151,7 +151,7 @@ TENSORFLOW = Naming(
     dense=("/weight", "/bias"),
     label=("mapping/LabelEmbed/weight", "mapping/LabelEmbed/bias"),
     tf=True,
-    plus=1.0,
+    bias_offset=1.0,
 )
 
 
@@ -297,7 +297,7 @@ class _Shape:
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:
         weight, bias = (source + end for end in names.style)
         yield dense(f"{base}/style/kernel", weight, (self.w_dim, channels), names.tf)
-        yield plain(f"{base}/style/bias", bias, (channels,), plus=names.plus)
+        yield plain(f"{base}/style/bias", bias, (channels,), bias_offset=names.bias_offset)
 
 
 def _label(names: Naming, join: str) -> tuple[str, ...]:

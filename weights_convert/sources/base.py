@@ -40,7 +40,7 @@ def state_dict(tree: Any, *keys: str) -> Arrays | None:
     return None
 
 
-def having(marker: str, find: Callable[[Any], Arrays | None]) -> Callable[[Any], Arrays | None]:
+def requiring(marker: str, find: Callable[[Any], Arrays | None]) -> Callable[[Any], Arrays | None]:
     """`find`, but only arrays of which one is called `marker`."""
 
     def found(tree: Any) -> Arrays | None:

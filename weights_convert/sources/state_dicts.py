@@ -24,7 +24,7 @@ from weights_convert.sources.base import (
     DiscriminatorParams,
     Facts,
     Source,
-    having,
+    requiring,
     state_dict,
 )
 
@@ -136,31 +136,31 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "StyleGAN2, NVlabs state dict",
-        having("synthesis.b4.const", bare),
+        requiring("synthesis.b4.const", bare),
         _convert_nvlabs_dict,
         ("clamp",),
     ),
     Source(
         "StyleGAN3, NVlabs state dict",
-        having("synthesis.input.freqs", bare),
+        requiring("synthesis.input.freqs", bare),
         _convert_stylegan3_dict,
     ),
     Source(
         "StyleGAN2, genforce",
-        having("synthesis.early_layer.const", _genforce),
+        requiring("synthesis.early_layer.const", _genforce),
         _with(stylegan2.GENFORCE),
         judge=_judge_beside(discriminators.GENFORCE, "discriminator", "residual"),
     ),
     Source(
         "StyleGAN, genforce",
-        having("synthesis.layer0.const", _genforce),
+        requiring("synthesis.layer0.const", _genforce),
         _convert_genforce_stylegan1,
         ("fused",),
         judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
     ),
     Source(
         "StyleGAN, rosinality",
-        having(stylegan1_rosinality.CONST, _first_rosinality),
+        requiring(stylegan1_rosinality.CONST, _first_rosinality),
         stylegan1_rosinality.convert,
     ),
     Source(
@@ -171,13 +171,13 @@ SOURCES: tuple[Source, ...] = (
     Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
     Source(
         "BigGAN or SAGAN, ajbrock",
-        having("blocks.0.0.conv1.u0", bare),
+        requiring("blocks.0.0.conv1.u0", bare),
         biggan.convert_ajbrock,
         ("depth", "epsilon"),
     ),
     Source(
         "BigGAN-deep, HuggingFace",
-        having("generator.gen_z.weight_orig", bare),
+        requiring("generator.gen_z.weight_orig", bare),
         _convert_huggingface,
         config=True,
     ),
