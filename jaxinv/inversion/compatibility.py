@@ -59,7 +59,7 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"preset {preset.name!r} needs the nets {', '.join(missing)}; "
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
-    _check_judged(gen, preset, params)
+    _check_discriminator_term(gen, preset, params)
     terms = (term.name for stage in preset.stages for term in stage.terms)
     if "locality" in terms and not gen.spec.w_dim:
         raise ValueError(
@@ -105,13 +105,13 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
                     f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
                     f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
                 )
-        judged = tuple(
+        own = tuple(
             term.label
             for term in stage.terms
             if term.needs_discriminator and term.name != "realism"
         )
-        if (stage.nets or judged) and shape[2] != 3:
-            nets = ", ".join((*stage.nets, *judged))
+        if (stage.nets or own) and shape[2] != 3:
+            nets = ", ".join((*stage.nets, *own))
             raise ValueError(f"{where} looks with {nets} at {shape[2]} channels")
         if stage.pgd_step_size and preset.operator is not None:
             made = build_operator(preset.operator, (size, size, 3))
@@ -186,38 +186,38 @@ def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
         raise ValueError(f"{told}allowed: multiples of {CELL}")
 
 
-def _check_judged(gen: Generator, preset: Preset, params: Params) -> None:
+def _check_discriminator_term(gen: Generator, preset: Preset, params: Params) -> None:
     """The generator's own discriminator, its steps, and its maps of attention."""
     for number, stage in enumerate(preset.stages, start=1):
         for term in (term for term in stage.terms if term.needs_discriminator):
             what = f"preset {preset.name!r}, stage {number}, term {term.label!r}"
-            judge = gen.discriminator
-            if judge is None or DISCRIMINATOR not in params:
+            discriminator = gen.discriminator
+            if discriminator is None or DISCRIMINATOR not in params:
                 raise ValueError(
                     f"{what} needs a discriminator, which {gen.spec.name!r} lacks; "
                     f"allowed: generators whose weights have one"
                 )
             for step in term.layers:
-                check_choice(f"step ({what})", step, judge.steps)
-            if term.last_layers > len(judge.steps):
+                check_choice(f"step ({what})", step, discriminator.steps)
+            if term.last_layers > len(discriminator.steps):
                 raise ValueError(
-                    f"{what} has last {term.last_layers}; allowed: up to {len(judge.steps)}"
+                    f"{what} has last {term.last_layers}; allowed: up to {len(discriminator.steps)}"
                 )
             if term.name == "attention":
                 _check_attention(gen, term, params, what)
 
 
 def _check_attention(gen: Generator, term: Term, params: Params, what: str) -> None:
-    judge, side = gen.discriminator, gen.spec.resolution
-    if judge is None:
+    discriminator, side = gen.discriminator, gen.spec.resolution
+    if discriminator is None:
         return
     image = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
-    states = jax.eval_shape(judge.features, params, image)
+    states = jax.eval_shape(discriminator.features, params, image)
     maps = {name: x["attention"].shape for name, x in states.items() if "attention" in x}
     if not maps:
         raise ValueError(
             f"{what} needs a discriminator with attention, which that of {gen.spec.name!r} lacks; "
-            f"its steps: {', '.join(judge.steps)}"
+            f"its steps: {', '.join(discriminator.steps)}"
         )
     for step in term.layers:
         check_choice(f"step with attention ({what})", step, tuple(maps))

@@ -177,7 +177,7 @@ class Hmc:
         anew = jax.tree.map(_strong, self.begin(found)._replace(mu=jnp.log(found)))
         return _where(~second & (half <= state.tick), anew, moved)
 
-    def judge(self, key: Key, state: State, arrived: ChainPoint) -> tuple[State, Array]:
+    def accept_or_refuse(self, key: Key, state: State, arrived: ChainPoint) -> tuple[State, Array]:
         """Accept or refuse the end of the trajectory (Metropolis), and learn from it."""
         momentum = state.momentum - 0.5 * state.length * arrived.gradient
         energy = arrived.loss + 0.5 * jnp.vdot(momentum, momentum)
@@ -203,8 +203,8 @@ class Hmc:
         first = state.tick == 0
         leap = state.leap + 1
         over = (leap >= self.options.leapfrog_steps) | ~_finite(arrived)
-        judged, accepted = self.judge(toss, state, arrived)
-        started = _where(first, state._replace(sample=arrived), judged)
+        settled, accepted = self.accept_or_refuse(toss, state, arrived)
+        started = _where(first, state._replace(sample=arrived), settled)
         launched = self.launch(draw, started, progress)
         onward = state._replace(
             momentum=state.momentum - state.length * arrived.gradient, leap=leap

@@ -220,7 +220,7 @@ def test_a_chain_that_judges_is_the_sum_of_its_parts() -> None:
 
     steps = face_discriminator(arrays)
     assert steps is not None
-    params, plan = chains.judge(arrays, steps, 32)
+    params, plan = chains.discriminator(arrays, steps, 32)
     facts = (("discriminator", (*plan[:2], tuple(map(tuple, plan[2])))),)
     found = chain.build(GeneratorSpec("d", "dcgan", 32, 8, facts=facts))
     score = found.scores({DISCRIMINATOR: params}, jnp.asarray(image.transpose(1, 2, 0)[None]))

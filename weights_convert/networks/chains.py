@@ -62,7 +62,7 @@ def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]
     return {"synthesis": params}, facts
 
 
-def judge(
+def discriminator(
     arrays: Arrays, steps: tuple[Step, ...], resolution: int
 ) -> tuple[dict[str, Any], list[Any]]:
     """(nested parameters, plan) of a discriminator of images of `resolution` px.

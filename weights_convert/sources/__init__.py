@@ -27,8 +27,12 @@ SOURCES = (
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
     Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),
-    Source("SAGAN, TensorFlow", sagan.find, sagan.convert, judge=sagan_discriminators.sagan),
-    Source("YLG, TensorFlow", ylg.find, ylg.convert, ("local",), judge=sagan_discriminators.ylg),
+    Source(
+        "SAGAN, TensorFlow", sagan.find, sagan.convert, discriminator=sagan_discriminators.sagan
+    ),
+    Source(
+        "YLG, TensorFlow", ylg.find, ylg.convert, ("local",), discriminator=sagan_discriminators.ylg
+    ),
 )
 
 
@@ -76,14 +80,16 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
     """The same with the discriminator of the tree, if it has one of a kind that is known."""
     try:
         with one_error("the discriminator"):
-            judged = source.judge(tree, converted.facts) if source.judge else None
+            found_discriminator = (
+                source.discriminator(tree, converted.facts) if source.discriminator else None
+            )
     except UnsafeFileError:  # somebody's own: the generator is good without
-        judged = None
-    return converted if judged is None else _joined(converted, judged)
+        found_discriminator = None
+    return converted if found_discriminator is None else _joined(converted, found_discriminator)
 
 
-def _joined(converted: Converted, judged: DiscriminatorParams) -> Converted:
-    params, plan = judged
+def _joined(converted: Converted, found_discriminator: DiscriminatorParams) -> Converted:
+    params, plan = found_discriminator
     others = [fact for fact in converted.facts["facts"] if fact[0] != "discriminator"]
     facts = [*others, ["discriminator", plan]]
     return converted._replace(
@@ -99,10 +105,10 @@ def attach(converted: Converted, tree: Any) -> Converted:
     """
     with one_error("the discriminator"):
         found = (reader(tree, converted.facts) for reader in discriminators.READERS)
-        judged = next((one for one in found if one is not None), None)
-    if judged is None:
+        found_discriminator = next((one for one in found if one is not None), None)
+    if found_discriminator is None:
         raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")
-    return _joined(converted, judged)
+    return _joined(converted, found_discriminator)
 
 
 def _summary(tree: Any) -> str:

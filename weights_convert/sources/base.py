@@ -15,7 +15,7 @@ DiscriminatorParams = tuple[dict[str, Any], list[Any]]  # parameters and plan of
 class Source(NamedTuple):
     """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them.
 
-    `judge` gives the discriminator that stands beside it in the tree, or None, for the generator's
+    `discriminator` gives the discriminator that stands beside it in the tree, or None, for the generator's
     fields of the spec.
     """
 
@@ -24,7 +24,7 @@ class Source(NamedTuple):
     convert: Callable[..., Facts]
     options: tuple[str, ...] = ()
     config: bool = False
-    judge: Callable[[Any, Any], DiscriminatorParams | None] | None = None
+    discriminator: Callable[[Any, Any], DiscriminatorParams | None] | None = None
 
 
 def state_dict(tree: Any, *keys: str) -> Arrays | None:

@@ -18,7 +18,7 @@ def _chain(reader: Callable[[dcgan.Arrays], Any]) -> Reader:
     def read(tree: Any, facts: Mapping[str, Any]) -> DiscriminatorParams | None:
         arrays = bare(tree) or {}
         steps = reader(arrays)
-        return None if steps is None else chains.judge(arrays, steps, facts["resolution"])
+        return None if steps is None else chains.discriminator(arrays, steps, facts["resolution"])
 
     return read
 

@@ -62,8 +62,8 @@ def _progressive(tree: Any) -> tuple[Arrays, pggan.Source] | None:
     return None if found is None or source is None else (found[1], source)
 
 
-def _judge_tensorflow(kind: str) -> Callable[[Any, Any], DiscriminatorParams | None]:
-    def judge(tree: Any, facts: Any) -> DiscriminatorParams | None:
+def _discriminator_tensorflow(kind: str) -> Callable[[Any, Any], DiscriminatorParams | None]:
+    def discriminator(tree: Any, facts: Any) -> DiscriminatorParams | None:
         del facts
         node = tree[1]
         if not isinstance(node, dict) or node.get("class") != "Network":
@@ -79,7 +79,7 @@ def _judge_tensorflow(kind: str) -> Callable[[Any, Any], DiscriminatorParams | N
             clamp=clamp,
         )
 
-    return judge
+    return discriminator
 
 
 SOURCES: tuple[Source, ...] = (
@@ -87,18 +87,18 @@ SOURCES: tuple[Source, ...] = (
         "StyleGAN2, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Conv/mod_weight"),
         _convert_tensorflow,
-        judge=_judge_tensorflow("residual"),
+        discriminator=_discriminator_tensorflow("residual"),
     ),
     Source(
         "StyleGAN, NVlabs TensorFlow",
         _tensorflow_with("synthesis/4x4/Const/StyleMod/weight"),
         _convert_tensorflow_stylegan1,
-        judge=_judge_tensorflow("smooth"),
+        discriminator=_discriminator_tensorflow("smooth"),
     ),
     Source(
         "PGGAN, NVlabs TensorFlow",
         _progressive,
         lambda found: pggan.convert(*found, tanh=False),
-        judge=_judge_tensorflow("pooled"),
+        discriminator=_discriminator_tensorflow("pooled"),
     ),
 )

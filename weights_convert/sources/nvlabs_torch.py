@@ -63,7 +63,7 @@ def _only(clamps: set[Any]) -> Any:
     return clamps.pop() if clamps else None
 
 
-def _judge_nvlabs(tree: Any, facts: Any) -> DiscriminatorParams | None:
+def _discriminator_nvlabs(tree: Any, facts: Any) -> DiscriminatorParams | None:
     del facts
     node = tree.get("D")
     if not isinstance(node, dict) or "state" not in node:
@@ -85,12 +85,12 @@ SOURCES: tuple[Source, ...] = (
         "StyleGAN2, NVlabs torch",
         _nvlabs_with("synthesis.b4.const"),
         _convert_nvlabs,
-        judge=_judge_nvlabs,
+        discriminator=_discriminator_nvlabs,
     ),
     Source(
         "StyleGAN3, NVlabs torch",
         _nvlabs_with("synthesis.input.freqs"),
         _convert_stylegan3,
-        judge=_judge_nvlabs,
+        discriminator=_discriminator_nvlabs,
     ),
 )

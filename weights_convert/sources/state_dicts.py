@@ -47,21 +47,21 @@ def _genforce(tree: Any) -> Arrays | None:
     return state_dict(inner, "generator_smooth", "generator")
 
 
-def _judge_beside(
+def _discriminator_beside(
     names: discriminators.Naming, key: str, kind: str
 ) -> Callable[[Any, Any], DiscriminatorParams | None]:
-    def judge(tree: Any, facts: Any) -> DiscriminatorParams | None:
+    def discriminator(tree: Any, facts: Any) -> DiscriminatorParams | None:
         del facts
         inner = tree.get("models", tree)
         arrays = state_dict(inner, key)
         return None if arrays is None else discriminators.convert(arrays, names, kind)
 
-    return judge
+    return discriminator
 
 
-def _judge_genforce_pggan(tree: Any, facts: Any) -> DiscriminatorParams | None:
+def _discriminator_genforce_pggan(tree: Any, facts: Any) -> DiscriminatorParams | None:
     kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
-    return _judge_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
+    return _discriminator_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
@@ -132,7 +132,7 @@ SOURCES: tuple[Source, ...] = (
         "StyleGAN2, rosinality",
         _rosinality,
         _with(stylegan2.ROSINALITY),
-        judge=_judge_beside(discriminators.ROSINALITY, "d", "residual"),
+        discriminator=_discriminator_beside(discriminators.ROSINALITY, "d", "residual"),
     ),
     Source(
         "StyleGAN2, NVlabs state dict",
@@ -149,14 +149,14 @@ SOURCES: tuple[Source, ...] = (
         "StyleGAN2, genforce",
         requiring("synthesis.early_layer.const", _genforce),
         _with(stylegan2.GENFORCE),
-        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "residual"),
+        discriminator=_discriminator_beside(discriminators.GENFORCE, "discriminator", "residual"),
     ),
     Source(
         "StyleGAN, genforce",
         requiring("synthesis.layer0.const", _genforce),
         _convert_genforce_stylegan1,
         ("fused",),
-        judge=_judge_beside(discriminators.GENFORCE, "discriminator", "smooth"),
+        discriminator=_discriminator_beside(discriminators.GENFORCE, "discriminator", "smooth"),
     ),
     Source(
         "StyleGAN, rosinality",
@@ -166,7 +166,7 @@ SOURCES: tuple[Source, ...] = (
     Source(
         "PGGAN, genforce",
         *_progressive(_genforce, pggan.genforce),
-        judge=_judge_genforce_pggan,
+        discriminator=_discriminator_genforce_pggan,
     ),
     Source("PGGAN, pytorch_GAN_zoo", *_progressive(_gan_zoo, pggan.gan_zoo)),
     Source(
