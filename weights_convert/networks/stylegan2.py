@@ -34,10 +34,10 @@ TAPS = (1, 3, 3, 1)  # of its filters
 class Naming:
     """Names and conventions of one source.
 
-    Layers are numbered 0 (4 px), then two per resolution; images 0 (4 px), 1 (8 px) ...
-    `tf`: kernels lie HWIO and dense weights [in, out]. `flip`: kernels of upsampling layers are
-    stored for a transposed convolution. `bias_offset` is added to every style's bias. `scaled`:
-    kernels are multiplied by 1 / sqrt(fan-in) before demodulation. `batched`: arrays of images carry axes
+    Layers are numbered 0 (4 px), then two per resolution; images 0 (4 px), 1 (8 px) ... `tf`:
+    kernels lie HWIO and dense weights [in, out]. `flip`: kernels of upsampling layers are stored
+    for a transposed convolution. `bias_offset` is added to every style's bias. `scaled`: kernels
+    are multiplied by 1 / sqrt(fan-in) before demodulation. `batched`: arrays of images carry axes
     of length 1. `filters` gives the stored copies of the filter for so many blocks, and their gain.
     """
 

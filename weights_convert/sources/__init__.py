@@ -80,16 +80,14 @@ def with_discriminator(converted: Converted, source: Source, tree: Any) -> Conve
     """The same with the discriminator of the tree, if it has one of a kind that is known."""
     try:
         with one_error("the discriminator"):
-            found_discriminator = (
-                source.discriminator(tree, converted.facts) if source.discriminator else None
-            )
+            beside = source.discriminator(tree, converted.facts) if source.discriminator else None
     except UnsafeFileError:  # somebody's own: the generator is good without
-        found_discriminator = None
-    return converted if found_discriminator is None else _joined(converted, found_discriminator)
+        beside = None
+    return converted if beside is None else _joined(converted, beside)
 
 
-def _joined(converted: Converted, found_discriminator: DiscriminatorParams) -> Converted:
-    params, plan = found_discriminator
+def _joined(converted: Converted, beside: DiscriminatorParams) -> Converted:
+    params, plan = beside
     others = [fact for fact in converted.facts["facts"] if fact[0] != "discriminator"]
     facts = [*others, ["discriminator", plan]]
     return converted._replace(
@@ -105,10 +103,10 @@ def attach(converted: Converted, tree: Any) -> Converted:
     """
     with one_error("the discriminator"):
         found = (reader(tree, converted.facts) for reader in discriminators.READERS)
-        found_discriminator = next((one for one in found if one is not None), None)
-    if found_discriminator is None:
+        beside = next((one for one in found if one is not None), None)
+    if beside is None:
         raise UnsafeFileError(f"no known discriminator in the file: it holds {_summary(tree)}")
-    return _joined(converted, found_discriminator)
+    return _joined(converted, beside)
 
 
 def _summary(tree: Any) -> str:

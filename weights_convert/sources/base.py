@@ -15,8 +15,8 @@ DiscriminatorParams = tuple[dict[str, Any], list[Any]]  # parameters and plan of
 class Source(NamedTuple):
     """`find` gives the generator's arrays in a tree (None: another source); `convert` uses them.
 
-    `discriminator` gives the discriminator that stands beside it in the tree, or None, for the generator's
-    fields of the spec.
+    `discriminator` gives the discriminator that stands beside it in the tree, or None, for the
+    generator's fields of the spec.
     """
 
     name: str

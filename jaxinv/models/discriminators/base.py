@@ -21,8 +21,9 @@ class Discriminator(NamedTuple):
     """Pure functions; `params` is the whole dict of the generator that it was trained with.
 
     run(params, image [r, r, 3], state, (first, last)) -> the state of one image after some `steps`;
-    score_features(params, x, deviation, label) -> the score of one image from its last features. `group`: as
-    many images at most are scored by how they differ from one another; 0 if each is by itself.
+    score_features(params, x, deviation, label) -> the score of one image from its last features.
+    `group`: as many images at most are scored by how they differ from one another; 0 if each is by
+    itself.
     """
 
     steps: tuple[str, ...]
@@ -71,7 +72,7 @@ def deviation(x: Array, group: int) -> Array:
 def discriminator(
     module: Any, image: tuple[int, int, int], *, group: int = 0, labels: int = 0
 ) -> Discriminator:
-    """The discriminator of a module with `steps`, step(index, x) and score_features(x, deviation, label).
+    """The discriminator of a module: `steps`, step(index, x), score_features(x, deviation, label).
 
     A step gives a state: {"x": features}, and "attention" where it is one.
     """
