@@ -13,7 +13,6 @@ from jaxinv.inversion.batch import initial_latents, sequential
 from jaxinv.inversion.objective import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch
 from jaxinv.inversion.stages import decode_lanes, init_lanes, run_chunk, target_features
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -67,7 +66,7 @@ def automatic_batch(gen: Generator, weights: NetworkParams, preset: Preset, lane
     """
     fit, previous = MOST, initial_latents(gen, weights, preset, lanes)
     for stage in preset.stages:
-        if sequential(stage) or stage.solver.name in LAYERWISE_SOLVERS:
+        if sequential(stage):
             return jax.local_device_count()
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))

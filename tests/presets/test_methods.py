@@ -22,7 +22,6 @@ from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.methods import NARROW, dense, nets, pair_of, run, run_short, short
 from tests.tiny import chain, draw, style
 
@@ -52,7 +51,7 @@ def test_every_preset_lowers_its_loss(name: str) -> None:
         first += stage.steps
         assert np.all(np.isfinite(curve))
         lower.append(bool(np.min(curve[1:], initial=np.inf) < curve[0]))
-    if made.stages[0].solver.name in LAYERWISE_SOLVERS:
+    if made.stages[0].variables[0].init.kind == "layerwise":
         assert found.loss[0] < 1e-6
     else:
         assert any(lower) != (name in RELUCTANT)

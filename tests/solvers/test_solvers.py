@@ -18,7 +18,7 @@ from jaxinv.solvers.lbfgs import Options, blank, lbfgs, line_search
 from jaxinv.solvers.registry import build
 from jaxinv.solvers.schedules import FACTORS, schedule_value
 from jaxinv.specs import Schedule, SolverSpec
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS, OPTIONS, SCHEDULES
+from jaxinv.specs.vocabulary import OPTIONS, SCHEDULES
 from jaxinv.types import Array, Tree
 from tests.problems import PROBLEMS, Least, Loss, Problem, objective
 
@@ -105,7 +105,7 @@ def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem
 
 
 def test_every_name_is_in_the_zoo() -> None:
-    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS) - set(LAYERWISE_SOLVERS)
+    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS)
 
 
 # --- one evaluation for each step -----------------------------------------------------------------
