@@ -12,7 +12,8 @@ import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init, needs_learned_init
 from jaxinv.inversion.layerwise import layerwise_codes
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, mask_out
+from jaxinv.inversion.objective import mask_out
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch, choose_restarts
 from jaxinv.inversion.result import Progress
 from jaxinv.inversion.shared_variables import group_lanes, ungroup
@@ -25,6 +26,7 @@ from jaxinv.solvers.evolution import STRATEGIES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxinv.inversion.bind import BoundProblem
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset, Stage
     from jaxinv.types import Array, Latents
@@ -70,24 +72,23 @@ def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
 
 
 def run_stages(
-    gen: Generator,
-    weights: NetworkParams,
-    preset: Preset,
+    bound: BoundProblem,
     lanes: Batch,
     *,
     width: int | None = None,
-    watch: tuple[str, ...] = (),
-    every: bool = False,
+    record_terms: tuple[str, ...] = (),
+    keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
-    previous = initial_latents(gen, weights, preset, lanes)
+    previous = initial_latents(bound, lanes)
     reached: list[BestSoFar] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
         lanes_at_once = lane_width(gen, stage, lanes) if width is None else width
-        problem = Problem(gen, stage, lanes.size, lanes_at_once, watch, preset.operator)
+        problem = Problem(gen, stage, lanes.size, lanes_at_once, record_terms, preset.operator)
         images, masks = lanes.images, lanes.masks
         if stage.pgd_step_size:
             images, masks = pgd_target(problem, weights, previous, images), None
@@ -107,8 +108,10 @@ def run_stages(
         )
         reached.append(best)
         curves.append(curve)
-    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
-    return choose_restarts(lanes, previous, reached, whole, every=every)
+    whole = {
+        name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *record_terms)
+    }
+    return choose_restarts(lanes, previous, reached, whole, keep_all_restarts=keep_all_restarts)
 
 
 def solve_lanes(
@@ -136,10 +139,9 @@ def solve_lanes(
     return ungroup(latents), best, {name: repeated(curve) for name, curve in curves.items()}
 
 
-def initial_latents(
-    gen: Generator, weights: NetworkParams, preset: Preset, lanes: Batch
-) -> Latents:
+def initial_latents(bound: BoundProblem, lanes: Batch) -> Latents:
     """The latents before the first stage: those computed from the images, then those given."""
+    gen, weights, preset = bound.gen, bound.weights, bound.preset
     found: Latents = {}
     if needs_learned_init(preset):
         pictures = as_pictures(preset, lanes)

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, image_terms, objective
+from jaxinv.inversion.objective import Objective
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem, image_terms
 from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES
 from jaxinv.latents.spaces import decode, draw_prior, encode
 from jaxinv.losses.terms import extract_features
@@ -109,7 +110,7 @@ def gradient_samples(problem: Problem, weights: NetworkParams, keys: Key) -> Arr
         # The axes of a row are a rotation: a common shift must be turned into each row's own.
         shift = jnp.einsum("rij,i->rj", params[STATISTICS][GRADIENT_AXES], shift)
         code = answer + shift + SINGLE * jax.random.normal(single, answer.shape)
-        loss: Any = objective(problem, weights, lane, jnp.zeros(()))
+        loss: Any = Objective(problem, weights, lane, jnp.zeros(()))
         return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)
 
     return jax.lax.map(one, keys)

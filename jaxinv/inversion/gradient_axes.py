@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, image_terms, objective
+from jaxinv.inversion.objective import Objective
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem, image_terms
 from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.latents.spaces import draw_prior, encode
 from jaxinv.losses.terms import extract_features
@@ -107,7 +108,7 @@ def gradients(problem: Problem, weights: NetworkParams, keys: Key) -> Array:
         )
         code = encode(gen, params, WHITE, draw_prior(gen.spec, ours))
         code = 0.7 * jax.random.uniform(reach) * code
-        loss: Any = objective(problem, weights, lane, jnp.zeros(()))
+        loss: Any = Objective(problem, weights, lane, jnp.zeros(()))
         return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)
 
     return jax.lax.map(one, keys)

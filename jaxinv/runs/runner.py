@@ -142,7 +142,7 @@ def finish_batch(
         restarts=max(request.samples or 1, request.restarts or job.preset.restarts),
         batch=request.batch,
         precision=request.precision,
-        every=request.samples is not None,
+        keep_all_restarts=request.samples is not None,
         report=lambda step: display.step(step, len(observations_made)),
     )
     share = (time.monotonic() - began) / len(observations_made)
@@ -225,8 +225,8 @@ def finish_restoration(
     result = replace(result, scores=scores)
     save_degraded(job.out, result.name, operator, (again, observation))
     pictures = [full]
-    if found.every is not None:
-        kept = ranked(found.every, index, job.request.samples or 1)
+    if found.all_restarts is not None:
+        kept = ranked(found.all_restarts, index, job.request.samples or 1)
         pictures = [render_uint8(job.gen, job.params, latents) for latents in kept]
         answers = list(zip(kept, pictures, strict=True))
         save_samples(job.out, result, answers, job.facts)

@@ -17,9 +17,9 @@ import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion.arguments import loss_side, upsampled
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
 from jaxinv.inversion.preconditioning import with_statistics
-from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.restarts import make_lanes
 from jaxinv.inversion.stages import CHUNK, decode_lanes, init_lanes, run_chunk, target_features
 from jaxinv.io import images
 from jaxinv.models.loading import load_features, load_generator
@@ -52,7 +52,7 @@ def report(folder: Path, limit: int, size: int) -> None:
     for file in images.find_images([folder], limit=limit):
         photo = images.read_photo(file, size=size, align="auto")
         grown, _ = upsampled(photo.pixels[None], None, side)
-        lanes = prepare(grown, None, 0, 1, num_images=1)
+        lanes = make_lanes(grown, None, 0, 1, num_images=1)
         target = target_features(problem, weights, lanes.images)
         guessed = learned_init(gen, params, preset, nets, lanes.images)
         lane = Lane(target, None, lanes.keys, lanes.restarts, guessed)

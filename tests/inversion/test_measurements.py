@@ -12,7 +12,7 @@ import pytest
 
 from jaxinv.inversion import memory, stages
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.stages import target_features
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
@@ -165,9 +165,11 @@ def test_the_best_of_many_draws_is_where_a_search_begins() -> None:
     still = SolverSpec("sgd", 1e-12)
     found = run(preset(one(best, solver=still, steps=1)), images)
     prior = Variable("w", init=InitSpec("prior"))
-    draws = run(preset(one(prior, solver=still, steps=1)), images, restarts=8, every=True)
-    assert draws.every is not None
-    assert np.all(found.loss < np.median(draws.every.loss, axis=1))
+    draws = run(
+        preset(one(prior, solver=still, steps=1)), images, restarts=8, keep_all_restarts=True
+    )
+    assert draws.all_restarts is not None
+    assert np.all(found.loss < np.median(draws.all_restarts.loss, axis=1))
     np.testing.assert_array_equal(found.evaluations, 31)
 
 

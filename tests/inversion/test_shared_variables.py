@@ -127,10 +127,10 @@ def test_a_code_may_be_searched_beside_what_is_shared() -> None:
 def test_every_restart_has_its_own_group() -> None:
     first = Stage((Variable("w", init=InitSpec("prior")),), PIXELS, 2, LBFGS)
     stages = (first, colours(shared=True, steps=5))
-    found = search(tinted(), *stages, restarts=2, every=True)
+    found = search(tinted(), *stages, restarts=2, keep_all_restarts=True)
     assert found.losses.shape == (COUNT, 2, 7)
     np.testing.assert_array_equal(found.losses[0, :, 2:], found.losses[1, :, 2:])
-    assert found.every.loss[0, 0] != found.every.loss[0, 1]
+    assert found.all_restarts.loss[0, 0] != found.all_restarts.loss[0, 1]
     again = search(tinted(), *stages)
     np.testing.assert_allclose(found.losses[:, 0], again.losses[:, 0], rtol=1e-4)
 

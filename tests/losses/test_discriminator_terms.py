@@ -12,7 +12,7 @@ import pytest
 
 from jaxinv.inversion.compatibility import check_preset, check_weights
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.objective import Problem
+from jaxinv.inversion.problem import Problem
 from jaxinv.losses import distances
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import render_term
@@ -160,7 +160,11 @@ def test_inversion_by_the_discriminator() -> None:
     stage = Stage((Variable("w"),), terms, 40, SolverSpec("adam", 0.05))
     names = tuple(term.label for term in terms)
     found = invert(
-        *critical(), draw(style(), 5, 1), preset=Preset("p", (stage,), "", ""), nets={}, watch=names
+        *critical(),
+        draw(style(), 5, 1),
+        preset=Preset("p", (stage,), "", ""),
+        nets={},
+        record_terms=names,
     )
     assert found.loss[0] < 0.5 * found.losses[0, 0, 0]
     assert np.isfinite(found.terms["realism"]).all()
@@ -191,6 +195,6 @@ def test_classes_reach_a_conditional_discriminator() -> None:
         preset=replace(made, stages=stages),
         nets={},
         labels=[7],
-        watch=("realism",),
+        record_terms=("realism",),
     )
     np.testing.assert_allclose(found.terms["realism"], -7.0)

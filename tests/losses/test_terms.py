@@ -282,14 +282,16 @@ def test_an_anchor_holds_a_code_where_it_started() -> None:
     for made, init in ((first, "previous"), (None, "prior"), (None, "mean")):
         held = replace(stage, variables=(Variable("w", init=InitSpec(init)),))
         before = () if made is None else (made,)
-        found = run(preset(*before, held), targets(1), watch=(), restarts=2, every=True)
-        assert found.every is not None
+        found = run(
+            preset(*before, held), targets(1), record_terms=(), restarts=2, keep_all_restarts=True
+        )
+        assert found.all_restarts is not None
         assert np.isfinite(found.losses).all()
         start = run(preset(*before, replace(held, terms=(MSE,), steps=1)), targets(1), restarts=2)
         first_loss = start.losses[..., -1]
         # The first evaluation stands at the start, where the anchor is worth nothing.
         np.testing.assert_allclose(found.losses[..., len(before) * 20], first_loss, rtol=1e-4)
-        np.testing.assert_allclose(found.every.loss, first_loss, rtol=0.05)
+        np.testing.assert_allclose(found.all_restarts.loss, first_loss, rtol=0.05)
 
 
 def test_statistics_are_asked_for_by_terms() -> None:
