@@ -20,6 +20,8 @@ from jaxinv.specs import Hook, InitSpec, Preset, SolverSpec, Stage, Term, Variab
 from jaxinv.types import Latents
 from tests.tiny import Pair, chain, linear, style
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PIXELS = (Term("mse"),)
 LBFGS, ADAM = SolverSpec("lbfgs"), SolverSpec("adam", 3e-3)
 COUNT = 3

@@ -23,6 +23,8 @@ from tests.offline import save_weights
 from tests.tiers import mostly_slow
 from tests.tiny import CLASSES, GROWN, OLD, STYLE, THIRD
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FACTS = {
     "format": "jaxinv",
     "kind": "generator",

@@ -28,6 +28,8 @@ from tests.weights import SHARED
 from weights_convert import UnsafeFileError, sources
 from weights_convert.networks.residual_discriminators import ajbrock
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 CLASSES = 10
 Arrays = dict[str, np.ndarray]
 

@@ -123,7 +123,7 @@ def test_every_name_is_in_the_zoo() -> None:
 # --- one evaluation for each step -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("squares", [False, True])
+@pytest.mark.parametrize("squares", mostly_slow([False, True], [True]))
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_step_evaluates_once(name: str, squares: bool) -> None:
     calls = []
