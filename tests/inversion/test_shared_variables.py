@@ -20,6 +20,8 @@ from jaxinv.specs import Hook, InitSpec, Preset, SolverSpec, Stage, Term, Variab
 from jaxinv.types import Latents
 from tests.tiny import Pair, chain, linear, style
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PIXELS = (Term("mse"),)
 LBFGS, ADAM = SolverSpec("lbfgs"), SolverSpec("adam", 3e-3)
 COUNT = 3
@@ -135,6 +137,7 @@ def test_every_restart_has_its_own_group() -> None:
     np.testing.assert_allclose(found.losses[:, 0], again.losses[:, 0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_are_shared_only_where_that_is_asked_for() -> None:
     for shared in (True, False):
         found = search(tinted(chain), tuned(shared), make=chain, starts=codes(chain))
@@ -178,6 +181,7 @@ def test_locality_is_what_weights_change() -> None:
     np.testing.assert_allclose(last, here, rtol=1e-2, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_locality_keeps_what_other_codes_draw() -> None:
     w = codes(style, 20)["w"][COUNT:]
     held, free = (
