@@ -39,7 +39,7 @@ __all__ = [
     "write_images",
 ]
 
-Fit = Literal["crop", "pad", "initial_scale", "refuse"]
+Fit = Literal["crop", "pad", "stretch", "refuse"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of 24-bit pixels: Pillow's own warning level

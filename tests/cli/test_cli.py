@@ -83,7 +83,7 @@ INVERT = ["invert", "PHOTOS", "-o", "OUT", "-g", "tiny", "-p", "pixels"]
         ([*INVERT, "--stepz", "3"], ["--stepz", "--steps N"]),
         ([*INVERT, "--steps", "0"], ["--steps", "at least 1, got 0"]),
         ([*INVERT, "--steps", "many"], ["--steps", "'many'"]),
-        ([*INVERT, "--fit", "cut"], ["'cut'", "crop", "pad", "initial_scale", "refuse"]),
+        ([*INVERT, "--fit", "cut"], ["'cut'", "crop", "pad", "stretch", "refuse"]),
         ([*INVERT, "--export", "pt"], ["'pt'", "npz"]),
         ([*INVERT, "--size", "8"], ["8", "16 to 32"]),
         ([*INVERT, "--size", "64"], ["64", "16 to 32"]),
