@@ -19,6 +19,7 @@ from jaxinv.inversion.presets import with_steps
 from jaxinv.io.checkpoints import weights_file
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.io.files import sha256_file
+from jaxinv.metrics.table import NETS as METRIC_NETS
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.runs.progress import announce
@@ -39,7 +40,6 @@ def version(package: str) -> str:
         return "not installed"
 
 
-METRIC_NETS = ("alexnet", "vgg16")
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow", "dlib-bin")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,8 @@ import numpy as np
 from jaxinv.io import images
 from jaxinv.io.files import atomic_write
 from jaxinv.io.latent_files import load_latents, save_latents, save_npz
-from jaxinv.metrics.identity import identity, measurable
-from jaxinv.metrics.perceptual import lpips
-from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.metrics import table
+from jaxinv.reports.columns import Column
 from jaxinv.reports.html import ReportItem
 
 if TYPE_CHECKING:
@@ -24,6 +23,13 @@ if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Latents, Params
 
+# What a line of results and the report say beside the scores: fields of `ImageResult`.
+SEARCH = {
+    "loss": Column("loss", ".4g", lower_is_better=True),
+    "evaluations": Column("evaluations", ",.0f"),
+    "seconds": Column("time", ".1f", " s"),
+}
+COLUMNS: dict[str, Column] = {**table.METRICS, **SEARCH}
 REPORT_SIZE = 384
 DIFFERENCE_GAIN = 2.0
 
@@ -45,9 +51,13 @@ class ImageResult:
     seconds: float = 0.0
     transform: dict[str, Any] | None = None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores and effort, by the names of `COLUMNS`."""
+        return self.scores | {name: getattr(self, name) for name in SEARCH}
+
     def record(self) -> dict[str, Any]:
         """JSON-able part of a line; numbers that JSON cannot hold (infinite, NaN) become null."""
-        scores = dict.fromkeys(("psnr", "ssim", "lpips_alex", "lpips_vgg")) | self.scores
         line = {
             "file": self.file,
             "name": self.name,
@@ -55,10 +65,8 @@ class ImageResult:
             "status": self.status,
             "reason": self.reason,
             "size": self.size,
-            **scores,
-            "loss": self.loss,
-            "evaluations": self.evaluations,
-            "seconds": round(self.seconds, 3),
+            **dict.fromkeys(table.ALWAYS),
+            **self.metrics,
             "warnings": list(self.warnings),
         }
         return {
@@ -67,19 +75,9 @@ class ImageResult:
 
 
 def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image against the 8-bit target, at the target's size.
-
-    "identity" is among them only where its weights are.
-    """
+    """Scores of the written 8-bit image against the 8-bit target, at the target's size."""
     ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
-    theirs = images.to_uint8(target)[None]
-    scores = {
-        "psnr": float(psnr(ours, theirs)[0]),
-        "ssim": float(ssim(ours, theirs)[0]),
-        "lpips_alex": float(lpips("alexnet", nets["alexnet"], ours, theirs)[0]),
-        "lpips_vgg": float(lpips("vgg16", nets["vgg16"], ours, theirs)[0]),
-    }
-    return scores | ({"identity": float(identity(ours, theirs)[0])} if measurable() else {})
+    return table.measure(ours, images.to_uint8(target)[None], nets)
 
 
 def save_result(
@@ -148,15 +146,6 @@ def copy_result(out: Path, first: str, again: ImageResult) -> None:
             atomic_write(target, lambda file, data=data: file.write(data))
 
 
-def report_metrics(result: ImageResult) -> dict[str, float]:
-    """The figures of an outcome in the report."""
-    return result.scores | {
-        "loss": result.loss,
-        "evaluations": result.evaluations,
-        "seconds": result.seconds,
-    }
-
-
 def report_item(
     result: ImageResult,
     full: np.ndarray | None = None,
@@ -164,19 +153,13 @@ def report_item(
     losses: np.ndarray | None = None,
 ) -> ReportItem:
     """The outcome as the report shows it, with the difference drawn around mid-grey."""
-    item = ReportItem(
-        result.file, result.status, result.reason, result.warnings, report_metrics(result)
-    )
+    item = ReportItem(result.file, result.status, result.reason, result.warnings, result.metrics)
     if full is None or target is None or losses is None:
         return item
     ours = images.resize(images.from_uint8(full), len(target))
     difference = images.to_uint8(np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1))
-    return ReportItem(
-        result.file,
-        result.status,
-        result.reason,
-        result.warnings,
-        report_metrics(result),
+    return replace(
+        item,
         target=thumbnail(images.to_uint8(target)),
         reconstruction=thumbnail(images.to_uint8(ours)),
         difference=thumbnail(difference),

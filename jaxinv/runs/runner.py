@@ -41,11 +41,11 @@ from jaxinv.runs.restoration_results import (
     save_samples,
 )
 from jaxinv.runs.results import (
+    COLUMNS,
     DIFFERENCE_GAIN,
     ImageResult,
     copy_result,
     report_item,
-    report_metrics,
     save_result,
     score,
 )
@@ -92,7 +92,8 @@ def run(request: Request, preset: Preset) -> tuple[int, int]:
                 os.fsync(lines.fileno())
     finally:
         items.sort(key=lambda item: item.name)
-        write_report(job.out / "report.html", headline(job), items, difference_gain=DIFFERENCE_GAIN)
+        page = job.out / "report.html"
+        write_report(page, headline(job), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
     failed = sum(item.status != "ok" for item in items)
     return len(items) - failed, failed
 
@@ -201,8 +202,8 @@ def finish_image(
     save_result(
         job.out, result, latents, full, job.gen.spec, facts=job.facts, export=job.request.export
     )
-    result = replace(result, seconds=seconds + time.monotonic() - began)
-    return result, replace(shown, metrics=report_metrics(result))
+    result = replace(result, seconds=round(seconds + time.monotonic() - began, 3))
+    return result, replace(shown, metrics=result.metrics)
 
 
 def finish_restoration(
