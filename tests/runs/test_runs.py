@@ -16,7 +16,7 @@ from jaxinv.inversion.presets import find_preset
 from jaxinv.io import images
 from jaxinv.io.files import sha256_file, write_json
 from jaxinv.io.latent_files import load_latents
-from jaxinv.runs import inputs, observations, results, runner
+from jaxinv.runs import finish, inputs, observations, results, runner
 from tests.offline import STEPS, go_offline, photo, read_results, write_photos
 
 ODD = b"caf\xe9.png"  # Latin-1, not UTF-8
@@ -135,6 +135,7 @@ def test_run_json_holds_what_a_repetition_needs(
     finished: Path, cache: Path, tmp_path: Path
 ) -> None:
     facts = json.loads((finished / "run.json").read_text("utf-8"))
+    assert facts["schema"] == 2
     assert facts["generator_sha256"] == sha256_file(cache / "tiny.safetensors")
     assert facts["nets_sha256"]["vgg16"] == sha256_file(cache / "vgg16.safetensors")
     assert {"jaxinv", "jax", "numpy", "pillow"} <= set(facts["versions"])
@@ -149,7 +150,7 @@ def test_interrupted_runs_keep_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "in", ["a.png", "b.png", "c.png"])
-    calls, judge = [], runner.score
+    calls, judge = [], finish.score
 
     def judge_then_stop(*arguments: object) -> dict[str, float]:
         calls.append(arguments)
@@ -157,7 +158,7 @@ def test_interrupted_runs_keep_what_is_finished(
             raise KeyboardInterrupt
         return judge(*arguments)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(runner, "score", judge_then_stop)
+    monkeypatch.setattr(finish, "score", judge_then_stop)
     invert(photos, "-o", tmp_path / "out", code=UNFINISHED)
     assert "interrupted; finished images are kept" in capsys.readouterr().err
     assert [line["name"] for line in read_results(tmp_path / "out")] == ["a"]
