@@ -22,10 +22,10 @@ from jaxinv.inversion.batch import padded_size, run_stages
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
 from jaxinv.inversion.memory import automatic_batch
 from jaxinv.inversion.objective import NetworkParams
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.restarts import Batch, lanes_given, prepare
 from jaxinv.inversion.result import Inversion, Progress, gather
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs import Preset

@@ -13,9 +13,9 @@ import jax
 
 from jaxinv import __version__
 from jaxinv.inversion.compatibility import check_preset
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.inversion.presets import with_steps
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.checkpoints import weights_file
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.io.files import sha256_file

@@ -18,9 +18,9 @@ import numpy as np
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion.arguments import loss_side, upsampled
 from jaxinv.inversion.objective import Lane, NetworkParams, Problem
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.restarts import prepare
 from jaxinv.inversion.stages import CHUNK, decode_lanes, init_lanes, run_chunk, target_features
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io import images
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.models.rendering import render_uint8
