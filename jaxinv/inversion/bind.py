@@ -20,10 +20,10 @@ from jaxinv.inversion.arguments import (
     with_given_starts,
 )
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.problem import NetworkParams
 from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs.checks import check_choice, check_whole

@@ -79,7 +79,8 @@ def as_float32(found: dict[str, np.ndarray]) -> Params:
 
 def cached_statistics(gen: Generator, params: Params) -> Params:
     """`w_statistics`, kept in the cache folder under a hash of the mapping's weights."""
-    return disk_cached(f"w-{SAMPLES}-{SEED}", params["mapping"], lambda: w_statistics(gen, params))
+    label, names = f"w-{SAMPLES}-{SEED}", ("mean", "axes", "scales", "std")
+    return disk_cached(label, params["mapping"], lambda: w_statistics(gen, params), names=names)
 
 
 STATISTICS = "statistics"

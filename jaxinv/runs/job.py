@@ -11,9 +11,9 @@ import jax
 from jaxinv.inversion.arguments import batch_for
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.memory import MOST
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.inversion.presets import with_steps
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.manifest import Manifest, manifest_for

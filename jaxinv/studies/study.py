@@ -13,9 +13,9 @@ from jaxinv.inversion.arguments import check_images
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.objective import num_candidates
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.result import Inversion, Progress
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.spaces import SPACES
 from jaxinv.metrics.convergence import at_selected, evaluations_to, psnr_of, selected_index
 from jaxinv.models.generators.base import convert

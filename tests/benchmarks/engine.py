@@ -11,8 +11,8 @@ import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion import stages
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.models.rendering import render

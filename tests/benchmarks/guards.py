@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.problem import NetworkParams
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build, load_features, load_generator
 from jaxinv.models.zoo import is_present

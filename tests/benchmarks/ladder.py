@@ -17,10 +17,10 @@ import jax.numpy as jnp
 
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion.arguments import loss_side, upsampled
-from jaxinv.inversion.preconditioning import with_statistics
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import make_lanes
 from jaxinv.inversion.stages import CHUNK, decode_lanes, init_lanes, run_chunk, target_features
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io import images
 from jaxinv.metrics.table import NETS
 from jaxinv.models.loading import load_features, load_generator

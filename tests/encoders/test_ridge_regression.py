@@ -15,11 +15,11 @@ from jaxinv.encoders.ridge_regression import (
     learned_init,
     predict_w,
     regress,
-    with_learned_init,
 )
 from jaxinv.inversion.batch import as_pictures
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.restarts import make_lanes
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import InitSpec, Variable
 from tests.engine import one, preset, run
@@ -39,7 +39,7 @@ def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def taught(**others: Any) -> dict[str, Any]:
     gen, params = linear()
-    return with_learned_init(gen, params, SEARCH, {}, **others)
+    return with_statistics(gen, params, SEARCH, {}, **others)
 
 
 def test_the_start_of_a_linear_generator_is_the_answer() -> None:
@@ -68,12 +68,12 @@ def test_starts_are_learned_once_and_kept() -> None:
         np.testing.assert_array_equal(again[STATISTICS][RIDGE][name], value)
     gen, params = linear()
     assert RIDGE not in params[STATISTICS], "what was given is left as it was"
-    assert with_learned_init(gen, first, SEARCH, {}) is first
+    assert with_statistics(gen, first, SEARCH, {}) is first
 
 
 def test_other_presets_are_left_alone() -> None:
     gen, params = linear()
-    assert with_learned_init(gen, params, preset(one()), {}) is params
+    assert with_statistics(gen, params, preset(one()), {}) is params
     assert learned_init(gen, params, preset(one()), {}, jnp.zeros((1, 16, 16, 3))) == {}
     with pytest.raises(ValueError, match=r"needs params\['statistics'\]"):
         check_weights(gen, preset(one(Variable("w", init=LEARNED))), {}, {})

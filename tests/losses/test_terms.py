@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxinv.inversion.compatibility import check_weights
-from jaxinv.inversion.preconditioning import with_p
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.losses import regularizers
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.priors import PENALTIES, variable_term
@@ -309,12 +309,12 @@ def test_the_prior_of_p_draws_codes_towards_its_mean(
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
     monkeypatch.setattr(model_statistics, "P_SAMPLES", 4_000)
     gen, params = linear()
-    assert with_p(gen, params, preset(one())) is params
+    assert with_statistics(gen, params, preset(one()), {}) is params
     ends: list[Array] = []
     for weight in (0.0, 10.0):
         term = Term("mahalanobis", weight, variable="w")
         made = preset(one(terms=(MSE, term), steps=30, solver=SolverSpec("lm")))
-        held = with_p(gen, params, made)[STATISTICS][P]
+        held = with_statistics(gen, params, made, {})[STATISTICS][P]
         p = to_p(run(made, targets(1)).latents["w"])
         ends.append(regularizers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"]))
     assert ends[1] < 0.1 * ends[0]
