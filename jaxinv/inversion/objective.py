@@ -24,7 +24,8 @@ from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term
-from jaxinv.specs.vocabulary import CLASSES, DISCRIMINATOR, IMAGE_TERMS, LATENT_SPACES
+from jaxinv.specs.term_kinds import IMAGE
+from jaxinv.specs.vocabulary import CLASSES, DISCRIMINATOR, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +91,7 @@ class Lane(NamedTuple):
 def image_terms(stage: Stage) -> tuple[Term, ...]:
     """The stage's image terms that any size of image can be seen by: not the discriminator's."""
     seen = (
-        term for term in stage.terms if term.name in IMAGE_TERMS and not term.needs_discriminator
+        term for term in stage.terms if term.kind.family == IMAGE and not term.needs_discriminator
     )
     return tuple(seen) or (Term("mse"),)
 

@@ -77,7 +77,10 @@ def test_text_that_is_no_preset_is_refused(text: str, told: str) -> None:
         ),
         ({"stage": {"solver": {"options": 3}}}, "solver.options is 3; allowed: an object"),
         ({"stage": {"solver": {"options": {"b9": 1}}}}, "unknown option of solver 'adam' 'b9'"),
-        ({"stage": {"variables": [{"space": "features", "at": [None]}]}}, r"at\[0\] is null; all"),
+        (
+            {"stage": {"variables": [{"space": "features", "layers": [None]}]}},
+            r"layers\[0\] is null; all",
+        ),
         (
             {"stage": {"variables": [{"space": "w+", "freeze": [1]}]}},
             "freeze has 1 entries; allowed: 2",
