@@ -17,9 +17,9 @@ from jaxinv.models.statistics import STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.specs.checks import check_choice
+from jaxinv.specs.term_kinds import IMAGE
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
-    IMAGE_TERMS,
     NETWORK_VARIABLES,
     OUTPUT_VARIABLES,
 )
@@ -58,10 +58,11 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
     _check_discriminator_term(gen, preset, params)
-    terms = (term.name for stage in preset.stages for term in stage.terms)
-    if "locality" in terms and not gen.spec.w_dim:
+    terms = (term for stage in preset.stages for term in stage.terms)
+    by_w = [term.name for term in terms if "w" in term.kind.statistics]
+    if by_w and not gen.spec.w_dim:
         raise ValueError(
-            f"preset {preset.name!r} has a term 'locality', which needs a W; generator "
+            f"preset {preset.name!r} has a term {by_w[0]!r}, which needs a W; generator "
             f"{gen.spec.name!r} has {', '.join(gen.spec.spaces)}"
         )
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
@@ -98,11 +99,7 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
         where = f"preset {preset.name!r}, stage {number}"
         if any(v.init.kind == "layerwise" for v in stage.variables):
             _check_layerwise(gen, preset, number, size)
-        own = tuple(
-            term.label
-            for term in stage.terms
-            if term.needs_discriminator and term.name != "realism"
-        )
+        own = tuple(term.label for term in stage.terms if term.net == DISCRIMINATOR)
         if (stage.nets or own) and shape[2] != 3:
             nets = ", ".join((*stage.nets, *own))
             raise ValueError(f"{where} looks with {nets} at {shape[2]} channels")
@@ -127,11 +124,10 @@ def _check_layerwise(gen: Generator, preset: Preset, number: int, size: int) -> 
 
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
-    terms = any(term.name in ("mahalanobis", "norm_from", "locality") for term in stage.terms)
     starts = ("mean", "learned")
     return (
         stage.jitter is not None
-        or terms
+        or any(term.kind.statistics for term in stage.terms)
         or any(v.codec != "identity" or v.init.kind in starts for v in codes)
     )
 
@@ -174,7 +170,7 @@ def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> No
 
 
 def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
-    if term.name not in IMAGE_TERMS:
+    if term.kind.family != IMAGE:
         return
     least = 1
     if term.name == "ms_ssim":
@@ -204,9 +200,10 @@ def _check_discriminator_term(gen: Generator, preset: Preset, params: Params) ->
                 check_choice(f"step ({what})", step, discriminator.steps)
             if term.last_layers > len(discriminator.steps):
                 raise ValueError(
-                    f"{what} has last {term.last_layers}; allowed: up to {len(discriminator.steps)}"
+                    f"{what} has last_layers {term.last_layers}; "
+                    f"allowed: up to {len(discriminator.steps)}"
                 )
-            if term.name == "attention":
+            if term.kind.attention:
                 _check_attention(gen, term, params, what)
 
 

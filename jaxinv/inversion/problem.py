@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.specs import Term
-from jaxinv.specs.vocabulary import DISCRIMINATOR, IMAGE_TERMS
+from jaxinv.specs.term_kinds import IMAGE
+from jaxinv.specs.vocabulary import DISCRIMINATOR
 
 if TYPE_CHECKING:
     from jaxinv.losses.base import Features
@@ -62,6 +63,6 @@ class Lane(NamedTuple):
 def image_terms(stage: Stage) -> tuple[Term, ...]:
     """The stage's image terms that any size of image can be seen by: not the discriminator's."""
     seen = (
-        term for term in stage.terms if term.name in IMAGE_TERMS and not term.needs_discriminator
+        term for term in stage.terms if term.kind.family == IMAGE and not term.needs_discriminator
     )
     return tuple(seen) or (Term("mse"),)

@@ -21,7 +21,8 @@ from jaxinv.losses.views import apply_view, masked_mean, position_weights
 from jaxinv.models.features.backbones import NETS
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term, labels
-from jaxinv.specs.vocabulary import DISCRIMINATOR, GLOBAL_DISTANCES, IMAGE_TERMS, VARIABLE_TERMS
+from jaxinv.specs.term_kinds import IMAGE, VARIABLE
+from jaxinv.specs.vocabulary import DISCRIMINATOR, GLOBAL_DISTANCES
 from jaxinv.types import Array
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def extract_features(
     """
     wanted: dict[str, list[Term]] = {}
     for term in terms:
-        if term.name in IMAGE_TERMS:
+        if term.kind.family == IMAGE:
             wanted.setdefault(feature_key(term), []).append(term)
     return {name: _run_net(few, nets, image, discriminator) for name, few in wanted.items()}
 
@@ -241,10 +242,10 @@ def evaluate(
 def _value(
     term: Term, nets: dict[str, Params], inputs: TermInputs, target: tuple[Features, Array | None]
 ) -> Array:
-    if term.name in IMAGE_TERMS:
+    if term.kind.family == IMAGE:
         return image_term(term, nets, (inputs.features, target[0]), target[1], inputs.discriminator)
     if term.name == "locality":
         return image_term(as_image_term(term), nets, inputs.elsewhere_features, None)
-    if term.name in VARIABLE_TERMS:
+    if term.kind.family == VARIABLE:
         return variable_term(term, inputs)
     return render_term(term, nets, inputs)

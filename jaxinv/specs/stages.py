@@ -8,11 +8,11 @@ from jaxinv.specs.checks import check_at_least, check_choice, check_whole
 from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import DECAYING, Schedule
 from jaxinv.specs.solvers import ADAM, Hook, SolverSpec
+from jaxinv.specs.term_kinds import IMAGE, IMAGE_TERMS, VARIABLE
 from jaxinv.specs.terms import Term, labels
 from jaxinv.specs.variables import Variable
 from jaxinv.specs.vocabulary import (
     CLASSES,
-    IMAGE_TERMS,
     INCOMPATIBLE,
     KEEPS,
     LATENT_SPACES,
@@ -20,7 +20,6 @@ from jaxinv.specs.vocabulary import (
     SOLVERS,
     SPACES,
     STOPS,
-    VARIABLE_TERMS,
 )
 
 
@@ -82,7 +81,7 @@ class Stage:
         check_whole("steps", self.steps, 1)
         check_at_least("reach", self.pgd_step_size, 0.0)
         check_choice("keep", self.keep, KEEPS)
-        if not any(term.name in IMAGE_TERMS for term in self.terms):
+        if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
         if self.stop is not None and self.stop.kind == "below":
             check_choice("stop term", self.stop.term, labels(self.terms))
@@ -101,9 +100,9 @@ class Stage:
             )
         needs = [(f"hook {hook.kind!r}", hook.variable) for hook in self.hooks]
         needs += [
-            (f"term {term.label!r}", term.variable or "noise")
+            (f"term {term.label!r}", term.variable or term.kind.spaces[0])
             for term in self.terms
-            if term.name in VARIABLE_TERMS
+            if term.kind.family == VARIABLE
         ]
         needs += [("several copies of a code", "mix") for v in self.variables if v.num_codes]
         copies = {v.num_codes for v in self.variables if v.space in (*LATENT_SPACES, "mix")}
@@ -117,7 +116,7 @@ class Stage:
                 f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
                 f"{self.pgd_step_size}; allowed: neither"
             )
-        radii = sorted({term.radius for term in self.terms if term.name == "locality"})
+        radii = sorted({term.radius for term in self.terms if term.radius})
         if len(radii) > 1:
             raise ValueError(f"terms 'locality' with radius {radii}; allowed: one in a stage")
         self._check_starts()
@@ -129,12 +128,12 @@ class Stage:
         kinds = {variable.init.kind for variable in self.variables}
         several = any(variable.num_codes for variable in self.variables)
         for term in self.terms:
-            if term.name == "anchor" and "best-of" in kinds:
+            if term.kind.initial_codes and "best-of" in kinds:
                 raise ValueError(
                     f"term {term.label!r} in a stage that starts at 'best-of'; allowed: 'previous' "
                     f"or another start, with 'best-of' in the stage before"
                 )
-            if term.name in ("row_spread", "delta_norm", "geocross") and several:
+            if term.kind.one_code and several:
                 raise ValueError(f"term {term.label!r} with several copies; allowed: one code")
 
     def _check_solver(self) -> None:
@@ -188,7 +187,7 @@ class Preset:
         check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")
-        held: str | None = None
+        code_space: str | None = None
         for number, stage in enumerate(self.stages, start=1):
             code = next((v for v in stage.variables if v.space in LATENT_SPACES), None)
             where = f"preset {self.name!r}, stage {number}"
@@ -201,12 +200,17 @@ class Preset:
                 )
             if code is not None and code.init.kind == "previous":
                 allowed = tuple(
-                    space for space in LATENT_SPACES if held is None or can_convert(held, space)
+                    space
+                    for space in LATENT_SPACES
+                    if code_space is None or can_convert(code_space, space)
                 )
-                check_choice(f"space after {held!r} ({where})", code.space, allowed)
-            held = code.space if code is not None else held
-            if held not in (None, "w", "w+") and any(t.name == "locality" for t in stage.terms):
-                raise ValueError(f"{where} has a term 'locality' and a code {held}; allowed: w, w+")
+                check_choice(f"space after {code_space!r} ({where})", code.space, allowed)
+            code_space = code_space if code is None else code.space
+            by_w = [term.name for term in stage.terms if "w" in term.kind.statistics]
+            if by_w and code_space not in (None, "w", "w+"):
+                raise ValueError(
+                    f"{where} has a term {by_w[0]!r} and a code {code_space}; allowed: w, w+"
+                )
 
     @property
     def requires_starts(self) -> bool:

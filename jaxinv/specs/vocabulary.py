@@ -45,28 +45,6 @@ INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for k
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "color")
-# Terms that compare the render with the target, that see the render alone, and that act on unknowns
-# (here with the spaces that each is for).
-IMAGE_TERMS = (
-    *("mse", "l1", "lpips", "features", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
-    "attention",
-)
-RENDER_TERMS = ("checkerboard", "realism")
-VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
-    "noise_autocorrelation": ("noise",),
-    "gaussian": SPACES,
-    "row_spread": ("w+",),
-    "sparsity": SPACES,
-    "anchor": SPACES,
-    "mahalanobis": ("w", "w+"),
-    "norm_from": ("w", "w+"),
-    "delta_norm": ("w+",),
-    "geocross": ("w+", "z+"),
-    "residual_energy": ("features",),
-    "drift": ("weights",),
-    "locality": ("weights",),
-}
-TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
 DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
 GLOBAL_DISTANCES = ("style", "norm")  # those that compare all positions at once
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term

@@ -112,7 +112,7 @@ def judged(*terms: Term) -> Preset:
         (
             critical,
             Term("features", net=DISCRIMINATOR, last_layers=4),
-            "has last 4; allowed: up to 3",
+            "has last_layers 4; allowed: up to 3",
         ),
         (critical, Term("attention"), "a discriminator with attention.*'style'.*image, b16, b8"),
         (

@@ -22,12 +22,11 @@ from jaxinv.models.discriminators import base as judges
 from jaxinv.models.generators import weight_deltas
 from jaxinv.models.statistics import STATISTICS, P, to_p
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs.term_kinds import IMAGE_TERMS, TERMS, VARIABLE
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
     DISTANCES,
     GLOBAL_DISTANCES,
-    IMAGE_TERMS,
-    VARIABLE_TERMS,
 )
 from jaxinv.types import Array, Params
 from tests.engine import one, preset, run, targets
@@ -45,7 +44,9 @@ def test_words_are_those_that_have_a_meaning() -> None:
     assert {*PIXELWISE, "lpips", "features", "ms_ssim", "attention"} == set(IMAGE_TERMS)
     assert {*FEATUREWISE, *GLOBAL} == set(DISTANCES)
     assert set(GLOBAL) == set(GLOBAL_DISTANCES)
-    assert {*PENALTIES, "locality"} == set(VARIABLE_TERMS)
+    assert {*PENALTIES, "locality"} == {
+        name for name, kind in TERMS.items() if kind.family == VARIABLE
+    }
     assert judges.DISCRIMINATOR == DISCRIMINATOR
 
 
@@ -53,7 +54,10 @@ def test_words_are_those_that_have_a_meaning() -> None:
     ("fields", "told"),
     [
         ({"name": "mse", "distance": "l1"}, "'mse' takes no distance, got 'l1'; .*: features"),
-        ({"name": "mse", "last": 2}, "'mse' takes no last, got 2; allowed with: features"),
+        (
+            {"name": "mse", "last_layers": 2},
+            "'mse' takes no last_layers, got 2; .*: features",
+        ),
         ({"name": "drift", "radius": 3.0}, "takes no radius, got 3.0; allowed with: locality"),
         (
             {"name": "checkerboard", "floor": 0.1},
@@ -69,30 +73,39 @@ def test_words_are_those_that_have_a_meaning() -> None:
         ({"name": "gaussian", "variable": "z", "power": 2}, "takes no power, got 2; .*: norm_from"),
         ({"name": "sparsity", "variable": "z", "margin": 1.0}, "takes no margin"),
         ({"name": "anchor", "variable": "z", "rows": (0, 1)}, "takes no rows"),
-        ({"name": "delta_norm", "part": (0, 0.5)}, "takes no part"),
+        ({"name": "delta_norm", "row_range": (0, 0.5)}, "takes no row_range"),
         ({"name": "realism", "net": DISCRIMINATOR}, "takes no net"),
         ({"name": "realism", "view": View(8)}, "takes no view"),
         ({"name": "ms_ssim", "reduction": "sum"}, "'ms_ssim' takes no reduction"),
         ({"name": "attention", "view": View(8)}, "'attention' takes no view"),
         ({"name": "attention", "net": "vgg16"}, "net of term 'attention' 'vgg16'; .*discriminator"),
         ({"name": "lpips", "net": DISCRIMINATOR}, "'discriminator'; allowed: alexnet, vgg16"),
-        ({"name": "features", "net": "vgg16", "layers": ("conv1_1",), "last": 1}, "takes no last"),
-        ({"name": "features", "net": DISCRIMINATOR}, "allowed: the names of some of its steps"),
-        ({"name": "features", "net": DISCRIMINATOR, "layers": ("b8",), "last": 1}, "how many"),
-        ({"name": "features", "net": DISCRIMINATOR, "last": -1}, "last must be a whole number"),
         (
-            {"name": "features", "net": DISCRIMINATOR, "last": 1, "view": View(8)},
+            {"name": "features", "net": "vgg16", "layers": ("conv1_1",), "last_layers": 1},
+            "takes no last_layers",
+        ),
+        ({"name": "features", "net": DISCRIMINATOR}, "allowed: the names of some of its steps"),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "layers": ("b8",), "last_layers": 1},
+            "how many",
+        ),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": -1},
+            "last_layers must be a whole number",
+        ),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "view": View(8)},
             "'features' takes no view",
         ),
         (
-            {"name": "features", "net": DISCRIMINATOR, "last": 1, "distance": "l3"},
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "distance": "l3"},
             "unknown distance 'l3'; allowed: l2, l1, cosine, style, norm",
         ),
         (
             {
                 "name": "features",
                 "net": DISCRIMINATOR,
-                "last": 1,
+                "last_layers": 1,
                 "distance": "style",
                 "reduction": "sum",
             },
