@@ -17,8 +17,13 @@ from jaxinv.latents.codecs import stop_frozen_gradients, to_std_units
 from jaxinv.latents.sampling import truncate
 from jaxinv.latents.spaces import SPACES, decode
 from jaxinv.losses.base import Features, TermInputs
-from jaxinv.losses.residuals import are_squares, residuals
-from jaxinv.losses.terms import evaluate, extract_features, locality_terms
+from jaxinv.losses.terms import (
+    are_squares,
+    evaluate,
+    extract_features,
+    locality_terms,
+    residuals,
+)
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator
