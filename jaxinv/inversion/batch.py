@@ -12,6 +12,7 @@ import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init, needs_learned_init
 from jaxinv.inversion.layerwise import layerwise_codes
+from jaxinv.inversion.masks import masks_after
 from jaxinv.inversion.objective import mask_out
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch, choose_restarts
@@ -83,7 +84,7 @@ def run_stages(
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
     gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
-    previous = initial_latents(bound, lanes)
+    previous, named_masks = initial_latents(bound, lanes), lanes.named_masks
     reached: list[BestSoFar] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
@@ -95,7 +96,7 @@ def run_stages(
             problem = problem._replace(operator=None)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         target = target_features(problem, weights, mask_out(images, masks))
-        given = Lane(target, masks, keys, lanes.restarts, previous)
+        given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(
             step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps
@@ -105,6 +106,9 @@ def run_stages(
 
         previous, best, curve = solve_lanes(
             problem, weights, given, on_chunk, lanes.restarts_per_image
+        )
+        named_masks = masks_after(
+            problem, weights, preset, index + 1, (previous, lanes.images, named_masks)
         )
         reached.append(best)
         curves.append(curve)

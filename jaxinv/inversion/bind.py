@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from jaxinv.inversion.arguments import (
     with_given_starts,
 )
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
+from jaxinv.inversion.masks import check_named_masks, known_masks
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.problem import NetworkParams
 from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
@@ -42,7 +43,7 @@ class BoundProblem(NamedTuple):
 
     images [B, ...], float32; masks [B, S, S] or None; `given`: latents [B, ...] that the caller
     starts with, classes among them; `size`: the side at which clean images are compared; `batch`:
-    images that go together, or "auto".
+    images that go together, or "auto"; `named_masks` [B, S, S]: those that no stage is needed for.
     """
 
     gen: Generator
@@ -54,16 +55,24 @@ class BoundProblem(NamedTuple):
     size: int
     restarts: int
     batch: int | str
+    named_masks: dict[str, np.ndarray]
 
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
         """Lanes of the images `rows`, of which the first `num_images` are wanted, the rest pad."""
         pictures, masks = self.images[rows], None if self.masks is None else self.masks[rows]
+        named = {name: mask[rows] for name, mask in self.named_masks.items()}
         if self.preset.operator is None:
-            pictures, masks = upsampled(pictures, masks, self.size)
+            small = pictures
+            pictures, masks = upsampled(small, masks, self.size)
+            named = {k: cast("Any", upsampled(small, m, self.size)[1]) for k, m in named.items()}
+        named = {name: np.asarray(mask[..., None], np.float32) for name, mask in named.items()}
         made = make_lanes(
             pictures, masks, seed, self.restarts, num_images=num_images, size=self.size
         )
-        return made._replace(given=lanes_given(self.given, rows, self.restarts))
+        return made._replace(
+            given=lanes_given(self.given, rows, self.restarts),
+            named_masks=lanes_given(named, np.arange(len(rows)), self.restarts),
+        )
 
 
 def bind(
@@ -74,6 +83,7 @@ def bind(
     *,
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
+    named_masks: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     restarts: int | None = None,
@@ -93,6 +103,7 @@ def bind(
     images = images.astype(np.float32)
     images = images[:, :, None, None] if images.ndim == 2 else images
     weights = check_masks(masks, images.shape[:3])
+    named = check_named_masks(preset, named_masks, images.shape[:3])
     seen = images.shape[1:]
     if preset.operator is None:
         size = loss_side(gen, preset, size)
@@ -113,6 +124,9 @@ def bind(
     classes = check_labels(gen, preset, labels, len(images))
     preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
+    named = known_masks(preset, named, images)
     known = with_statistics(gen, params, preset, nets)
     network = NetworkParams(cast_params(known, precision), cast_params(nets, precision))
-    return BoundProblem(gen, network, preset, images, weights, given, size, restarts, together)
+    return BoundProblem(
+        gen, network, preset, images, weights, given, size, restarts, together, named
+    )

@@ -32,6 +32,7 @@ def invert(
     preset: Preset | str = "default",
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
+    named_masks: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     seed: int = 0,
@@ -58,6 +59,7 @@ def invert(
         preset: a method, its name, or a JSON file of one.
         nets: parameters of the feature nets that it needs; loaded if left out.
         masks: [B, S, S], weights of the pixels.
+        named_masks: [B, S, S] in [0, 1] by name, for presets whose terms name masks that are given.
         labels: the class of every image, for generators that draw classes.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
@@ -85,6 +87,7 @@ def invert(
         preset,
         nets=nets,
         masks=masks,
+        named_masks=named_masks,
         labels=labels,
         starts=starts,
         restarts=restarts,

@@ -71,8 +71,10 @@ def automatic_batch(bound: BoundProblem, lanes: Batch) -> int:
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))
         images, masks, keys, given = first
+        whole = jnp.ones((1, lanes.size, lanes.size, 1))
+        named = {mask.name: whole for mask in preset.masks}
         lane = Lane(
-            target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given
+            target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given, named
         )
         fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.restarts_per_image)
         state = init_lanes(problem, weights, lane)

@@ -6,6 +6,7 @@ image or a group of images that share a variable; `stages` lifts them to many la
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -19,17 +20,19 @@ from jaxinv.latents.codecs import stop_frozen_gradients, to_std_units
 from jaxinv.latents.spaces import decode
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import are_squares, evaluate, extract_features, residuals
+from jaxinv.losses.views import named_mask
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.nn.resample import area_reduce
+from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.schedules import schedule_value
+from jaxinv.specs import labels
 from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.inversion.problem import Lane, NetworkParams, Problem
-    from jaxinv.specs import Stage
+    from jaxinv.specs import Stage, Term
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
@@ -38,21 +41,21 @@ JITTERED_SPACES = {"z", "z+", "w", "w+"}
 START_KEY = 2**31 - 1
 
 
-def image_latents(
-    problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents
-) -> Latents:
+def image_latents(problem: Problem, params: Params, codes: dict[str, Tree], lane: Lane) -> Latents:
     """Latents of one image: the stage's variables from their codes, others from earlier stages.
 
     A free code takes the place of one from an earlier stage, and so does a free class; features and
     weights join those that earlier stages changed elsewhere.
     """
-    free = set(problem.stage.spaces)
+    previous, free = lane.previous, set(problem.stage.spaces)
     replaced = {name for few in (LATENT_SPACES, CLASSES) if free & set(few) for name in few}
     if "label" in previous and "label" not in free:
         replaced.discard("label")  # what a free embedding started from still names the class
     latents = {name: value for name, value in previous.items() if name not in replaced}
     for variable in problem.stage.variables:
         value = decode(params, variable, codes[variable.space])
+        if variable.mask:
+            value = mask_features(value, named_mask(lane.named_masks, variable.mask))
         latents[variable.space] = overlay(previous, variable.space, value)
     return latents
 
@@ -73,6 +76,19 @@ def jittered(
     return {**latents, **noisy}
 
 
+def mask_features(features: dict[str, Array], mask: Array) -> dict[str, Array]:
+    """Features {step: [h, w, channels]} times the mask [h', w', 1], resized to each."""
+    return {name: x * resize(mask, (x.shape[0], x.shape[1])) for name, x in features.items()}
+
+
+def routes(stage: Stage) -> dict[tuple[str, ...], dict[str, Term]]:
+    """The stage's terms by label, grouped by the spaces that they move."""
+    found: dict[tuple[str, ...], dict[str, Term]] = {}
+    for label, term in zip(labels(stage.terms), stage.terms, strict=True):
+        found.setdefault(term.moves or stage.spaces, {})[label] = term
+    return found
+
+
 class ImageObjective:
     """The loss of one image as a function of its codes; one render per call."""
 
@@ -83,24 +99,33 @@ class ImageObjective:
         self.initial = _initial_codes(problem, weights, lane)
 
     def __call__(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        """(loss, value of every term by label)."""
-        return evaluate(*self._given(codes, key))
+        """(loss, value of every term by label); of routed terms, a render for every route."""
+        losses: list[Array] = []
+        values: dict[str, Array] = {}
+        for moves, named in routes(self.problem.stage).items():
+            seen = {
+                name: code if name in moves else jax.lax.stop_gradient(code)
+                for name, code in codes.items()
+            }
+            loss, found = evaluate(*self._given(tuple(named.values()), seen, key))
+            losses.append(loss)
+            values |= dict(zip(named, found.values(), strict=True))
+        return reduce(jnp.add, losses), values
 
     def residuals(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         """(vector whose squared norm is the loss, value of every term by label)."""
-        given = self._given(codes, key)
+        given = self._given(self.problem.stage.terms, codes, key)
         return residuals(*given), evaluate(*given)[1]
 
-    def _given(self, codes: dict[str, Tree], key: Key) -> tuple[Any, ...]:
+    def _given(self, terms: tuple[Term, ...], codes: dict[str, Tree], key: Key) -> tuple[Any, ...]:
         inputs, target = self._inputs(codes, key), (self.lane.target, self.lane.mask)
-        feature_params = self.weights.feature_params
-        return self.problem.stage.terms, feature_params, inputs, target, self.progress
+        return terms, self.weights.feature_params, inputs, target, self.progress
 
     def _inputs(self, codes: dict[str, Tree], key: Key) -> TermInputs:
         """What is drawn, and what is seen of it."""
         problem, weights, lane = self.problem, self.weights, self.lane
         codes = {v.space: stop_frozen_gradients(v, codes[v.space]) for v in problem.stage.variables}
-        latents = image_latents(problem, weights.params, codes, lane.previous)
+        latents = image_latents(problem, weights.params, codes, lane)
         drawn = jittered(problem, weights.params, latents, (key, self.progress))
         render = problem.gen.synthesize(weights.params, drawn, problem.render_size)
         image = apply_output_variables(drawn, render)
@@ -118,6 +143,7 @@ class ImageObjective:
             render=render,
             discriminator=discriminator,
             elsewhere_features=locality_features(problem, weights, latents, key),
+            named_masks=lane.named_masks,
         )
 
 
@@ -155,15 +181,13 @@ class Objective:
         return over_images(self.problem, one, codes, given)
 
 
-def decode_latents(
-    problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents
-) -> Latents:
+def decode_latents(problem: Problem, params: Params, codes: dict[str, Tree], lane: Lane) -> Latents:
     """Latents of a lane; those of a group hold what its images share once for each of them."""
 
-    def one(own: dict[str, Tree], before: Latents) -> Latents:
-        return image_latents(problem, params, own, before)
+    def one(own: dict[str, Tree], member: Lane) -> Latents:
+        return image_latents(problem, params, own, member)
 
-    return over_images(problem, one, codes, previous)
+    return over_images(problem, one, codes, lane)
 
 
 def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:

@@ -51,13 +51,14 @@ class NetworkParams(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """What one lane is given; the mask is [h, w, 1], `previous` the latents of earlier stages."""
+    """What one lane is given; masks are [h, w, 1], `previous` the latents of earlier stages."""
 
     target: Features
     mask: Array | None
     key: Key
     restart: Array
     previous: Latents
+    named_masks: dict[str, Array] = {}  # noqa: RUF012 - never written to
 
 
 def image_terms(stage: Stage) -> tuple[Term, ...]:

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     Lanes of one image are neighbours; only the first `num_images` images are wanted, the others
     pad. `size` is the side of the clean images, before any operator; `given` are the latents before
-    the first stage.
+    the first stage, `named_masks` [L, h, w, 1] the masks that are known by then.
     """
 
     images: Array
@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     num_images: int
     size: int
     given: Latents = {}  # noqa: RUF012 - never written to
+    named_masks: dict[str, Array] = {}  # noqa: RUF012
 
 
 def image_key(image: np.ndarray, seed: int) -> Array:

@@ -216,7 +216,7 @@ def strip_weak_types(tree: Tree) -> Tree:
 def decode_lanes(problem: Problem, weights: NetworkParams, lanes: Lane, codes: Tree) -> Latents:
     """Latents of every lane."""
     return map_lanes(
-        lambda args: decode_latents(problem, weights.params, args[1], args[0].previous),
+        lambda args: decode_latents(problem, weights.params, args[1], args[0]),
         problem.width,
         (lanes, codes),
     )

@@ -26,6 +26,7 @@ class TermInputs(NamedTuple):
     image: the render [h, w, 3] that is compared, before any degradation; `render` is the
         generator's own, where that is another.
     features: those of the degraded image; `target`: those of the target, with the `mask` [h, w, 1].
+    named_masks: those that terms name, [h, w, 1].
     params, nets: parameters of the generator and of the feature nets.
     elsewhere_features: those of images at another code, with changed and with unchanged weights.
     """
@@ -41,6 +42,7 @@ class TermInputs(NamedTuple):
     elsewhere_features: tuple[Features, Features] = ({}, {})
     target: Features = {}  # noqa: RUF012
     mask: Array | None = None
+    named_masks: dict[str, Array] = {}  # noqa: RUF012
     nets: dict[str, Params] = {}  # noqa: RUF012
 
 

@@ -16,7 +16,7 @@ from jaxinv.losses import distances, priors, regularizers
 from jaxinv.losses import image_terms as images
 from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
 from jaxinv.losses.image_terms import ATTENTION_SUFFIX, PIXELS, feature_key, layer_names
-from jaxinv.losses.views import apply_view
+from jaxinv.losses.views import apply_view, named_mask
 from jaxinv.models.features.backbones import NETS
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term, labels
@@ -84,7 +84,15 @@ TERMS: dict[str, TermFunctions] = {
 
 def term_value(term: Term, inputs: TermInputs) -> Array:
     """The value of one term, a scalar, before its floor and its weight."""
-    return TERMS[term.name].value(term, inputs)
+    return TERMS[term.name].value(term, masked(term, inputs))
+
+
+def masked(term: Term, inputs: TermInputs) -> TermInputs:
+    """The inputs with the mask of the image times the mask that the term names."""
+    if not term.mask:
+        return inputs
+    named = named_mask(inputs.named_masks, term.mask)
+    return inputs._replace(mask=named if inputs.mask is None else inputs.mask * named)
 
 
 def extract_features(
@@ -166,6 +174,7 @@ def are_squares(terms: tuple[Term, ...]) -> bool:
         TERMS[term.name].residuals is not None
         and term.distance == "l2"
         and not term.floor
+        and not term.moves
         and term.power != 1
         for term in terms
     )
@@ -189,5 +198,5 @@ def residuals(
         vector = TERMS[term.name].residuals
         if vector is None:
             raise ValueError(f"term {term.label!r} is no sum of squares")
-        parts.append(jnp.sqrt(weight_of(term, progress)) * vector(term, given))
+        parts.append(jnp.sqrt(weight_of(term, progress)) * vector(term, masked(term, given)))
     return jnp.concatenate(parts)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 
 from jaxinv.nn.resample import area_reduce, resize
+from jaxinv.specs.masks import NOT, base_name
 from jaxinv.types import Array
 
 if TYPE_CHECKING:
@@ -49,6 +50,12 @@ def position_weights(mask: Array, view: View, shape: tuple[int, ...]) -> Array:
     """Weights [h, w] of the positions of features by the mask [h', w', 1] seen through the view."""
     found = resize(apply_view(mask, replace(view, min_size=None)), (shape[0], shape[1]))[..., 0]
     return jnp.maximum(found, 0.0)  # bicubic enlarging overshoots
+
+
+def named_mask(masks: dict[str, Array], name: str) -> Array:
+    """The mask called `name`, or the complement of NAME for "not NAME"."""
+    mask = masks[base_name(name)]
+    return 1 - mask if name.startswith(NOT) else mask
 
 
 def masked_mean(values: Array, mask: Array | None, view: View, reduction: str) -> Array:
