@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params
 
 BROWS, CHIN, NOSE = slice(17, 27), 8, 27  # of the 68 landmarks; the top of the nose
-FOREHEAD = 0.35  # height of a forehead over the brows, in units from the chin to the top of the nose
+FOREHEAD = (
+    0.35  # height of a forehead over the brows, in units from the chin to the top of the nose
+)
 LEAST_FACE = 128  # px, to which small pictures are enlarged for a face to be found
 
 

@@ -46,7 +46,9 @@ class MaskSpec:
         if self.source == "operator":
             known = tuple(name for name in MASKS if name != "mask")
             check_choice(
-                f"operator of mask {self.name!r}", getattr(self.operator, "name", ""), known
+                f"operator of mask {self.name!r}",
+                "none" if self.operator is None else self.operator.name,
+                known,
             )
         if self.source == "lpips":
             check_choice(f"net of mask {self.name!r}", str(self.net), NETS)
