@@ -75,8 +75,8 @@ def measure(name: str) -> None:
 
     if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
         return
-    from jaxinv.inversion.preconditioning import with_statistics
     from jaxinv.inversion.presets import find_preset
+    from jaxinv.inversion.statistics import with_statistics
     from jaxinv.models.loading import load_features, load_generator
 
     preset = find_preset("default")

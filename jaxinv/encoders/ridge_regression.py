@@ -18,14 +18,11 @@ import numpy as np
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.models.weights import disk_cached
 from jaxinv.nn.resample import resize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.models.generators.base import Generator
-    from jaxinv.specs import Preset
+    from jaxinv.specs import Preset, Stage
     from jaxinv.types import Array, Key, Latents, Params
 
 RIDGE = "start"
@@ -42,32 +39,12 @@ RIDGE_PENALTIES = tuple(10.0**power for power in range(-9, 3))
 
 def needs_learned_init(preset: Preset) -> bool:
     """Whether a variable of the preset begins at a learned start."""
-    return any(v.init.kind == "learned" for s in preset.stages for v in s.variables)
+    return any(map(begins_learned, preset.stages))
 
 
-def with_learned_init(
-    gen: Generator,
-    params: Params,
-    preset: Preset,
-    nets: dict[str, Params],
-    *,
-    report: Callable[[str], object] = lambda line: None,
-) -> Params:
-    """The parameters, their statistics with a learned start if `preset` needs one.
-
-    It is learned once and kept in the cache folder; `report` is told before that begins.
-    """
-    if not needs_learned_init(preset) or RIDGE in params[STATISTICS]:
-        return params
-    nets = usable_nets(gen, preset, nets)
-
-    def compute() -> Params:
-        report(f"learning where to start with {gen.spec.name}, once (a minute or two on a CPU)")
-        return learn(gen, params, nets)
-
-    content = (params["mapping"], params["synthesis"], nets)
-    start = disk_cached(f"start-{SAMPLES}-{SEED}-{'-'.join(nets)}", content, compute)
-    return {**params, STATISTICS: {**params[STATISTICS], RIDGE: start}}
+def begins_learned(stage: Stage) -> bool:
+    """Whether a variable of the stage begins at a learned start."""
+    return any(v.init.kind == "learned" for v in stage.variables)
 
 
 def usable_nets(gen: Generator, preset: Preset, nets: dict[str, Params]) -> dict[str, Params]:

@@ -20,7 +20,6 @@ from jaxinv.specs.checks import check_choice
 from jaxinv.specs.term_kinds import IMAGE
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
-    LAYERWISE_SOLVERS,
     NETWORK_VARIABLES,
     OUTPUT_VARIABLES,
 )
@@ -38,8 +37,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
     """
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name not in LAYERWISE_SOLVERS:
-            build_solver(stage.solver)  # says so if its package is not installed
+        build_solver(stage.solver)  # says so if its package is not installed
         for variable in stage.variables:
             _check_variable(where, spec, variable)
         for term in stage.terms:
@@ -99,13 +97,8 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
     """Raise `ValueError` unless stages suit measurements [h, w, c] of images of `size` px."""
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name in LAYERWISE_SOLVERS:
-            plan_of(gen)
-            if preset.operator is not None or size != gen.spec.resolution:
-                raise ValueError(
-                    f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
-                    f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
-                )
+        if any(v.init.kind == "layerwise" for v in stage.variables):
+            _check_layerwise(gen, preset, number, size)
         own = tuple(term.label for term in stage.terms if term.net == DISCRIMINATOR)
         if (stage.nets or own) and shape[2] != 3:
             nets = ", ".join((*stage.nets, *own))
@@ -117,6 +110,16 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
                     f"{where} has a reach, and operator {preset.operator.name!r} no adjoint; "
                     f"allowed: linear operators"
                 )
+
+
+def _check_layerwise(gen: Generator, preset: Preset, number: int, size: int) -> None:
+    plan_of(gen)
+    if number > 1 or preset.operator is not None or size != gen.spec.resolution:
+        raise ValueError(
+            f"preset {preset.name!r}, stage {number} starts at 'layerwise': images of {size} px, "
+            f"operator {preset.operator}; allowed: in the first stage, {gen.spec.resolution} px, "
+            f"no operator (but masks)"
+        )
 
 
 def _needs_statistics(stage: Stage) -> bool:

@@ -1,39 +1,34 @@
 """Natural units: codes of W+ in which an image loss is about equally curved in all directions.
 
-Gradient axes (see `axes`) say along which directions a loss pulls. Here their strengths are
-measured, and the few directions across rows in which rows pull together, most of all their common
-shift. Far from the answer by d the gradient of a loss with curvature H is H d, so that for d alike
-in all directions the mean outer product of gradients is proportional to the square of H. A solver
-that starts with the identity as its curvature (L-BFGS) needs no warm-up in these units.
+Gradient axes (see `gradient_axes`) say along which directions a loss pulls. Here their strengths
+are measured, and the few directions across rows in which rows pull together, most of all their
+common shift. Far from the answer by d the gradient of a loss with curvature H is H d, so that for d
+alike in all directions the mean outer product of gradients is proportional to the square of H. A
+solver that starts with the identity as its curvature (L-BFGS) needs no warm-up in these units.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, image_terms, objective
-from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES
+from jaxinv.inversion.gradient_axes import gradient_at, problem_in, sampled
+from jaxinv.inversion.problem import NetworkParams, Problem
+from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.latents.spaces import decode, draw_prior, encode
-from jaxinv.losses.terms import extract_features
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.models.weights import disk_cached
-from jaxinv.specs import Preset, Stage, Variable
+from jaxinv.specs import Variable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Term
     from jaxinv.types import Array, Key, Params
 
 SAMPLES = 48
-TOGETHER = 16
-SIZE = 256
-SEED = 0
 EIGEN = Variable("w+", codec="gradient-axes")
 # How far from the answer gradients are taken, in standard deviations of W: up to `COMMON` in all
 # rows together, and `SINGLE` in each row by itself.
@@ -44,54 +39,15 @@ NOISE = 0.8  # share of a random direction's variance that chance explains
 FLOOR = 1e-3
 
 
-def preconditioned_stage(preset: Preset) -> Stage | None:
-    """The first stage whose codes are in natural units, or None."""
-    stages = (s for s in preset.stages if any(v.codec == "preconditioned" for v in s.variables))
-    return next(stages, None)
-
-
-def with_curvature(
-    gen: Generator,
-    params: Params,
-    preset: Preset,
-    nets: dict[str, Params],
-    *,
-    report: Callable[[str], object] = lambda line: None,
+def curvature(
+    gen: Generator, params: Params, nets: dict[str, Params], terms: tuple[Term, ...]
 ) -> Params:
-    """The parameters, their statistics with natural units if `preset` needs them.
+    """Natural units (see `preconditioner`) from `SAMPLES` gradients of the terms.
 
-    The statistics must have gradient axes (`axes.with_axes`). The units are measured on the image
-    terms of the preset's stage and kept in the cache folder; `report` is told before that begins.
+    The parameters must have gradient axes among their statistics.
     """
-    stage = preconditioned_stage(preset)
-    if stage is None or CURVATURE in params[STATISTICS]:
-        return params
-    terms = image_terms(stage)
-
-    def compute() -> Params:
-        report(f"measuring the curvature of {gen.spec.name}, once (about a minute on a CPU)")
-        return preconditioner(
-            all_gradient_samples(gen, params, nets, Stage((EIGEN,), terms, steps=1))
-        )
-
-    content = (params["mapping"], params["synthesis"], params[STATISTICS][GRADIENT_AXES], nets)
-    found = disk_cached(f"curvature-{SAMPLES}-{SEED}-{terms}", content, compute)
-    return {**params, STATISTICS: {**params[STATISTICS], CURVATURE: found}}
-
-
-def all_gradient_samples(
-    gen: Generator, params: Params, nets: dict[str, Params], stage: Stage
-) -> np.ndarray:
-    """`SAMPLES` gradients [n, rows, d] of the stage's loss in gradient axes, float64."""
-    problem = Problem(gen, stage, min(SIZE, gen.spec.resolution), 1)
-    keys = jax.random.split(jax.random.key(SEED), SAMPLES)
-    parts = [
-        np.asarray(
-            gradient_samples(problem, NetworkParams(params, nets), keys[first : first + TOGETHER])
-        )
-        for first in range(0, SAMPLES, TOGETHER)
-    ]
-    return np.concatenate(parts).astype(np.float64)
+    problem, weights = problem_in(EIGEN, gen, terms), NetworkParams(params, nets)
+    return preconditioner(sampled(gradient_samples, problem, weights, SAMPLES))
 
 
 @partial(jax.jit, static_argnums=0)
@@ -103,14 +59,11 @@ def gradient_samples(problem: Problem, weights: NetworkParams, keys: Key) -> Arr
         drawn, common, single, reach = jax.random.split(key, 4)
         answer = encode(gen, params, EIGEN, draw_prior(gen.spec, drawn))
         image = gen.synthesize(params, {"w+": decode(params, EIGEN, answer)}, problem.size)
-        seen = extract_features(problem.stage.terms, weights.nets, image)
-        lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
         shift = COMMON * jax.random.uniform(reach) * jax.random.normal(common, answer.shape[1:])
         # The axes of a row are a rotation: a common shift must be turned into each row's own.
         shift = jnp.einsum("rij,i->rj", params[STATISTICS][GRADIENT_AXES], shift)
         code = answer + shift + SINGLE * jax.random.normal(single, answer.shape)
-        loss: Any = objective(problem, weights, lane, jnp.zeros(()))
-        return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)
+        return gradient_at(problem, weights, key, image, code)
 
     return jax.lax.map(one, keys)
 

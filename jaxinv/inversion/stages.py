@@ -16,8 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, apply_operator, num_candidates
-from jaxinv.inversion.shared_variables import choose_start, decode_latents, lane_key, objective
+from jaxinv.inversion.objective import (
+    Objective,
+    apply_operator,
+    choose_start,
+    decode_latents,
+    num_candidates,
+)
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.shared_variables import lane_key
 from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
 from jaxinv.losses.terms import extract_features
@@ -146,14 +153,14 @@ def run_chunk(
             step, (inner, best), curves = carry
             # A solver that asks for it keeps one function throughout the chunk.
             key_step = _key_step(problem.stage, solver, first, step)
-            fn = objective(problem, weights, lane, key_step / steps)
+            fn = Objective(problem, weights, lane, key_step / steps)
             key = jax.random.fold_in(lane_key(problem, lane), key_step)
             inner, seen = solver.step(key, fn, inner, step / steps)
-            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
+            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.record_terms}
             curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
             return step + 1, (inner, update(problem.stage, best, seen)), curves
 
-        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
+        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.record_terms)}
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
     return map_lanes(one, problem.width, (lanes, state))
@@ -163,7 +170,7 @@ def _key_step(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
     """The step whose key and progress the objective has: its own, or one that many steps share."""
     if not solver.fixed_objective:
         return step
-    moving = (t.name == "locality" or t.schedule.kind != "constant" for t in stage.terms)
+    moving = (t.kind.random or t.schedule.kind != "constant" for t in stage.terms)
     changing = stage.jitter is not None or any(moving)
     return first if changing else jnp.zeros_like(step)
 
@@ -243,7 +250,9 @@ def solve(
     steps, count = problem.stage.steps, len(lanes.restart)
     state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
     best, given = state[1], lanes
-    curves = {name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.watch)}
+    curves = {
+        name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.record_terms)
+    }
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
         state, part = run_chunk(problem, weights, given, state, jnp.asarray([first, last, steps]))

@@ -42,19 +42,23 @@ def use_compilation_cache() -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
-def disk_cached(label: str, content: Tree, compute: Callable[[], Params]) -> Params:
+def disk_cached(
+    label: str, content: Tree, compute: Callable[[], Params], *, names: tuple[str, ...]
+) -> Params:
     """`compute()`, kept in the cache folder under a hash of `label` and of the arrays of `content`.
 
-    A file that is damaged is computed anew; a folder that cannot be written is done without.
+    A file that is damaged, or does not hold what is called `names`, is computed anew; a folder that
+    cannot be written is done without.
     """
     digest = hashlib.sha256(label.encode())
     for leaf in jax.tree.leaves(content):
         digest.update(np.asarray(leaf).tobytes())
     path = checkpoints.cache_dir() / "statistics" / f"{digest.hexdigest()[:32]}.safetensors"
-    try:
-        return read_weights(path)[0]
-    except (OSError, ValueError):
-        found = compute()
+    with suppress(OSError, ValueError):
+        found = read_weights(path)[0]
+        if found.keys() == set(names):
+            return found
+    found = compute()
     facts = {"format": "jaxinv", "schema": "1", "kind": "statistics", "label": label}
     facts["content_sha256"] = checkpoints.content_sha256(found)
     with suppress(OSError):

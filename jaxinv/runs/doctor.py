@@ -16,7 +16,7 @@ from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS, w_statistics
 from jaxinv.models.zoo import ZOO, is_present
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
-from jaxinv.runs.job import version
+from jaxinv.runs.manifest import version
 from jaxinv.specs import GeneratorSpec, Preset, SolverSpec, Stage, Term, Variable
 
 if TYPE_CHECKING:

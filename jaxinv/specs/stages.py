@@ -16,7 +16,6 @@ from jaxinv.specs.vocabulary import (
     INCOMPATIBLE,
     KEEPS,
     LATENT_SPACES,
-    LAYERWISE_SOLVERS,
     NETS,
     SOLVERS,
     SPACES,
@@ -139,11 +138,6 @@ class Stage:
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
-        if self.solver.name in LAYERWISE_SOLVERS and (self.spaces != ("z",) or self.steps != 1):
-            raise ValueError(
-                f"solver {self.solver.name!r} of {', '.join(self.spaces)} in {self.steps} steps; "
-                f"allowed: z alone, in 1"
-            )
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}

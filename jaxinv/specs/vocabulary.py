@@ -26,6 +26,7 @@ _CODE = ("mean", "prior", "best-of", "given", "previous")
 _FLAT = ("zeros", "given", "previous")
 INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LATENT_SPACES, _CODE),
+    "z": (*_CODE, "layerwise"),
     **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
@@ -35,6 +36,11 @@ INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(OUTPUT_VARIABLES, _FLAT),
 }
 DEFAULT = "default"
+# Ways to invert a chain of dense layers from the image back to z, without a gradient.
+LAYERWISE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lp", "lp-relaxed", "nnls"), ("tolerance",)),
+    "ista": ("tolerance", "sparsity", "iterations"),
+}
 INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for kind in kinds))
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
@@ -58,13 +64,6 @@ SCHEDULES = (
     *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
     *("one_cycle", "one_cycle_drop"),
 )
-# Solvers that go through a chain of dense layers from the image back to z, without a gradient.
-LAYERWISE_SOLVERS: dict[str, tuple[str, ...]] = {
-    "lp": ("tolerance",),
-    "lp-relaxed": ("tolerance",),
-    "nnls": ("tolerance",),
-    "ista": ("tolerance", "sparsity", "iterations"),
-}
 # Solvers and the options that they take beside the learning rate.
 EXTRAS = ("lookahead", "pull", "centralize")  # of every first-order solver
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -91,23 +90,15 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "hmc": ("leapfrog_steps", "warmup", "target", "temperature"),
     "mala": ("warmup", "target", "temperature"),
     "sgld": ("temperature",),
-    **LAYERWISE_SOLVERS,
 }
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {
-    **dict.fromkeys(("history", "leapfrog_steps", "iterations", "products", "inner"), 1),
+    **dict.fromkeys(("history", "leapfrog_steps", "products", "inner"), 1),
     **dict.fromkeys(("warmup", "adapt", "lookahead", "centralize"), 0),
     "population": 4,
 }
-POSITIVE_OPTIONS = (
-    "temperature",
-    "damping",
-    "inner_rate",
-    "tolerance",
-    "sparsity",
-    "initial_scale",
-)
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "initial_scale")
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
 _POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
@@ -127,7 +118,6 @@ INCOMPATIBLE: dict[str, tuple[str, ...]] = {
     "hmc": ("rate", "hooks", "jitter"),
     "mala": ("rate", "hooks", "jitter"),
     "sgld": ("rate", "hooks"),
-    **dict.fromkeys(LAYERWISE_SOLVERS, (*_POPULATION, "jitter")),
 }
 # Hooks, and the spaces that each is for.
 HOOKS: dict[str, tuple[str, ...]] = {

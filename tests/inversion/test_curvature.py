@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.curvature import preconditioner, with_curvature
+from jaxinv.inversion.curvature import preconditioner
 from jaxinv.inversion.initialization import start
-from jaxinv.inversion.preconditioning import with_statistics
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.codecs import CURVATURE, to_std_units
 from jaxinv.latents.spaces import decode, encode
 from jaxinv.losses.base import TermInputs
@@ -98,7 +98,7 @@ def test_units_are_measured_once_and_kept() -> None:
     for name, value in first[STATISTICS][CURVATURE].items():
         np.testing.assert_array_equal(again[STATISTICS][CURVATURE][name], value)
     gen, _ = linear()
-    assert with_curvature(gen, first, SEARCH, {}) is first
+    assert with_statistics(gen, first, SEARCH, {}) is first
     other = preset(one(EIGEN))
     assert CURVATURE not in with_statistics(gen, linear()[1], other, {})[STATISTICS]
 

@@ -11,8 +11,9 @@ import pytest
 
 from jaxinv.inversion import gradient_axes as axes
 from jaxinv.inversion.compatibility import check_weights
-from jaxinv.inversion.gradient_axes import WHITE, gradient_axes, gradients, with_axes
-from jaxinv.inversion.objective import NetworkParams, Problem
+from jaxinv.inversion.gradient_axes import WHITE, gradient_axes, gradients
+from jaxinv.inversion.problem import NetworkParams, Problem
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
@@ -34,18 +35,18 @@ SEARCH = preset(
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache folder, and a small measurement."""
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr(gradient_axes, "SAMPLES", 32)
+    monkeypatch.setattr(axes, "SAMPLES", 32)
 
 
 def measured(made: Preset = SEARCH, **others: Any) -> dict[str, Any]:
     gen, params = linear()
-    return with_axes(gen, params, made, {}, **others)
+    return with_statistics(gen, params, made, {}, **others)
 
 
 def test_axes_are_eigenvectors_of_the_gradients_strongest_first() -> None:
     gen, params = linear()
     stage = Stage((WHITE,), MSE, steps=1)
-    turns = np.asarray(gradient_axes(gen, params, {}, stage))
+    turns = np.asarray(gradient_axes(gen, params, {}, MSE))
     assert turns.shape == (LINEAR.rows, LINEAR.w_dim, LINEAR.w_dim)
     keys = jax.random.split(jax.random.key(axes.SEED), axes.SAMPLES)
     problem = Problem(gen, stage, LINEAR.resolution, 1)
@@ -70,7 +71,7 @@ def test_axes_are_measured_once_and_kept() -> None:
     )
     assert GRADIENT_AXES not in linear()[1][STATISTICS], "what was given is left as it was"
     gen, _ = linear()
-    assert with_axes(gen, first, SEARCH, {}) is first
+    assert with_statistics(gen, first, SEARCH, {}) is first
 
 
 def test_presets_without_such_codes_are_left_alone() -> None:

@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
-from jaxinv.inversion.shared_variables import objective
+from jaxinv.inversion.objective import Objective
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import (
     TERMS,
@@ -172,7 +172,7 @@ def test_the_objective_offers_what_it_has(others: tuple[Term, ...]) -> None:
     weights, key = NetworkParams(params, {}), jax.random.key(0)
     seen = extract_features(problem.stage.terms, {}, target)
     lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
-    fn: Any = objective(problem, weights, lane, jnp.zeros(()))
+    fn: Any = Objective(problem, weights, lane, jnp.zeros(()))
     assert hasattr(fn, "residuals") == (not others)
     if others:
         return

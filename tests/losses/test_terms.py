@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from jaxinv.inversion.compatibility import check_weights
-from jaxinv.inversion.preconditioning import with_p
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.losses import regularizers
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.image_terms import FEATURE_DISTANCES
@@ -290,14 +290,16 @@ def test_an_anchor_holds_a_code_where_it_started() -> None:
     for made, init in ((first, "previous"), (None, "prior"), (None, "mean")):
         held = replace(stage, variables=(Variable("w", init=InitSpec(init)),))
         before = () if made is None else (made,)
-        found = run(preset(*before, held), targets(1), watch=(), restarts=2, every=True)
-        assert found.every is not None
+        found = run(
+            preset(*before, held), targets(1), record_terms=(), restarts=2, keep_all_restarts=True
+        )
+        assert found.all_restarts is not None
         assert np.isfinite(found.losses).all()
         start = run(preset(*before, replace(held, terms=(MSE,), steps=1)), targets(1), restarts=2)
         first_loss = start.losses[..., -1]
         # The first evaluation stands at the start, where the anchor is worth nothing.
         np.testing.assert_allclose(found.losses[..., len(before) * 20], first_loss, rtol=1e-4)
-        np.testing.assert_allclose(found.every.loss, first_loss, rtol=0.05)
+        np.testing.assert_allclose(found.all_restarts.loss, first_loss, rtol=0.05)
 
 
 def test_statistics_are_asked_for_by_terms() -> None:
@@ -315,12 +317,12 @@ def test_the_prior_of_p_draws_codes_towards_its_mean(
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
     monkeypatch.setattr(model_statistics, "P_SAMPLES", 4_000)
     gen, params = linear()
-    assert with_p(gen, params, preset(one())) is params
+    assert with_statistics(gen, params, preset(one()), {}) is params
     ends: list[Array] = []
     for weight in (0.0, 10.0):
         term = Term("mahalanobis", weight, variable="w")
         made = preset(one(terms=(MSE, term), steps=30, solver=SolverSpec("lm")))
-        held = with_p(gen, params, made)[STATISTICS][P]
+        held = with_statistics(gen, params, made, {})[STATISTICS][P]
         p = to_p(run(made, targets(1)).latents["w"])
         white = regularizers.principal_coordinates(p, held["mean"], held["axes"], held["scales"])
         ends.append(jnp.mean(jnp.square(white)))

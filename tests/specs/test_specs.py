@@ -47,6 +47,7 @@ from jaxinv.specs.vocabulary import (
     INITS_BY_SPACE,
     LATENT_SPACES,
     LAYERS,
+    LAYERWISE,
     NETWORK_VARIABLES,
     OPTIONS,
     OUTPUT_VARIABLES,
@@ -327,12 +328,12 @@ def test_words_are_those_that_the_library_knows() -> None:
     assert set(auxiliary_variables.SHAPES) == set(vocabulary.TRANSFORMS)
     assert set(codecs.CODECS) == set(CODECS)
     assert set(hooks.CHANGES) == set(HOOKS)
+    assert set(METHODS) == set(LAYERWISE)
     assert {name: net.layers for name, net in TRUNKS.items()} == LAYERS
 
 
 def test_options_are_those_that_the_solvers_take() -> None:
     assert set(OPTIONS) == {
-        *METHODS,
         *TRANSFORMS,
         *STRATEGIES,
         *BASINS,

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.preconditioning import with_p
 from jaxinv.inversion.result import Inversion
+from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.spaces import encode
 from jaxinv.metrics.convergence import psnr_of
 from jaxinv.models.loading import load_features, load_generator
@@ -115,7 +115,7 @@ def mahalanobis(count: int = 8, steps: int = 80) -> Found:
     images, wanted = faces(count, 128), PRESETS["ii2s"]
     (stage,) = wanted.stages
     *likeness, penalty = stage.terms
-    known, code = with_p(gen, params, wanted), Variable("w+", codec="pn")
+    known, code = with_statistics(gen, params, wanted, {}), Variable("w+", codec="pn")
     norms, losses = [], []
     for share in SHARES:
         terms = (*likeness, replace(penalty, weight=share * penalty.weight))
