@@ -36,23 +36,17 @@ class Metric(Column):
     available: Callable[[], bool] | None = None
 
 
+def _lpips(net: str) -> Measure:
+    return lambda answer, target, nets: lpips(net, nets[net], answer, target)
+
+
 METRICS = {
     "psnr": Metric("PSNR", ".2f", " dB", False, lambda x, y, _: psnr(x, y)),
     "ssim": Metric("SSIM", ".3f", "", False, lambda x, y, _: ssim(x, y)),
-    "lpips_alex": Metric(
-        *("LPIPS (Alex)", ".3f", "", True),
-        lambda x, y, nets: lpips("alexnet", nets["alexnet"], x, y),
-        nets=("alexnet",),
-    ),
-    "lpips_vgg": Metric(
-        *("LPIPS (VGG)", ".3f", "", True),
-        lambda x, y, nets: lpips("vgg16", nets["vgg16"], x, y),
-        nets=("vgg16",),
-    ),
+    "lpips_alex": Metric("LPIPS (Alex)", ".3f", "", True, _lpips("alexnet"), ("alexnet",)),
+    "lpips_vgg": Metric("LPIPS (VGG)", ".3f", "", True, _lpips("vgg16"), ("vgg16",)),
     "identity": Metric(
-        *("identity distance", ".3f", "", True),
-        lambda x, y, _: identity(x, y),
-        available=measurable,
+        "identity distance", ".3f", "", True, lambda x, y, _: identity(x, y), available=measurable
     ),
     "psnr_missing": Metric("PSNR of what was missing", ".2f", " dB", False),
     "misfit": Metric("misfit", ".3g", "", True),

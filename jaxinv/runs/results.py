@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import math
 from dataclasses import dataclass, field, replace
@@ -121,16 +120,11 @@ def copy_result(out: Path, first: str, again: ImageResult) -> None:
     save_latents(
         out / "latents" / f"{again.name}.safetensors", latents, metadata | {"source": again.file}
     )
-    pairs = (
-        (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
-        (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
-    )
-    made = [(out / kind, name) for kind in ("degraded", "remeasured") for name in ("png", "npy")]
-    pairs += tuple((at / f"{first}.{end}", at / f"{again.name}.{end}") for at, end in made)
-    samples = out / "samples"
-    drawn = sorted(samples.glob(f"{glob.escape(first)}/*"))
-    pairs += tuple((file, samples / again.name / file.name) for file in drawn)
-    for source, target in pairs:
+    single = (("images", "png"), ("degraded", "png"), ("degraded", "npy"), ("remeasured", "png"))
+    copies = [(out / at / f"{first}.{end}", out / at / f"{again.name}.{end}") for at, end in single]
+    for folder in (out / "npz", out / "samples"):
+        copies += [(file, folder / again.name / file.name) for file in (folder / first).glob("*")]
+    for source, target in copies:
         if source.is_file():
             write(target, source.read_bytes())
 

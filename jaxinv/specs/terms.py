@@ -70,6 +70,10 @@ class Term:
     were before the change, by pixels or by the LPIPS of `net`. That code lies `radius` from the
     image's (over all rows of W+), in the direction of a random w (Roich et al. 2021, PTI, section
     3.3).
+
+    An image term counts where its named `mask` holds ("not NAME": where it does not; see
+    `MaskSpec`), on top of the mask of the image itself. A term that `moves` some of the stage's
+    spaces gives no gradient to the others.
     """
 
     name: str
@@ -93,6 +97,8 @@ class Term:
     power: int = 0
     radius: float = 0.0
     reference_side: int = 0
+    mask: str = ""
+    moves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, tuple(TERMS))
@@ -171,7 +177,8 @@ class Term:
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
+        parts = (self.name, self.net, self.variable, self.mask)
+        return "-".join(part for part in parts if part) + size
 
     @property
     def needs_discriminator(self) -> bool:
