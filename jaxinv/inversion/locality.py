@@ -43,7 +43,7 @@ def locality_features(
     step = truncate(params, w, LOCALITY_TRUNCATION) - here
     rows = gen.spec.rows if name == "w" else 1
     length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
-    radius = next(term.radius for term in problem.stage.terms if term.name == "locality")
+    radius = next(term.radius for term in problem.stage.terms if term.radius)
     there = here + radius * step / length
     pair: list[Features] = []
     for kept in ({"weights": latents["weights"]}, {}):

@@ -200,7 +200,7 @@ def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[s
 
 def _initial_codes(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
     """The codes at the start, if a term asks for them (then none is the best of several)."""
-    asked = any(term.name == "anchor" for term in problem.stage.terms)
+    asked = any(term.kind.initial_codes for term in problem.stage.terms)
     return _penalty_units(problem, weights, image_start(problem, weights, lane)) if asked else {}
 
 

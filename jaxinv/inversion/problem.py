@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.specs import Term
-from jaxinv.specs.term_kinds import IMAGE
+from jaxinv.specs.term_kinds import IMAGE, RENDER
 from jaxinv.specs.vocabulary import DISCRIMINATOR
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ class Problem(NamedTuple):
     def render_size(self) -> int:
         """Size of the render: the loss resolution, or more if a term looks closer."""
         terms, full = self.stage.terms, self.gen.spec.resolution
-        closer = [term.view.size or 0 for term in terms if term.name == "checkerboard"]
-        closer += [full for term in terms if term.name == "realism"]
+        closer = [
+            full if term.needs_discriminator else term.view.size or 0
+            for term in terms
+            if term.kind.family == RENDER
+        ]
         return min(max(self.size, *closer, 0), full)
 
 

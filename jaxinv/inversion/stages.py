@@ -170,7 +170,7 @@ def _key_step(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
     """The step whose key and progress the objective has: its own, or one that many steps share."""
     if not solver.fixed_objective:
         return step
-    moving = (t.name == "locality" or t.schedule.kind != "constant" for t in stage.terms)
+    moving = (t.kind.random or t.schedule.kind != "constant" for t in stage.terms)
     changing = stage.jitter is not None or any(moving)
     return first if changing else jnp.zeros_like(step)
 

@@ -72,7 +72,7 @@ TABLE = (
         key=P,
         names=("mean", "axes", "scales", "deviations"),
         needed_by=lambda stage: (
-            _has_codec(stage, *P_CODECS) or any(t.name == "mahalanobis" for t in stage.terms)
+            _has_codec(stage, *P_CODECS) or any("p" in t.kind.statistics for t in stage.terms)
         ),
         label=lambda on: f"p-{statistics.P_SAMPLES}-{statistics.SEED}",
         content=lambda on: on.params["mapping"],

@@ -1,4 +1,4 @@
-"""What is lowered: the summands of an objective and what they see."""
+"""The terms of an objective, and the views of an image that they compare."""
 
 from __future__ import annotations
 
@@ -15,11 +15,13 @@ COMMON = ("name", "weight", "schedule")  # fields that every term has
 
 @dataclass(frozen=True)
 class View:
-    """What a term sees: a crop (top, left, height, width as fractions), then an area resize.
+    """The part of an image that a term sees: a crop, then an area resize.
 
-    `size` is that of the shorter side; a smaller image is left as it is. None keeps the resolution
-    at which the image is compared. What then is smaller than `min_size` is enlarged to it
-    (bicubic): nets tell little of pictures much smaller than those that they have learned from.
+    crop: (top, left, height, width) as fractions of the image; None for all of it.
+    size: px of the shorter side; a smaller image is left as it is. None keeps the resolution at
+        which the image is compared.
+    min_size: what then is smaller is enlarged to this (bicubic): feature nets say little about
+        pictures much smaller than those that they were trained on.
     """
 
     size: int | None = None
@@ -41,34 +43,37 @@ class View:
 class Term:
     """One summand of the objective: a value, counted above `floor`, times `weight` x `schedule`.
 
-    Image terms compare a view of the render with the same view of the target: pixels in [-1, 1] by
+    Which fields a loss takes, fills in and needs stands in `jaxinv.specs.term_kinds`.
+
+    Image terms compare a view of the render with the same view of the target. Pixels in [-1, 1]:
     "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges) or "ms_ssim" (at
-    `scales`); "lpips" with `net`; "features" by the `distance` of the taps `layers` of `net`. The
-    `net` "discriminator" is the generator's own, with its steps as layers, or its `last_layers`
-    few; its "attention" layers (all, or `layers`) are compared by the norm, for every one of
-    `heads` (all) `weighted` by the attention that the target's pixels are paid (Daras et al. 2020,
-    YLG).
+    `scales`). Features: "lpips" with `net`; "features" by the `distance` of the `layers` of `net`.
+    The `net` "discriminator" is the generator's own, with its steps as layers, or its last
+    `last_layers`; "attention" compares its attention layers (all, or `layers`) by the norm, for
+    every one of `heads` (all), `weighted` by how much each pixel of the target is attended to
+    (Daras et al. 2020, YLG).
 
-    Two see the render alone: "checkerboard" penalises a fine regular pattern (see
-    `penalties.weave`), also above the resolution at which images are compared; "realism" is
-    softplus(-score) of the discriminator, or -score for a `critic`.
+    Render terms see the render alone: "checkerboard" penalises a fine regular pattern, also above
+    the resolution at which images are compared; "realism" is softplus(-score) of the discriminator,
+    or -score for a `critic`.
 
-    The others act on the free `variable`. In the units of its codec: "gaussian" (mean square beyond
-    `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean), "sparsity"
-    (mean absolute value), "anchor" (square of the way from its start), "geocross" (angles between
-    rows); of w+, `rows` [first, last) restricts them to some codes, and `row_range` does so by
-    fractions of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior
-    may be meant for pictures of `reference_side` px a side: of less, the prior must say more (see
-    `tailoring.tailored`). On latents: "noise_autocorrelation", "mahalanobis" (P_N), "norm_from"
-    (distance from the mean of W to a `power`), "delta_norm" (distances of rows from the first). Of
-    what is added to "features": "residual_energy"; of changed "weights": "drift", to a `power`, and
-    "locality": how far what they draw at another code is from what they drew there before, by
-    pixels or by the LPIPS of `net`. That code lies `radius` from the image's (over all rows of W+)
-    on the way to a random w (Roich et al. 2021, PTI, section 3.3).
+    Variable terms act on the free `variable`. In the units of its codec: "gaussian" (mean square
+    beyond `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean),
+    "sparsity" (mean absolute value), "anchor" (squared distance from its start), "geocross" (angles
+    between rows). Of w+, `rows` [first, last) restricts them to some rows, and `row_range` does so
+    by fractions of their number, whatever the generator: (0.7, 1) is the finest. The weight of a
+    prior may be meant for pictures of `reference_side` px a side: with fewer pixels, the prior
+    weighs more (`inversion.preset_adaptation`). On latents: "noise_autocorrelation", "mahalanobis"
+    (P_N), "norm_from" (distance from the mean of W to a `power`), "delta_norm" (distances of rows
+    from the first). Of what is added to "features": "residual_energy"; of changed "weights":
+    "drift", to a `power`, and "locality": how far the images of another code are from what they
+    were before the change, by pixels or by the LPIPS of `net`. That code lies `radius` from the
+    image's (over all rows of W+), in the direction of a random w (Roich et al. 2021, PTI, section
+    3.3).
 
     An image term counts where its named `mask` holds ("not NAME": where it does not; see
     `MaskSpec`), on top of the mask of the image itself. A term that `moves` some of the stage's
-    spaces gives no gradient to the others: they only see it.
+    spaces gives no gradient to the others.
     """
 
     name: str

@@ -172,7 +172,7 @@ def changed(found: Inversion, latents: Latents) -> np.ndarray:
 
 def test_locality_is_what_weights_change() -> None:
     near = Term("locality", 0.0, radius=1e-4)
-    settings = {"starts": codes(style), "watch": (near.label,)}
+    settings = {"starts": codes(style), "record_terms": (near.label,)}
     found = search(tinted(style), tuned(False, near), make=style, **settings)
     values = found.terms[near.label][:, 0]
     np.testing.assert_allclose(values[:, 0], 0, atol=1e-9)
