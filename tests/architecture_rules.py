@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import statistics
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -270,6 +271,39 @@ def medians(sources: list[Source]) -> list[str]:
 def marked_commands(readme: str) -> list[str]:
     """Names of the marked commands; CI runs the bash block that directly follows each marker."""
     return re.findall(r"^<!-- command: (\S+) -->\n```bash\n(?!```)(?:[^\n]*\n)+?```$", readme, re.M)
+
+
+def strict_paths(pyproject: str) -> list[str]:
+    """What pyright is told to check strictly and is not there."""
+    listed = tomllib.loads(pyproject)["tool"]["pyright"]["strict"]
+    return [place for place in listed if not (ROOT / place).exists()]
+
+
+def rooms_without_fast_tests(tests: list[Source]) -> list[str]:
+    """Folders of tests, and `tests` itself, in which every test is marked slow."""
+    rooms = {one.place.rpartition("/")[0] for one in tests}
+    kept = {one.place.rpartition("/")[0] for one in tests if has_fast_tests(one)}
+    return [f"{room}: every test is slow" for room in sorted(rooms - kept)]
+
+
+def has_fast_tests(one: Source) -> bool:
+    """Whether a file of tests has one that neither it nor its file marks as slow.
+
+    Single cases are marked by `tests.tiers.mostly_slow`, which keeps a fast one of each family.
+    """
+    marks = [n for n in one.tree.body if isinstance(n, ast.Assign) and _sets(n, "pytestmark")]
+    found = [f for f in functions(one.tree) if f.name.startswith("test_")]
+    fast = [f for f in found if not any(map(_says_slow, f.decorator_list))]
+    return bool(fast) and not any(map(_says_slow, marks))
+
+
+def _sets(node: ast.Assign, name: str) -> bool:
+    return any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+
+
+def _says_slow(node: ast.AST) -> bool:
+    parts = (n for n in ast.walk(node) if isinstance(n, ast.Attribute))
+    return any(ast.unparse(part) == "pytest.mark.slow" for part in parts)
 
 
 RULES: list[Callable[[Source], list[str]]] = [

@@ -21,7 +21,6 @@ from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import PRESETS
 from jaxinv.specs import GeneratorSpec, Preset, Stage
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.judged import critical, looking
 from tests.tiny import Pair, chain, classes, grown, mobile, style, third
 
@@ -74,9 +73,8 @@ def pair_of(name: str) -> Pair:
     """The generator that a preset is tried on."""
     preset = PRESETS[name]
     spaces = {v.space for stage in preset.stages for v in stage.variables}
-    solvers = {stage.solver.name for stage in preset.stages}
     terms = [term for stage in preset.stages for term in stage.terms]
-    if solvers & set(LAYERWISE_SOLVERS):
+    if "layerwise" in {v.init.kind for stage in preset.stages for v in stage.variables}:
         return dense()
     if any(term.name == "realism" for term in terms):
         return critical()

@@ -13,11 +13,11 @@ import pytest
 
 from jaxinv.io import checkpoints
 from jaxinv.io.images import encode_png
+from jaxinv.metrics import table
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.presets import PRESETS
-from jaxinv.runs import results
 from jaxinv.runs.doctor import TINY
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from jaxinv.types import Params
@@ -44,7 +44,7 @@ def go_offline(folder: Path, patch: pytest.MonkeyPatch) -> Path:
 def quicken(patch: pytest.MonkeyPatch) -> None:
     """Add the preset; LPIPS at the images' own size: at 256 px VGG would take a second for each."""
     patch.setitem(PRESETS, PIXELS.name, PIXELS)
-    patch.setattr(results, "lpips", partial(lpips, size=None))
+    patch.setattr(table, "lpips", partial(lpips, size=None))
 
 
 def offline_cache(folder: Path) -> Path:

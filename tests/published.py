@@ -58,7 +58,7 @@ def stylegan2(name: str, resolution: int, base: int, mapping: int = 8) -> Genera
 
 
 def pggan(resolution: int) -> GeneratorSpec:
-    facts = (("step_scale", tuple(widths(resolution, 16384))),)
+    facts = (("widths", tuple(widths(resolution, 16384))),)
     return GeneratorSpec(f"pggan-{resolution}", "pggan", resolution, CODE, facts=facts)
 
 

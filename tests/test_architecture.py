@@ -11,6 +11,17 @@ import pytest
 
 from tests import architecture_rules as rules
 from tests.architecture_rules import FILE_MAX, LIBRARY, ROOT, RULES, SOURCES, Source, source
+from tests.tiers import mostly_slow
+
+TESTS = [
+    source(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
+    for path in sorted((ROOT / "tests").rglob("test_*.py"))
+]
+# Parity, hostile files, lanes, exact repetition and rendering, notebooks and the README's Python.
+PROMISES = (
+    "weights_convert/test_parity", "weights_convert/test_reader_tricks", "cli/test_cli",
+    "inversion/test_independence", "runs/test_runs", "test_notebooks",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -45,6 +56,20 @@ def test_readme_has_the_two_commands_of_ci() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert rules.marked_commands(readme) == ["first-light", "tests"]
     assert readme.count("<!-- command:") == 2
+
+
+def test_what_is_checked_strictly_exists() -> None:
+    assert rules.strict_paths((ROOT / "pyproject.toml").read_text("utf-8")) == []
+
+
+def test_every_room_keeps_fast_tests() -> None:
+    assert rules.rooms_without_fast_tests(TESTS) == []
+
+
+@pytest.mark.parametrize("place", PROMISES)
+def test_what_the_readme_promises_has_fast_tests(place: str) -> None:
+    (one,) = [one for one in TESTS if one.place == f"tests/{place}.py"]
+    assert rules.has_fast_tests(one)
 
 
 # What each rule catches, and its nearest neighbour that is allowed.
@@ -214,3 +239,29 @@ def test_converters_start_without_jax() -> None:
     loaded = {name for name in ast.literal_eval(done.stdout) if not name.startswith("_")}
     foreign = loaded - set(sys.stdlib_module_names) - {"cython_runtime"}
     assert foreign == {"jaxinv", "numpy", "safetensors", "weights_convert"}
+
+
+SLOW, FAST = "@pytest.mark.slow\ndef test_a(): ...\n", "def test_b(): ...\n"
+
+
+@pytest.mark.parametrize(
+    "slow", [SLOW, "pytestmark = [pytest.mark.slow]\n" + FAST, "def help(): ..."]
+)
+def test_rooms_of_slow_tests_are_caught(slow: str) -> None:
+    own, other = source("tests/nn/test_a.py", slow), source("tests/io/test_a.py", FAST)
+    assert rules.rooms_without_fast_tests([own, other]) == ["tests/nn: every test is slow"]
+    assert not rules.rooms_without_fast_tests([own, source("tests/nn/test_b.py", FAST), other])
+    assert not rules.rooms_without_fast_tests([source("tests/nn/test_a.py", SLOW + FAST)])
+
+
+def test_families_keep_fast_cases() -> None:
+    marks = [getattr(one, "marks", ()) for one in mostly_slow("abc", "b")]
+    assert [bool(some) for some in marks] == [True, False, True]
+    for fast in ("", "d"):
+        with pytest.raises(ValueError, match="allowed: one or more of"):
+            mostly_slow("abc", fast)
+
+
+def test_strict_paths_that_are_gone_are_caught() -> None:
+    listed = '[tool.pyright]\nstrict = ["jaxinv/types.py", "jaxinv/gone.py", "jaxinv/solvers"]'
+    assert rules.strict_paths(listed) == ["jaxinv/gone.py"]

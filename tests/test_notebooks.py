@@ -50,7 +50,6 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
     assert f"/notebooks/{path.name})" in notebook.cells[0].source  # the badge opens this very file
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
     need(*NEEDS.get(path.name[:2], ()))
@@ -65,7 +64,6 @@ def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
 
 
-@pytest.mark.slow
 def test_the_python_of_the_readme_runs(workplace: Path) -> None:
     need("ffhq", "lpips", "landmarks")
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.S)

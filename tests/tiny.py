@@ -114,7 +114,7 @@ GROWN = GeneratorSpec(
     architecture="pggan",
     resolution=16,
     z_dim=8,
-    facts=(("step_scale", (16, 12, 8)),),
+    facts=(("widths", (16, 12, 8)),),
 )
 
 

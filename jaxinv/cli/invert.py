@@ -113,7 +113,7 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
     )
     verb.add_argument(
         "--fit",
-        choices=("crop", "pad", "initial_scale", "refuse"),
+        choices=("crop", "pad", "stretch", "refuse"),
         default="crop",
         help="what to do with images that are not square",
     )

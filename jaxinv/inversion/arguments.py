@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents
 
 
+AUTO = "auto"
+
+
 def default_batch() -> int:
     """Images per batch and device: 1 on CPU, where a batch gains nothing, otherwise 8."""
     return jax.local_device_count() * (1 if jax.default_backend() == "cpu" else 8)
@@ -56,6 +59,16 @@ def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | No
     if not len(images):
         raise ValueError("no images to invert")
     return images.shape[1]
+
+
+def check_masks(masks: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The masks as float32; `ValueError` unless there is one of `shape` [B, h, w] or none."""
+    if masks is None:
+        return None
+    found = np.asarray(masks, np.float32)
+    if found.shape != shape:
+        raise ValueError(f"masks have shape {found.shape}; allowed: {shape}")
+    return found
 
 
 def loss_side(gen: Generator, preset: Preset, side: int) -> int:
@@ -89,11 +102,11 @@ def check_labels(
     return jnp.stack([row for row in rows if row is not None])
 
 
-def check_watch(preset: Preset, watch: tuple[str, ...]) -> None:
+def check_record_terms(preset: Preset, record_terms: tuple[str, ...]) -> None:
     """Raise `ValueError` unless every stage has the terms of those labels."""
     for number, stage in enumerate(preset.stages, start=1):
-        for name in watch:
-            what = f"term to watch in preset {preset.name!r}, stage {number}:"
+        for name in record_terms:
+            what = f"term to record in preset {preset.name!r}, stage {number}:"
             check_choice(what, name, labels_of(stage.terms))
 
 

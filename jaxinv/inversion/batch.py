@@ -5,16 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init, needs_learned_init
-from jaxinv.inversion.layerwise import invert_dense
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, mask_out
+from jaxinv.inversion.layerwise import layerwise_codes
+from jaxinv.inversion.masks import masks_after
+from jaxinv.inversion.objective import mask_out
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch, choose_restarts
 from jaxinv.inversion.result import Progress
 from jaxinv.inversion.shared_variables import group_lanes, ungroup
@@ -23,16 +23,14 @@ from jaxinv.nn.resample import fill_masked
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.basin_cma import BASINS
 from jaxinv.solvers.evolution import STRATEGIES
-from jaxinv.solvers.layerwise import Options
-from jaxinv.specs import InitSpec, SolverSpec
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxinv.inversion.bind import BoundProblem
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset, Stage
-    from jaxinv.types import Array, Latents, Params
+    from jaxinv.types import Array, Latents
 
 
 MAX_BATCHED_SIDE = (
@@ -75,34 +73,30 @@ def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
 
 
 def run_stages(
-    gen: Generator,
-    weights: NetworkParams,
-    preset: Preset,
+    bound: BoundProblem,
     lanes: Batch,
     *,
     width: int | None = None,
-    watch: tuple[str, ...] = (),
-    every: bool = False,
+    record_terms: tuple[str, ...] = (),
+    keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
-    previous = initial_latents(gen, weights, preset, lanes)
+    previous, named_masks = initial_latents(bound, lanes), lanes.named_masks
     reached: list[BestSoFar] = []
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
         lanes_at_once = lane_width(gen, stage, lanes) if width is None else width
-        problem = Problem(gen, stage, lanes.size, lanes_at_once, watch, preset.operator)
+        problem = Problem(gen, stage, lanes.size, lanes_at_once, record_terms, preset.operator)
         images, masks = lanes.images, lanes.masks
         if stage.pgd_step_size:
             images, masks = pgd_target(problem, weights, previous, images), None
             problem = problem._replace(operator=None)
-        if stage.solver.name in LAYERWISE_SOLVERS:
-            previous = {**previous, "z": layerwise_codes(gen, weights.params, stage, lanes)}
-            problem = problem._replace(stage=evaluated_once(stage))
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         target = target_features(problem, weights, mask_out(images, masks))
-        given = Lane(target, masks, keys, lanes.restarts, previous)
+        given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(
             step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps
@@ -113,10 +107,15 @@ def run_stages(
         previous, best, curve = solve_lanes(
             problem, weights, given, on_chunk, lanes.restarts_per_image
         )
+        named_masks = masks_after(
+            problem, weights, preset, index + 1, (previous, lanes.images, named_masks)
+        )
         reached.append(best)
         curves.append(curve)
-    whole = {name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *watch)}
-    return choose_restarts(lanes, previous, reached, whole, every=every)
+    whole = {
+        name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *record_terms)
+    }
+    return choose_restarts(lanes, previous, reached, whole, keep_all_restarts=keep_all_restarts)
 
 
 def solve_lanes(
@@ -144,14 +143,16 @@ def solve_lanes(
     return ungroup(latents), best, {name: repeated(curve) for name, curve in curves.items()}
 
 
-def initial_latents(
-    gen: Generator, weights: NetworkParams, preset: Preset, lanes: Batch
-) -> Latents:
-    """The latents before the first stage: what lanes were given, and guesses that were learned."""
-    if not needs_learned_init(preset):
-        return lanes.given
-    pictures = as_pictures(preset, lanes)
-    return {**learned_init(gen, weights.params, preset, weights.nets, pictures), **lanes.given}
+def initial_latents(bound: BoundProblem, lanes: Batch) -> Latents:
+    """The latents before the first stage: those computed from the images, then those given."""
+    gen, weights, preset = bound.gen, bound.weights, bound.preset
+    found: Latents = {}
+    if needs_learned_init(preset):
+        pictures = as_pictures(preset, lanes)
+        found |= learned_init(gen, weights.params, preset, weights.nets, pictures)
+    for init in (v.init for v in preset.stages[0].variables if v.init.kind == "layerwise"):
+        found["z"] = layerwise_codes(gen, weights.params, init, (lanes.images, lanes.masks))
+    return found | lanes.given
 
 
 @jax.jit
@@ -167,21 +168,3 @@ def as_pictures(preset: Preset, lanes: Batch) -> Array:
         return seen
     operator = build_operator(preset.operator, (lanes.size, lanes.size, 3))
     return jax.lax.map(lambda y: operator.show(y.reshape(operator.shape)), seen)
-
-
-def layerwise_codes(gen: Generator, params: Params, stage: Stage, lanes: Batch) -> Array:
-    """z [L, ...] of every lane, found layer by layer on the host; NaN where a layer refuses."""
-    chosen = Options(**dict(cast("Any", stage.solver.options)))
-    codes: list[np.ndarray] = []
-    for number, image in enumerate(np.asarray(lanes.images)):
-        seen = None if lanes.masks is None else np.asarray(lanes.masks)[number, ..., 0] > 0
-        method = stage.solver.name
-        found = invert_dense(gen, params, image[None], method, seen=seen, options=chosen)
-        codes.append(found.codes[0])
-    return jnp.asarray(np.stack(codes), jnp.float32)
-
-
-def evaluated_once(stage: Stage) -> Stage:
-    """The stage that evaluates what is given, and leaves it where it is."""
-    variable = replace(stage.variables[0], init=InitSpec("previous"))
-    return replace(stage, variables=(variable,), solver=SolverSpec("sgd", 1e-30))

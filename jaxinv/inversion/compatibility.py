@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxinv.inversion.layerwise import plan_of
 from jaxinv.latents.auxiliary_variables import step_names
-from jaxinv.losses.distances import CELL, smallest
+from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.generators.weight_deltas import select
@@ -17,10 +17,9 @@ from jaxinv.models.statistics import STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.specs.checks import check_choice
+from jaxinv.specs.term_kinds import IMAGE
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
-    IMAGE_TERMS,
-    LAYERWISE_SOLVERS,
     NETWORK_VARIABLES,
     OUTPUT_VARIABLES,
 )
@@ -38,8 +37,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
     """
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name not in LAYERWISE_SOLVERS:
-            build_solver(stage.solver)  # says so if its package is not installed
+        build_solver(stage.solver)  # says so if its package is not installed
         for variable in stage.variables:
             _check_variable(where, spec, variable)
         for term in stage.terms:
@@ -60,10 +58,11 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
     _check_discriminator_term(gen, preset, params)
-    terms = (term.name for stage in preset.stages for term in stage.terms)
-    if "locality" in terms and not gen.spec.w_dim:
+    terms = (term for stage in preset.stages for term in stage.terms)
+    by_w = [term.name for term in terms if "w" in term.kind.statistics]
+    if by_w and not gen.spec.w_dim:
         raise ValueError(
-            f"preset {preset.name!r} has a term 'locality', which needs a W; generator "
+            f"preset {preset.name!r} has a term {by_w[0]!r}, which needs a W; generator "
             f"{gen.spec.name!r} has {', '.join(gen.spec.spaces)}"
         )
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
@@ -98,18 +97,9 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
     """Raise `ValueError` unless stages suit measurements [h, w, c] of images of `size` px."""
     for number, stage in enumerate(preset.stages, start=1):
         where = f"preset {preset.name!r}, stage {number}"
-        if stage.solver.name in LAYERWISE_SOLVERS:
-            plan_of(gen)
-            if preset.operator is not None or size != gen.spec.resolution:
-                raise ValueError(
-                    f"{where} is solved by {stage.solver.name!r}: images of {size} px, operator "
-                    f"{preset.operator}; allowed: {gen.spec.resolution} px, none (but masks)"
-                )
-        own = tuple(
-            term.label
-            for term in stage.terms
-            if term.needs_discriminator and term.name != "realism"
-        )
+        if any(v.init.kind == "layerwise" for v in stage.variables):
+            _check_layerwise(gen, preset, number, size)
+        own = tuple(term.label for term in stage.terms if term.net == DISCRIMINATOR)
         if (stage.nets or own) and shape[2] != 3:
             nets = ", ".join((*stage.nets, *own))
             raise ValueError(f"{where} looks with {nets} at {shape[2]} channels")
@@ -122,13 +112,22 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
                 )
 
 
+def _check_layerwise(gen: Generator, preset: Preset, number: int, size: int) -> None:
+    plan_of(gen)
+    if number > 1 or preset.operator is not None or size != gen.spec.resolution:
+        raise ValueError(
+            f"preset {preset.name!r}, stage {number} starts at 'layerwise': images of {size} px, "
+            f"operator {preset.operator}; allowed: in the first stage, {gen.spec.resolution} px, "
+            f"no operator (but masks)"
+        )
+
+
 def _needs_statistics(stage: Stage) -> bool:
     codes = [v for v in stage.variables if v.space in ("w", "w+", "s")]
-    terms = any(term.name in ("mahalanobis", "norm_from", "locality") for term in stage.terms)
     starts = ("mean", "learned")
     return (
         stage.jitter is not None
-        or terms
+        or any(term.kind.statistics for term in stage.terms)
         or any(v.codec != "identity" or v.init.kind in starts for v in codes)
     )
 
@@ -171,19 +170,18 @@ def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> No
 
 
 def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
-    if term.name not in IMAGE_TERMS:
+    if term.kind.family != IMAGE:
         return
-    least = 1
-    if term.name == "ms_ssim":
-        least = smallest(term.scales)
-    elif term.net is not None:
+    functions = TERMS[term.name]
+    least = functions.smallest(term)
+    if term.net is not None:
         least = spec.resolution if term.needs_discriminator else NETS[term.net].smallest
     seen = view_shape(term.view, (size, size))
-    told = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
+    what = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
     if min(seen) < least:
-        raise ValueError(f"{told}allowed: at least {least}x{least}")
-    if term.name == "hog" and any(side % CELL for side in seen):
-        raise ValueError(f"{told}allowed: multiples of {CELL}")
+        raise ValueError(f"{what}allowed: at least {least}x{least}")
+    if any(side % functions.multiple for side in seen):
+        raise ValueError(f"{what}allowed: multiples of {functions.multiple}")
 
 
 def _check_discriminator_term(gen: Generator, preset: Preset, params: Params) -> None:
@@ -201,9 +199,10 @@ def _check_discriminator_term(gen: Generator, preset: Preset, params: Params) ->
                 check_choice(f"step ({what})", step, discriminator.steps)
             if term.last_layers > len(discriminator.steps):
                 raise ValueError(
-                    f"{what} has last {term.last_layers}; allowed: up to {len(discriminator.steps)}"
+                    f"{what} has last_layers {term.last_layers}; "
+                    f"allowed: up to {len(discriminator.steps)}"
                 )
-            if term.name == "attention":
+            if term.kind.attention:
                 _check_attention(gen, term, params, what)
 
 

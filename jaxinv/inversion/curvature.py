@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.gradient_axes import gradient_at, problem_in, sampled
-from jaxinv.inversion.objective import NetworkParams, Problem
+from jaxinv.inversion.problem import NetworkParams, Problem
 from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.latents.spaces import decode, draw_prior, encode
 from jaxinv.models.statistics import STATISTICS

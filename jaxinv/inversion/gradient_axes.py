@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, objective
+from jaxinv.inversion.objective import Objective
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.latents.spaces import draw_prior, encode
 from jaxinv.losses.terms import extract_features
 from jaxinv.specs import Stage, Variable
@@ -86,5 +87,5 @@ def gradient_at(
     """Gradient [rows, d] of the problem's terms at a code of W+, towards `image` [h, w, 3]."""
     seen = extract_features(problem.stage.terms, weights.nets, image)
     lane = Lane(seen, None, key, jnp.zeros((), jnp.int32), {})
-    loss: Any = objective(problem, weights, lane, jnp.zeros(()))
+    loss: Any = Objective(problem, weights, lane, jnp.zeros(()))
     return jax.grad(lambda code: loss({"w+": code}, key)[0])(code)

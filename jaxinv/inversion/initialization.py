@@ -77,7 +77,13 @@ def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, 
         fresh = identity_value(gen, params, variable, key)
         held = previous.get(variable.space, {}) if kind in ("previous", "given") else {}
         return inherit(fresh, held)
-    if kind in ("previous", "given", "class", "learned"):  # what was learned came with the lane
+    if kind in (
+        "previous",
+        "given",
+        "class",
+        "learned",
+        "layerwise",
+    ):  # what was computed came with the lane
         return encode(gen, params, variable, previous)
     space = SPACES[variable.space]
     if kind in DRAWN:

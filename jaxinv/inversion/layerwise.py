@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.solvers.layerwise import DEFAULTS, Layer, Options, Recovered, invert_layers
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
-    from jaxinv.types import Params
+    from jaxinv.specs import InitSpec
+    from jaxinv.types import Array, Params
 
 # Of an activation behind a dense layer: its slope below 0 (None: the layer's own), and what bounds
 # it.
@@ -95,3 +97,20 @@ def invert_dense(
     flat = values.reshape(len(values), -1)
     given = flat if rows is None else flat[:, rows]
     return invert_layers(layers, given, method, rows, options)
+
+
+def layerwise_codes(
+    gen: Generator, params: Params, init: InitSpec, images: tuple[Array, Array | None]
+) -> Array:
+    """z [L, z_dim] of every (image [L, h, w, 3], mask [L, h, w, 1]) by the method of `init`.
+
+    NaN where a layer has no solution.
+    """
+    pixels, masks = images
+    options = Options(**dict(cast("Any", init.options)))
+    codes: list[np.ndarray] = []
+    for number, image in enumerate(np.asarray(pixels)):
+        seen = None if masks is None else np.asarray(masks)[number, ..., 0] > 0
+        found = invert_dense(gen, params, image[None], init.method, seen=seen, options=options)
+        codes.append(found.codes[0])
+    return jnp.asarray(np.stack(codes), jnp.float32)

@@ -10,14 +10,12 @@ import jax
 import jax.numpy as jnp
 
 from jaxinv.inversion.batch import initial_latents, sequential
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch
 from jaxinv.inversion.stages import decode_lanes, init_lanes, run_chunk, target_features
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 
 if TYPE_CHECKING:
-    from jaxinv.models.generators.base import Generator
-    from jaxinv.specs import Preset
+    from jaxinv.inversion.bind import BoundProblem
 
 USED = 0.85  # part of the free memory that a batch may take
 MOST = 64  # images of a batch: beyond it nothing is gained, and results come late
@@ -60,20 +58,23 @@ def lanes_that_fit(problem: Problem, weights: NetworkParams, lane: Lane, free: i
     return max(int((USED * free - (one - each)) // each), 1)
 
 
-def automatic_batch(gen: Generator, weights: NetworkParams, preset: Preset, lanes: Batch) -> int:
+def automatic_batch(bound: BoundProblem, lanes: Batch) -> int:
     """Images that go together: a power of two that fits, for every stage and on every device.
 
     `lanes` is a batch of one image. Where lanes go one by one there is nothing to gain: 1.
     """
-    fit, previous = MOST, initial_latents(gen, weights, preset, lanes)
+    gen, weights, preset = bound.gen, bound.weights, bound.preset
+    fit, previous = MOST, initial_latents(bound, lanes)
     for stage in preset.stages:
-        if sequential(stage) or stage.solver.name in LAYERWISE_SOLVERS:
+        if sequential(stage):
             return jax.local_device_count()
         problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))
         images, masks, keys, given = first
+        whole = jnp.ones((1, lanes.size, lanes.size, 1))
+        named = {mask.name: whole for mask in preset.masks}
         lane = Lane(
-            target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given
+            target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given, named
         )
         fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.restarts_per_image)
         state = init_lanes(problem, weights, lane)

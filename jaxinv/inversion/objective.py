@@ -1,115 +1,61 @@
 """One evaluation: what a stage's variables draw, what is seen of it, and how far that is away.
 
-Everything is written for ONE image and one start; `groups` lifts it to images that share a
-variable, and `stages` to many lanes.
+Functions called image_... are of ONE image and one start. The others are of a lane, which is one
+image or a group of images that share a variable; `stages` lifts them to many lanes.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import reduce
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv.inversion.initialization import starts
+from jaxinv.inversion.locality import locality_features
+from jaxinv.inversion.shared_variables import image_keys, over_images
 from jaxinv.latents.auxiliary_variables import apply_output_variables, overlay
 from jaxinv.latents.codecs import stop_frozen_gradients, to_std_units
-from jaxinv.latents.sampling import truncate
-from jaxinv.latents.spaces import SPACES, decode
-from jaxinv.losses.base import Features, TermInputs
-from jaxinv.losses.residuals import are_squares, residuals
-from jaxinv.losses.terms import evaluate, extract_features, locality_terms
+from jaxinv.latents.spaces import decode
+from jaxinv.losses.base import TermInputs
+from jaxinv.losses.terms import are_squares, evaluate, extract_features, residuals
+from jaxinv.losses.views import named_mask
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.nn.resample import area_reduce
+from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.schedules import schedule_value
-from jaxinv.specs import Term
-from jaxinv.specs.vocabulary import CLASSES, DISCRIMINATOR, IMAGE_TERMS, LATENT_SPACES
+from jaxinv.specs import labels
+from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.models.generators.base import Generator
-    from jaxinv.specs import OperatorSpec, Stage
+    from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+    from jaxinv.specs import Stage, Term
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
 JITTERED_SPACES = {"z", "z+", "w", "w+"}
-LOCALITY_TRUNCATION = 0.5  # truncation of the random w of "locality"
-LOCALITY_KEY = 1  # folded into a step's key for that w
-START_KEY = (
-    2**31 - 1
-)  # folded into the key of a lane's start, as the number of a step is into a step's
+# Folded into the key of a lane's start, as the number of a step is into a step's.
+START_KEY = 2**31 - 1
 
 
-class Problem(NamedTuple):
-    """What a compiled program depends on; `size` is the loss resolution, `width` lanes at once.
-
-    `watch`: labels of the terms whose value is kept for every evaluation, beside the loss.
-    `operator`: what a render of `size` px goes through before it is compared.
-    """
-
-    gen: Generator
-    stage: Stage
-    size: int
-    width: int
-    watch: tuple[str, ...] = ()
-    operator: OperatorSpec | None = None
-
-    @property
-    def render_size(self) -> int:
-        """Size of the render: the loss resolution, or more if a term looks closer."""
-        terms, full = self.stage.terms, self.gen.spec.resolution
-        closer = [term.view.size or 0 for term in terms if term.name == "checkerboard"]
-        closer += [full for term in terms if term.name == "realism"]
-        return min(max(self.size, *closer, 0), full)
-
-
-class NetworkParams(NamedTuple):
-    """Arrays that all lanes share, always arguments of the compiled functions."""
-
-    params: Params
-    nets: dict[str, Params]
-
-    @property
-    def feature_params(self) -> dict[str, Params]:
-        """The nets and the discriminator, whose parameters are among the generator's."""
-        return {**self.nets, DISCRIMINATOR: self.params}
-
-
-class Lane(NamedTuple):
-    """What one lane is given; the mask is [h, w, 1], `previous` the latents of earlier stages."""
-
-    target: Features
-    mask: Array | None
-    key: Key
-    restart: Array
-    previous: Latents
-
-
-def image_terms(stage: Stage) -> tuple[Term, ...]:
-    """The stage's image terms that any size of image can be seen by: not the discriminator's."""
-    seen = (
-        term for term in stage.terms if term.name in IMAGE_TERMS and not term.needs_discriminator
-    )
-    return tuple(seen) or (Term("mse"),)
-
-
-def decode_latents(
-    problem: Problem, params: Params, codes: dict[str, Tree], previous: Latents
-) -> Latents:
-    """Latents of one lane: the stage's variables from their codes, others from earlier stages.
+def image_latents(problem: Problem, params: Params, codes: dict[str, Tree], lane: Lane) -> Latents:
+    """Latents of one image: the stage's variables from their codes, others from earlier stages.
 
     A free code takes the place of one from an earlier stage, and so does a free class; features and
     weights join those that earlier stages changed elsewhere.
     """
-    free = set(problem.stage.spaces)
+    previous, free = lane.previous, set(problem.stage.spaces)
     replaced = {name for few in (LATENT_SPACES, CLASSES) if free & set(few) for name in few}
     if "label" in previous and "label" not in free:
         replaced.discard("label")  # what a free embedding started from still names the class
     latents = {name: value for name, value in previous.items() if name not in replaced}
     for variable in problem.stage.variables:
         value = decode(params, variable, codes[variable.space])
+        if variable.mask:
+            value = mask_features(value, named_mask(lane.named_masks, variable.mask))
         latents[variable.space] = overlay(previous, variable.space, value)
     return latents
 
@@ -130,79 +76,132 @@ def jittered(
     return {**latents, **noisy}
 
 
-def objective(
-    problem: Problem, weights: NetworkParams, lane: Lane, progress: Array
-) -> Callable[..., Any]:
-    """The function (codes, key) -> (loss, terms) that a solver lowers; one render per call.
+def mask_features(features: dict[str, Array], mask: Array) -> dict[str, Array]:
+    """Features {step: [h, w, channels]} times the mask [h', w', 1], resized to each."""
+    return {name: x * resize(mask, (x.shape[0], x.shape[1])) for name, x in features.items()}
 
-    If the loss is a sum of squares, it says so: see `solvers.base.Solver`.
-    """
-    terms, discriminator = problem.stage.terms, problem.gen.discriminator
-    target, origin = (lane.target, lane.mask), _initial_codes(problem, weights, lane)
 
-    def evaluate_codes(codes: dict[str, Tree], key: Key) -> TermInputs:
-        codes = {v.space: stop_frozen_gradients(v, codes[v.space]) for v in problem.stage.variables}
-        latents = decode_latents(problem, weights.params, codes, lane.previous)
-        jittered_latents = jittered(problem, weights.params, latents, (key, progress))
-        render = problem.gen.synthesize(weights.params, jittered_latents, problem.render_size)
-        image = apply_output_variables(jittered_latents, render)
-        masked_render = mask_out(apply_operator(problem, image), lane.mask)
-        seen = extract_features(terms, weights.feature_params, masked_render, discriminator)
-        plain = _penalty_units(problem, weights, codes)
-        other = locality_features(problem, weights, latents, key)
-        return TermInputs(
-            plain, latents, image, seen, weights.params, origin, render, discriminator, other
-        )
-
-    def fn(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        return evaluate(terms, weights.feature_params, evaluate_codes(codes, key), target, progress)
-
-    def squares(codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
-        given = terms, weights.feature_params, evaluate_codes(codes, key), target, progress
-        return residuals(*given), evaluate(*given)[1]
-
-    found: Any = fn
-    if are_squares(terms):
-        found.residuals = squares
+def routes(stage: Stage) -> dict[tuple[str, ...], dict[str, Term]]:
+    """The stage's terms by label, grouped by the spaces that they move."""
+    found: dict[tuple[str, ...], dict[str, Term]] = {}
+    for label, term in zip(labels(stage.terms), stage.terms, strict=True):
+        found.setdefault(term.moves or stage.spaces, {})[label] = term
     return found
 
 
-def locality_features(
-    problem: Problem, weights: NetworkParams, latents: Latents, key: Key
-) -> tuple[Features, Features]:
-    """What changed weights and unchanged ones draw at one other code, as "locality" sees it.
+class ImageObjective:
+    """The loss of one image as a function of its codes; one render per call."""
 
-    The code is the lane's, moved by the term's radius towards a random w, half way from the mean
-    of W (Roich et al. 2021, PTI, section 3.3, and its code's truncation).
-    """
-    looks = locality_terms(problem.stage.terms)
-    if not looks:
-        return {}, {}
-    gen, params = problem.gen, weights.params
-    name = "w+" if "w+" in latents else "w"
-    if name not in latents:
-        raise ValueError(f"term 'locality' with codes {', '.join(latents)}; allowed: w, w+")
-    named = {one: latents[one] for one in CLASSES if one in latents}
-    here = jax.lax.stop_gradient(latents[name])
-    w: Array = SPACES["w"].sample(gen, params, jax.random.fold_in(key, LOCALITY_KEY), named)
-    step = truncate(params, w, LOCALITY_TRUNCATION) - here
-    rows = gen.spec.rows if name == "w" else 1
-    length = jnp.sqrt(rows * jnp.sum(jnp.square(step)))
-    radius = next(term.radius for term in problem.stage.terms if term.name == "locality")
-    there = here + radius * step / length
-    pair: list[Features] = []
-    for kept in ({"weights": latents["weights"]}, {}):
-        image = gen.synthesize(params, {name: there, **kept}, problem.render_size)
-        pair.append(
-            extract_features(looks, weights.feature_params, area_reduce(image, problem.size))
+    def __init__(
+        self, problem: Problem, weights: NetworkParams, lane: Lane, progress: Array
+    ) -> None:
+        self.problem, self.weights, self.lane, self.progress = problem, weights, lane, progress
+        self.initial = _initial_codes(problem, weights, lane)
+
+    def __call__(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        """(loss, value of every term by label); of routed terms, a render for every route."""
+        losses: list[Array] = []
+        values: dict[str, Array] = {}
+        for moves, named in routes(self.problem.stage).items():
+            seen = {
+                name: code if name in moves else jax.lax.stop_gradient(code)
+                for name, code in codes.items()
+            }
+            loss, found = evaluate(*self._given(tuple(named.values()), seen, key))
+            losses.append(loss)
+            values |= dict(zip(named, found.values(), strict=True))
+        return reduce(jnp.add, losses), values
+
+    def residuals(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        """(vector whose squared norm is the loss, value of every term by label)."""
+        given = self._given(self.problem.stage.terms, codes, key)
+        return residuals(*given), evaluate(*given)[1]
+
+    def _given(self, terms: tuple[Term, ...], codes: dict[str, Tree], key: Key) -> tuple[Any, ...]:
+        inputs, target = self._inputs(codes, key), (self.lane.target, self.lane.mask)
+        return terms, self.weights.feature_params, inputs, target, self.progress
+
+    def _inputs(self, codes: dict[str, Tree], key: Key) -> TermInputs:
+        """What is drawn, and what is seen of it."""
+        problem, weights, lane = self.problem, self.weights, self.lane
+        codes = {v.space: stop_frozen_gradients(v, codes[v.space]) for v in problem.stage.variables}
+        latents = image_latents(problem, weights.params, codes, lane)
+        drawn = jittered(problem, weights.params, latents, (key, self.progress))
+        render = problem.gen.synthesize(weights.params, drawn, problem.render_size)
+        image = apply_output_variables(drawn, render)
+        visible = mask_out(apply_operator(problem, image), lane.mask)
+        discriminator = problem.gen.discriminator
+        return TermInputs(
+            codes=_penalty_units(problem, weights, codes),
+            latents=latents,
+            image=image,
+            features=extract_features(
+                problem.stage.terms, weights.feature_params, visible, discriminator
+            ),
+            params=weights.params,
+            start=self.initial,
+            render=render,
+            discriminator=discriminator,
+            elsewhere_features=locality_features(problem, weights, latents, key),
+            named_masks=lane.named_masks,
         )
-    return pair[0], jax.lax.stop_gradient(pair[1])
+
+
+class Objective:
+    """The loss of a lane, the mean over its images: what a solver lowers.
+
+    Called with (codes, key) it gives (loss, value of every term by label). If the loss is a sum of
+    squares, `residuals` gives the vector in the place of the loss: see `solvers.base.Solver`.
+    """
+
+    def __init__(
+        self, problem: Problem, weights: NetworkParams, lane: Lane, progress: Array
+    ) -> None:
+        self.problem, self.weights, self.lane, self.progress = problem, weights, lane, progress
+        if are_squares(problem.stage.terms):
+            self.residuals = self._residuals
+
+    def __call__(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        """(loss, value of every term by label)."""
+        found = self._of_images(ImageObjective.__call__, codes, key)
+        return jax.tree.map(jnp.mean, found) if self.problem.stage.shared else found
+
+    def _residuals(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
+        vector, terms = self._of_images(ImageObjective.residuals, codes, key)
+        if not self.problem.stage.shared:
+            return vector, terms
+        return vector.ravel() / len(vector) ** 0.5, jax.tree.map(jnp.mean, terms)
+
+    def _of_images(self, method: Callable[..., Any], codes: dict[str, Tree], key: Key) -> Any:
+        def one(own: dict[str, Tree], given: tuple[Lane, Key]) -> Any:
+            image = ImageObjective(self.problem, self.weights, given[0], self.progress)
+            return method(image, own, given[1])
+
+        given = self.lane, image_keys(self.problem, self.lane, key)
+        return over_images(self.problem, one, codes, given)
+
+
+def decode_latents(problem: Problem, params: Params, codes: dict[str, Tree], lane: Lane) -> Latents:
+    """Latents of a lane; those of a group hold what its images share once for each of them."""
+
+    def one(own: dict[str, Tree], member: Lane) -> Latents:
+        return image_latents(problem, params, own, member)
+
+    return over_images(problem, one, codes, lane)
+
+
+def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
+    """Initial codes; of what a group shares, those that its first image alone would choose."""
+    found = over_images(problem, lambda _, one: image_start(problem, weights, one), {}, lane)
+    for name in problem.stage.shared:
+        found[name] = jax.tree.map(lambda leaf: leaf[0], found[name])
+    return found
 
 
 def _initial_codes(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
     """The codes at the start, if a term asks for them (then none is the best of several)."""
     asked = any(term.name == "anchor" for term in problem.stage.terms)
-    return _penalty_units(problem, weights, choose_start(problem, weights, lane)) if asked else {}
+    return _penalty_units(problem, weights, image_start(problem, weights, lane)) if asked else {}
 
 
 def _penalty_units(
@@ -234,8 +233,8 @@ def num_candidates(stage: Stage) -> int:
     return max(counts, default=0)
 
 
-def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
-    """Initial codes of one lane: the best of its `num_candidates`."""
+def image_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[str, Tree]:
+    """Initial codes of one image: the best of its `num_candidates`."""
     count = num_candidates(problem.stage)
     key = jax.random.fold_in(lane.key, START_KEY)
 
@@ -246,7 +245,7 @@ def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> dict[s
 
     if not count:
         return draw(jnp.zeros((), jnp.int32))
-    fn = objective(problem, weights, lane, jnp.zeros(()))
+    fn = ImageObjective(problem, weights, lane, jnp.zeros(()))
     numbers = jnp.arange(count)
     losses = jax.lax.map(lambda n: fn(draw(n), jax.random.fold_in(key, n))[0], numbers)
     return draw(jnp.argmin(jnp.where(jnp.isfinite(losses), losses, jnp.inf)))

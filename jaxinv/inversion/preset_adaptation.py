@@ -77,7 +77,7 @@ def _downsample_nets(stage: Stage, shape: tuple[int, ...], side: int) -> Stage:
 def _drop_blind_terms(stage: Stage, shape: tuple[int, ...]) -> Stage:
     """The stage without the terms of nets that cannot look, where pixels are compared too."""
     kept = tuple(term for term in stage.terms if not term.net or _can_see(term, shape))
-    if kept == stage.terms or not any(term.name in ("mse", "l1") for term in kept):
+    if kept == stage.terms or not any(term.kind.elementwise for term in kept):
         return stage
     return replace(stage, terms=kept)
 

@@ -21,7 +21,7 @@ class Batch(NamedTuple):
 
     Lanes of one image are neighbours; only the first `num_images` images are wanted, the others
     pad. `size` is the side of the clean images, before any operator; `given` are the latents before
-    the first stage.
+    the first stage, `named_masks` [L, h, w, 1] the masks that are known by then.
     """
 
     images: Array
@@ -32,6 +32,7 @@ class Batch(NamedTuple):
     num_images: int
     size: int
     given: Latents = {}  # noqa: RUF012 - never written to
+    named_masks: dict[str, Array] = {}  # noqa: RUF012
 
 
 def image_key(image: np.ndarray, seed: int) -> Array:
@@ -40,7 +41,7 @@ def image_key(image: np.ndarray, seed: int) -> Array:
     return jax.random.fold_in(jax.random.key(seed), int.from_bytes(digest[:4], "big"))
 
 
-def prepare(
+def make_lanes(
     images: np.ndarray,
     masks: np.ndarray | None,
     seed: int,
@@ -66,13 +67,8 @@ def prepare(
     )
 
 
-def lanes_given(
-    classes: Array | None, starts: Latents | None, rows: np.ndarray, restarts: int
-) -> Latents:
-    """What lanes are given: the starts, and classes, of the images `rows`, for every restart."""
-    given: Latents = dict(starts or {})
-    if classes is not None:
-        given["label"] = classes
+def lanes_given(given: Latents, rows: np.ndarray, restarts: int) -> Latents:
+    """What lanes are given: the latents [B, ...] of the images `rows`, for every restart."""
 
     def lanes(leaf: Array | np.ndarray) -> Array:
         return jnp.repeat(jnp.asarray(leaf)[rows], restarts, axis=0)
@@ -86,7 +82,7 @@ def choose_restarts(
     reached: list[BestSoFar],
     curves: dict[str, np.ndarray],
     *,
-    every: bool,
+    keep_all_restarts: bool,
 ) -> dict[str, Any]:
     """Group lanes by image and keep the restart with the lowest loss of the last stage.
 
@@ -111,5 +107,5 @@ def choose_restarts(
     chosen: dict[str, Any] = jax.tree.map(pick, ends)._asdict()
     whole = {name: grouped(curve) for name, curve in curves.items()}
     losses = whole.pop(LOSS)
-    kept = ends if every else None
-    return {**chosen, "losses": losses, "best": best, "terms": whole, "every": kept}
+    kept = ends if keep_all_restarts else None
+    return {**chosen, "losses": losses, "best": best, "terms": whole, "all_restarts": kept}

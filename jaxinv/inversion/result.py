@@ -41,7 +41,7 @@ class Inversion:
     latents: the best restart's, with a leading axis B; losses [B, R, T] of every evaluation (NaN
     after a lane ended); best [B] index of the best restart; loss [B] its loss; status [B] "ok" or
     "diverged"; evaluations [B] of the best restart. Where they were asked for: terms [B, R, T] by
-    label, the values of single terms at every evaluation, and `every` restart's end.
+    label, the values of single terms at every evaluation, and the end of `all_restarts`.
     """
 
     latents: Latents
@@ -52,7 +52,7 @@ class Inversion:
     evaluations: np.ndarray
     preset: Preset
     terms: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
-    every: Restarts | None = None
+    all_restarts: Restarts | None = None
 
 
 def gather(preset: Preset, parts: list[dict[str, Any]]) -> Inversion:

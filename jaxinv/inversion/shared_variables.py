@@ -1,8 +1,7 @@
 """Images that share a variable: a group of them is one lane, and has one loss.
 
-The functions here are those of `objective`, for a lane that is one image or a group of K: then all
-that the lane is given, and every code that is not shared, has a leading axis K, and the loss is the
-mean over the images.
+A lane is one image, or a group of K: then all that the lane is given, and every code that is not
+shared, has a leading axis K. `over_images` is the only place that tells the two apart.
 """
 
 from __future__ import annotations
@@ -12,20 +11,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.inversion import objective as single
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.inversion.objective import Lane, NetworkParams, Problem
-    from jaxinv.types import Array, Key, Latents, Params, Tree
+    from jaxinv.inversion.problem import Lane, Problem
+    from jaxinv.types import Array, Key, Tree
 
-    Codes = dict[str, Tree]
-
-
-IMAGES_AT_ONCE = (
-    8  # images of a group that are drawn at once where memory is that of an accelerator
-)
+IMAGES_AT_ONCE = 8  # images of a group that are drawn at once where memory is an accelerator's
 
 
 def group_lanes(lanes: Tree, count: int) -> Tree:
@@ -51,55 +43,28 @@ def lane_key(problem: Problem, lane: Lane) -> Key:
     return lane.key[0] if problem.stage.shared else lane.key
 
 
-def decode_latents(problem: Problem, params: Params, codes: Codes, previous: Latents) -> Latents:
-    """Latents of a lane; those of a group hold what its images share once for each of them."""
+def image_keys(problem: Problem, lane: Lane, key: Key) -> Key:
+    """The key of an evaluation, of a group one for each of its images."""
     if not problem.stage.shared:
-        return single.decode_latents(problem, params, codes, previous)
-
-    def one(own: Codes, before: Latents) -> Latents:
-        return single.decode_latents(problem, params, own, before)
-
-    return _each(problem, one, codes, previous)
+        return key
+    numbers = jnp.arange(len(lane.restart))
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
 
 
-def choose_start(problem: Problem, weights: NetworkParams, lane: Lane) -> Codes:
-    """Initial codes; of what a group shares, those that its first image alone would choose."""
-    if not problem.stage.shared:
-        return single.choose_start(problem, weights, lane)
-    found = jax.lax.map(lambda one: single.choose_start(problem, weights, one), lane)
-    first: Codes = jax.tree.map(lambda a: a[0], found)
-    return {name: (first if name in problem.stage.shared else found)[name] for name in found}
-
-
-def objective(
-    problem: Problem, weights: NetworkParams, lane: Lane, progress: Array
-) -> Callable[[Codes, Key], tuple[Array, dict[str, Array]]]:
-    """The function (codes, key) -> (loss, terms) that a solver lowers."""
-    if not problem.stage.shared:
-        return single.objective(problem, weights, lane, progress)
-    members = jnp.arange(len(lane.restart))
-
-    def fn(codes: Codes, key: Key) -> tuple[Array, dict[str, Array]]:
-        def one(own: Codes, given: tuple[Lane, Array]) -> tuple[Array, dict[str, Array]]:
-            member, number = given
-            loss = single.objective(problem, weights, member, progress)
-            return loss(own, jax.random.fold_in(key, number))
-
-        return jax.tree.map(jnp.mean, _each(problem, one, codes, (lane, members)))
-
-    return fn
-
-
-def _each(problem: Problem, fn: Callable[..., Any], codes: Codes, given: Tree) -> Any:
-    """`fn` of every image's codes and of what it is given, stacked.
+def over_images(
+    problem: Problem, fn: Callable[..., Any], codes: dict[str, Tree], given: Tree
+) -> Any:
+    """`fn(codes, given)` of the lane's image; of a group, that of every image, stacked.
 
     Where lanes go one by one the images do too, elsewhere `IMAGES_AT_ONCE` at once; they are
     drawn again for their gradients, so that a large group needs no more memory than a small one.
     """
+    if not problem.stage.shared:
+        return fn(codes, given)
     shared = {name: codes[name] for name in codes if name in problem.stage.shared}
     own = {name: codes[name] for name in codes if name not in problem.stage.shared}
 
-    def one(args: tuple[Codes, Tree]) -> Any:
+    def one(args: tuple[dict[str, Tree], Tree]) -> Any:
         return fn({**args[0], **shared}, args[1])
 
     count = jax.tree.leaves((own, given))[0].shape[0]

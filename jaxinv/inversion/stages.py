@@ -16,8 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, apply_operator, num_candidates
-from jaxinv.inversion.shared_variables import choose_start, decode_latents, lane_key, objective
+from jaxinv.inversion.objective import (
+    Objective,
+    apply_operator,
+    choose_start,
+    decode_latents,
+    num_candidates,
+)
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.shared_variables import lane_key
 from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
 from jaxinv.losses.terms import extract_features
@@ -137,14 +144,14 @@ def run_chunk(
             step, (inner, best), curves = carry
             # A solver that asks for it keeps one function throughout the chunk.
             key_step = _key_step(problem.stage, solver, first, step)
-            fn = objective(problem, weights, lane, key_step / steps)
+            fn = Objective(problem, weights, lane, key_step / steps)
             key = jax.random.fold_in(lane_key(problem, lane), key_step)
             inner, seen = solver.step(key, fn, inner, step / steps)
-            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.watch}
+            values = {LOSS: seen.loss} | {name: seen.aux[name] for name in problem.record_terms}
             curves = {n: curves[n].at[step - first].set(value) for n, value in values.items()}
             return step + 1, (inner, update(problem.stage, best, seen)), curves
 
-        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.watch)}
+        empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.record_terms)}
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
     return map_lanes(one, problem.width, (lanes, state))
@@ -191,7 +198,7 @@ def update(stage: Stage, best: BestSoFar, seen: Evaluation) -> BestSoFar:
 def decode_lanes(problem: Problem, weights: NetworkParams, lanes: Lane, codes: Tree) -> Latents:
     """Latents of every lane."""
     return map_lanes(
-        lambda args: decode_latents(problem, weights.params, args[1], args[0].previous),
+        lambda args: decode_latents(problem, weights.params, args[1], args[0]),
         problem.width,
         (lanes, codes),
     )
@@ -225,7 +232,9 @@ def solve(
     steps, count = problem.stage.steps, len(lanes.restart)
     state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
     best, given = state[1], lanes
-    curves = {name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.watch)}
+    curves = {
+        name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.record_terms)
+    }
     for first in range(0, steps, CHUNK):
         last = min(first + CHUNK, steps)
         state, part = run_chunk(problem, weights, given, state, jnp.asarray([first, last, steps]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.encoders import ridge_regression
 from jaxinv.inversion import curvature, gradient_axes
-from jaxinv.inversion.objective import image_terms
+from jaxinv.inversion.problem import image_terms
 from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES, P_CODECS
 from jaxinv.models import statistics
 from jaxinv.models.statistics import STATISTICS, P

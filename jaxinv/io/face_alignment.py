@@ -1,6 +1,6 @@
 """Find faces and cut them out in the frame of the FFHQ data set.
 
-Only arrays live here: files, colour and encodings are `images.py`. Landmarks count pixel centres as
+Only arrays live here: files, colour and encodings are `images`. Landmarks count pixel centres as
 integers (as dlib does); quads count pixel edges, so that the whole of a w x h image is the quad
 (0, 0), (0, h), (w, h), (w, 0): top-left, bottom-left, bottom-right, top-right.
 """

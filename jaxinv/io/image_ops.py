@@ -101,11 +101,11 @@ def fit_square(
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
     """Make [h, w, 3] and its mask [h, w] square; returns both and the quad they now show.
 
-    `fit` is "crop" (the centre), "initial_scale" (the long side shrinks) or "pad" (`background`, 0
+    `fit` is "crop" (the centre), "stretch" (the long side shrinks) or "pad" (`background`, 0
     black .. 1 white, with mask 0).
     """
     height, width = pixels.shape[:2]
-    if fit == "initial_scale":
+    if fit == "stretch":
         n = min(height, width)
         weights = None if mask is None else shrink(mask[..., None], n, n)[..., 0]
         return shrink(as_float(pixels), n, n), weights, box_quad(0, 0, width, height)

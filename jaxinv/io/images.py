@@ -39,7 +39,7 @@ __all__ = [
     "write_images",
 ]
 
-Fit = Literal["crop", "pad", "initial_scale", "refuse"]
+Fit = Literal["crop", "pad", "stretch", "refuse"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of 24-bit pixels: Pillow's own warning level
@@ -94,10 +94,10 @@ def read_photo(
 ) -> Photo:
     """Read one image file as a square photo, aligned or fitted, of `size` pixels (None: its own).
 
-    `align` is "none", "auto" or a file of landmarks (see `align.align_photo`). Photos that are not
-    square after that are cut, padded, stretched or refused as `fit` says. Transparent pixels and
-    padding show `background` (0 black .. 1 white) and weigh less in the mask. The content decides
-    about the format, never the name; animations give their first frame.
+    `align` is "none", "auto" or a file of landmarks (see `face_alignment.align_photo`). Photos that
+    are not square after that are cut, padded, stretched or refused as `fit` says. Transparent
+    pixels and padding show `background` (0 black .. 1 white) and weigh less in the mask. The
+    content decides about the format, never the name; animations give their first frame.
 
     Raises:
         ImageError: the file is missing, broken, too large, too small or refused by `fit`.

@@ -39,7 +39,7 @@ def _unwhitened(statistics: Params, u: Array) -> Array:
 
 
 def from_preconditioned(statistics: Params, u: Array) -> Array:
-    """Codes [rows, d] in gradient axes of codes in natural units (see `curvature`)."""
+    """Codes [rows, d] in gradient axes of preconditioned codes (see `curvature`)."""
     units = statistics[CURVATURE]
     along = jnp.einsum("krd,rd->k", units["shared_directions"], u)
     return units["step_scale"] * (
@@ -113,7 +113,7 @@ def stop_frozen_gradients(variable: Variable, code: Tree) -> Tree:
 
 
 def to_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
-    """The code as penalties see it: natural units are turned into standard deviations of W."""
+    """The code as penalties see it: preconditioned units become standard deviations of W."""
     return (
         from_preconditioned(params[STATISTICS], code)
         if variable.codec == "preconditioned"

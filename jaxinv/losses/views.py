@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 
 from jaxinv.nn.resample import area_reduce, resize
+from jaxinv.specs.masks import NOT, base_name
 from jaxinv.types import Array
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 def apply_view(image: Array, view: View) -> Array:
     """The part of image [h, w, c] that a view shows, at the view's size."""
     (top, bottom), (left, right) = crop_bounds(view, image.shape[:2])
-    told = area_reduce(image[top:bottom, left:right], downsampled_shape(view, image.shape[:2]))
-    return resize(told, view_shape(view, image.shape[:2]))
+    seen = area_reduce(image[top:bottom, left:right], downsampled_shape(view, image.shape[:2]))
+    return resize(seen, view_shape(view, image.shape[:2]))
 
 
 def downsampled_shape(view: View, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -49,6 +50,12 @@ def position_weights(mask: Array, view: View, shape: tuple[int, ...]) -> Array:
     """Weights [h, w] of the positions of features by the mask [h', w', 1] seen through the view."""
     found = resize(apply_view(mask, replace(view, min_size=None)), (shape[0], shape[1]))[..., 0]
     return jnp.maximum(found, 0.0)  # bicubic enlarging overshoots
+
+
+def named_mask(masks: dict[str, Array], name: str) -> Array:
+    """The mask called `name`, or the complement of NAME for "not NAME"."""
+    mask = masks[base_name(name)]
+    return 1 - mask if name.startswith(NOT) else mask
 
 
 def masked_mean(values: Array, mask: Array | None, view: View, reduction: str) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.models.weights import disk_cached
+from jaxinv.nn.linear import leaky_relu
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def p_statistics(gen: Generator, params: Params) -> Params:
     """
     count, total, square = 0, 0.0, 0.0
     for w in sample_w_batches(gen, params, P_SAMPLES):
-        p = np.where(w > 0, w, w / SLOPE)
+        p = to_p(w, np)
         count, total, square = count + len(p), total + p.sum(0), square + p.T @ p
     mean = np.asarray(total / count)
     covariance = square / count - np.outer(mean, mean)
@@ -87,14 +88,14 @@ P = "p"
 SLOPE = 0.2
 
 
-def to_p(w: Array) -> Array:
+def to_p(w: Any, xp: Any = jnp) -> Any:
     """w before the last activation of the mapping network (leaky ReLU of slope 0.2), up to a gain.
 
-    Zhu et al. 2020, arXiv:2012.09036: a leaky ReLU of slope 5.
+    Zhu et al. 2020, arXiv:2012.09036: a leaky ReLU of slope 5. Computed by `xp`, numpy or JAX's.
     """
-    return jnp.where(w > 0, w, w / SLOPE)
+    return xp.where(w > 0, w, w / SLOPE)
 
 
 def to_w(p: Array) -> Array:
     """The inverse of `to_p`."""
-    return jnp.where(p > 0, p, p * SLOPE)
+    return leaky_relu(p, SLOPE)

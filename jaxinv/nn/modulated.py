@@ -22,7 +22,7 @@ SMALL = 8
 
 
 class Kernel(NamedTuple):
-    """A kernel [3, 3, in, out], and what `freeze` made of it: both or none."""
+    """A kernel [3, 3, in, out], and what `precompute_backward` made of it: both or none."""
 
     forward: Array
     backward: Array | None = None

@@ -29,6 +29,7 @@ from jaxinv.presets.embedding import (
     PULSE,
 )
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
+from jaxinv.presets.hybrid import DHR
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -62,6 +63,7 @@ PRESETS = {
     "default": DEFAULT,
     "fine": FINE,
     "faithful": FAITHFUL,
+    "dhr": DHR,
     "restore": RESTORE,
     "z": Z,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,

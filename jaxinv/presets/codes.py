@@ -173,21 +173,21 @@ HMC_ANNEALED = Preset(
     ),
 )
 
+PIXELS = (Term("mse"),)
 LEI = "Lei et al. 2019, Inverting Deep Generative Models, One Layer at a Time, arXiv:1906.07437, "
-DENSE = (Variable("z", init=PRIOR),)
 LEI_LP = Preset(
     name="lei-lp",
     summary="z of a chain of dense layers, one linear program per layer, largest residual",
     checked="z of a random chain of two layers comes back to 1e-3",
     reference=LEI + "section 4, l-infinity",
-    stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp")),),
+    stages=(Stage((Variable("z", init=InitSpec("layerwise", method="lp")),), PIXELS, 1),),
 )
 LEI_LP_RELAXED = Preset(
     name="lei-lp-relaxed",
     summary="z of a chain of dense layers, one linear program per layer, sum of residuals",
     checked="z of a random chain of two layers comes back to 1e-3",
     reference=LEI + "section 4, l1",
-    stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("lp-relaxed")),),
+    stages=(Stage((Variable("z", init=InitSpec("layerwise", method="lp-relaxed")),), PIXELS, 1),),
 )
 ABERDAM_NOTE = "No code was available; the constants are this library's."
 ABERDAM = Preset(
@@ -196,7 +196,7 @@ ABERDAM = Preset(
     checked="z of a random chain of two layers comes back to 1e-3",
     reference="Aberdam et al. 2020, When and How Can Deep Generative Models be Inverted, section 4",
     notes=ABERDAM_NOTE,
-    stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("ista")),),
+    stages=(Stage((Variable("z", init=InitSpec("layerwise", method="ista")),), PIXELS, 1),),
 )
 ABERDAM_NNLS = Preset(
     name="aberdam-nnls",
@@ -204,5 +204,5 @@ ABERDAM_NNLS = Preset(
     checked="z of a random chain of two layers comes back to 1e-3",
     reference="Aberdam et al. 2020, When and How Can Deep Generative Models be Inverted, section 4",
     notes=ABERDAM_NOTE,
-    stages=(Stage(DENSE, (Term("mse"),), 1, SolverSpec("nnls")),),
+    stages=(Stage((Variable("z", init=InitSpec("layerwise", method="nnls")),), PIXELS, 1),),
 )

@@ -82,7 +82,6 @@ ILO = Preset(
             variables=(Variable("z+", init=PRIOR),),
             terms=(Term("mse"),),
             steps=1,
-            solver=SolverSpec("sgd", learning_rate=1e-12),
         ),
         Stage((ROWS,), NEAR, 50, RAMPED, SPHERE),
         Stage((ROWS, Variable("features", layers=(0.15,))), (*NEAR, SPARSE), 50, RAMPED, SPHERE),

@@ -12,10 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 from jaxinv.io.files import atomic_write
 from jaxinv.reports.charts import _chart
+from jaxinv.reports.columns import Column
 from jaxinv.reports.style import _STYLE
 
 
@@ -41,26 +41,6 @@ class ReportItem:
     more: Sequence[tuple[str, bytes]] = ()
 
 
-class _Metric(NamedTuple):
-    label: str
-    unit: str = ""
-    form: str = ".4g"
-    worst: str = ""  # which extreme is the bad one: "min", "max" or neither
-
-
-_METRICS = {
-    "psnr": _Metric("PSNR", " dB", ".2f", "min"),
-    "ssim": _Metric("SSIM", "", ".3f", "min"),
-    "lpips_alex": _Metric("LPIPS (Alex)", "", ".3f", "max"),
-    "lpips_vgg": _Metric("LPIPS (VGG)", "", ".3f", "max"),
-    "identity": _Metric("identity distance", "", ".3f", "max"),
-    "psnr_missing": _Metric("PSNR of what was missing", " dB", ".2f", "min"),
-    "misfit": _Metric("misfit", "", ".3g", "max"),
-    "noise": _Metric("noise", "", ".2g"),
-    "loss": _Metric("loss", "", ".4g", "max"),
-    "evaluations": _Metric("evaluations", "", ",.0f"),
-    "seconds": _Metric("time", " s", ".1f"),
-}
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
 
 
@@ -68,6 +48,7 @@ def write_report(
     path: str | Path,
     run: Mapping[str, object],
     records: Sequence[ReportItem],
+    columns: Mapping[str, Column],
     *,
     difference_gain: float | None = None,
 ) -> None:
@@ -78,13 +59,14 @@ def write_report(
     Raises:
         OSError: the file cannot be written; what was there before is untouched.
     """
-    page = report_html(run, records, difference_gain=difference_gain)
+    page = report_html(run, records, columns, difference_gain=difference_gain)
     atomic_write(Path(path), lambda file: file.write(page.encode("utf-8")))
 
 
 def report_html(
     run: Mapping[str, object],
     records: Sequence[ReportItem],
+    columns: Mapping[str, Column],
     *,
     difference_gain: float | None = None,
 ) -> str:
@@ -94,6 +76,8 @@ def report_html(
         run: what was run, shown in its own order: command, preset, generator, date, versions, ...;
             a mapping as a value becomes one line. Mean and worst scores come from `records`.
         records: one item per input file, in the order in which they are shown.
+        columns: how their metrics are called and shown, in the order of the summary; those that
+            stand in no column come last, under their own names.
         difference_gain: the factor by which the caller amplified the difference pictures, for
             their caption.
 
@@ -101,14 +85,21 @@ def report_html(
         ValueError: a picture is neither PNG nor JPEG.
     """
     caption = "difference" if difference_gain is None else f"difference × {difference_gain:g}"
-    cards = "".join(_card(i, item, caption) for i, item in enumerate(records) if _has_card(item))
+    found = {name: Column(name) for item in records for name in item.metrics}
+    columns = {name: column for name, column in columns.items() if name in found}
+    columns |= {name: column for name, column in found.items() if name not in columns}
+    tiles = "".join(_tile(name, column, records) for name, column in columns.items())
+    cards = "".join(
+        _card(i, item, columns, caption) for i, item in enumerate(records) if _has_card(item)
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "img-src data:; style-src 'unsafe-inline'\">"
         f"<title>jaxinv report</title><style>{_STYLE}</style></head><body>"
-        f"<header><h1>jaxinv report</h1>{_count(records)}{_tiles(records)}{_run_list(run)}</header>"
+        f"<header><h1>jaxinv report</h1>{_count(records)}"
+        f'<div class="tiles">{tiles}</div>{_run_list(run)}</header>'
         f"{_problems(records)}<main>{cards}</main></body></html>\n"
     )
 
@@ -117,19 +108,6 @@ def _text(value: object) -> str:
     """Escape for HTML; invisible characters and bytes that are not UTF-8 become visible codes."""
     shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
     return html.escape("".join(shown))
-
-
-def _figure(name: str, value: float) -> str:
-    metric = _METRICS.get(name, _Metric(name))
-    if math.isnan(value):
-        return "n/a"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
-    return f"{value:{metric.form}}{metric.unit}"
-
-
-def _label(name: str) -> str:
-    return _text(_METRICS.get(name, _Metric(name)).label)
 
 
 def _is_problem(item: ReportItem) -> bool:
@@ -147,29 +125,19 @@ def _count(records: Sequence[ReportItem]) -> str:
     return f'<p class="count">{inverted} of {len(records)} files inverted{tail}</p>'
 
 
-def _tiles(records: Sequence[ReportItem]) -> str:
-    """Mean and worst of every metric: known ones in their usual order, then the others."""
-    found = {name: None for item in records for name in item.metrics}
-    names = [n for n in _METRICS if n in found] + [n for n in found if n not in _METRICS]
-    return f'<div class="tiles">{"".join(_tile(name, records) for name in names)}</div>'
-
-
-def _tile(name: str, records: Sequence[ReportItem]) -> str:
-    """One metric over all items; NaN and infinity count for neither the mean nor the worst."""
-    values = {
-        i: float(item.metrics[name]) for i, item in enumerate(records) if name in item.metrics
-    }
+def _tile(name: str, column: Column, records: Sequence[ReportItem]) -> str:
+    """Mean and worst of one metric; NaN and infinity count for neither of them."""
+    values = {i: item.metrics[name] for i, item in enumerate(records) if name in item.metrics}
     finite = {i: value for i, value in values.items() if math.isfinite(value)}
     mean = sum(finite.values()) / len(finite) if finite else math.nan
     notes = []
-    worst = {"min": min, "max": max}.get(_METRICS.get(name, _Metric(name)).worst)
-    if worst and finite:
-        at = worst(finite, key=finite.__getitem__)
-        notes.append(f'<a href="#image-{at}">worst {_figure(name, finite[at])}</a>')
+    if finite and column.lower_is_better is not None:
+        at = (max if column.lower_is_better else min)(finite, key=finite.__getitem__)
+        notes.append(f'<a href="#image-{at}">worst {column.show(finite[at])}</a>')
     if len(finite) < len(values):
         notes.append(f"{len(values) - len(finite)} not finite, left out")
     return (
-        f'<div class="tile"><span>mean {_label(name)}</span><b>{_figure(name, mean)}</b>'
+        f'<div class="tile"><span>mean {_text(column.label)}</span><b>{column.show(mean)}</b>'
         f"<small>{', '.join(notes) or '&nbsp;'}</small></div>"
     )
 
@@ -209,7 +177,7 @@ def _badge(item: ReportItem) -> str:
     return f'<span class="badge {level}">{_text(item.status)}</span>'
 
 
-def _card(i: int, item: ReportItem, difference_caption: str) -> str:
+def _card(i: int, item: ReportItem, columns: Mapping[str, Column], difference_caption: str) -> str:
     captioned = (
         (item.target, item.captions[0]),
         (item.reconstruction, item.captions[1]),
@@ -217,8 +185,10 @@ def _card(i: int, item: ReportItem, difference_caption: str) -> str:
         *((data, caption) for caption, data in item.more),
     )
     pictures = "".join(_picture(data, caption) for data, caption in captioned if data)
-    figures = ((_label(name), _figure(name, float(item.metrics[name]))) for name in item.metrics)
-    scores = "".join(f"<li>{label} <b>{figure}</b></li>" for label, figure in figures)
+    scores = "".join(
+        f"<li>{_text(columns[name].label)} <b>{columns[name].show(value)}</b></li>"
+        for name, value in item.metrics.items()
+    )
     texts = [text for text in (item.reason, *item.warnings) if text]
     notes = "".join(f'<p class="note">{_text(text)}</p>' for text in texts)
     return (

@@ -16,7 +16,7 @@ from jaxinv.models.rendering import render
 from jaxinv.models.statistics import STATISTICS, w_statistics
 from jaxinv.models.zoo import ZOO, is_present
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
-from jaxinv.runs.job import version
+from jaxinv.runs.manifest import version
 from jaxinv.specs import GeneratorSpec, Preset, SolverSpec, Stage, Term, Variable
 
 if TYPE_CHECKING:
@@ -24,41 +24,19 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 PACKAGES = (
-    "jaxinv",
-    "jax",
-    "jaxlib",
-    "flax",
-    "optax",
-    "numpy",
-    "pillow",
-    "safetensors",
-    "dlib-bin",
-    "unearth",
-    "evosax",
-    "blackjax",
-)
+    "jaxinv", "jax", "jaxlib", "flax", "optax", "numpy", "pillow", "safetensors", "dlib-bin",
+    "unearth", "evosax", "blackjax",
+)  # fmt: skip
 TINY = GeneratorSpec(
-    name="tiny",
-    architecture="mobilestylegan",
-    resolution=32,
-    z_dim=16,
-    w_dim=16,
-    rows=8,
-    styles=(16, 16, 4, 16, 16, 4, 8, 8),
-    noise=(4, 8, 8, 16, 16),
-)
+    "tiny", "mobilestylegan", 32, z_dim=16, w_dim=16, rows=8,
+    styles=(16, 16, 4, 16, 16, 4, 8, 8), noise=(4, 8, 8, 16, 16),
+)  # fmt: skip
+CHECK_SOLVER = SolverSpec("lbfgs", options=(("warmup", 10),))
 CHECK = Preset(
-    name="check",
+    "check",
+    (Stage((Variable("w+", codec="whiten"),), (Term("mse"),), 60, CHECK_SOLVER),),
     summary="recover a picture of a tiny random generator",
     reference="own",
-    stages=(
-        Stage(
-            (Variable("w+", codec="whiten"),),
-            (Term("mse"),),
-            steps=60,
-            solver=SolverSpec("lbfgs", options=(("warmup", 10),)),
-        ),
-    ),
 )
 
 

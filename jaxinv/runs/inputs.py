@@ -123,14 +123,12 @@ def check_mask(request: Request, files: list[Path]) -> None:
         raise ValueError(reasons[0])
 
 
-def read_inputs(
-    request: Request, observation_model: ObservationModel, files: list[Path]
-) -> Iterator[Input]:
+def read_inputs(request: Request, model: ObservationModel, files: list[Path]) -> Iterator[Input]:
     """Read every file and make of it what is searched for; a bad one becomes a reason."""
     for file, name in zip(files, unique_names(files), strict=True):
         shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
         try:
-            photo, made = _read(request, observation_model, file)
+            photo, made = _read(request, model, file)
             mask = b"" if made.mask is None else made.mask.tobytes()
             yield Input(shown, name, photo, made, mask_sha256=hashlib.sha256(mask).hexdigest())
         except images.ImageError as error:
@@ -140,26 +138,22 @@ def read_inputs(
 
 
 def _read(
-    request: Request, observation_model: ObservationModel, file: Path
+    request: Request, model: ObservationModel, file: Path
 ) -> tuple[images.Photo, Observation]:
-    if file.suffix == ".npy" and observation_model.operator is not None:
+    if file.suffix == ".npy" and model.operator is not None:
         data = read_bytes(file)
         photo = images.Photo(
             os.fspath(file), hashlib.sha256(data).hexdigest(), np.empty((0, 0, 3)), None, None, ()
         )
-        return photo, measurements(observation_model, io.BytesIO(data))
+        return photo, measurements(model, io.BytesIO(data))
     photo = images.read_photo(
         file,
-        size=request.size
-        if observation_model.keeps_size and observation_model.border is None
-        else None,
+        size=request.size if model.keeps_size and model.border is None else None,
         align=request.align,
         fit=request.fit,
     )
     missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
-    return photo, with_noise_level(
-        observation_model, make_observation(observation_model, photo, missing)
-    )
+    return photo, with_noise_level(model, make_observation(model, photo, missing))
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:

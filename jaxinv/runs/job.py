@@ -2,58 +2,41 @@
 
 from __future__ import annotations
 
-import platform
-import time
-from dataclasses import asdict, dataclass, field, replace
-from importlib import metadata
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 
-from jaxinv import __version__
+from jaxinv.inversion.arguments import batch_for
 from jaxinv.inversion.compatibility import check_preset
+from jaxinv.inversion.memory import MOST
 from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.inversion.presets import with_steps
 from jaxinv.inversion.statistics import with_statistics
-from jaxinv.io.checkpoints import weights_file
 from jaxinv.io.face_alignment import check_mode
-from jaxinv.io.files import sha256_file
 from jaxinv.models.loading import load_features, load_generator
+from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.runs.progress import announce
-from jaxinv.runs.request import Request
 from jaxinv.specs import read_operator
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
+    from jaxinv.runs.observations import Observation
+    from jaxinv.runs.request import Request
     from jaxinv.specs import Preset
     from jaxinv.types import Params
-
-
-def version(package: str) -> str:
-    """Installed version of a package, or "not installed"."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
-
-
-METRIC_NETS = ("alexnet", "vgg16")
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow", "dlib-bin")
 
 
 @dataclass(frozen=True)
 class Job:
     """Everything that stays the same for all files of a run."""
 
-    request: Request
-    preset: Preset
+    manifest: Manifest
     gen: Generator
     params: Params
     nets: dict[str, Params]
-    out: Path
-    facts: dict[str, Any]
     observation_model: ObservationModel
     prepared_params: dict[tuple[str, ...], Params] = field(
         default_factory=dict[tuple[str, ...], "Params"]
@@ -71,9 +54,8 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
-    out = Path(request.out)
     for folder in ("latents", "images"):
-        (out / folder).mkdir(parents=True, exist_ok=True)
+        (Path(request.out) / folder).mkdir(parents=True, exist_ok=True)
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
@@ -92,40 +74,28 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         check_operator(preset.operator, gen.spec.resolution, request.size)
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
-    names = tuple(sorted({*METRIC_NETS, *preset.nets}))
-    facts = {
-        "request": asdict(request),
-        "preset": asdict(preset),
-        "generator": asdict(gen.spec),
-        "generator_sha256": sha256_file(weights_file(request.generator)),
-        "nets_sha256": {name: sha256_file(weights_file(name)) for name in names},
-        "versions": {"jaxinv": __version__} | {name: version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "device": jax.devices()[0].device_kind,
-        "backend": jax.default_backend(),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    return Job(request, preset, gen, params, load_features(names), out, facts, observation_model)
+    manifest = manifest_for(request, preset, gen.spec)
+    nets = load_features(tuple(manifest.nets_sha256))
+    return Job(manifest, gen, params, nets, observation_model)
 
 
-def headline(job: Job) -> dict[str, object]:
-    """The run in a few words, for the report."""
-    request = job.request
-    chosen = {
-        k: v
-        for k, v in asdict(request).items()
-        if v not in (None, ()) and k not in ("paths", "out")
-    }
-    words = {k: v for k, v in chosen.items() if k not in ("generator", "preset")}
-    return {
-        "generator": request.generator,
-        "preset": f"{request.preset}: {job.preset.summary}",
-        "evaluations per image": job.preset.steps,
-        "options": ", ".join(f"{k} {v}" for k, v in words.items()),
-        "started": job.facts["started"],
-        "versions": ", ".join(f"{k} {v}" for k, v in job.facts["versions"].items()),
-        "device": job.facts["device"],
-    }
+def read_ahead(job: Job, files: int) -> int:
+    """Images that are read before any is searched for; `invert` may split them further."""
+    batch, preset = job.manifest.request.batch, job.manifest.preset
+    if isinstance(batch, int):
+        return batch
+    if preset.shared or batch is None or jax.default_backend() == "cpu":
+        return batch_for(preset, files)
+    return MOST
+
+
+def preset_for(job: Job, observation: Observation) -> Preset:
+    """The preset as it looks at what was seen; `ValueError` if it cannot."""
+    preset, shape = job.manifest.preset, observation.measurement.shape
+    adapted = adapt_preset(preset, shape, observation.noise)
+    if preset.operator is not None:
+        check_preset(job.gen.spec, adapted, min(shape[:2]) if len(shape) == 3 else 1)
+    return adapted
 
 
 def params_for(job: Job, preset: Preset) -> Params:
@@ -134,7 +104,8 @@ def params_for(job: Job, preset: Preset) -> Params:
     With the nets of the preset as it was, its own statistics serve, wherever it looks now.
     """
     if preset.nets not in job.prepared_params:
-        like = job.preset if preset.nets == job.preset.nets else preset
+        own = job.manifest.preset
+        like = own if preset.nets == own.nets else preset
         known = with_statistics(job.gen, job.params, like, job.nets, report=announce)
         job.prepared_params[preset.nets] = known
     return job.prepared_params[preset.nets]

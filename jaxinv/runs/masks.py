@@ -43,7 +43,7 @@ def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
 def read_mask(place: Path) -> images.Photo:
     """A mask file as it is; `BadFile` if it is none."""
     try:
-        return images.read_photo(place, fit="initial_scale")
+        return images.read_photo(place, fit="stretch")
     except images.ImageError as error:
         raise BadFile(f"mask {error}") from error
 

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     from jaxinv.specs import OperatorSpec
 
 SMALLEST = 32
-MAX_CHANNEL_SPREAD = (
-    0.1  # channels of a grey picture may differ by so much, on [-1, 1], for JPEG's sake
-)
+MAX_CHANNEL_SPREAD = 0.1  # of the channels of a grey picture, on [-1, 1], for JPEG's sake
 ESTIMATE_PER_IMAGE = "estimated"  # in the place of a strength of noise: each picture's own
 MIN_NOISE = 1 / 127.5  # a level of 8 bits: there is always so much
 
@@ -100,7 +98,7 @@ def loss_size(own: int, asked: int | None, resolution: int) -> int:
 
 
 def make_observation(
-    observation_model: ObservationModel, photo: images.Photo, missing: np.ndarray | None
+    model: ObservationModel, photo: images.Photo, missing: np.ndarray | None
 ) -> Observation:
     """What is made of a photo whose pixels may be `missing` [n, n] in part.
 
@@ -109,77 +107,65 @@ def make_observation(
     kept = photo.mask
     if missing is not None:
         kept = (1.0 if kept is None else kept) * (1 - missing)
-    if observation_model.border is not None:
-        return _outpaint_observation(observation_model, photo, kept)
-    if not observation_model.keeps_size:
-        return _from_measured_size(observation_model, photo)
-    side = loss_size(len(photo.pixels), observation_model.size, observation_model.resolution)
+    if model.border is not None:
+        return _outpaint_observation(model, photo, kept)
+    if not model.keeps_size:
+        return _from_measured_size(model, photo)
+    side = loss_size(len(photo.pixels), model.size, model.resolution)
     pixels = at_size(photo.pixels, side)
     mask = None if kept is None else resize_mask(kept, side, hard=missing is not None)
     if mask is not None and not mask.any():
-        raise BadFile(
-            "its mask leaves no pixel; allowed: white where pixels are missing, black else"
-        )
-    reference = (
-        pixels
-        if observation_model.simulate or (observation_model.operator is None and missing is None)
-        else None
-    )
+        allowed = "white where pixels are missing, black else"
+        raise BadFile(f"its mask leaves no pixel; allowed: {allowed}")
+    reference = pixels if model.simulate or (model.operator is None and missing is None) else None
     if missing is not None and mask is not None:
         return Observation(pixels * mask[..., None], mask, reference, side)
-    if observation_model.operator is None:
+    if model.operator is None:
         return Observation(pixels, mask, reference, side)
-    if not observation_model.simulate:
-        made = build_operator(observation_model.operator, (side, side, 3))
-        return Observation(as_measured(pixels, observation_model.operator, made), mask, None, side)
-    measurement = simulated(observation_model.operator, pixels)
-    return Observation(
-        measurement, mask if measurement.shape[:2] == pixels.shape[:2] else None, reference, side
-    )
+    if not model.simulate:
+        made = build_operator(model.operator, (side, side, 3))
+        return Observation(as_measured(pixels, model.operator, made), mask, None, side)
+    measurement = simulated(model.operator, pixels)
+    mask = mask if measurement.shape[:2] == pixels.shape[:2] else None
+    return Observation(measurement, mask, reference, side)
 
 
-def with_noise_level(observation_model: ObservationModel, made: Observation) -> Observation:
-    """The offer with the strength of its noise; estimates are in steps of the root of 2.
+def with_noise_level(model: ObservationModel, made: Observation) -> Observation:
+    """The observation with the strength of its noise; estimates are in steps of the root of 2.
 
     Pictures with noise of one strength go through one compiled program.
     """
-    if observation_model.noise != ESTIMATE_PER_IMAGE:
-        return replace(made, noise=observation_model.noise)
+    if model.noise != ESTIMATE_PER_IMAGE:
+        return replace(made, noise=model.noise)
     steps = 2 * np.log2(max(noise_level(made.measurement), MIN_NOISE))
     return replace(made, noise=float(2 ** (np.round(steps) / 2)))
 
 
 def _outpaint_observation(
-    observation_model: ObservationModel, photo: images.Photo, kept: np.ndarray | None
+    model: ObservationModel, photo: images.Photo, kept: np.ndarray | None
 ) -> Observation:
     """The photo as the middle of a larger picture, or the middle of a photo."""
-    share = observation_model.border or 0.0
-    own = (
-        len(photo.pixels)
-        if observation_model.simulate
-        else int(len(photo.pixels) / (1 - 2 * share))
-    )
-    side = loss_size(own, observation_model.size, observation_model.resolution)
+    share = model.border or 0.0
+    own = len(photo.pixels) if model.simulate else int(len(photo.pixels) / (1 - 2 * share))
+    side = loss_size(own, model.size, model.resolution)
     edge = round(share * side)
-    inner = side if observation_model.simulate else side - 2 * edge
+    inner = side if model.simulate else side - 2 * edge
     pixels = at_size(photo.pixels, inner)
     mask = np.ones((inner, inner), np.float32) if kept is None else resize_mask(kept, inner)
-    reference = pixels if observation_model.simulate else None
-    if not observation_model.simulate:
+    reference = pixels if model.simulate else None
+    if not model.simulate:
         pixels, mask = np.pad(pixels, [(edge, edge)] * 2 + [(0, 0)]), np.pad(mask, edge)
     inside = np.pad(np.ones((side - 2 * edge,) * 2, np.float32), edge)
     return Observation(pixels * inside[..., None], mask * inside, reference, side)
 
 
-def _from_measured_size(observation_model: ObservationModel, photo: images.Photo) -> Observation:
+def _from_measured_size(model: ObservationModel, photo: images.Photo) -> Observation:
     """A photo that is what the operator made of a picture of another size."""
-    operator, own = observation_model.operator, len(photo.pixels)
+    operator, own = model.operator, len(photo.pixels)
     if operator is None:
         raise BadFile("no operator")
     try:
-        side = observation_model.size or source_side(
-            observation_model.resolution, operator, (own, own, 3)
-        )
+        side = model.size or source_side(model.resolution, operator, (own, own, 3))
         made = build_operator(operator, (side, side, 3))
     except ValueError as error:
         raise BadFile(f"{error}; or clean pictures with --simulate") from error
@@ -193,17 +179,14 @@ def _from_measured_size(observation_model: ObservationModel, photo: images.Photo
     return Observation(as_measured(pixels, operator, made), mask, None, side)
 
 
-def measurements(observation_model: ObservationModel, file: BinaryIO) -> Observation:
+def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
     """The numbers of a .npy file; `BadFile` unless the operator can have made them."""
-    if observation_model.simulate or observation_model.operator is None:
+    if model.simulate or model.operator is None:
         raise BadFile("measurements; allowed with --simulate: clean pictures")
     try:
         measurement = np.load(file, allow_pickle=False).astype(np.float32)
-        side = (
-            source_side(observation_model.resolution, observation_model.operator, measurement.shape)
-            if measurement.size
-            else 0
-        )
+        shape = measurement.shape
+        side = source_side(model.resolution, model.operator, shape) if measurement.size else 0
     except (ValueError, OSError, EOFError) as error:
         raise BadFile(f"cannot be used as measurements: {error}") from error
     if not side or not np.isfinite(measurement).all():

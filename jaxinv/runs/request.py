@@ -14,8 +14,8 @@ class Request:
     `operator` is what the pictures have gone through (see `specs.read_operator`), `mask` a file or
     folder whose white pixels are missing in them, `border` the share of each side that is. With
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
-    `discrepancy` (root mean square on [-1, 1]; `observations_made.ESTIMATED`: each picture's own).
-    The best `samples` restarts are kept.
+    `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
+    `samples` restarts are kept.
     """
 
     paths: tuple[str, ...]

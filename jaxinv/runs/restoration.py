@@ -55,7 +55,7 @@ def denoise(request: Request, sigma: float | None = None) -> Request:
     """Find pictures without Gaussian noise of standard deviation `sigma` on [-1, 1].
 
     The search ends where the picture differs by that much. Without a sigma, each picture's own is
-    estimated (see `pixels.noise_level`). Raises `ValueError` for a simulation without one.
+    estimated (see `image_ops.noise_level`). Raises `ValueError` for a simulation without one.
     """
     if sigma is None:
         if request.simulate:

@@ -12,22 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.io import images
-from jaxinv.io.files import atomic_write
 from jaxinv.io.latent_files import save_latents
 from jaxinv.operators import build as build_operator
-from jaxinv.runs.results import ImageResult, latent_metadata, report_item, thumbnail
+from jaxinv.runs.results import ImageResult, latent_metadata, report_item, thumbnail, write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-    from typing import Any
-
-    from jaxinv.inversion.result import Restarts
+    from jaxinv.inversion.result import Inversion
     from jaxinv.reports.html import ReportItem
+    from jaxinv.runs.manifest import Manifest
     from jaxinv.runs.observations import Observation
     from jaxinv.specs import OperatorSpec
     from jaxinv.types import Array, Latents
 
-Solution = tuple["Latents", np.ndarray]  # latents, and their picture uint8 [H, W, 3]
+Answer = tuple["Latents", np.ndarray]  # latents, and their picture uint8 [H, W, 3]
 
 
 @partial(jax.jit, static_argnums=0)
@@ -36,7 +33,7 @@ def _apply(operator: OperatorSpec, image: Array) -> Array:
 
 
 def remeasured(operator: OperatorSpec | None, full: np.ndarray, given: Observation) -> np.ndarray:
-    """What would have been seen of the picture uint8 [H, W, 3], in the shape of `given.seen`."""
+    """What would have been seen of the picture uint8 [H, W, 3], shaped like the measurement."""
     image = images.resize(images.from_uint8(full), given.side)
     seen = image if operator is None else np.asarray(_apply(operator, jnp.asarray(image)))
     return seen if given.mask is None else seen * (given.mask[..., None] > 0)
@@ -68,63 +65,66 @@ def as_image(operator: OperatorSpec | None, seen: np.ndarray, side: int) -> np.n
     return images.to_uint8(np.broadcast_to(shown, (*shown.shape[:2], 3)))
 
 
-def ranked(ends: Restarts, index: int, count: int) -> list[Latents]:
-    """Latents of the `count` restarts of one image with the lowest losses, the best first."""
-    order = np.argsort(ends.loss[index], kind="stable")[:count]
-    return [jax.tree.map(lambda a, r=r: a[index, r], ends.latents) for r in order]
+def best_restarts(found: Inversion, index: int, count: int) -> list[Latents]:
+    """Latents of the `count` restarts of one image with the lowest losses, the best first.
+
+    None where the search has not kept every restart.
+    """
+    if found.all_restarts is None:
+        return []
+    order = np.argsort(found.all_restarts.loss[index], kind="stable")[:count]
+    latents = found.all_restarts.latents
+    return [jax.tree.map(lambda a, r=r: a[index, r], latents) for r in order]
 
 
-def save_degraded(
-    out: Path, name: str, operator: OperatorSpec | None, pair: tuple[np.ndarray, Observation]
-) -> None:
-    """Write degraded/NAME.png (or .npy) and again/NAME.png."""
-    again, given = pair
-    drawn = {"remeasured": as_image(operator, again, given.side)}
+def finish_restoration(
+    manifest: Manifest,
+    result: ImageResult,
+    given: Observation,
+    answers: list[Answer],
+    losses: np.ndarray,
+) -> tuple[ImageResult, ReportItem]:
+    """Degrade the best of the answers again, score that, and save it and the other answers."""
+    operator, full = manifest.preset.operator, answers[0][1]
+    again = remeasured(operator, full, given)
+    scores = missing_psnr(full, given) | {"misfit": data_misfit(again, given)}
+    scores |= {} if given.noise is None else {"noise": given.noise}
+    result = replace(result, scores=result.scores | scores)
+    save_degraded(manifest, result.name, again, given)
+    if manifest.request.samples is not None:
+        save_samples(manifest, result, answers)
+    views = [("answer degraded again", as_image(operator, again, given.side))]
+    if given.reference is not None:
+        views.append(("clean picture", as_image(None, given.reference, given.side)))
+    views += [(f"answer {rank}", one) for rank, (_, one) in enumerate(answers[1:], start=2)]
+    shown = replace(
+        report_item(result),
+        captions=("degraded input", "answer"),
+        target=thumbnail(as_image(operator, given.measurement, given.side)),
+        reconstruction=thumbnail(full),
+        more=[(text, thumbnail(picture)) for text, picture in views],
+        losses=losses.tolist(),
+    )
+    return result, shown
+
+
+def save_degraded(manifest: Manifest, name: str, again: np.ndarray, given: Observation) -> None:
+    """Write degraded/NAME.png (or .npy) and remeasured/NAME.png."""
+    drawn = {"remeasured": as_image(manifest.preset.operator, again, given.side)}
     if given.measurement.ndim == 3 and given.measurement.shape[0] == given.measurement.shape[1]:
         drawn["degraded"] = as_image(None, given.measurement, given.side)
     else:
         data = io.BytesIO()
         np.save(data, given.measurement, allow_pickle=False)
-        write(out / "degraded" / f"{name}.npy", data.getvalue())
+        write(manifest.out / "degraded" / f"{name}.npy", data.getvalue())
     for folder, picture in drawn.items():
-        write(out / folder / f"{name}.png", images.encode_png(picture))
+        write(manifest.out / folder / f"{name}.png", images.encode_png(picture))
 
 
-def save_samples(
-    out: Path, result: ImageResult, answers: list[Solution], facts: dict[str, Any]
-) -> None:
+def save_samples(manifest: Manifest, result: ImageResult, answers: list[Answer]) -> None:
     """Write samples/NAME/1.png, 1.safetensors, 2.png, ...: the answers, the best first."""
+    place = manifest.out / "samples" / result.name
     for rank, (latents, picture) in enumerate(answers, start=1):
-        place = out / "samples" / result.name
         write(place / f"{rank}.png", images.encode_png(picture))
-        save_latents(
-            place / f"{rank}.safetensors", latents, latent_metadata(result, latents, facts)
-        )
-
-
-def restored_item(
-    result: ImageResult,
-    answers: list[np.ndarray],
-    views: dict[str, np.ndarray],
-    losses: np.ndarray,
-) -> ReportItem:
-    """The outcome as the report shows it: the input, the best answer, other views, other answers.
-
-    The first of `views`, by caption, is the degraded input.
-    """
-    (caption, first), *others = views.items()
-    others += [(f"answer {rank}", picture) for rank, picture in enumerate(answers[1:], start=2)]
-    return replace(
-        report_item(result),
-        captions=(caption, "answer"),
-        target=thumbnail(first),
-        reconstruction=thumbnail(answers[0]),
-        more=[(text, thumbnail(picture)) for text, picture in others],
-        losses=losses.tolist(),
-    )
-
-
-def write(path: Path, data: bytes) -> None:
-    """Write a file atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, lambda file: file.write(data))
+        metadata = latent_metadata(result, latents, manifest)
+        save_latents(place / f"{rank}.safetensors", latents, metadata)

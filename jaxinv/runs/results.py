@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,17 +12,23 @@ import numpy as np
 from jaxinv.io import images
 from jaxinv.io.files import atomic_write
 from jaxinv.io.latent_files import load_latents, save_latents, save_npz
-from jaxinv.metrics.identity import identity, measurable
-from jaxinv.metrics.perceptual import lpips
-from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.metrics import table
+from jaxinv.reports.columns import Column
 from jaxinv.reports.html import ReportItem
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from jaxinv.specs import GeneratorSpec
+    from jaxinv.runs.manifest import Manifest
     from jaxinv.types import Latents, Params
 
+# What a line of results and the report say beside the scores: fields of `ImageResult`.
+SEARCH = {
+    "loss": Column("loss", ".4g", lower_is_better=True),
+    "evaluations": Column("evaluations", ",.0f"),
+    "seconds": Column("time", ".1f", " s"),
+}
+COLUMNS: dict[str, Column] = {**table.METRICS, **SEARCH}
 REPORT_SIZE = 384
 DIFFERENCE_GAIN = 2.0
 
@@ -45,9 +50,13 @@ class ImageResult:
     seconds: float = 0.0
     transform: dict[str, Any] | None = None
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Scores and effort, by the names of `COLUMNS`."""
+        return self.scores | {name: getattr(self, name) for name in SEARCH}
+
     def record(self) -> dict[str, Any]:
         """JSON-able part of a line; numbers that JSON cannot hold (infinite, NaN) become null."""
-        scores = dict.fromkeys(("psnr", "ssim", "lpips_alex", "lpips_vgg")) | self.scores
         line = {
             "file": self.file,
             "name": self.name,
@@ -55,10 +64,8 @@ class ImageResult:
             "status": self.status,
             "reason": self.reason,
             "size": self.size,
-            **scores,
-            "loss": self.loss,
-            "evaluations": self.evaluations,
-            "seconds": round(self.seconds, 3),
+            **dict.fromkeys(table.ALWAYS),
+            **self.metrics,
             "warnings": list(self.warnings),
         }
         return {
@@ -67,62 +74,43 @@ class ImageResult:
 
 
 def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image against the 8-bit target, at the target's size.
-
-    "identity" is among them only where its weights are.
-    """
+    """Scores of the written 8-bit image against the 8-bit target, at the target's size."""
     ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
-    theirs = images.to_uint8(target)[None]
-    scores = {
-        "psnr": float(psnr(ours, theirs)[0]),
-        "ssim": float(ssim(ours, theirs)[0]),
-        "lpips_alex": float(lpips("alexnet", nets["alexnet"], ours, theirs)[0]),
-        "lpips_vgg": float(lpips("vgg16", nets["vgg16"], ours, theirs)[0]),
-    }
-    return scores | ({"identity": float(identity(ours, theirs)[0])} if measurable() else {})
+    return table.measure(ours, images.to_uint8(target)[None], nets)
 
 
 def save_result(
-    out: Path,
-    result: ImageResult,
-    latents: Latents,
-    full: np.ndarray,
-    spec: GeneratorSpec,
-    *,
-    facts: dict[str, Any],
-    export: tuple[str, ...],
+    manifest: Manifest, result: ImageResult, latents: Latents, full: np.ndarray
 ) -> None:
     """Write images/NAME.png, latents/NAME.safetensors, and npz/NAME/projected_w.npz if asked."""
-    data = images.encode_png(full)
-    atomic_write(out / "images" / f"{result.name}.png", lambda file: file.write(data))
+    out, spec = manifest.out, manifest.generator
+    write(out / "images" / f"{result.name}.png", images.encode_png(full))
     place = out / "latents" / f"{result.name}.safetensors"
-    save_latents(place, latents, latent_metadata(result, latents, facts))
-    if "npz" in export:
-        rows = (
-            latents["w+"]
-            if "w+" in latents
-            else np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
-        )
+    save_latents(place, latents, latent_metadata(result, latents, manifest))
+    if "npz" in manifest.request.export:
+        rows = latents.get("w+")
+        if rows is None:
+            rows = np.broadcast_to(latents["w"], (spec.rows, spec.w_dim))
         save_npz(out / "npz" / result.name / "projected_w.npz", spec, np.asarray(rows))
 
 
-def latent_metadata(result: ImageResult, latents: Latents, facts: dict[str, Any]) -> dict[str, str]:
+def latent_metadata(result: ImageResult, latents: Latents, manifest: Manifest) -> dict[str, str]:
     """What a file of latents says about them."""
-    request = facts["request"]
+    request = manifest.request
     return {
-        "generator": request["generator"],
-        "generator_sha256": facts["generator_sha256"],
+        "generator": request.generator,
+        "generator_sha256": manifest.generator_sha256,
         "space": ",".join(sorted(latents)),
-        "preset": request["preset"],
-        "seed": str(request["seed"]),
+        "preset": request.preset,
+        "seed": str(request.seed),
         "source": result.file,
         "source_sha256": result.sha256,
         "status": result.status,
         "size": str(result.size),
         "transform": json.dumps(result.transform),
-        "verb": request["verb"],
-        "operator": request["operator"] or "",
-        "versions": json.dumps(facts["versions"]),
+        "verb": request.verb,
+        "operator": request.operator or "",
+        "versions": json.dumps(manifest.versions),
     }
 
 
@@ -132,54 +120,37 @@ def copy_result(out: Path, first: str, again: ImageResult) -> None:
     save_latents(
         out / "latents" / f"{again.name}.safetensors", latents, metadata | {"source": again.file}
     )
-    pairs = (
-        (out / "images" / f"{first}.png", out / "images" / f"{again.name}.png"),
-        (out / "npz" / first / "projected_w.npz", out / "npz" / again.name / "projected_w.npz"),
-    )
-    made = [(out / kind, name) for kind in ("degraded", "remeasured") for name in ("png", "npy")]
-    pairs += tuple((at / f"{first}.{end}", at / f"{again.name}.{end}") for at, end in made)
-    samples = out / "samples"
-    drawn = sorted(samples.glob(f"{glob.escape(first)}/*"))
-    pairs += tuple((file, samples / again.name / file.name) for file in drawn)
-    for source, target in pairs:
+    single = (("images", "png"), ("degraded", "png"), ("degraded", "npy"), ("remeasured", "png"))
+    copies = [(out / at / f"{first}.{end}", out / at / f"{again.name}.{end}") for at, end in single]
+    for folder in (out / "npz", out / "samples"):
+        copies += [(file, folder / again.name / file.name) for file in (folder / first).glob("*")]
+    for source, target in copies:
         if source.is_file():
-            data = source.read_bytes()
-            target.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write(target, lambda file, data=data: file.write(data))
+            write(target, source.read_bytes())
 
 
-def report_metrics(result: ImageResult) -> dict[str, float]:
-    """The figures of an outcome in the report."""
-    return result.scores | {
-        "loss": result.loss,
-        "evaluations": result.evaluations,
-        "seconds": result.seconds,
-    }
+def write(path: Path, data: bytes) -> None:
+    """Write a file atomically, in a folder that is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, lambda file: file.write(data))
 
 
-def report_item(
-    result: ImageResult,
-    full: np.ndarray | None = None,
-    target: np.ndarray | None = None,
-    losses: np.ndarray | None = None,
+def report_item(result: ImageResult) -> ReportItem:
+    """The result in the report, without pictures."""
+    return ReportItem(result.file, result.status, result.reason, result.warnings, result.metrics)
+
+
+def compared_item(
+    result: ImageResult, full: np.ndarray, target: np.ndarray, losses: np.ndarray
 ) -> ReportItem:
-    """The outcome as the report shows it, with the difference drawn around mid-grey."""
-    item = ReportItem(
-        result.file, result.status, result.reason, result.warnings, report_metrics(result)
-    )
-    if full is None or target is None or losses is None:
-        return item
+    """The result in the report beside its target, with the difference drawn around mid-grey."""
     ours = images.resize(images.from_uint8(full), len(target))
-    difference = images.to_uint8(np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1))
-    return ReportItem(
-        result.file,
-        result.status,
-        result.reason,
-        result.warnings,
-        report_metrics(result),
+    difference = np.clip(DIFFERENCE_GAIN * (ours - target), -1, 1)
+    return replace(
+        report_item(result),
         target=thumbnail(images.to_uint8(target)),
         reconstruction=thumbnail(images.to_uint8(ours)),
-        difference=thumbnail(difference),
+        difference=thumbnail(images.to_uint8(difference)),
         losses=losses.tolist(),
     )
 

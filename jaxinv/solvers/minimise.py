@@ -17,15 +17,12 @@ from jax.tree_util import Partial
 from jaxinv.solvers.base import LeastSquares, Solver, side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.registry import build
 from jaxinv.specs import SolverSpec
-from jaxinv.specs.checks import check_choice, check_whole
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS, OPTIONS
+from jaxinv.specs.checks import check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.types import Array, Key, Tree
-
-NAMES = tuple(name for name in OPTIONS if name not in LAYERWISE_SOLVERS)
 
 
 class Minimum(NamedTuple):
@@ -172,7 +169,6 @@ def _solver(solver: Any) -> Solver:
         return solver
     if not isinstance(solver, str | SolverSpec):
         raise ValueError(f"solver {solver!r}; allowed: a name, a SolverSpec, a Solver")
-    check_choice("solver", solver if isinstance(solver, str) else solver.name, NAMES)
     return _built(SolverSpec(solver) if isinstance(solver, str) else solver)
 
 

@@ -1,7 +1,8 @@
 """Presets as JSON: the same data as in `jaxinv/presets/`, in files that people write themselves.
 
-A file holds one object with the fields of `Preset`; what is left out has its usual value. Nothing
-in it is executed. The options of a solver are an object too: {"history": 10}.
+A file holds one object with the fields of `Preset` and the number of their schema; what else is
+left out has its usual value. Nothing in it is executed. The options of a solver are an object too:
+{"history": 10}.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from jaxinv.specs import Preset
 
 SUFFIX = ".json"
+SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
 LARGEST = 1_000_000  # characters of a file
 KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
@@ -26,16 +28,17 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
 
 
 def to_json(preset: Preset) -> str:
-    """The preset as JSON, without the fields that have their usual value."""
-    return json.dumps(_plain(preset, Preset), indent=2, ensure_ascii=False)
+    """The preset as JSON with its schema, without the fields that have their usual value."""
+    value = {"schema": SCHEMA} | _plain(preset, Preset)
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def from_json(text: str) -> Preset:
     """The preset that JSON describes, checked as one of the library's own is.
 
-    Raises `ValueError` for text that is not JSON, for unknown or missing fields and for values of
-    the wrong kind, each with its place and what is allowed there, and for values that `specs`
-    refuses.
+    Raises `ValueError` for text that is not JSON, for another schema, for unknown or missing fields
+    and for values of the wrong kind, each with its place and what is allowed there, and for values
+    that `specs` refuses.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
@@ -43,6 +46,13 @@ def from_json(text: str) -> Preset:
         raise ValueError("preset is nested too deeply; allowed: the fields of Preset") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"preset is not JSON: {error}") from error
+    if isinstance(value, dict):
+        found = value.pop("schema", None)
+        if isinstance(found, bool) or found != SCHEMA:
+            raise ValueError(
+                f"preset has schema {_short(found)}; allowed: {SCHEMA}. Names of fields and values "
+                f"changed (see CHANGELOG): print the preset again, `jaxinv presets NAME --json`"
+            )
     return _made(Preset, value, "preset")
 
 

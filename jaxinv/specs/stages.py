@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_whole
+from jaxinv.specs.masks import MaskSpec, base_name
 from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import DECAYING, Schedule
 from jaxinv.specs.solvers import ADAM, Hook, SolverSpec
+from jaxinv.specs.term_kinds import IMAGE, IMAGE_TERMS, VARIABLE
 from jaxinv.specs.terms import Term, labels
 from jaxinv.specs.variables import Variable
 from jaxinv.specs.vocabulary import (
     CLASSES,
-    IMAGE_TERMS,
     INCOMPATIBLE,
     KEEPS,
     LATENT_SPACES,
-    LAYERWISE_SOLVERS,
     NETS,
     SOLVERS,
     SPACES,
     STOPS,
-    VARIABLE_TERMS,
 )
 
 
@@ -83,11 +82,12 @@ class Stage:
         check_whole("steps", self.steps, 1)
         check_at_least("reach", self.pgd_step_size, 0.0)
         check_choice("keep", self.keep, KEEPS)
-        if not any(term.name in IMAGE_TERMS for term in self.terms):
+        if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
         if self.stop is not None and self.stop.kind == "below":
             check_choice("stop term", self.stop.term, labels(self.terms))
         self._check_variables()
+        self._check_moves()
         self._check_solver()
 
     def _check_variables(self) -> None:
@@ -102,9 +102,9 @@ class Stage:
             )
         needs = [(f"hook {hook.kind!r}", hook.variable) for hook in self.hooks]
         needs += [
-            (f"term {term.label!r}", term.variable or "noise")
+            (f"term {term.label!r}", term.variable or term.kind.spaces[0])
             for term in self.terms
-            if term.name in VARIABLE_TERMS
+            if term.kind.family == VARIABLE
         ]
         needs += [("several copies of a code", "mix") for v in self.variables if v.num_codes]
         copies = {v.num_codes for v in self.variables if v.space in (*LATENT_SPACES, "mix")}
@@ -118,36 +118,44 @@ class Stage:
                 f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
                 f"{self.pgd_step_size}; allowed: neither"
             )
-        radii = sorted({term.radius for term in self.terms if term.name == "locality"})
+        radii = sorted({term.radius for term in self.terms if term.radius})
         if len(radii) > 1:
             raise ValueError(f"terms 'locality' with radius {radii}; allowed: one in a stage")
         self._check_starts()
         if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
             raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")
 
+    def _check_moves(self) -> None:
+        """Every variable is moved by some term, and terms name free variables."""
+        moved: set[str] = set()
+        for term in self.terms:
+            for space in term.moves:
+                check_choice(f"space that term {term.label!r} moves", space, self.spaces)
+            own = (term.variable or term.kind.spaces[0],) if term.kind.family == VARIABLE else ()
+            moved |= set(own or term.moves or self.spaces)
+        idle = [space for space in self.spaces if space not in moved]
+        if idle:
+            raise ValueError(f"no term moves {', '.join(idle)}; moved: {', '.join(sorted(moved))}")
+
     def _check_starts(self) -> None:
         """Terms that ask for one start, or for the rows of one code."""
         kinds = {variable.init.kind for variable in self.variables}
         several = any(variable.num_codes for variable in self.variables)
         for term in self.terms:
-            if term.name == "anchor" and "best-of" in kinds:
+            if term.kind.initial_codes and "best-of" in kinds:
                 raise ValueError(
                     f"term {term.label!r} in a stage that starts at 'best-of'; allowed: 'previous' "
                     f"or another start, with 'best-of' in the stage before"
                 )
-            if term.name in ("row_spread", "delta_norm", "geocross") and several:
+            if term.kind.one_code and several:
                 raise ValueError(f"term {term.label!r} with several copies; allowed: one code")
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
-        if self.solver.name in LAYERWISE_SOLVERS and (self.spaces != ("z",) or self.steps != 1):
-            raise ValueError(
-                f"solver {self.solver.name!r} of {', '.join(self.spaces)} in {self.steps} steps; "
-                f"allowed: z alone, in 1"
-            )
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
+        wrong |= {"moves": [term.label for term in self.terms if term.moves]}
         for name, present in wrong.items():
             if present and name in INCOMPATIBLE.get(self.solver.name, ()):
                 others = ", ".join(s for s in SOLVERS if name not in INCOMPATIBLE.get(s, ()))
@@ -164,6 +172,12 @@ class Stage:
         return tuple(variable.space for variable in self.variables)
 
     @property
+    def masks(self) -> tuple[str, ...]:
+        """Names of the masks that terms and variables are restricted by, without repetition."""
+        named = (one.mask for one in (*self.terms, *self.variables) if one.mask)
+        return tuple(sorted({base_name(mask) for mask in named}))
+
+    @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that the terms need, without repetition."""
         return tuple(sorted({term.net for term in self.terms if term.net and term.net in NETS}))
@@ -176,7 +190,7 @@ class Preset:
     `operator` is what the images have gone through: renders go through it too before they are
     compared. Images whose side is below `enlarge` are enlarged to it first, smoothly (not with an
     operator): what lies above their own resolution is then compared with nothing, and no fine
-    pattern of the generator can pass for detail.
+    pattern of the generator can pass for detail. `masks` are those that terms and variables name.
     """
 
     name: str
@@ -187,6 +201,7 @@ class Preset:
     restarts: int = 1
     operator: OperatorSpec | None = None
     enlarge: int | None = None
+    masks: tuple[MaskSpec, ...] = ()
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -194,7 +209,8 @@ class Preset:
         check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")
-        held: str | None = None
+        self._check_masks()
+        code_space: str | None = None
         for number, stage in enumerate(self.stages, start=1):
             code = next((v for v in stage.variables if v.space in LATENT_SPACES), None)
             where = f"preset {self.name!r}, stage {number}"
@@ -207,12 +223,39 @@ class Preset:
                 )
             if code is not None and code.init.kind == "previous":
                 allowed = tuple(
-                    space for space in LATENT_SPACES if held is None or can_convert(held, space)
+                    space
+                    for space in LATENT_SPACES
+                    if code_space is None or can_convert(code_space, space)
                 )
-                check_choice(f"space after {held!r} ({where})", code.space, allowed)
-            held = code.space if code is not None else held
-            if held not in (None, "w", "w+") and any(t.name == "locality" for t in stage.terms):
-                raise ValueError(f"{where} has a term 'locality' and a code {held}; allowed: w, w+")
+                check_choice(f"space after {code_space!r} ({where})", code.space, allowed)
+            code_space = code_space if code is None else code.space
+            by_w = [term.name for term in stage.terms if "w" in term.kind.statistics]
+            if by_w and code_space not in (None, "w", "w+"):
+                raise ValueError(
+                    f"{where} has a term {by_w[0]!r} and a code {code_space}; allowed: w, w+"
+                )
+
+    def _check_masks(self) -> None:
+        """Masks have names of their own, and are there before they are used."""
+        known: dict[str, int] = {}
+        for mask in self.masks:
+            where = f"mask {mask.name!r} of preset {self.name!r}"
+            if mask.name in known:
+                raise ValueError(f"{where} is there twice; allowed: once")
+            if mask.within:
+                check_choice(f"mask around {where}", mask.within, tuple(known))
+            if mask.after > len(self.stages):
+                raise ValueError(f"{where} after {mask.after}; allowed: 1 to {len(self.stages)}")
+            known[mask.name] = max(mask.after, known.get(mask.within, 0))
+        if self.masks and self.operator is not None:
+            raise ValueError(
+                f"preset {self.name!r} has masks {', '.join(known)} and operator "
+                f"{self.operator.name!r}; allowed: masks of images, without an operator"
+            )
+        for number, stage in enumerate(self.stages, start=1):
+            early = tuple(name for name, after in known.items() if after < number)
+            for name in stage.masks:
+                check_choice(f"mask in preset {self.name!r}, stage {number},", name, early)
 
     @property
     def requires_starts(self) -> bool:
@@ -234,7 +277,8 @@ class Preset:
     @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that any stage needs."""
-        return tuple(sorted({net for stage in self.stages for net in stage.nets}))
+        of_masks = {mask.net for mask in self.masks if mask.net}
+        return tuple(sorted({net for stage in self.stages for net in stage.nets} | of_masks))
 
 
 def can_convert(space: str, other: str) -> bool:

@@ -7,41 +7,10 @@ from typing import Any
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_span, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
-from jaxinv.specs.vocabulary import (
-    DISCRIMINATOR,
-    DISTANCES,
-    GLOBAL_DISTANCES,
-    IMAGE_TERMS,
-    LAYERS,
-    NETS,
-    REDUCTIONS,
-    TERMS,
-    VARIABLE_TERMS,
-)
+from jaxinv.specs.term_kinds import IMAGE, TERMS, TermKind
+from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES, GLOBAL_DISTANCES, LAYERS, REDUCTIONS
 
-_CODES = ("gaussian", "row_spread", "sparsity", "anchor", "geocross")
-_SPREAD = ("gaussian", "row_spread")
-# Fields that only some terms take. Those of `rows` do for w+ alone.
-TERM_FIELDS: dict[str, tuple[str, ...]] = {
-    "net": ("lpips", "features", "attention", "locality"),
-    "layers": ("features", "attention"),
-    "last_layers": ("features",),
-    "distance": ("features",),
-    "floor": IMAGE_TERMS,
-    "view": (*IMAGE_TERMS, "checkerboard", "locality"),
-    "reduction": (*(n for n in IMAGE_TERMS if n not in ("ms_ssim", "attention")), "anchor"),
-    "scales": ("ms_ssim",),
-    "heads": ("attention",),
-    "weighted": ("attention",),
-    "critic": ("realism",),
-    "variable": tuple(name for name in VARIABLE_TERMS if name != "noise_autocorrelation"),
-    "rows": _CODES,
-    "row_range": _CODES,
-    "margin": _SPREAD,
-    "full": _SPREAD,
-    "power": ("norm_from", "drift"),
-    "radius": ("locality",),
-}
+COMMON = ("name", "weight", "schedule")  # fields that every term has
 
 
 @dataclass(frozen=True)
@@ -96,6 +65,10 @@ class Term:
     "locality": how far what they draw at another code is from what they drew there before, by
     pixels or by the LPIPS of `net`. That code lies `radius` from the image's (over all rows of W+)
     on the way to a random w (Roich et al. 2021, PTI, section 3.3).
+
+    An image term counts where its named `mask` holds ("not NAME": where it does not; see
+    `MaskSpec`), on top of the mask of the image itself. A term that `moves` some of the stage's
+    spaces gives no gradient to the others: they only see it.
     """
 
     name: str
@@ -119,9 +92,11 @@ class Term:
     power: int = 0
     radius: float = 0.0
     reference_side: int = 0
+    mask: str = ""
+    moves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_choice("term", self.name, TERMS)
+        check_choice("term", self.name, tuple(TERMS))
         check_choice("reduction", self.reduction, REDUCTIONS)
         check_choice("distance", self.distance, DISTANCES)
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
@@ -130,15 +105,19 @@ class Term:
         check_span("term rows", self.rows)
         check_at_least("radius", self.radius, 0.0)
         check_whole("last_layers", self.last_layers, 0)
-        check_whole("full", self.reference_side, 0)
+        check_whole("reference_side", self.reference_side, 0)
         check_whole("scales", self.scales, 1)
         if self.row_range is not None and not 0 <= self.row_range[0] < self.row_range[1] <= 1:
-            raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.row_range}")
+            raise ValueError(
+                f"row_range must be two rising fractions of 0 to 1, got {self.row_range}"
+            )
+        for name, value in self.kind.defaults.items():
+            if not getattr(self, name):
+                object.__setattr__(self, name, value)
         self._check_fields()
-        self._fill()
         self._check_net()
-        if self.name in VARIABLE_TERMS and self.name in TERM_FIELDS["variable"]:
-            spaces = VARIABLE_TERMS[self.name]
+        if "variable" in self.kind.takes:
+            spaces = self.kind.spaces
             check_choice(f"variable of term {self.name!r}", str(self.variable), spaces)
         if self.power not in (0, 1, 2):
             raise ValueError(f"power of term {self.name!r} must be 1 or 2, got {self.power}")
@@ -149,72 +128,57 @@ class Term:
         """Refuse fields that the term would ignore."""
         for one in fields(self):
             value: Any = getattr(self, one.name)
-            if one.name in TERM_FIELDS and value != one.default and not self._takes(one.name):
+            if value != one.default and one.name not in COMMON and not self._takes(one.name):
+                allowed = (name for name, kind in TERMS.items() if one.name in kind.takes)
                 raise ValueError(
                     f"term {self.name!r} takes no {one.name}, got {value!r}; "
-                    f"allowed with: {', '.join(TERM_FIELDS[one.name])}"
+                    f"allowed with: {', '.join(allowed)}"
                 )
 
     def _takes(self, name: str) -> bool:
-        own = self.net == DISCRIMINATOR or self.name == "attention"
-        if (name == "last_layers" and not own) or (name == "view" and own):
-            return False
-        if name == "reduction" and self.distance in GLOBAL_DISTANCES:
-            return False
-        return self.name in TERM_FIELDS[name] and (
-            name not in ("rows", "row_range") or self.variable == "w+"
-        )
-
-    def _fill(self) -> None:
-        """What is left out and can only be one thing, or is what a paper does."""
-        usual: dict[str, Any] = {}
-        if self.name == "attention":
-            usual["net"] = DISCRIMINATOR
-        if self.name in ("residual_energy", "drift", "delta_norm", "locality"):
-            usual["variable"] = VARIABLE_TERMS[self.name][0]
-        if self.name in TERM_FIELDS["power"]:
-            usual["power"] = 1 if self.name == "norm_from" else 2
-        if self.name == "locality":
-            usual["radius"] = 30.0
-        for name, value in usual.items():
-            if not getattr(self, name):
-                object.__setattr__(self, name, value)
+        ignored = {
+            "last_layers": self.net != DISCRIMINATOR,
+            "view": self.net == DISCRIMINATOR,
+            "reduction": self.distance in GLOBAL_DISTANCES,
+            **dict.fromkeys(("rows", "row_range"), self.variable != "w+"),
+        }
+        return name in self.kind.takes and not ignored.get(name, False)
 
     def _check_net(self) -> None:
-        if self.name not in TERM_FIELDS["net"] or (self.name == "locality" and self.net is None):
+        takes, nets = self.kind.takes, self.kind.nets
+        if not nets or (self.net is None and self.kind.family != IMAGE):
             return
-        allowed = {"lpips": NETS, "locality": NETS, "attention": (DISCRIMINATOR,)}
-        nets = allowed.get(self.name, (*NETS, DISCRIMINATOR))
         check_choice(f"net of term {self.name!r}", str(self.net), nets)
-        if self.name != "features":
-            return
         if self.net == DISCRIMINATOR:
-            if bool(self.layers) == bool(self.last_layers):
+            if "last_layers" in takes and bool(self.layers) == bool(self.last_layers):
                 raise ValueError(
-                    f"term 'features' of the discriminator has layers {self.layers} and "
+                    f"term {self.name!r} of the discriminator has layers {self.layers} and "
                     f"last_layers {self.last_layers}; allowed: the names of some of its steps, or "
                     f"how many of the last"
                 )
             return
         layers = LAYERS[str(self.net)]
-        if not self.layers:
-            raise ValueError(f"term 'features' needs layers; allowed: {', '.join(layers)}")
+        if "layers" in takes and not self.layers:
+            raise ValueError(f"term {self.name!r} needs layers; allowed: {', '.join(layers)}")
         for layer in self.layers:
             check_choice(f"layer of {self.net!r}", layer, layers)
+
+    @property
+    def kind(self) -> TermKind:
+        """What is known of the losses of this name."""
+        return TERMS[self.name]
 
     @property
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        return (
-            "-".join(row_range for row_range in (self.name, self.net, self.variable) if row_range)
-            + size
-        )
+        parts = (self.name, self.net, self.variable, self.mask)
+        return "-".join(part for part in parts if part) + size
 
     @property
     def needs_discriminator(self) -> bool:
         """Whether the term needs the discriminator that the generator was trained against."""
-        return self.net == DISCRIMINATOR or self.name == "realism"
+        return self.net == DISCRIMINATOR or self.kind.discriminator
 
 
 def labels(terms: tuple[Term, ...]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from jaxinv.specs.vocabulary import (
     INITS,
     INITS_BY_SPACE,
     LATENT_SPACES,
+    LAYERWISE,
     OUTPUT_VARIABLES,
     SPACES,
     TRANSFORMS,
@@ -28,18 +29,26 @@ class InitSpec:
     "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
     random draws by the stage's own loss. "stored": the noise maps of the checkpoint. "class": the
     class that the caller names. "zeros": nothing added, nothing changed. "uniform": equal shares.
-    "learned": the w that a regression on pictures of the generator guesses (see `starts`). "given":
-    the latents that the caller starts with. "previous": where the stage before ended, or what it
-    drew with. Of the restarts of a code or of noise that starts at one place, number 0 begins
-    exactly there and the others `spread` x N(0, 1) away, in the codec's units ("preconditioned": in
-    standard deviations of W).
+    "learned": the w that a regression on pictures of the generator guesses (see
+    `encoders.ridge_regression`).
+    "layerwise": the z of a chain of dense layers, found from the image backwards by `method` with
+    its `options` (see `solvers.layerwise`). "given": the latents that the caller starts with.
+    "previous": where the stage before ended, or what it drew with. Of the restarts of a code or of
+    noise that starts at one place, number 0 begins exactly there and the others `spread` x N(0, 1)
+    away, in the codec's units ("preconditioned": in standard deviations of W).
     """
 
     kind: str = DEFAULT
     spread: float = 0.5
     count: int = 100
+    method: str = "lp"
+    options: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        check_choice("layerwise method", self.method, tuple(LAYERWISE))
+        for name, value in self.options:
+            check_choice(f"option of method {self.method!r}", name, LAYERWISE[self.method])
+            check_above(f"{self.method} {name}", value, 0.0)
         check_choice("initialiser", self.kind, INITS)
         check_at_least("init spread", self.spread, 0.0)
         check_whole("init count", self.count, 1)
@@ -56,11 +65,11 @@ class Variable:
     scale, colour); "surrogate", a small network behind the render.
 
     Codecs: "whiten" expresses w in the principal axes of W, in standard deviations; "gradient-axes"
-    turns each row of whitened w+ into its gradient axes (see `axes`), "preconditioned" also scales
-    these by the curvature of the loss (see `curvature`); "p" undoes the last activation of the
-    mapping network, and "pn" whitens that (Zhu et al. 2020, P and P_N, arXiv:2012.09036);
-    "gaussianized" scales it by coordinate (Menon et al. 2020, PULSE); "tanh" keeps z within (-1,
-    1), "sphere" at its usual length; "softmax" makes probabilities.
+    turns each row of whitened w+ into its gradient axes (see `inversion.gradient_axes`),
+    "preconditioned" also scales these by the curvature of the loss (see `inversion.curvature`); "p"
+    undoes the last activation of the mapping network, and "pn" whitens that (Zhu et al. 2020, P and
+    P_N, arXiv:2012.09036); "gaussianized" scales it by coordinate (Menon et al. 2020, PULSE);
+    "tanh" keeps z within (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
 
     `tie` gives, for every row of W+, the index of the code that it uses, so that rows with the same
     index move together; `freeze` keeps rows of w+, or noise maps, [first, last) at their initial
@@ -69,6 +78,7 @@ class Variable:
     the `step_range` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of
     transform. A variable that is `shared` has one value for all images of a batch, which no longer
     go each by itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
+    "features" change only where the named `mask` holds ("not NAME": where it does not).
     """
 
     space: str
@@ -85,6 +95,7 @@ class Variable:
     rank: int = 0
     kinds: tuple[str, ...] = TRANSFORMS
     shared: bool = False
+    mask: str = ""
 
     def __post_init__(self) -> None:
         check_choice("space", self.space, SPACES)
@@ -118,6 +129,7 @@ class Variable:
             "form": (self.form != "add", ("weights",)),
             "rank": (self.rank, ("weights",)),
             "kinds": (self.kinds != TRANSFORMS, ("transform",)),
+            "mask": (self.mask, ("features",)),
             "shared": (self.shared, ("weights", *OUTPUT_VARIABLES)),
         }
         for name, (present, spaces) in owners.items():

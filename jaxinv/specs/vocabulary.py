@@ -26,6 +26,7 @@ _CODE = ("mean", "prior", "best-of", "given", "previous")
 _FLAT = ("zeros", "given", "previous")
 INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LATENT_SPACES, _CODE),
+    "z": (*_CODE, "layerwise"),
     **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
@@ -35,32 +36,15 @@ INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(OUTPUT_VARIABLES, _FLAT),
 }
 DEFAULT = "default"
+# Ways to invert a chain of dense layers from the image back to z, without a gradient.
+LAYERWISE: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("lp", "lp-relaxed", "nnls"), ("tolerance",)),
+    "ista": ("tolerance", "sparsity", "iterations"),
+}
 INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for kind in kinds))
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "color")
-# Terms that compare the render with the target, that see the render alone, and that act on unknowns
-# (here with the spaces that each is for).
-IMAGE_TERMS = (
-    *("mse", "l1", "lpips", "features", "logcosh", "charbonnier", "bce", "hog", "ms_ssim"),
-    "attention",
-)
-RENDER_TERMS = ("checkerboard", "realism")
-VARIABLE_TERMS: dict[str, tuple[str, ...]] = {
-    "noise_autocorrelation": ("noise",),
-    "gaussian": SPACES,
-    "row_spread": ("w+",),
-    "sparsity": SPACES,
-    "anchor": SPACES,
-    "mahalanobis": ("w", "w+"),
-    "norm_from": ("w", "w+"),
-    "delta_norm": ("w+",),
-    "geocross": ("w+", "z+"),
-    "residual_energy": ("features",),
-    "drift": ("weights",),
-    "locality": ("weights",),
-}
-TERMS = (*IMAGE_TERMS, *RENDER_TERMS, *VARIABLE_TERMS)
 DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
 GLOBAL_DISTANCES = ("style", "norm")  # those that compare all positions at once
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
@@ -75,18 +59,12 @@ LAYERS = {
     ),
 }
 NETS = tuple(LAYERS)
+MASK_SOURCES = ("given", "operator", "face", "lpips")  # of named masks
 REDUCTIONS = ("mean", "sum")
 SCHEDULES = (
     *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
     *("one_cycle", "one_cycle_drop"),
 )
-# Solvers that go through a chain of dense layers from the image back to z, without a gradient.
-LAYERWISE_SOLVERS: dict[str, tuple[str, ...]] = {
-    "lp": ("tolerance",),
-    "lp-relaxed": ("tolerance",),
-    "nnls": ("tolerance",),
-    "ista": ("tolerance", "sparsity", "iterations"),
-}
 # Solvers and the options that they take beside the learning rate.
 EXTRAS = ("lookahead", "pull", "centralize")  # of every first-order solver
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -113,43 +91,34 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "hmc": ("leapfrog_steps", "warmup", "target", "temperature"),
     "mala": ("warmup", "target", "temperature"),
     "sgld": ("temperature",),
-    **LAYERWISE_SOLVERS,
 }
 SOLVERS = tuple(OPTIONS)
 # Whole numbers, and the least that is allowed; numbers above 0; numbers between 0 and 1.
 WHOLE_OPTIONS = {
-    **dict.fromkeys(("history", "leapfrog_steps", "iterations", "products", "inner"), 1),
+    **dict.fromkeys(("history", "leapfrog_steps", "products", "inner"), 1),
     **dict.fromkeys(("warmup", "adapt", "lookahead", "centralize"), 0),
     "population": 4,
 }
-POSITIVE_OPTIONS = (
-    "temperature",
-    "damping",
-    "inner_rate",
-    "tolerance",
-    "sparsity",
-    "initial_scale",
-)
+POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "initial_scale")
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
-_POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
+_OWN_STEPS = ("rate", "hooks", "schedule", "keep 'last'", "moves")
 INCOMPATIBLE: dict[str, tuple[str, ...]] = {
-    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'"),
-    "lm": ("rate", "hooks", "schedule", "keep 'last'"),
-    "cma": _POPULATION,
-    "sep-cma": _POPULATION,
-    "de": _POPULATION,
-    "pso": _POPULATION,
-    "basin-cma": _POPULATION,
-    "basin-sep-cma": _POPULATION,
-    "basin-de": _POPULATION,
-    "basin-pso": _POPULATION,
-    "one-plus-one": _POPULATION,
-    "random": _POPULATION,
-    "hmc": ("rate", "hooks", "jitter"),
-    "mala": ("rate", "hooks", "jitter"),
-    "sgld": ("rate", "hooks"),
-    **dict.fromkeys(LAYERWISE_SOLVERS, (*_POPULATION, "jitter")),
+    "lbfgs": _OWN_STEPS,
+    "lm": _OWN_STEPS,
+    "cma": _OWN_STEPS,
+    "sep-cma": _OWN_STEPS,
+    "de": _OWN_STEPS,
+    "pso": _OWN_STEPS,
+    "basin-cma": _OWN_STEPS,
+    "basin-sep-cma": _OWN_STEPS,
+    "basin-de": _OWN_STEPS,
+    "basin-pso": _OWN_STEPS,
+    "one-plus-one": _OWN_STEPS,
+    "random": _OWN_STEPS,
+    "hmc": ("rate", "hooks", "jitter", "moves"),
+    "mala": ("rate", "hooks", "jitter", "moves"),
+    "sgld": ("rate", "hooks", "moves"),
 }
 # Hooks, and the spaces that each is for.
 HOOKS: dict[str, tuple[str, ...]] = {

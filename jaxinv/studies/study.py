@@ -167,12 +167,17 @@ def study(
     nets = load_features(tuple({n for p in chosen for n in p.nets})) if nets is None else nets
     trials = []
     for preset in chosen:
-        watch, (seeing, label) = ChunkTimer(), with_mse_term(preset, images.shape[1])
+        timer, (seeing, label) = ChunkTimer(), with_mse_term(preset, images.shape[1])
         own = with_statistics(gen, params, preset, nets)
         settings: dict[str, Any] = {"nets": nets, "labels": labels, "seed": seed, "batch": batch}
-        settings |= {"restarts": seeds, "watch": (label,), "every": True, "report": watch}
+        settings |= {
+            "restarts": seeds,
+            "record_terms": (label,),
+            "keep_all_restarts": True,
+            "report": timer,
+        }
         found = invert(gen, own, images, preset=seeing, **settings)
-        trial = make_trial(gen, own, images, (preset, found, watch.pace(preset)), truth=truth)
+        trial = make_trial(gen, own, images, (preset, found, timer.pace(preset)), truth=truth)
         trials.append(trial)
         report(f"{preset.name}: {trial.seconds[..., -1].sum():.1f} s of search")
     return Study(tuple(trials), *targets(trials, target), seed)
@@ -219,13 +224,13 @@ def make_trial(
 ) -> Trial:
     """The figures of one preset's searches; `result` is (preset, what was found, its pace [T])."""
     preset, found, pace = result
-    if found.every is None:
-        raise ValueError("every restart is needed; allowed: invert(..., every=True)")
+    if found.all_restarts is None:
+        raise ValueError("every restart is needed; allowed: invert(..., keep_all_restarts=True)")
     stages = preset.stages
     index = selected_index(found.losses, [s.steps for s in stages], [s.keep for s in stages])
     (errors,) = found.terms.values()
     made = ~np.isnan(found.losses)
-    codes, space = solutions(found.every.latents)
+    codes, space = solutions(found.all_restarts.latents)
     centre, draws = prior_codes(gen, params, space)
     copies = codes.shape[-1] // centre.size  # of the code, where a preset mixes several
     whole = np.tile(centre, copies)
@@ -234,8 +239,8 @@ def make_trial(
         preset=preset,
         loss=at_selected(found.losses, index),
         psnr=psnr_of(at_selected(errors, index)),
-        evaluations=found.every.evaluations,
-        diverged=found.every.diverged,
+        evaluations=found.all_restarts.evaluations,
+        diverged=found.all_restarts.diverged,
         spent=np.cumsum(made, axis=-1) + starts_compared(preset),
         seconds=np.cumsum(np.where(made, pace, 0), axis=-1),
         rms_between_seeds=spread(codes),
@@ -310,10 +315,10 @@ def interpolation_errors(
     NaN with one seed alone.
     """
     rows = np.full((len(images), len(LINE)), np.nan)
-    if found.every is None or found.every.loss.shape[1] == 1:
+    if found.all_restarts is None or found.all_restarts.loss.shape[1] == 1:
         return rows
     for row, image, losses, latents in zip(
-        rows, images, found.every.loss, _of_images(found.every.latents), strict=True
+        rows, images, found.all_restarts.loss, _of_images(found.all_restarts.latents), strict=True
     ):
         ends = np.argsort(losses, kind="stable")[:2]
         line = jax.tree.map(lambda leaf, ends=ends: _line(*leaf[ends]), latents)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from jaxinv.inversion import stages
-from jaxinv.inversion.objective import NetworkParams
+from jaxinv.inversion.problem import NetworkParams
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_features
 from jaxinv.models.zoo import is_present

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion import stages
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_features, load_generator
@@ -86,7 +86,7 @@ def in_loop(one: Case, repeats: int) -> None:
     def single(weights: NetworkParams, lanes: Lane, state: Any, step: Array) -> Any:
         lane, (inner, best) = jax.tree.map(lambda a: a[0], (lanes, state))
         progress = step / problem.stage.steps
-        fn = stages.objective(problem, weights, lane, progress)
+        fn = stages.Objective(problem, weights, lane, progress)
         key = jax.random.fold_in(lane.key, step)
         moved, seen = stages.solver_of(problem.stage).step(key, fn, inner, progress)
         after = (moved, stages.update(problem.stage, best, seen))

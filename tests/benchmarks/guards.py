@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxinv.inversion.objective import NetworkParams
+from jaxinv.inversion.problem import NetworkParams
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build, load_features, load_generator
@@ -73,7 +73,7 @@ def search(options: Options) -> None:
 def start(options: Options) -> None:
     """`python -m tests.benchmarks.first` several times over one cache folder."""
     with TemporaryDirectory() as folder:
-        # As `loading.use_compilation_cache` does it, in a folder that is empty at first.
+        # As `models.weights.use_compilation_cache` does it, in a folder that is empty at first.
         environment = os.environ | {
             "JAX_COMPILATION_CACHE_DIR": folder,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

@@ -10,25 +10,27 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init
 from jaxinv.inversion.arguments import loss_side, upsampled
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
-from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.restarts import make_lanes
 from jaxinv.inversion.stages import CHUNK, decode_lanes, init_lanes, run_chunk, target_features
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io import images
+from jaxinv.metrics.table import NETS
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.models.rendering import render_uint8
 from jaxinv.presets import PRESETS
+from jaxinv.reports.markdown import markdown
 from jaxinv.runs.results import score
+from tests.benchmarks.tables import HEADS, cells
 
 NAMES = ("quick", "default", "fine")
-COLUMNS = ("psnr", "ssim", "lpips_alex", "lpips_vgg", "identity")
 
 
 def steps() -> dict[int, str]:
@@ -43,7 +45,7 @@ def report(folder: Path, limit: int, size: int) -> None:
     """Search every photo once and print a line per photo and preset, then the table."""
     marks, preset = steps(), PRESETS["fine"]
     gen, params = load_generator("ffhq")
-    nets = load_features(("alexnet", "vgg16"))
+    nets = load_features(tuple({*NETS, *preset.nets}))
     params = with_statistics(gen, params, preset, nets, report=print)
     weights = NetworkParams(params, nets)
     side = loss_side(gen, preset, size)
@@ -52,7 +54,7 @@ def report(folder: Path, limit: int, size: int) -> None:
     for file in images.find_images([folder], limit=limit):
         photo = images.read_photo(file, size=size, align="auto")
         grown, _ = upsampled(photo.pixels[None], None, side)
-        lanes = prepare(grown, None, 0, 1, num_images=1)
+        lanes = make_lanes(grown, None, 0, 1, num_images=1)
         target = target_features(problem, weights, lanes.images)
         guessed = learned_init(gen, params, preset, nets, lanes.images)
         lane = Lane(target, None, lanes.keys, lanes.restarts, guessed)
@@ -74,17 +76,9 @@ def report(folder: Path, limit: int, size: int) -> None:
 
 
 def table(scores: dict[str, list[dict[str, float]]]) -> str:
-    """Markdown: mean (and worst) of every score, per preset."""
-    heads = "PSNR (worst) | SSIM | LPIPS-Alex (worst) | LPIPS-VGG | identity | seconds"
-    lines = [f"| preset | {heads} |", "|---|---|---|---|---|---|---|"]
-    for name, rows in scores.items():
-        psnr, ssim, alex, vgg, same = (
-            np.array([row.get(c, np.nan) for row in rows]) for c in COLUMNS
-        )
-        seconds = np.mean([row["seconds"] for row in rows])
-        lines.append(
-            f"| {name} | {psnr.mean():.2f} ({psnr.min():.2f}) | {ssim.mean():.3f} | "
-            f"{alex.mean():.4f} ({alex.max():.4f}) | {vgg.mean():.3f} | "
-            f"{np.nanmean(same):.3f} | {seconds:.0f} |"
-        )
-    return "\n".join(lines)
+    """Markdown: mean and worst of every score, and the mean of the seconds, per preset."""
+    rows = (
+        (name, *cells(found), f"{mean(row['seconds'] for row in found):.0f}")
+        for name, found in scores.items()
+    )
+    return markdown(("preset", *HEADS, "seconds"), rows)

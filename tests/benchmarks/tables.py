@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from statistics import mean
+from typing import TYPE_CHECKING, Any
 
+from jaxinv.metrics.table import METRICS
 from jaxinv.reports.markdown import markdown
 
-HEAD = (
-    "preset", "evaluations", "ok", "PSNR mean / worst", "SSIM mean", "LPIPS-Alex mean / worst",
-    "LPIPS-VGG mean", "seconds per image",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SCORES = {name: metric for name, metric in METRICS.items() if metric.measure}
+HEADS = [f"{metric.label} mean / worst" for metric in SCORES.values()]
+HEAD = ("preset", "evaluations", "ok", *HEADS, "seconds per image")
 
 
 def table(outs: list[Path]) -> str:
@@ -27,18 +32,14 @@ def row(out: Path) -> tuple[str, ...]:
     count = f"{len(good)} of {len(lines)}"
     if not good:
         return (str(out), "", count, *[""] * (len(HEAD) - 3))
+    spent = [mean(line[name] for line in good) for name in ("evaluations", "seconds")]
+    return (good[0]["preset"], f"{spent[0]:.0f}", count, *cells(good), f"{spent[1]:.1f}")
 
-    def column(name: str) -> list[float]:
-        return [line[name] for line in good if line[name] is not None]
 
-    psnr, alex = column("psnr"), column("lpips_alex")
-    return (
-        good[0]["preset"],
-        f"{mean(column('evaluations')):.0f}",
-        count,
-        f"{mean(psnr):.2f} / {min(psnr):.2f}",
-        f"{mean(column('ssim')):.3f}",
-        f"{mean(alex):.3f} / {max(alex):.3f}",
-        f"{mean(column('lpips_vgg')):.3f}",
-        f"{mean(column('seconds')):.1f}",
-    )
+def cells(lines: list[dict[str, Any]]) -> Iterable[str]:
+    """Mean and worst of every score over those of `lines` that have it."""
+    for name, metric in SCORES.items():
+        values = [x for line in lines if (x := line.get(name)) is not None and math.isfinite(x)]
+        worst = max if metric.lower_is_better else min
+        ends = (mean(values), worst(values)) if values else ()
+        yield " / ".join(format(value, metric.form) for value in ends)

@@ -83,7 +83,7 @@ INVERT = ["invert", "PHOTOS", "-o", "OUT", "-g", "tiny", "-p", "pixels"]
         ([*INVERT, "--stepz", "3"], ["--stepz", "--steps N"]),
         ([*INVERT, "--steps", "0"], ["--steps", "at least 1, got 0"]),
         ([*INVERT, "--steps", "many"], ["--steps", "'many'"]),
-        ([*INVERT, "--fit", "cut"], ["'cut'", "crop", "pad", "initial_scale", "refuse"]),
+        ([*INVERT, "--fit", "cut"], ["'cut'", "crop", "pad", "stretch", "refuse"]),
         ([*INVERT, "--export", "pt"], ["'pt'", "npz"]),
         ([*INVERT, "--size", "8"], ["8", "16 to 32"]),
         ([*INVERT, "--size", "64"], ["64", "16 to 32"]),
@@ -288,7 +288,6 @@ def test_render_refuses_what_the_generator_cannot_draw(
     assert list((tmp_path / "out").iterdir()) == []
 
 
-@pytest.mark.slow
 def test_a_folder_of_thirty_awkward_files_with_the_real_generator(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

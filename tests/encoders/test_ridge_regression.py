@@ -18,7 +18,7 @@ from jaxinv.encoders.ridge_regression import (
 )
 from jaxinv.inversion.batch import as_pictures
 from jaxinv.inversion.compatibility import check_weights
-from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.restarts import make_lanes
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import InitSpec, Variable
@@ -83,10 +83,10 @@ def test_other_presets_are_left_alone() -> None:
 def test_a_search_begins_at_its_start_and_other_restarts_nearby(space: str) -> None:
     pictures = draw(linear(), 3, 2)
     made = preset(one(Variable(space, init=LEARNED), steps=1))
-    found = run(made, pictures, restarts=2, every=True)
-    assert found.every is not None
+    found = run(made, pictures, restarts=2, keep_all_restarts=True)
+    assert found.all_restarts is not None
     exact = np.stack([solve_linear(picture, "w") for picture in pictures])
-    reached = found.every.latents[space]
+    reached = found.all_restarts.latents[space]
     for row in range(1 if space == "w" else 3):
         first = reached[:, 0] if space == "w" else reached[:, 0, row]
         np.testing.assert_allclose(first, exact, atol=1e-3)
@@ -98,7 +98,7 @@ def test_what_a_mask_hides_says_nothing_of_the_start() -> None:
     masks = np.ones(pictures.shape[:3])
     masks[:, 4:8, 4:8] = 0
     hidden = np.where(masks[..., None] > 0, pictures, 0.9)
-    batch = prepare(hidden.astype(np.float32), masks, 0, 1, num_images=1)
+    batch = make_lanes(hidden.astype(np.float32), masks, 0, 1, num_images=1)
     guessed = as_pictures(SEARCH, batch)
     np.testing.assert_array_equal(guessed, as_pictures(SEARCH, batch._replace(images=pictures)))
     # Nor is it a hole: it has the colours around it.

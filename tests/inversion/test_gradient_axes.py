@@ -12,7 +12,7 @@ import pytest
 from jaxinv.inversion import gradient_axes as axes
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.gradient_axes import WHITE, gradient_axes, gradients
-from jaxinv.inversion.objective import NetworkParams, Problem
+from jaxinv.inversion.problem import NetworkParams, Problem
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.codecs import GRADIENT_AXES
 from jaxinv.models.statistics import STATISTICS

@@ -18,8 +18,8 @@ import pytest
 
 from jaxinv.inversion import stages
 from jaxinv.inversion.batch import lane_width, padded_size
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
-from jaxinv.inversion.restarts import image_key, prepare
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.restarts import image_key, make_lanes
 from jaxinv.inversion.result import Inversion, Progress
 from jaxinv.inversion.stages import init_lanes, target_features
 from jaxinv.models.rendering import render
@@ -134,7 +134,7 @@ def test_on_cpus_the_restarts_of_an_image_go_together_where_the_network_is_small
     small, _ = linear()
     large = small._replace(spec=replace(small.spec, resolution=128))
     lanes = {
-        restarts: prepare(targets(3), None, 0, restarts, num_images=3) for restarts in (1, 3, 40)
+        restarts: make_lanes(targets(3), None, 0, restarts, num_images=3) for restarts in (1, 3, 40)
     }
     own = one(Variable("w"), Variable("weights", select=("*",)))
     widths = [lane_width(small, one(), some) for some in lanes.values()]

@@ -182,8 +182,8 @@ def test_a_stage_is_traced_once_however_many_chunks_it_takes(
     solver: SolverSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
-    written = stages.objective
-    monkeypatch.setattr(stages, "objective", lambda *given: calls.append(None) or written(*given))
+    written = stages.Objective
+    monkeypatch.setattr(stages, "Objective", lambda *given: calls.append(None) or written(*given))
     counts: list[int] = []
     for chunks in (1, 3):
         run(preset(one(solver=solver, steps=chunks * stages.CHUNK)), targets(1))
@@ -228,16 +228,23 @@ def test_a_lane_that_diverged_once_is_reported_at_the_end() -> None:
 def test_single_terms_and_every_restart_are_kept_when_asked_for() -> None:
     terms = (*MSE, Term("gaussian", 0.1, variable="w"))
     made = preset(one(terms=terms, steps=12), one(terms=terms, steps=3))
-    found = run(made, targets(3), restarts=2, batch=2, watch=("mse", "gaussian-w"), every=True)
+    found = run(
+        made,
+        targets(3),
+        restarts=2,
+        batch=2,
+        record_terms=("mse", "gaussian-w"),
+        keep_all_restarts=True,
+    )
     plain = run(made, targets(3), restarts=2, batch=2)
-    assert (plain.terms, plain.every) == ({}, None)
+    assert (plain.terms, plain.all_restarts) == ({}, None)
     np.testing.assert_array_equal(plain.losses, found.losses)
     total = found.terms["mse"] + 0.1 * found.terms["gaussian-w"]
     np.testing.assert_allclose(total, found.losses, rtol=1e-5)
-    assert found.every is not None
-    assert found.every.latents["w"].shape == (3, 2, 6)
+    assert found.all_restarts is not None
+    assert found.all_restarts.latents["w"].shape == (3, 2, 6)
     for image, best in enumerate(found.best):
-        kept = found.every.latents["w"][image]
+        kept = found.all_restarts.latents["w"][image]
         np.testing.assert_array_equal(kept[best], found.latents["w"][image])
         drawn = render(*linear(), {"w": kept})
         np.testing.assert_allclose(
@@ -245,11 +252,11 @@ def test_single_terms_and_every_restart_are_kept_when_asked_for() -> None:
             [np.min(found.terms["mse"][image, r, 12:]) for r in range(2)],
             rtol=1e-3,
         )
-    np.testing.assert_array_equal(found.every.loss, found.losses[..., 12:].min(axis=-1))
-    np.testing.assert_array_equal(found.every.evaluations, np.full((3, 2), 15))
-    assert not found.every.diverged.any()
+    np.testing.assert_array_equal(found.all_restarts.loss, found.losses[..., 12:].min(axis=-1))
+    np.testing.assert_array_equal(found.all_restarts.evaluations, np.full((3, 2), 15))
+    assert not found.all_restarts.diverged.any()
     with pytest.raises(ValueError, match=r"stage 1: 'l1'; allowed: mse, gaussian-w"):
-        run(made, targets(1), watch=("l1",))
+        run(made, targets(1), record_terms=("l1",))
 
 
 # --- jitter, hooks, masks -------------------------------------------------------------------------

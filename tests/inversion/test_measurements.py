@@ -12,7 +12,7 @@ import pytest
 
 from jaxinv.inversion import memory, stages
 from jaxinv.inversion.invert import invert
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.stages import target_features
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
@@ -21,7 +21,6 @@ from jaxinv.specs import (
     GeneratorSpec,
     InitSpec,
     OperatorSpec,
-    Preset,
     SolverSpec,
     Stage,
     Stop,
@@ -117,12 +116,13 @@ def dense_net() -> Pair:
 
 
 @pytest.mark.parametrize("method", ["lp", "lp-relaxed", "nnls", "ista"])
-def test_a_sweep_of_layers_is_a_stage_like_any_other(method: str) -> None:
+def test_layer_by_layer_inversion_is_an_initialiser(method: str) -> None:
     pair = dense_net()
     z = np.random.default_rng(1).standard_normal((3, 6)).astype(np.float32)
     images = render(*pair, {"z": z})
-    sweep = Stage((Variable("z"),), MSE, 1, SolverSpec(method))
-    found = invert(*pair, images, preset=Preset("p", (sweep,), "", ""), nets={})
+    layerwise = Variable("z", init=InitSpec("layerwise", method=method))
+    made = preset(Stage((layerwise,), MSE, 1))
+    found = invert(*pair, images, preset=made, nets={})
     np.testing.assert_allclose(found.latents["z"], z, atol=1e-3)
     assert np.all(found.loss < 1e-6)
     assert found.status == ("ok",) * 3
@@ -130,16 +130,30 @@ def test_a_sweep_of_layers_is_a_stage_like_any_other(method: str) -> None:
     masks = np.zeros((3, 8, 8))
     masks[:, :4] = 1
     torn = np.where(masks[..., None] > 0, images, 0.9)
-    again = invert(*pair, torn, preset=Preset("p", (sweep,), "", ""), nets={}, masks=masks)
+    again = invert(*pair, torn, preset=made, nets={}, masks=masks)
     np.testing.assert_allclose(again.latents["z"], z, atol=5e-3)
+    # A search may go on from there: here from answers to noisy pictures.
+    noisy = (images + 0.1 * np.random.default_rng(2).standard_normal(images.shape)).clip(-1, 1)
+    further = preset(Stage((layerwise,), MSE, 15, SolverSpec("lbfgs")))
+    begun, ended = (
+        invert(*pair, noisy.astype(np.float32), preset=one, nets={}).loss for one in (made, further)
+    )
+    assert np.all(ended <= begun)
+    assert ended.sum() < begun.sum() or method in ("nnls", "ista")
 
 
-def test_sweeps_refuse_what_has_no_dense_layers() -> None:
-    sweep = Stage((Variable("z"),), MSE, 1, SolverSpec("lp"))
+def test_layerwise_starts_refuse_what_has_no_dense_layers() -> None:
+    layerwise = Variable("z", init=InitSpec("layerwise"))
+    made = preset(Stage((layerwise,), MSE, 1))
     with pytest.raises(ValueError, match="generator 'style' is a stylegan2; allowed: dcgan"):
-        invert(*style(), np.zeros((1, 16, 16, 3)), preset=Preset("p", (sweep,), "", ""), nets={})
-    with pytest.raises(ValueError, match="solver 'lp' of w in 2 steps; allowed: z alone, in 1"):
-        Stage((Variable("w"),), MSE, 2, SolverSpec("lp"))
+        invert(*style(), np.zeros((1, 16, 16, 3)), preset=made, nets={})
+    with pytest.raises(ValueError, match="start of 'w' 'layerwise'; allowed: mean, prior"):
+        Variable("w", init=InitSpec("layerwise"))
+    with pytest.raises(ValueError, match="option of method 'lp' 'sparsity'; allowed: tolerance"):
+        InitSpec("layerwise", options=(("sparsity", 1.0),))
+    pair, second = dense_net(), preset(Stage((Variable("z"),), MSE, 1), Stage((layerwise,), MSE, 1))
+    with pytest.raises(ValueError, match="stage 2 starts at 'layerwise': images of 8 px"):
+        invert(*pair, np.zeros((1, 8, 8, 3)), preset=second, nets={})
 
 
 # --- starts, stops, lanes that leave --------------------------------------------------------------
@@ -151,9 +165,11 @@ def test_the_best_of_many_draws_is_where_a_search_begins() -> None:
     still = SolverSpec("sgd", 1e-12)
     found = run(preset(one(best, solver=still, steps=1)), images)
     prior = Variable("w", init=InitSpec("prior"))
-    draws = run(preset(one(prior, solver=still, steps=1)), images, restarts=8, every=True)
-    assert draws.every is not None
-    assert np.all(found.loss < np.median(draws.every.loss, axis=1))
+    draws = run(
+        preset(one(prior, solver=still, steps=1)), images, restarts=8, keep_all_restarts=True
+    )
+    assert draws.all_restarts is not None
+    assert np.all(found.loss < np.median(draws.all_restarts.loss, axis=1))
     np.testing.assert_array_equal(found.evaluations, 31)
 
 

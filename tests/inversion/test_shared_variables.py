@@ -20,6 +20,8 @@ from jaxinv.specs import Hook, InitSpec, Preset, SolverSpec, Stage, Term, Variab
 from jaxinv.types import Latents
 from tests.tiny import Pair, chain, linear, style
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 PIXELS = (Term("mse"),)
 LBFGS, ADAM = SolverSpec("lbfgs"), SolverSpec("adam", 3e-3)
 COUNT = 3
@@ -127,14 +129,15 @@ def test_a_code_may_be_searched_beside_what_is_shared() -> None:
 def test_every_restart_has_its_own_group() -> None:
     first = Stage((Variable("w", init=InitSpec("prior")),), PIXELS, 2, LBFGS)
     stages = (first, colours(shared=True, steps=5))
-    found = search(tinted(), *stages, restarts=2, every=True)
+    found = search(tinted(), *stages, restarts=2, keep_all_restarts=True)
     assert found.losses.shape == (COUNT, 2, 7)
     np.testing.assert_array_equal(found.losses[0, :, 2:], found.losses[1, :, 2:])
-    assert found.every.loss[0, 0] != found.every.loss[0, 1]
+    assert found.all_restarts.loss[0, 0] != found.all_restarts.loss[0, 1]
     again = search(tinted(), *stages)
     np.testing.assert_allclose(found.losses[:, 0], again.losses[:, 0], rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_weights_are_shared_only_where_that_is_asked_for() -> None:
     for shared in (True, False):
         found = search(tinted(chain), tuned(shared), make=chain, starts=codes(chain))
@@ -178,6 +181,7 @@ def test_locality_is_what_weights_change() -> None:
     np.testing.assert_allclose(last, here, rtol=1e-2, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_locality_keeps_what_other_codes_draw() -> None:
     w = codes(style, 20)["w"][COUNT:]
     held, free = (

@@ -106,7 +106,7 @@ def test_fit_pad_masks_what_it_adds(tmp_path):
 
 def test_fit_stretch_shows_all(tmp_path):
     doubled = np.repeat(FACE, 2, axis=0)
-    photo = read(encoded(Image.fromarray(doubled)), tmp_path, fit="initial_scale")
+    photo = read(encoded(Image.fromarray(doubled)), tmp_path, fit="stretch")
     assert off(photo.pixels, COLOUR) < 0.01
     assert photo.transform is not None
     assert photo.transform["quad"] == [[0, 0], [0, 96], [48, 96], [48, 0]]
@@ -125,7 +125,7 @@ def test_fit_keeps_the_alpha_with_its_pixels(tmp_path):
     picture = np.dstack([WIDE, np.pad(awkward.alpha_disc(N), ((0, 0), (16, 16)))])
     data = encoded(Image.fromarray(picture))
     cut, padded = read(data, tmp_path), read(data, tmp_path, fit="pad")
-    stretched = read(data, tmp_path, fit="initial_scale")
+    stretched = read(data, tmp_path, fit="stretch")
     assert cut.mask is not None and padded.mask is not None and stretched.mask is not None  # noqa: PT018
     assert np.array_equal(cut.mask, DISC)
     assert np.array_equal(padded.mask[16:64, 16:64], DISC)

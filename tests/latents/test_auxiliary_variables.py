@@ -23,6 +23,7 @@ from jaxinv.models.generators import weight_deltas
 from jaxinv.models.rendering import render
 from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
+from tests.tiers import mostly_slow
 from tests.tiny import Pair, chain, classes, draw, grown, mobile, style, third
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -55,9 +56,11 @@ def image(pair: Pair, latents: dict[str, Any]) -> np.ndarray:
 # Every network with all that changes inside it; what stands behind the render once.
 INSIDE = [(name, v) for name in NETWORKS for v in (VARIABLES[0], VARIABLES[1], VARIABLES[4])]
 ONCE = [("style", v) for v in (VARIABLES[2], VARIABLES[3], *VARIABLES[5:])]
+CASES = [*INSIDE, *ONCE]
+ON_STYLE = [("style", v) for v in VARIABLES if v.form != "replace"]  # other networks are slow
 
 
-@pytest.mark.parametrize(("network", "variable"), [*INSIDE, *ONCE])
+@pytest.mark.parametrize(("network", "variable"), mostly_slow(CASES, ON_STYLE))
 def test_the_neutral_value_changes_nothing_but_can_be_moved(
     network: str, variable: Variable
 ) -> None:
@@ -98,7 +101,9 @@ def test_a_changed_kernel_has_the_gradient_of_a_plain_network() -> None:
         np.testing.assert_allclose(slope, theirs[path[1:-1]], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("make", [chain, grown, style], ids=["chain", "grown", "style"])
+@pytest.mark.parametrize(
+    "make", mostly_slow([chain, grown, style], [chain]), ids=["chain", "grown", "style"]
+)
 def test_one_code_with_share_one_is_that_code_alone(make: Callable[[], Pair]) -> None:
     gen, params = pair = make()
     latents = draw_prior(gen.spec, KEY)
@@ -155,7 +160,10 @@ def first(*variables: Variable, steps: int = 20) -> Stage:
     return Stage(variables, (Term("mse"),), steps, SolverSpec("lbfgs"))
 
 
-@pytest.mark.parametrize("variable", VARIABLES, ids=named)
+# Added features, changed weights (the form with most parts), and one behind the render.
+@pytest.mark.parametrize(
+    "variable", mostly_slow(VARIABLES, (VARIABLES[0], VARIABLES[4], VARIABLES[5])), ids=named
+)
 def test_a_second_stage_moves_it_alone_and_lowers_the_loss(variable: Variable) -> None:
     pair = style()
     images = np.clip(draw(pair, 3, 2) * np.array([1.2, 0.9, 1]) + 0.1, -1, 1).astype(np.float32)

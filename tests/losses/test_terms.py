@@ -15,19 +15,18 @@ from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.losses import regularizers
 from jaxinv.losses.base import TermInputs
-from jaxinv.losses.priors import PENALTIES, variable_term
-from jaxinv.losses.terms import FEATUREWISE, GLOBAL, PIXELWISE, evaluate, extract_features
+from jaxinv.losses.image_terms import FEATURE_DISTANCES
+from jaxinv.losses.terms import TERMS, evaluate, extract_features, term_value
 from jaxinv.models import statistics as model_statistics
 from jaxinv.models.discriminators import base as judges
 from jaxinv.models.generators import weight_deltas
 from jaxinv.models.statistics import STATISTICS, P, to_p
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs.term_kinds import TERMS as KINDS
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
     DISTANCES,
     GLOBAL_DISTANCES,
-    IMAGE_TERMS,
-    VARIABLE_TERMS,
 )
 from jaxinv.types import Array, Params
 from tests.engine import one, preset, run, targets
@@ -42,10 +41,9 @@ PIXELS = (Term("logcosh"), Term("charbonnier"), Term("bce"), Term("hog"), Term("
 
 
 def test_words_are_those_that_have_a_meaning() -> None:
-    assert {*PIXELWISE, "lpips", "features", "ms_ssim", "attention"} == set(IMAGE_TERMS)
-    assert {*FEATUREWISE, *GLOBAL} == set(DISTANCES)
-    assert set(GLOBAL) == set(GLOBAL_DISTANCES)
-    assert {*PENALTIES, "locality"} == set(VARIABLE_TERMS)
+    assert set(TERMS) == set(KINDS)
+    assert set(FEATURE_DISTANCES) == set(DISTANCES)
+    assert set(GLOBAL_DISTANCES) < set(DISTANCES)
     assert judges.DISCRIMINATOR == DISCRIMINATOR
 
 
@@ -53,7 +51,10 @@ def test_words_are_those_that_have_a_meaning() -> None:
     ("fields", "told"),
     [
         ({"name": "mse", "distance": "l1"}, "'mse' takes no distance, got 'l1'; .*: features"),
-        ({"name": "mse", "last": 2}, "'mse' takes no last, got 2; allowed with: features"),
+        (
+            {"name": "mse", "last_layers": 2},
+            "'mse' takes no last_layers, got 2; .*: features",
+        ),
         ({"name": "drift", "radius": 3.0}, "takes no radius, got 3.0; allowed with: locality"),
         (
             {"name": "checkerboard", "floor": 0.1},
@@ -69,30 +70,39 @@ def test_words_are_those_that_have_a_meaning() -> None:
         ({"name": "gaussian", "variable": "z", "power": 2}, "takes no power, got 2; .*: norm_from"),
         ({"name": "sparsity", "variable": "z", "margin": 1.0}, "takes no margin"),
         ({"name": "anchor", "variable": "z", "rows": (0, 1)}, "takes no rows"),
-        ({"name": "delta_norm", "part": (0, 0.5)}, "takes no part"),
+        ({"name": "delta_norm", "row_range": (0, 0.5)}, "takes no row_range"),
         ({"name": "realism", "net": DISCRIMINATOR}, "takes no net"),
         ({"name": "realism", "view": View(8)}, "takes no view"),
         ({"name": "ms_ssim", "reduction": "sum"}, "'ms_ssim' takes no reduction"),
         ({"name": "attention", "view": View(8)}, "'attention' takes no view"),
         ({"name": "attention", "net": "vgg16"}, "net of term 'attention' 'vgg16'; .*discriminator"),
         ({"name": "lpips", "net": DISCRIMINATOR}, "'discriminator'; allowed: alexnet, vgg16"),
-        ({"name": "features", "net": "vgg16", "layers": ("conv1_1",), "last": 1}, "takes no last"),
-        ({"name": "features", "net": DISCRIMINATOR}, "allowed: the names of some of its steps"),
-        ({"name": "features", "net": DISCRIMINATOR, "layers": ("b8",), "last": 1}, "how many"),
-        ({"name": "features", "net": DISCRIMINATOR, "last": -1}, "last must be a whole number"),
         (
-            {"name": "features", "net": DISCRIMINATOR, "last": 1, "view": View(8)},
+            {"name": "features", "net": "vgg16", "layers": ("conv1_1",), "last_layers": 1},
+            "takes no last_layers",
+        ),
+        ({"name": "features", "net": DISCRIMINATOR}, "allowed: the names of some of its steps"),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "layers": ("b8",), "last_layers": 1},
+            "how many",
+        ),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": -1},
+            "last_layers must be a whole number",
+        ),
+        (
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "view": View(8)},
             "'features' takes no view",
         ),
         (
-            {"name": "features", "net": DISCRIMINATOR, "last": 1, "distance": "l3"},
+            {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "distance": "l3"},
             "unknown distance 'l3'; allowed: l2, l1, cosine, style, norm",
         ),
         (
             {
                 "name": "features",
                 "net": DISCRIMINATOR,
-                "last": 1,
+                "last_layers": 1,
                 "distance": "style",
                 "reduction": "sum",
             },
@@ -240,7 +250,7 @@ LENGTHS = np.linalg.norm(ROWS - ROWS[0], axis=1).sum()
 def test_penalties_on_rows(term: Term, expected: float) -> None:
     def measure(rows: Array) -> Array:
         given = TermInputs({"w+": rows}, {"w+": rows}, rows, {}, statistics(), {"w+": ROWS - 0.5})
-        return variable_term(term, given)
+        return term_value(term, given)
 
     value, slope = jax.value_and_grad(measure)(ROWS)
     np.testing.assert_allclose(value, expected, rtol=1e-5, atol=1e-9)
@@ -248,8 +258,8 @@ def test_penalties_on_rows(term: Term, expected: float) -> None:
 
 
 def test_the_energy_of_what_is_added() -> None:
-    added = {"a": jnp.full((2, 2, 3), 2.0), "b": jnp.full((4,), 3.0)}
-    found = variable_term(Term("residual_energy"), TermInputs({}, {"features": added}, ROWS, {}))
+    added = {"a": jnp.full((2, 2, 3), 2.0), "b": {"c": jnp.full((4,), 3.0)}}
+    found = term_value(Term("residual_energy"), TermInputs({}, {"features": added}, ROWS, {}))
     np.testing.assert_allclose(found, 4 + 9)
 
 
@@ -271,9 +281,7 @@ def test_the_drift_of_weights_in_every_form(form: str, power: int) -> None:
     moved = jax.tree.leaves(jax.tree.map(jnp.subtract, after, params))
     expected = np.mean(np.abs(np.concatenate([x.ravel() for x in moved])) ** power)
     given = TermInputs({}, {"weights": changes}, ROWS, {}, params)
-    np.testing.assert_allclose(
-        variable_term(Term("drift", power=power), given), expected, rtol=1e-4
-    )
+    np.testing.assert_allclose(term_value(Term("drift", power=power), given), expected, rtol=1e-4)
 
 
 def test_an_anchor_holds_a_code_where_it_started() -> None:
@@ -282,14 +290,16 @@ def test_an_anchor_holds_a_code_where_it_started() -> None:
     for made, init in ((first, "previous"), (None, "prior"), (None, "mean")):
         held = replace(stage, variables=(Variable("w", init=InitSpec(init)),))
         before = () if made is None else (made,)
-        found = run(preset(*before, held), targets(1), watch=(), restarts=2, every=True)
-        assert found.every is not None
+        found = run(
+            preset(*before, held), targets(1), record_terms=(), restarts=2, keep_all_restarts=True
+        )
+        assert found.all_restarts is not None
         assert np.isfinite(found.losses).all()
         start = run(preset(*before, replace(held, terms=(MSE,), steps=1)), targets(1), restarts=2)
         first_loss = start.losses[..., -1]
         # The first evaluation stands at the start, where the anchor is worth nothing.
         np.testing.assert_allclose(found.losses[..., len(before) * 20], first_loss, rtol=1e-4)
-        np.testing.assert_allclose(found.every.loss, first_loss, rtol=0.05)
+        np.testing.assert_allclose(found.all_restarts.loss, first_loss, rtol=0.05)
 
 
 def test_statistics_are_asked_for_by_terms() -> None:
@@ -314,5 +324,6 @@ def test_the_prior_of_p_draws_codes_towards_its_mean(
         made = preset(one(terms=(MSE, term), steps=30, solver=SolverSpec("lm")))
         held = with_statistics(gen, params, made, {})[STATISTICS][P]
         p = to_p(run(made, targets(1)).latents["w"])
-        ends.append(regularizers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"]))
+        white = regularizers.principal_coordinates(p, held["mean"], held["axes"], held["scales"])
+        ends.append(jnp.mean(jnp.square(white)))
     assert ends[1] < 0.1 * ends[0]

@@ -21,6 +21,7 @@ from jaxinv.models.rendering import render
 from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.nn.resample import area_reduce
+from jaxinv.runs.doctor import random_params
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.vocabulary import LATENT_SPACES
 from jaxinv.types import Array, Latents, Params
@@ -283,25 +284,29 @@ def test_attention_maps_are_among_the_features() -> None:
 # --- discriminators -------------------------------------------------------------------------------
 
 
+@lru_cache
+def judging() -> tuple[Any, Params]:
+    """The discriminator of the small StyleGAN2, with random weights."""
+    judge: Any = style()[0].discriminator
+    return judge, {DISCRIMINATOR: random_params(judge)}
+
+
 def test_a_score_depends_on_the_group_alone() -> None:
-    gen, params = style()
-    assert gen.discriminator is not None
-    params = {**params, DISCRIMINATOR: gen.discriminator.init(jax.random.key(0))}
+    judge, params = judging()
     images = jax.random.uniform(jax.random.key(1), (8, 16, 16, 3), minval=-1.0)
-    scores = gen.discriminator.scores(params, images)
+    score = jax.jit(judge.scores)
+    scores = score(params, images)
     assert scores.shape == (8,)
     # Sample i stands with i + 2, i + 4 and i + 6.
-    group = gen.discriminator.scores(params, images[::2])
+    group = score(params, images[::2])
     np.testing.assert_allclose(group, scores[::2], atol=1e-5)
-    assert np.abs(gen.discriminator.scores(params, images[:1])[0] - scores[0]) > 1e-4
+    assert np.abs(score(params, images[:1])[0] - scores[0]) > 1e-4
     with pytest.raises(ValueError, match="6 images; allowed: up to 4, or a multiple of 4"):
-        gen.discriminator.scores(params, images[:6])
+        score(params, images[:6])
 
 
 def test_features_of_a_discriminator_shrink_from_step_to_step() -> None:
-    gen, params = style()
-    assert gen.discriminator is not None
-    params = {**params, DISCRIMINATOR: gen.discriminator.init(jax.random.key(0))}
-    found = gen.discriminator.features(params, jnp.zeros((16, 16, 3)))
+    judge, params = judging()
+    found = jax.eval_shape(judge.features, params, jnp.zeros((16, 16, 3)))
     shapes = {name: state["x"].shape for name, state in found.items()}
     assert shapes == {"image": (16, 16, 6), "b16": (8, 8, 8), "b8": (4, 4, 8)}

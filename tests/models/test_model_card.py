@@ -20,7 +20,10 @@ from jaxinv.runs.doctor import TINY, random_params
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Params
 from tests.offline import save_weights
+from tests.tiers import mostly_slow
 from tests.tiny import CLASSES, GROWN, OLD, STYLE, THIRD
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 FACTS = {
     "format": "jaxinv",
@@ -105,7 +108,7 @@ def test_the_card_of_a_generator_of_classes(
     assert tables[3] == "  truncation    scales z and chooses among statistics for 51 values"
 
 
-@pytest.mark.parametrize("spec", [TINY, THIRD, GROWN, CLASSES])
+@pytest.mark.parametrize("spec", mostly_slow([TINY, THIRD, GROWN, CLASSES], [GROWN, CLASSES]))
 def test_cuts_have_the_shapes_of_features_that_are_drawn(
     spec: GeneratorSpec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,10 +22,13 @@ from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
 from jaxinv.models.loading import load_generator
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
+from tests.tiers import mostly_slow
 from tests.torchlike import state_dict, zip_file
 from tests.weights import SHARED
 from weights_convert import UnsafeFileError, sources
 from weights_convert.networks.residual_discriminators import ajbrock
+
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 CLASSES = 10
 Arrays = dict[str, np.ndarray]
@@ -221,7 +224,7 @@ def close(ours: Any, theirs: np.ndarray) -> None:
     np.testing.assert_allclose(ours, theirs, atol=1e-5 * max(np.abs(theirs).max(), 1.0))
 
 
-@pytest.mark.parametrize("case", SHAPES)
+@pytest.mark.parametrize("case", mostly_slow(SHAPES, ("narrow", "deep, 32 px")))
 def test_scores_features_and_maps_are_the_definition(case: str) -> None:
     shape = SHAPES[case]
     arrays = network(shape)

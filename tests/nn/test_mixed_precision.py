@@ -16,6 +16,7 @@ from jaxinv.specs.vocabulary import PRECISIONS
 from jaxinv.types import Array, Latents, Params
 from tests import tiny
 from tests.nn.test_nn import normal
+from tests.tiers import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 EVERY = {
@@ -29,7 +30,7 @@ EVERY = {
 }
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", mostly_slow(EVERY, ("mobilestylegan", "stylegan2", "biggan")))
 def test_narrow_generators_draw_nearly_the_same(name: str) -> None:
     gen, params = EVERY[name]()
     z = normal(0, gen.spec.z_dim)
@@ -58,7 +59,7 @@ def test_activations_are_as_narrow_as_their_kernels(name: str) -> None:
     assert any(state["x"].dtype == jnp.bfloat16 for state in found.values())
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", mostly_slow(NETS, ("alexnet",)))
 def test_narrow_features_are_nearly_the_same(name: str) -> None:
     net = NETS[name]
     params = net.init(jax.random.key(0))

@@ -37,6 +37,7 @@ from jaxinv.nn.resample import (
     resize,
 )
 from jaxinv.types import Array
+from tests.tiers import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 
@@ -313,7 +314,7 @@ def test_blurs_are_the_binomial_filter() -> None:
 
 
 @pytest.mark.parametrize("up", [False, True])
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", mostly_slow([False, True], [True]))
 @pytest.mark.parametrize("height", [5, 9])  # up to 8 rows and above are doubled in different ways
 def test_modulation_scales_and_normalises_the_kernel(height: int, up: bool, frozen: bool) -> None:
     x, style, kernel = (

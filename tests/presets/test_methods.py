@@ -22,14 +22,22 @@ from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.methods import NARROW, dense, nets, pair_of, run, run_short, short
+from tests.tiers import mostly_slow
 from tests.tiny import chain, draw, style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 PREVIOUS, ADAM = InitSpec("previous"), SolverSpec("adam", 0.01)
 # Presets that cannot lower their loss in a handful of evaluations, and why.
 RELUCTANT = {"igan-edit": "its start is at the least of its penalty, and steps of 0.1 leap past it"}
+
+
+# One or two of each file of `jaxinv/presets`, which between them move codes, noise maps, features,
+# weights, mixed codes and a class, by gradients, candidates and chains. The others are slow.
+FAST = (
+    "z", "stylegan2-projector", "pulse", "csgm", "hmc", "aberdam", "ylg", "mganprior",
+    "pix2latent-basincma", "dgp-reconstruct", "ganseeing", "pti-low-rank",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +49,7 @@ def narrow_nets() -> Iterator[None]:
     backbones.NETS.update(held)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", mostly_slow(PRESETS, FAST))
 def test_every_preset_lowers_its_loss(name: str) -> None:
     found = run_short(name)
     assert found.status == ("ok",)
@@ -52,7 +60,7 @@ def test_every_preset_lowers_its_loss(name: str) -> None:
         first += stage.steps
         assert np.all(np.isfinite(curve))
         lower.append(bool(np.min(curve[1:], initial=np.inf) < curve[0]))
-    if made.stages[0].solver.name in LAYERWISE_SOLVERS:
+    if made.stages[0].variables[0].init.kind == "layerwise":
         assert found.loss[0] < 1e-6
     else:
         assert any(lower) != (name in RELUCTANT)
@@ -79,7 +87,9 @@ def test_what_was_found_draws_the_same_from_the_disk(name: str, tmp_path: Path) 
 # --- what methods are known by --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["stylegan2-projector", "stylegan2-projector-w+"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["stylegan2-projector", "stylegan2-projector-w+"], ["stylegan2-projector"])
+)
 def test_projected_noise_has_mean_0_and_variance_1(name: str) -> None:
     for grain in run_short(name).latents["noise"]:
         np.testing.assert_allclose([grain.mean(), grain.var()], [0, 1], atol=1e-5)
@@ -138,9 +148,9 @@ def test_what_an_earlier_stage_changed_stays(space: str) -> None:
     images = draw(style(), 3, 1) + np.float32(0.1)
 
     def stage(which: int, **others: Any) -> Stage:
-        fields: dict[str, Any] = {"part": ((0.0, 0.4), (0.6, 1.0))[which]}
+        fields: dict[str, Any] = {"step_range": ((0.0, 0.4), (0.6, 1.0))[which]}
         if space == "features":
-            fields = {"at": ((0.2,), (0.8,))[which]}
+            fields = {"layers": ((0.2,), (0.8,))[which]}
         solver = SolverSpec("adam", 1e-3)
         return Stage((Variable(space, **fields, **others),), (Term("mse"),), 5, solver)
 
@@ -171,6 +181,7 @@ def test_weights_change_in_one_form() -> None:
         invert(*style(), images, preset=Preset("p", tuple(stages), "", ""), nets={})
 
 
+@pytest.mark.slow
 def test_the_noise_stage_cannot_move_w() -> None:
     """Image2StyleGAN++: its second stage leaves w as it is."""
     first, both = run_short("image2stylegan++", 1), run_short("image2stylegan++")
@@ -179,6 +190,7 @@ def test_the_noise_stage_cannot_move_w() -> None:
     assert "noise" in both.latents
 
 
+@pytest.mark.slow
 def test_low_rank_changes_are_smaller() -> None:
     sizes = [
         sum(np.size(a) for a in jax.tree.leaves(run_short(name).latents["weights"]))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from jaxinv.reports.html import ReportItem, report_html, write_report
+from jaxinv.runs.results import COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"png body"
 JPEG = b"\xff\xd8\xff\xe0" + b"jpeg body"
@@ -62,7 +63,7 @@ class Page(HTMLParser):
 
 
 def page(*items: ReportItem, run: dict[str, object] | None = None, **options: float) -> Page:
-    return Page(report_html(run or {}, items, **options))
+    return Page(report_html(run or {}, items, COLUMNS, **options))
 
 
 def test_page_is_well_nested_and_names_what_was_run() -> None:
@@ -88,7 +89,7 @@ def test_gain_is_not_claimed_unless_stated() -> None:
 
 
 def test_page_needs_nothing_from_outside() -> None:
-    text = report_html({"command": "x"}, [GOOD, BROKEN])
+    text = report_html({"command": "x"}, [GOOD, BROKEN], COLUMNS)
     assert "http" not in text.replace("http-equiv", "")
     assert not re.search(r"url\(|@import|<script|<link|<iframe", text)
     for tag, attributes in Page(text).tags:
@@ -119,7 +120,7 @@ def test_hostile_run_and_metric_names_stay_text() -> None:
 
 def test_invisible_characters_in_names_are_shown() -> None:
     item = dataclasses.replace(GOOD, name="a\u202egnp.exe\udcff\n\x00.png")
-    text = report_html({}, [item])
+    text = report_html({}, [item], COLUMNS)
     assert r"a\u202egnp.exe\udcff\n\x00.png" in Page(text).text("bdi")
     assert text.encode("utf-8")
 
@@ -235,10 +236,10 @@ def test_empty_run() -> None:
 
 def test_file_holds_the_page_and_a_failed_write_keeps_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
-    write_report(path, {"date": "today"}, [GOOD], difference_gain=2)
+    write_report(path, {"date": "today"}, [GOOD], COLUMNS, difference_gain=2)
     written = path.read_text("utf-8")
-    assert written == report_html({"date": "today"}, [GOOD], difference_gain=2)
+    assert written == report_html({"date": "today"}, [GOOD], COLUMNS, difference_gain=2)
     with pytest.raises(ValueError, match="allowed: PNG, JPEG"):
-        write_report(path, {}, [dataclasses.replace(GOOD, target=b"?")])
+        write_report(path, {}, [dataclasses.replace(GOOD, target=b"?")], COLUMNS)
     assert path.read_text("utf-8") == written
     assert [p.name for p in tmp_path.iterdir()] == ["report.html"]

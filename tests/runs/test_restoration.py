@@ -26,6 +26,7 @@ from jaxinv.specs import OperatorSpec, SolverSpec, Variable, read_operator
 from tests.engine import SIDE as LINEAR_SIDE
 from tests.engine import one, preset, run
 from tests.offline import STEPS, go_offline, read_results, write_photos
+from tests.tiers import mostly_slow
 from tests.tiny import draw, linear
 
 SIDE = 32
@@ -79,7 +80,12 @@ VERBS = [
 ]
 
 
-@pytest.mark.parametrize(("verb", "own", "operator"), VERBS, ids=lambda part: str(part)[:12])
+# One with a mask, one with a picture in other pixels, one with measurements; the others are slow.
+@pytest.mark.parametrize(
+    ("verb", "own", "operator"),
+    mostly_slow(VERBS, [row for row in VERBS if row[0] in ("inpaint", "denoise", "recover")]),
+    ids=lambda part: str(part)[:12],
+)
 def test_every_verb_degrades_searches_and_scores(
     verb: str, own: list[str], operator: str, photos: Path, masks: Path, tmp_path: Path
 ) -> None:

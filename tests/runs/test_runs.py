@@ -16,7 +16,7 @@ from jaxinv.inversion.presets import find_preset
 from jaxinv.io import images
 from jaxinv.io.files import sha256_file, write_json
 from jaxinv.io.latent_files import load_latents
-from jaxinv.runs import inputs, observations, results, runner
+from jaxinv.runs import finish, inputs, observations, results, runner
 from tests.offline import STEPS, go_offline, photo, read_results, write_photos
 
 ODD = b"caf\xe9.png"  # Latin-1, not UTF-8
@@ -96,14 +96,12 @@ def test_report_shows_all_files(finished: Path) -> None:
 
 def test_equal_files_are_inverted_once(finished: Path) -> None:
     lines = {line["name"]: line for line in read_results(finished)}
-    first, again = lines["a-2"], lines["remeasured"]  # A/a.png comes first and takes the name
+    first, again = lines["a-2"], lines["again"]  # A/a.png comes first and takes the name
     assert "same content" in again["warnings"][-1]
     assert first["file"] in again["warnings"][-1]
     assert [first[key] for key in ("sha256", "psnr")] == [again[key] for key in ("sha256", "psnr")]
-    np.testing.assert_array_equal(latent(finished, "a-2"), latent(finished, "remeasured"))
-    pictures = [
-        (finished / "images" / f"{name}.png").read_bytes() for name in ("a-2", "remeasured")
-    ]
+    np.testing.assert_array_equal(latent(finished, "a-2"), latent(finished, "again"))
+    pictures = [(finished / "images" / f"{name}.png").read_bytes() for name in ("a-2", "again")]
     assert pictures[0] == pictures[1]
     facts = load_latents(finished / "latents" / "again.safetensors")[1]
     assert facts["source"] == again["file"]
@@ -137,6 +135,7 @@ def test_run_json_holds_what_a_repetition_needs(
     finished: Path, cache: Path, tmp_path: Path
 ) -> None:
     facts = json.loads((finished / "run.json").read_text("utf-8"))
+    assert facts["schema"] == 2
     assert facts["generator_sha256"] == sha256_file(cache / "tiny.safetensors")
     assert facts["nets_sha256"]["vgg16"] == sha256_file(cache / "vgg16.safetensors")
     assert {"jaxinv", "jax", "numpy", "pillow"} <= set(facts["versions"])
@@ -151,7 +150,7 @@ def test_interrupted_runs_keep_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "in", ["a.png", "b.png", "c.png"])
-    calls, judge = [], runner.score
+    calls, judge = [], finish.score
 
     def judge_then_stop(*arguments: object) -> dict[str, float]:
         calls.append(arguments)
@@ -159,7 +158,7 @@ def test_interrupted_runs_keep_what_is_finished(
             raise KeyboardInterrupt
         return judge(*arguments)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(runner, "score", judge_then_stop)
+    monkeypatch.setattr(finish, "score", judge_then_stop)
     invert(photos, "-o", tmp_path / "out", code=UNFINISHED)
     assert "interrupted; finished images are kept" in capsys.readouterr().err
     assert [line["name"] for line in read_results(tmp_path / "out")] == ["a"]

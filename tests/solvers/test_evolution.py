@@ -21,6 +21,7 @@ from tests.engine import one, preset, targets
 from tests.engine import run as invert
 from tests.problems import ill_conditioned, quadratic
 from tests.solvers.test_solvers import KEY, run
+from tests.tiers import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 BLIND = (*STRATEGIES, "one-plus-one", "random")
@@ -133,7 +134,7 @@ def test_no_gradient_is_asked_for(name: str) -> None:
         run(build(SolverSpec("sgd", 0.3)), closed, jnp.ones(3), 1)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", mostly_slow((np.nan, np.inf, -np.inf), (np.nan,)))
 @pytest.mark.parametrize("name", BLIND)
 def test_candidates_whose_loss_is_not_finite_are_survived(name: str, bad: float) -> None:
     def loss(u: Array) -> Array:

@@ -20,6 +20,7 @@ from jaxinv.solvers.registry import build
 from jaxinv.types import Array
 from tests.problems import faces, photographs, pixels
 from tests.solvers.test_solvers import SOLVERS
+from tests.tiers import mostly_slow
 from tests.tiny import Pair
 
 KEY = jax.random.key(0)
@@ -91,8 +92,7 @@ def test_faces_of_32_px(name: str) -> None:
     assert found.min() <= most[SOLVERS[name][1]] * found[0]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(FIRST.values()))
+@pytest.mark.parametrize("name", mostly_slow(sorted(FIRST.values()), ("lbfgs",)))
 def test_photographs_at_256_px(name: str) -> None:
     kind = SOLVERS[name][1]
     found = losses(name, photographs, 256, TRIAL if name == "lm" else 3)

@@ -18,9 +18,18 @@ from jaxinv.solvers.lbfgs import Options, blank, lbfgs, line_search
 from jaxinv.solvers.registry import build
 from jaxinv.solvers.schedules import FACTORS, schedule_value
 from jaxinv.specs import Schedule, SolverSpec
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS, OPTIONS, SCHEDULES
+from jaxinv.specs.vocabulary import OPTIONS, SCHEDULES
 from jaxinv.types import Array, Tree
-from tests.problems import PROBLEMS, Least, Loss, Problem, objective
+from tests.problems import (
+    PROBLEMS,
+    Least,
+    Loss,
+    Problem,
+    objective,
+    rosenbrock,
+    self_inversion,
+)
+from tests.tiers import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 KEY = jax.random.key(0)
@@ -83,7 +92,10 @@ SOLVERS = {
 }
 
 
-@pytest.mark.parametrize("make", PROBLEMS, ids=lambda make: make.__name__)
+# A curved valley and a network for every solver; the other problems are slow.
+@pytest.mark.parametrize(
+    "make", mostly_slow(PROBLEMS, (rosenbrock, self_inversion)), ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize("name", SOLVERS)
 def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem]) -> None:
     problem, (spec, kind) = make(), SOLVERS[name]
@@ -105,13 +117,13 @@ def test_every_solver_lowers_every_problem(name: str, make: Callable[[], Problem
 
 
 def test_every_name_is_in_the_zoo() -> None:
-    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS) - set(LAYERWISE_SOLVERS)
+    assert {spec.name for spec, _ in SOLVERS.values()} == set(OPTIONS)
 
 
 # --- one evaluation for each step -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("squares", [False, True])
+@pytest.mark.parametrize("squares", mostly_slow([False, True], [True]))
 @pytest.mark.parametrize("name", SOLVERS)
 def test_a_step_evaluates_once(name: str, squares: bool) -> None:
     calls = []

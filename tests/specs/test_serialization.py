@@ -17,7 +17,12 @@ from jaxinv.specs.serialization import from_json, read, to_json
 def data(**changes: Any) -> dict[str, Any]:
     """A small preset as plain data."""
     stage = {"variables": [{"space": "w"}], "terms": [{"name": "mse"}], "steps": 5}
-    fields = {"name": "mine", "stages": [stage | changes.pop("stage", {})], "summary": "s"}
+    fields = {
+        "schema": 2,
+        "name": "mine",
+        "stages": [stage | changes.pop("stage", {})],
+        "summary": "s",
+    }
     return fields | {"reference": "r"} | changes
 
 
@@ -36,7 +41,7 @@ def test_what_is_left_out_is_as_usual() -> None:
     assert stage.solver.name == "adam"
     assert stage.solver.options == (("b1", 0.5),)
     assert stage.variables[0].init.kind == "mean"
-    assert set(json.loads(to_json(preset))) == {"name", "stages", "summary", "reference"}
+    assert set(json.loads(to_json(preset))) == {"schema", "name", "stages", "summary", "reference"}
 
 
 @pytest.mark.parametrize(
@@ -47,12 +52,24 @@ def test_what_is_left_out_is_as_usual() -> None:
         ("[]", r"preset is \[\]; allowed: an object with some of name, stages"),
         ('{"name": NaN}', "preset holds NaN; allowed: finite numbers"),
         ('{"name": "a", "name": "b"}', "field 'name' is given twice"),
-        ('{"name": "a"}', "preset lacks the field 'stages'; allowed: name, stages"),
+        ('{"schema": 2, "name": "a"}', "preset lacks the field 'stages'; allowed: name, stages"),
     ],
 )
 def test_text_that_is_no_preset_is_refused(text: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         from_json(text)
+
+
+@pytest.mark.parametrize("schema", [None, 1, 3, "2", True])
+def test_other_schemas_are_refused_with_what_to_do(schema: Any) -> None:
+    fields = data(schema=schema)
+    if schema is None:
+        del fields["schema"]
+    with pytest.raises(ValueError, match="preset has schema") as refused:
+        from_json(json.dumps(fields))
+    (line,) = str(refused.value).splitlines()
+    assert f"schema {json.dumps(schema)}; allowed: 2." in line
+    assert "`jaxinv presets NAME --json`" in line
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,10 @@ def test_text_that_is_no_preset_is_refused(text: str, told: str) -> None:
         ),
         ({"stage": {"solver": {"options": 3}}}, "solver.options is 3; allowed: an object"),
         ({"stage": {"solver": {"options": {"b9": 1}}}}, "unknown option of solver 'adam' 'b9'"),
-        ({"stage": {"variables": [{"space": "features", "at": [None]}]}}, r"at\[0\] is null; all"),
+        (
+            {"stage": {"variables": [{"space": "features", "layers": [None]}]}},
+            r"layers\[0\] is null; all",
+        ),
         (
             {"stage": {"variables": [{"space": "w+", "freeze": [1]}]}},
             "freeze has 1 entries; allowed: 2",
@@ -101,7 +121,7 @@ def test_presets_come_from_files(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert "\n  7 evaluations of w+ by adam\n" in said
     assert "measured" not in said
     assert PRESETS["pulse"].notes in said
-    file.write_text("{}", "utf-8")
+    file.write_text('{"schema": 2}', "utf-8")
     with pytest.raises(ValueError, match=r"mine.json: preset lacks the field 'name'"):
         read(file)
     with pytest.raises(ValueError, match="no preset can be read from"):

@@ -47,6 +47,7 @@ from jaxinv.specs.vocabulary import (
     INITS_BY_SPACE,
     LATENT_SPACES,
     LAYERS,
+    LAYERWISE,
     NETWORK_VARIABLES,
     OPTIONS,
     OUTPUT_VARIABLES,
@@ -104,15 +105,15 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("gaussian", variable="w", reduction="sum"), "takes no reduction"),
     (
         lambda: Term("gaussian", variable="w", reference_side=-1),
-        "full must be a whole number of at least 0",
+        "reference_side must be a whole number of at least 0",
     ),
     (
         lambda: Term("mse", reference_side=256),
-        "takes no full, got 256; allowed with: gaussian, row_spread",
+        "takes no reference_side, got 256; allowed with: gaussian, row_spread",
     ),
     (lambda: Term("row_spread", variable="w"), r"'w'; allowed: w\+"),
     (lambda: Term("noise_autocorrelation", variable="noise"), "takes no variable"),
-    (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: usual, mean, prior"),
+    (lambda: InitSpec("random"), "unknown initialiser 'random'; allowed: default, mean, prior"),
     (lambda: InitSpec(spread=-1), "init spread must be at least 0.0"),
     (lambda: Variable("p"), r"unknown space 'p'; allowed: z, z\+, w, w\+, s, noise"),
     (lambda: Variable("w", codec="cosh"), "unknown codec 'cosh'; allowed: identity, whiten"),
@@ -127,9 +128,9 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     ),
     (
         lambda: Term("gaussian", variable="w+", row_range=(0.7, 1.2)),
-        "part must be two rising fractions",
+        "row_range must be two rising fractions",
     ),
-    (lambda: Term("mse", row_range=(0.7, 1.0)), "takes no part"),
+    (lambda: Term("mse", row_range=(0.7, 1.0)), "takes no row_range"),
     (lambda: Variable("z", codec="whiten"), r"codec 'whiten' 'z'; allowed: w, w\+"),
     (
         lambda: Variable("noise", init=InitSpec("mean")),
@@ -160,7 +161,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: SolverSpec("cma", options=(("population", 3),)), "cma population must be .* least 4"),
     (
         lambda: SolverSpec("hmc", options=(("leapfrog_steps", 0),)),
-        "hmc leaps must be .* least 1, got 0",
+        "hmc leapfrog_steps must be .* least 1, got 0",
     ),
     (
         lambda: SolverSpec("mala", options=(("leapfrog_steps", 2),)),
@@ -181,7 +182,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: stage(terms=()), "at least one image term: mse, l1, lpips, features"),
     (lambda: stage(terms=(Term("checkerboard"),)), "at least one image term"),
     (lambda: stage(keep="first"), "unknown keep 'first'; allowed: best, last"),
-    (lambda: Hook("fold", "z"), "unknown hook 'fold'; allowed: standardise, sphere"),
+    (lambda: Hook("fold", "z"), "unknown hook 'fold'; allowed: standardize, sphere"),
     (lambda: Hook("standardize", "w"), "variable of hook 'standardize' 'w'; allowed: noise"),
     (lambda: Hook("clamp", "z", bound=0), "bound of hook 'clamp' must be above 0"),
     (lambda: stage(hooks=(Hook("standardize", "noise"),)), "needs a free 'noise'; free: w"),
@@ -191,7 +192,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: stage(stop=Stop("l1", 1.0)), "unknown stop term 'l1'; allowed: mse"),
     (lambda: Stop(kind="never"), "unknown stop 'never'; allowed: below, plateau"),
     (lambda: Stop(kind="plateau", patience=0), "patience must be a whole number of at least 1"),
-    (lambda: Variable("w", layers=(0.5,)), "at of 'w'; allowed: features, mix"),
+    (lambda: Variable("w", layers=(0.5,)), "layers of 'w'; allowed: features, mix"),
     (lambda: Variable("features"), r"'features' at \(\); allowed: at least one step"),
     (lambda: Variable("mix", layers=("a", "b"), num_codes=2), "'mix' at .*; allowed: one step"),
     (
@@ -205,8 +206,8 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Variable("weights", form="thin"), "form of weights 'thin'; allowed: add, multiply"),
     (lambda: Variable("weights", form="low-rank"), "rank must be a whole number of at least 1"),
     (lambda: Variable("weights", step_range=(0.5, 0.5)), "part must be two rising fractions"),
-    (lambda: Variable("transform", kinds=("turn",)), "'turn'; allowed: shift, scale, colour"),
-    (lambda: Variable("noise", num_codes=2), r"copies of 'noise'; allowed: z, z\+"),
+    (lambda: Variable("transform", kinds=("turn",)), "'turn'; allowed: shift, scale, color"),
+    (lambda: Variable("noise", num_codes=2), r"num_codes of 'noise'; allowed: z, z\+"),
     (lambda: stage(Variable("z", num_codes=2)), "several copies of a code needs a free 'mix'"),
     (
         lambda: stage(Variable("z", num_codes=2), Variable("mix", layers=(0.5,), num_codes=3)),
@@ -327,12 +328,12 @@ def test_words_are_those_that_the_library_knows() -> None:
     assert set(auxiliary_variables.SHAPES) == set(vocabulary.TRANSFORMS)
     assert set(codecs.CODECS) == set(CODECS)
     assert set(hooks.CHANGES) == set(HOOKS)
+    assert set(METHODS) == set(LAYERWISE)
     assert {name: net.layers for name, net in TRUNKS.items()} == LAYERS
 
 
 def test_options_are_those_that_the_solvers_take() -> None:
     assert set(OPTIONS) == {
-        *METHODS,
         *TRANSFORMS,
         *STRATEGIES,
         *BASINS,

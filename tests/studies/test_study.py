@@ -48,14 +48,16 @@ def both() -> Study:
 def test_a_trial_holds_what_the_engine_found() -> None:
     adam, lbfgs = both().trials
     for trial in (adam, lbfgs):
-        found = invert(*linear(), targets(2), preset=trial.preset, nets={}, restarts=3, every=True)
-        assert found.every is not None
+        found = invert(
+            *linear(), targets(2), preset=trial.preset, nets={}, restarts=3, keep_all_restarts=True
+        )
+        assert found.all_restarts is not None
         assert trial.loss.shape == trial.psnr.shape == found.losses.shape == (2, 3, 25)
         np.testing.assert_array_equal(trial.loss, np.minimum.accumulate(found.losses, axis=-1))
-        np.testing.assert_array_equal(trial.loss[..., -1], found.every.loss)
-        np.testing.assert_array_equal(trial.evaluations, found.every.evaluations)
+        np.testing.assert_array_equal(trial.loss[..., -1], found.all_restarts.loss)
+        np.testing.assert_array_equal(trial.evaluations, found.all_restarts.evaluations)
         np.testing.assert_allclose(trial.psnr, 10 * np.log10(4 / trial.loss), rtol=1e-5)
-        w = found.every.latents["w"]
+        w = found.all_restarts.latents["w"]
         mean = np.asarray(linear()[1][STATISTICS]["mean"])
         centre = np.sqrt(np.mean((w - mean) ** 2, axis=-1))
         np.testing.assert_allclose(trial.from_centre, centre, rtol=1e-5)
@@ -106,10 +108,12 @@ def test_psnr_of_presets_that_do_not_look_at_all_pixels() -> None:
         assert seeing.stages[0].terms == (*made.stages[0].terms, MSE_PROBE)
         (trial,) = compare(made).trials
         assert trial.preset == made
-        found = invert(*linear(), targets(2), preset=made, nets={}, restarts=3, every=True)
-        assert found.every is not None
-        np.testing.assert_allclose(trial.loss[..., -1], found.every.loss, rtol=1e-5)
-        drawn = [render(*linear(), {"w": w}) for w in found.every.latents["w"]]
+        found = invert(
+            *linear(), targets(2), preset=made, nets={}, restarts=3, keep_all_restarts=True
+        )
+        assert found.all_restarts is not None
+        np.testing.assert_allclose(trial.loss[..., -1], found.all_restarts.loss, rtol=1e-5)
+        drawn = [render(*linear(), {"w": w}) for w in found.all_restarts.latents["w"]]
         errors = np.mean((np.stack(drawn) - targets(2)[:, None]) ** 2, axis=(2, 3, 4))
         np.testing.assert_allclose(trial.psnr[..., -1], 10 * np.log10(4 / errors), rtol=1e-4)
 

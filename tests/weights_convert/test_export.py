@@ -350,8 +350,7 @@ def test_the_verb_writes_beside_nothing_of_yours(
     assert main(["convert", "plain", "--to", "rosinality"]) == DONE
     assert capsys.readouterr().out.strip() == "plain-rosinality.pt"
     assert (
-        main(["convert", "plain-rosinality.pt", "--name", "remeasured", "--alignment", "ffhq"])
-        == DONE
+        main(["convert", "plain-rosinality.pt", "--name", "again", "--alignment", "ffhq"]) == DONE
     )
     notes = checkpoints.read_metadata(tmp_path / "cache" / "again.safetensors")
     assert json.loads(notes["spec"])["alignment"] == "ffhq"

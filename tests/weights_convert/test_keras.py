@@ -40,6 +40,7 @@ from tests.keraslike import (
     up,
     weights,
 )
+from tests.tiers import mostly_slow
 from tests.weights import SHARED
 from weights_convert import UnsafeFileError, convert, sources
 from weights_convert.networks import keras
@@ -137,7 +138,9 @@ def test_pictures_are_those_of_keras_definitions(case: str, cache: Path) -> None
     np.testing.assert_allclose(found, np.broadcast_to(expected, found.shape), atol=1e-5)
 
 
-@pytest.mark.parametrize("case", MODELS)
+@pytest.mark.parametrize(
+    "case", mostly_slow(MODELS, ("normalised before the activation", "pixels doubled"))
+)
 def test_gradients_by_backward_kernels_are_the_automatic_ones(case: str, cache: Path) -> None:
     layers = named(MODELS[case])
     gen, params = converted(layers, weights(layers), cache)

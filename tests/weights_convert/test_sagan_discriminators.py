@@ -18,6 +18,8 @@ from tests.weights_convert import test_sagan
 from tests.weights_convert.test_sagan import CLASSES, SIZE, cache, network, scoped, trained, unit
 from weights_convert import UnsafeFileError, convert, sources
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 Arrays = dict[str, np.ndarray]
 WIDTHS = (3, 8, 16, 16, 24, 24, 24)  # of the image, then of the blocks
 __all__ = ["cache"]  # a fixture

@@ -22,7 +22,7 @@ Arrays = Mapping[str, np.ndarray]
 class Step(NamedTuple):
     """One layer of a source: names of the linear part and of its normalisation, how it is applied.
 
-    `side`, `slope`: see `jaxinv.generators.dcgan.Layer`; `cells` is the side of the image that a
+    `side`, `slope`: see `jaxinv.nn.layer_chain.Layer`; `cells` is the side of the image that a
     dense layer was given flattened.
     """
 

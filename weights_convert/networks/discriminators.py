@@ -113,7 +113,7 @@ def convert(
 ) -> tuple[dict[str, Any], list[Any]]:
     """(nested parameters, fields of the discriminator's `Plan`).
 
-    `kind`, `group`, `clamp`: see `jaxinv.generators.progressive_discriminator.Plan`. Raises
+    `kind`, `group`, `clamp`: see `jaxinv.models.discriminators.progressive.Plan`. Raises
     `UnsafeFileError` for arrays that the rules do not cover.
     """
     weights = without_filters(_plain(arrays, naming), TAPS[kind])

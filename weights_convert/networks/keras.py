@@ -28,7 +28,7 @@ CONSTANTS = {"one": np.ones(()), "zero": np.zeros(())}
 
 @dataclass
 class Part:
-    """A `jaxinv.generators.dcgan.Layer` in the making."""
+    """A `jaxinv.nn.layer_chain.Layer` in the making."""
 
     kind: str
     channels: int

@@ -81,7 +81,7 @@ class _Network:
         return cls(deep, names, blocks, looks, labels)
 
     def plan(self, local: bool) -> list[Any]:
-        """Kind and fields of a `jaxinv.generators.residual_discriminator.Plan`."""
+        """Kind and fields of a `jaxinv.models.discriminators.residual.Plan`."""
         blocks = [list(block) for block in self.blocks]
         return ["residual", self.deep, blocks, list(self.looks), local]
 

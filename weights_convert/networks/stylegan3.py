@@ -85,7 +85,7 @@ def _names(plans: Iterable[Sequence[Any]], side: int) -> Iterator[str]:
 
 
 def _plan(state: Mapping[str, Any], arrays: Arrays, name: str) -> list[Any]:
-    """The fields of a `Plan` of `jaxinv.generators.stylegan3`."""
+    """The fields of a `Plan` of `jaxinv.models.generators.stylegan3`."""
     filters = [arrays.get(f"synthesis.{name}.{kind}_filter") for kind in ("up", "down")]
     left, right, top, bottom = (int(n) for n in state["padding"])
     return [

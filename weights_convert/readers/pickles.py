@@ -1,10 +1,10 @@
 """A reader of pickles that cannot execute anything: a stack machine over a closed set of opcodes.
 
 It never imports, looks up or calls what a file names. A file can name only the entries of a closed
-table, and each of those is a stand-in made here (`weights_convert.stand_ins`). Everything else ends
-in `UnsafeFileError`: other opcodes (EXT*, INST, OBJ, PERSID, text opcodes of protocol 0),
-other names, unfinished objects, and whatever exceeds the limits. Opcodes are those of the standard
-library's `pickletools` (PEP 307, PEP 3154).
+table, and each of those is a stand-in made here (`weights_convert.readers.safe_globals`).
+Everything else ends in `UnsafeFileError`: other opcodes (EXT*, INST, OBJ, PERSID, text opcodes of
+protocol 0), other names, unfinished objects, and whatever exceeds the limits. Opcodes are those of
+the standard library's `pickletools` (PEP 307, PEP 3154).
 """
 
 from __future__ import annotations

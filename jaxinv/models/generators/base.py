@@ -58,8 +58,8 @@ class Generator(NamedTuple):
 
         It is area-reduced when `size` is below the resolution. Beside a code, `latents` may hold
         "noise"; "features", {cut: what is added to x there}; "weights", changes of the parameters
-        (see `deltas`); and "mix", {cut: [n, channels]}, the shares of n codes (Gu et al. 2020,
-        mGANPrior, equation 3).
+        (see `weight_deltas`); and "mix", {cut: [n, channels]}, the shares of n codes (Gu et al.
+        2020, mGANPrior, equation 3).
         """
         if "mix" not in latents:
             return self.suffix(params, latents, None, {}, size)

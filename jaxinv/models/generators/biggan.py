@@ -2,7 +2,7 @@
 
 Residual blocks whose normalisations are conditioned on a class vector, and on z. Spectral norms are
 folded into the weights; the statistics of the normalisations are parameters, because truncation
-chooses among several (see `sampling.truncated`).
+chooses among several (see `latents.sampling.truncated`).
 """
 
 from __future__ import annotations

@@ -113,5 +113,5 @@ class Progressive(Module):
 def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` with the facts widths, lod and tanh."""
     facts = dict(spec.facts)
-    network = Progressive(facts["step_scale"], facts.get("lod", 0.0), facts.get("tanh", False))
+    network = Progressive(facts["widths"], facts.get("lod", 0.0), facts.get("tanh", False))
     return base.from_z(spec, base.Synthesis(network, jnp.ones(spec.z_dim)))

@@ -28,7 +28,7 @@ FORMS: dict[str, tuple[str, ...]] = {
     "low-rank": ("down", "up"),
 }
 NETWORK = "synthesis"  # what may change: the part of the parameters that draws
-OF_KERNELS = ("backward", "energy")  # what `nn.conv.freeze` keeps of one
+OF_KERNELS = ("backward", "energy")  # what `nn.conv.precompute_backward` keeps of one
 Path = tuple[str, ...]
 
 

@@ -29,7 +29,6 @@ from jaxinv.reports.markdown import head, line
 from jaxinv.reports.preset_scores import COLUMNS, LEGEND, Figure
 from jaxinv.specs import Preset, Stage
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.vocabulary import LAYERWISE_SOLVERS
 from tests.benchmarks.methods.claims import BEHIND, TOGETHER, spent
 from tests.benchmarks.methods.sources import DENSE, drawn, faces, present, random_net, trained
 from tests.tiny import Pair
@@ -163,7 +162,7 @@ def serves(name: str, generator: str) -> bool:
     """Whether a preset is for generators of this kind: with a W, of dense layers, or others."""
     stages = PRESETS[name].stages
     spaces = {v.space for stage in stages for v in stage.variables}
-    if any(stage.solver.name in LAYERWISE_SOLVERS for stage in stages):
+    if any(v.init.kind == "layerwise" for stage in stages for v in stage.variables):
         return generator == "dense"
     in_w = bool(spaces & {"w", "w+", "s", "noise"})
     return generator != "dense" and in_w == (generator == "ffhq")

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.inversion.objective import Lane, NetworkParams, Problem, mask_out
-from jaxinv.inversion.restarts import prepare
+from jaxinv.inversion.objective import mask_out
+from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.restarts import make_lanes
 from jaxinv.inversion.stages import CHUNK, init_lanes, run_chunk, target_features
 from jaxinv.models.rendering import render
 from jaxinv.presets import PRESETS
@@ -38,7 +39,7 @@ def chain(hidden: str) -> Chain:
     if hidden == "lower":
         masks = np.ones(images.shape[:3], np.float32)
         masks[:, images.shape[1] // 2 :] = 0
-    lanes = prepare(images, masks, 0, CHAINS, num_images=len(images))
+    lanes = make_lanes(images, masks, 0, CHAINS, num_images=len(images))
     problem, weights = Problem(gen, STAGE, images.shape[1], TOGETHER), NetworkParams(params, {})
     target = target_features(problem, weights, mask_out(lanes.images, lanes.masks))
     lane = Lane(target, lanes.masks, lanes.keys, lanes.restarts, {})

@@ -1,0 +1,132 @@
+"""`bind`: a preset, a generator and images become one checked problem, before any compile."""
+
+# jax annotates its arguments only in part (here: tree.map, stack).
+# pyright: reportUnknownMemberType=false
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+import numpy as np
+
+from jaxinv.inversion.arguments import (
+    AUTO,
+    batch_for,
+    check_images,
+    check_labels,
+    check_masks,
+    loss_side,
+    upsampled,
+    with_given_starts,
+)
+from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
+from jaxinv.inversion.masks import check_named_masks, known_masks
+from jaxinv.inversion.presets import find_preset, with_steps
+from jaxinv.inversion.problem import NetworkParams
+from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
+from jaxinv.inversion.statistics import with_statistics
+from jaxinv.models.loading import load_features
+from jaxinv.nn.mixed_precision import cast_params
+from jaxinv.specs.checks import check_choice, check_whole
+from jaxinv.specs.vocabulary import PRECISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Preset
+    from jaxinv.types import Latents, Params
+
+
+class BoundProblem(NamedTuple):
+    """A preset, a generator and B images that suit one another.
+
+    images [B, ...], float32; masks [B, S, S] or None; `given`: latents [B, ...] that the caller
+    starts with, classes among them; `size`: the side at which clean images are compared; `batch`:
+    images that go together, or "auto"; `named_masks` [B, S, S]: those that no stage is needed for.
+    """
+
+    gen: Generator
+    weights: NetworkParams
+    preset: Preset
+    images: np.ndarray
+    masks: np.ndarray | None
+    given: Latents
+    size: int
+    restarts: int
+    batch: int | str
+    named_masks: dict[str, np.ndarray]
+
+    def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
+        """Lanes of the images `rows`, of which the first `num_images` are wanted, the rest pad."""
+        pictures, masks = self.images[rows], None if self.masks is None else self.masks[rows]
+        named = {name: mask[rows] for name, mask in self.named_masks.items()}
+        if self.preset.operator is None:
+            small = pictures
+            pictures, masks = upsampled(small, masks, self.size)
+            named = {k: cast("Any", upsampled(small, m, self.size)[1]) for k, m in named.items()}
+        named = {name: np.asarray(mask[..., None], np.float32) for name, mask in named.items()}
+        made = make_lanes(
+            pictures, masks, seed, self.restarts, num_images=num_images, size=self.size
+        )
+        return made._replace(
+            given=lanes_given(self.given, rows, self.restarts),
+            named_masks=lanes_given(named, np.arange(len(rows)), self.restarts),
+        )
+
+
+def bind(
+    gen: Generator,
+    params: Params,
+    images: np.ndarray,
+    preset: Preset | str,
+    *,
+    nets: dict[str, Params] | None = None,
+    masks: np.ndarray | None = None,
+    named_masks: dict[str, np.ndarray] | None = None,
+    labels: Sequence[int] | None = None,
+    starts: Latents | None = None,
+    restarts: int | None = None,
+    steps: int | None = None,
+    batch: int | str | None = None,
+    precision: str = "float32",
+) -> BoundProblem:
+    """The problem that `invert` solves, of the same arguments.
+
+    Statistics that the preset needs are measured here, once everything has been checked. Raises
+    `ValueError` for images, masks, labels, starts or counts that cannot be used, and for a preset
+    that the generator, the images or the weights do not suit.
+    """
+    preset = with_steps(find_preset(preset), steps)
+    images = np.asarray(images)
+    size = check_images(gen, images, preset.operator)
+    images = images.astype(np.float32)
+    images = images[:, :, None, None] if images.ndim == 2 else images
+    weights = check_masks(masks, images.shape[:3])
+    named = check_named_masks(preset, named_masks, images.shape[:3])
+    seen = images.shape[1:]
+    if preset.operator is None:
+        size = loss_side(gen, preset, size)
+        seen = (size, size, 3)
+    if batch not in (None, AUTO) and isinstance(batch, str):
+        raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
+    together = batch_for(preset, len(images)) if batch is None else batch
+    if batch == AUTO and preset.shared:
+        together = batch_for(preset, len(images))
+    restarts = preset.restarts if restarts is None else restarts
+    for name, value in (("batch", 1 if together == AUTO else together), ("restarts", restarts)):
+        check_whole(name, float(value), 1)
+    check_preset(gen.spec, preset, min(seen[:2]))
+    check_measured(gen, preset, seen, size)
+    nets = load_features(preset.nets) if nets is None else nets
+    check_weights(gen, preset, params, nets)
+    check_choice("precision", precision, PRECISIONS)
+    classes = check_labels(gen, preset, labels, len(images))
+    preset = with_given_starts(preset, starts, len(images))
+    given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
+    named = known_masks(preset, named, images)
+    known = with_statistics(gen, params, preset, nets)
+    network = NetworkParams(cast_params(known, precision), cast_params(nets, precision))
+    return BoundProblem(
+        gen, network, preset, images, weights, given, size, restarts, together, named
+    )

@@ -1,0 +1,69 @@
+"""All scores of a result in one table: their names, how they are shown, and how they are measured.
+
+The keys are those of results.jsonl. A new score is one entry here, beside its function.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from jaxinv.metrics.identity import identity, measurable
+from jaxinv.metrics.perceptual import lpips
+from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.reports.columns import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jaxinv.metrics.reconstruction import Scores, Stack
+    from jaxinv.types import Params
+
+    Measure = Callable[[Stack, Stack, dict[str, Params]], Scores]
+
+
+@dataclass(frozen=True)
+class Metric(Column):
+    """A score: a column, the function that measures it, and what that needs.
+
+    `measure` is of the answers, the targets (both uint8 [B, h, w, 3], of one size) and the
+    parameters of `nets` by name; None where the run itself measures (see `restoration_results`).
+    `available` says whether files are here that not everybody has; without them there is no score.
+    """
+
+    measure: Measure | None = None
+    nets: tuple[str, ...] = ()
+    available: Callable[[], bool] | None = None
+
+
+def _lpips(net: str) -> Measure:
+    return lambda answer, target, nets: lpips(net, nets[net], answer, target)
+
+
+METRICS = {
+    "psnr": Metric("PSNR", ".2f", " dB", False, lambda x, y, _: psnr(x, y)),
+    "ssim": Metric("SSIM", ".3f", "", False, lambda x, y, _: ssim(x, y)),
+    "lpips_alex": Metric("LPIPS (Alex)", ".3f", "", True, _lpips("alexnet"), ("alexnet",)),
+    "lpips_vgg": Metric("LPIPS (VGG)", ".3f", "", True, _lpips("vgg16"), ("vgg16",)),
+    "identity": Metric(
+        "identity distance", ".3f", "", True, lambda x, y, _: identity(x, y), available=measurable
+    ),
+    "psnr_missing": Metric("PSNR of what was missing", ".2f", " dB", False),
+    "misfit": Metric("misfit", ".3g", "", True),
+    "noise": Metric("noise", ".2g"),
+}
+NETS = tuple(sorted({net for metric in METRICS.values() for net in metric.nets}))
+# A line of results has these even where there is no picture to compare with: null.
+ALWAYS = tuple(name for name, one in METRICS.items() if one.measure and not one.available)
+
+
+def measure(answer: Stack, target: Stack, nets: dict[str, Params]) -> dict[str, float]:
+    """All scores of one answer uint8 [1, h, w, 3] that can be measured here, by name.
+
+    Raises `ValueError` where the target has another shape or type.
+    """
+    return {
+        name: float(metric.measure(answer, target, nets)[0])
+        for name, metric in METRICS.items()
+        if metric.measure and (metric.available is None or metric.available())
+    }

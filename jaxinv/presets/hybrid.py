@@ -1,0 +1,81 @@
+"""Features where a generator cannot draw the picture, weights where it can: hybrid refinement."""
+
+from __future__ import annotations
+
+from jaxinv.presets.everyday import CALM, CODE, LEAST, LIKENESS, SOLVER, WEAVE
+from jaxinv.specs import (
+    InitSpec,
+    MaskSpec,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Term,
+    Variable,
+    View,
+)
+
+IN, OUT = "in-domain", "not in-domain"
+EYE = View(256, min_size=256)  # what AlexNet looks at
+WEIGHTS, FEATURES = ("weights",), ("features",)
+REFINED = (
+    Term("mse", 3.0, view=View(512), mask=IN, moves=WEIGHTS),
+    Term("lpips", 1.0, net="alexnet", view=EYE, mask=IN, moves=WEIGHTS),
+    Term("mse", 3.0, view=View(512), mask=OUT, moves=FEATURES),
+    Term("lpips", 1.0, net="alexnet", view=EYE, mask=OUT, moves=FEATURES),
+)
+ADDED = Variable("features", layers=(0.65,), mask=OUT)
+DHR = Preset(
+    name="dhr",
+    summary="w, w+, then weights where faces are drawn well and features of 128 px elsewhere",
+    reference="Cao et al., domain-specific hybrid refinement (DHR), as GANInverter runs it",
+    enlarge=LEAST,
+    masks=(
+        MaskSpec("face", "face"),
+        MaskSpec(IN, "lpips", net="alexnet", below=0.25, after=1, within="face"),
+    ),
+    notes=(
+        "The code's pivot is that of e4e, here a search in W+. Its mask goes by segments (SLIC) of "
+        "a parser's face whose LPIPS after 40 steps in W is low; here by position, inside the hull "
+        "of the landmarks. Features and weights move for 50 steps, features alone for 50 more, as "
+        "there; rates and weights of terms are this library's."
+    ),
+    stages=(
+        Stage(
+            (Variable("w", codec="whiten", init=InitSpec("learned")),),
+            LIKENESS,
+            steps=40,
+            solver=SolverSpec("lbfgs", options=(("adapt", 5),)),
+        ),
+        Stage(CODE, (*LIKENESS, *CALM), steps=60, solver=SOLVER),
+        Stage(
+            (
+                ADDED,
+                Variable(
+                    "weights",
+                    form="multiply",
+                    select=("block[1-9]/*/pointwise", "*/bias", "head/kernel"),
+                    rate=0.1,
+                ),
+            ),
+            (*REFINED, WEAVE),
+            steps=50,
+            solver=SolverSpec("adam", learning_rate=0.09, options=(("b2", 0.99),)),
+        ),
+        Stage(
+            (Variable("features", layers=(0.65,), mask=OUT, init=InitSpec("previous")),),
+            (
+                Term("mse", 3.0, view=View(512), mask=OUT),
+                Term("lpips", 1.0, net="alexnet", view=EYE, mask=OUT),
+                WEAVE,
+            ),
+            steps=50,
+            solver=SolverSpec(
+                "adam",
+                learning_rate=0.09,
+                schedule=Schedule("cosine"),
+                options=(("b2", 0.99),),
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,27 @@
+"""How a number is called and shown, wherever results are read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One number of every result: its label, Python's format for it, its unit, which way is better.
+
+    `lower_is_better` is None for numbers that say neither.
+    """
+
+    label: str
+    form: str = ".4g"
+    unit: str = ""
+    lower_is_better: bool | None = None
+
+    def show(self, value: float) -> str:
+        """The number as text with its unit."""
+        if math.isnan(value):
+            return "n/a"
+        if math.isinf(value):
+            return "∞" if value > 0 else "−∞"
+        return f"{value:{self.form}}{self.unit}"
