@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from jaxinv.models.loading import load_features, load_generator
     from jaxinv.models.rendering import render
     from jaxinv.presets import PRESETS
+    from jaxinv.solvers.minimise import Minimum, minimise
     from jaxinv.specs import (
         GeneratorSpec,
         Hook,
@@ -37,6 +38,7 @@ __all__ = [
     "InitSpec",
     "Inversion",
     "Jitter",
+    "Minimum",
     "Preset",
     "Schedule",
     "SolverSpec",
@@ -50,6 +52,7 @@ __all__ = [
     "load_generator",
     "load_latents",
     "lpips",
+    "minimise",
     "psnr",
     "read_images",
     "read_photo",
@@ -69,6 +72,7 @@ _HOMES = {
     "models.loading": ("load_features", "load_generator"),
     "models.rendering": ("render",),
     "presets": ("PRESETS",),
+    "solvers.minimise": ("Minimum", "minimise"),
 }
 
 

@@ -29,6 +29,7 @@ from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
 from jaxinv.losses.terms import extract_features
 from jaxinv.operators import build as build_operator
+from jaxinv.solvers.base import side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build as build_solver
 
@@ -95,24 +96,13 @@ def map_lanes(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
     is copied to each.
     """
     count = jax.tree.leaves(lanes)[0].shape[0]
-    share = partial(_on_one_device, fn, width)
+    share = partial(side_by_side, fn, width)
     spread = math.gcd(count, jax.local_device_count())
     if spread == 1:
         return share(lanes)
     mesh = jax.sharding.Mesh(np.asarray(jax.local_devices()[:spread]), (LANES,))
     lane = jax.sharding.PartitionSpec(LANES)
     return jax.shard_map(share, mesh=mesh, in_specs=lane, out_specs=lane, check_vma=False)(lanes)
-
-
-def _on_one_device(fn: Callable[..., Any], width: int, lanes: Tree) -> Tree:
-    count = jax.tree.leaves(lanes)[0].shape[0]
-    if count == 1:  # as in the loop below, without the time to trace a vmap
-        return jax.tree.map(lambda a: a[None], fn(jax.tree.map(lambda a: a[0], lanes)))
-    if width >= count:
-        return jax.vmap(fn)(lanes)
-    if width == 1:
-        return jax.lax.map(fn, lanes)
-    return jax.lax.map(fn, lanes, batch_size=width)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -126,6 +116,7 @@ def init_lanes(problem: Problem, weights: NetworkParams, lanes: Lane) -> tuple[A
         best = BestSoFar(codes, infinite, looks, none, LastProgress(infinite, looks))
         return solver_of(problem.stage).init(codes), best
 
+    # `run_chunk` returns no weak types: without them it is compiled only once.
     return strip_weak_types(map_lanes(one, problem.width, lanes))
 
 
@@ -191,25 +182,16 @@ def update(stage: Stage, best: BestSoFar, seen: Evaluation) -> BestSoFar:
         lower = finite & (
             seen.loss < last_progress.loss * (1 - stop.gain * jnp.sign(last_progress.loss))
         )
-        last_progress = _where(lower, LastProgress(seen.loss, evaluations), last_progress)
+        last_progress = tree_where(lower, LastProgress(seen.loss, evaluations), last_progress)
         stalled = evaluations - last_progress.evaluations >= stop.patience
         status = jnp.where(stalled & (status == OK), STOPPED, status)
     return BestSoFar(
-        codes=_where(better, seen.u, best.codes),
+        codes=tree_where(better, seen.u, best.codes),
         loss=jnp.where(better, seen.loss, best.loss),
         evaluations=evaluations,
         status=jnp.asarray(status, jnp.int32),
         last_progress=last_progress,
     )
-
-
-def _where(condition: Array, yes: Tree, no: Tree) -> Tree:
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-
-def strip_weak_types(tree: Tree) -> Tree:
-    """The tree without weak types, which `run_chunk` returns none of: it is compiled only once."""
-    return jax.tree.map(lambda a: jnp.asarray(a, a.dtype), tree)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -1,11 +1,13 @@
 """The one interface of every solver, and the schedules that scale its steps."""
 
 # jax annotates its arguments only in part (here: jnp.ones).
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Tree
 
 State: TypeAlias = Any
+T = TypeVar("T")
 
 
 class Evaluation(NamedTuple):
@@ -68,3 +71,23 @@ class LeastSquares:
 def key_fingerprint(key: Key) -> Array:
     """Two words [2] that tell keys apart, for the state of a `fixed_objective` solver."""
     return jax.random.bits(jax.random.fold_in(key, 2), (2,), jnp.uint32)
+
+
+def tree_where(condition: Array, yes: T, no: T) -> T:
+    """The tree `yes` where the scalar `condition` holds, otherwise `no`."""
+    return jax.tree.map(partial(jnp.where, condition), yes, no)
+
+
+def strip_weak_types(tree: T) -> T:
+    """The tree as arrays whose types are not weak, as those that a compiled loop gives back."""
+    return jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.asarray(leaf).dtype), tree)
+
+
+def side_by_side(fn: Callable[[Any], T], width: int, lanes: Tree) -> T:
+    """`fn` of every lane of a tree with leading axis L, `width` lanes at once on one device."""
+    count = jax.tree.leaves(lanes)[0].shape[0]
+    if count == 1:  # as in the loop below, without the time to trace a vmap
+        return jax.tree.map(lambda a: a[None], fn(jax.tree.map(lambda a: a[0], lanes)))
+    if width >= count:
+        return jax.vmap(fn)(lanes)
+    return jax.lax.map(fn, lanes, batch_size=width if width > 1 else None)

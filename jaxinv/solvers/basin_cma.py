@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.base import Evaluation, Solver, tree_where
 from jaxinv.solvers.evolution import (
     BREED,
     SCATTER,
@@ -110,7 +110,7 @@ def basin(name: str, sigma: float, options: Options = DEFAULTS) -> Solver:
         following: Array = outer.candidates[outer.tick % count]
         refined = State(outer, adam, state.steps + 1, x - options.inner_rate * update)
         fresh = State(outer, ADAM.init(x), jnp.zeros((), jnp.int32), following)
-        moved: State = jax.tree.map(partial(jnp.where, done), fresh, refined)
+        moved = tree_where(done, fresh, refined)
         seen = Evaluation(state.point, loss, aux, start & ~jnp.isfinite(loss))
         return moved._replace(point=unravel(moved.point)), seen
 

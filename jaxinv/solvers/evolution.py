@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.base import Evaluation, Solver, strip_weak_types
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,12 +103,8 @@ def begin(strategy: Strategy, x: Array, size: int, sigma: float) -> State:
         inner = algorithm.init(key, x, params.replace(std_init=jnp.asarray(sigma)))
     else:
         inner = algorithm.init(key, candidates, jnp.full(size, jnp.inf), params)
-    inner = jax.tree.map(_strong, inner)
+    inner = strip_weak_types(inner)
     return State(jnp.zeros((), jnp.int32), x, inner, candidates, jnp.full(size, jnp.inf))
-
-
-def _strong(leaf: Any) -> Array:
-    return jnp.asarray(leaf, jnp.asarray(leaf).dtype)
 
 
 def wait(key: Key, state: State) -> State:

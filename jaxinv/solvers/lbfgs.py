@@ -17,7 +17,6 @@ its gradients. The evaluated point is accepted as it is and no pair is stored; t
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -25,7 +24,7 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint
+from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint, tree_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,11 +122,6 @@ def limited(direction: Array, state: State) -> Array:
 def append(ring: Array, row: Array, keep: Array) -> Array:
     """The ring [m, ...] with `row` as its newest entry, or unchanged where `keep` is false."""
     return jnp.where(keep, jnp.concatenate([ring[1:], row[None]]), ring)
-
-
-def tree_where(condition: Array, yes: State, no: State) -> State:
-    """`yes` where the scalar `condition` holds, otherwise `no`."""
-    return jax.tree.map(partial(jnp.where, condition), yes, no)
 
 
 def blank(x: Array, history: int) -> State:

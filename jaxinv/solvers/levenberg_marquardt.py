@@ -19,14 +19,13 @@ begun. The step length of a `SolverSpec` is not used: the damping does its work.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint
+from jaxinv.solvers.base import Evaluation, Solver, key_fingerprint, tree_where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,11 +97,6 @@ def begin(gradient: Array) -> CGState:
     return CGState(jnp.zeros_like(gradient), -gradient, -gradient, jnp.zeros((), jnp.int32))
 
 
-def choose(condition: Array, yes: Any, no: Any) -> Any:
-    """`yes` where the scalar `condition` holds, otherwise `no`."""
-    return jax.tree.map(partial(jnp.where, condition), yes, no)
-
-
 def measure(
     fn: Callable[..., Any], point: Tree, key: Key, tangent: Array, product: Array
 ) -> Linearization:
@@ -157,7 +151,7 @@ def multiply(state: State, options: Options, product: Array) -> State:
     small = jnp.vdot(after, after) <= options.forcing**2 * jnp.vdot(state.gradient, state.gradient)
     state = state._replace(system=system, damping=damping, scale=scale)
     over = small | ~ahead | (system.made >= options.products)
-    return choose(over, start_line_search(state), state)
+    return tree_where(over, start_line_search(state), state)
 
 
 def start_line_search(state: State) -> State:
@@ -193,7 +187,7 @@ def accept_or_refuse(state: State, found: Linearization, changed: Array) -> Stat
         damping=eased,
         growth=jnp.full((), 2.0),
     )
-    return choose(accepted, moved, shorten(state, found.loss))
+    return tree_where(accepted, moved, shorten(state, found.loss))
 
 
 def shorten(state: State, loss: Array) -> State:
@@ -207,7 +201,7 @@ def shorten(state: State, loss: Array) -> State:
         growth=jnp.minimum(2 * state.growth, 1e3),
     )
     anew = harder._replace(system=begin(state.gradient), solving=jnp.ones((), bool))
-    return choose((length < SHORTEST) | (state.slope >= 0), anew, harder)
+    return tree_where((length < SHORTEST) | (state.slope >= 0), anew, harder)
 
 
 def levenberg_marquardt(options: Options = DEFAULTS) -> Solver:
@@ -243,7 +237,7 @@ def levenberg_marquardt(options: Options = DEFAULTS) -> Solver:
         found = measure(fn, state.point, key, state.system.direction, solving)
         # A new function at x: nothing was set out for, so that the trial is x itself.
         still = state._replace(length=jnp.where(state.solving, 0.0, state.length))
-        after = choose(
+        after = tree_where(
             solving,
             multiply(state, options, found.product),
             accept_or_refuse(still, found, changed),

@@ -15,14 +15,13 @@ point that was evaluated. A trajectory that meets a loss that is not finite ends
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.solvers.base import Evaluation, Solver
+from jaxinv.solvers.base import Evaluation, Solver, strip_weak_types, tree_where
 from jaxinv.solvers.schedules import schedule_value
 
 if TYPE_CHECKING:
@@ -103,14 +102,6 @@ def load(name: str) -> Any:
     return blackjax
 
 
-def _where(condition: Array, yes: Any, no: Any) -> Any:
-    return jax.tree.map(partial(jnp.where, condition), yes, no)
-
-
-def _strong(leaf: Any) -> Array:
-    return jnp.asarray(leaf, jnp.asarray(leaf).dtype)
-
-
 class Hmc:
     """The parts of one step; `hmc` ties them together."""
 
@@ -125,7 +116,7 @@ class Hmc:
         """State before the start is evaluated."""
         x = ravel_pytree(u)[0]
         zero, none = jnp.zeros(()), jnp.zeros((), jnp.int32)
-        adapted = jax.tree.map(_strong, self.begin(self.rate))
+        adapted = strip_weak_types(self.begin(self.rate))
         return State(
             tick=none,
             sample=ChainPoint(x, zero, jnp.zeros_like(x)),
@@ -172,10 +163,10 @@ class Hmc:
         half, began = self.options.warmup // 2, state.tick - state.leap
         second = began >= half
         seen = state.adapted
-        moved = _where(second, self.refine(seen, probability), self.adapt(seen, probability))
+        moved = tree_where(second, self.refine(seen, probability), self.adapt(seen, probability))
         found = self.settle(moved)
-        anew = jax.tree.map(_strong, self.begin(found)._replace(mu=jnp.log(found)))
-        return _where(~second & (half <= state.tick), anew, moved)
+        anew = strip_weak_types(self.begin(found)._replace(mu=jnp.log(found)))
+        return tree_where(~second & (half <= state.tick), anew, moved)
 
     def accept_or_refuse(self, key: Key, state: State, arrived: ChainPoint) -> tuple[State, Array]:
         """Accept or refuse the end of the trajectory (Metropolis), and learn from it."""
@@ -186,7 +177,7 @@ class Hmc:
         sample, info = self.proposal.static_binomial_sampling(key, gain, state.sample, arrived)
         accepted, probability, _ = info
         warming = state.tick < self.options.warmup
-        adapted = _where(warming, self.learn(state, probability), state.adapted)
+        adapted = tree_where(warming, self.learn(state, probability), state.adapted)
         state = state._replace(
             sample=sample,
             adapted=adapted,
@@ -204,12 +195,12 @@ class Hmc:
         leap = state.leap + 1
         over = (leap >= self.options.leapfrog_steps) | ~_finite(arrived)
         settled, accepted = self.accept_or_refuse(toss, state, arrived)
-        started = _where(first, state._replace(sample=arrived), settled)
+        started = tree_where(first, state._replace(sample=arrived), settled)
         launched = self.launch(draw, started, progress)
         onward = state._replace(
             momentum=state.momentum - state.length * arrived.gradient, leap=leap
         )
-        return _where(first | over, launched, onward), first | (over & accepted)
+        return tree_where(first | over, launched, onward), first | (over & accepted)
 
 
 def _finite(stand: ChainPoint) -> Array:
