@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.losses.terms import extract_features, image_term
+from jaxinv.losses.base import TermInputs
+from jaxinv.losses.terms import extract_features, term_value
 from jaxinv.models.discriminators.base import DISCRIMINATOR, Discriminator
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import Term
@@ -81,5 +82,6 @@ def distance(
 @partial(jax.jit, static_argnums=(0, 1))
 def _distance(term: Term, judge: Any, params: Params, pair: Any, mask: Array | None) -> Array:
     eyes = {DISCRIMINATOR: params}
-    seen = [extract_features((term,), eyes, x, judge) for x in pair]
-    return image_term(term, eyes, (seen[0], seen[1]), mask, judge)
+    seen, target = (extract_features((term,), eyes, x, judge) for x in pair)
+    given = TermInputs({}, {}, pair[0], seen, discriminator=judge, target=target, mask=mask)
+    return term_value(term, given._replace(nets=eyes))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from jaxinv.inversion.layerwise import plan_of
 from jaxinv.latents.auxiliary_variables import step_names
-from jaxinv.losses.distances import CELL, smallest
+from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.generators.weight_deltas import select
@@ -172,17 +172,16 @@ def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> No
 def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
     if term.kind.family != IMAGE:
         return
-    least = 1
-    if term.name == "ms_ssim":
-        least = smallest(term.scales)
-    elif term.net is not None:
+    functions = TERMS[term.name]
+    least = functions.smallest(term)
+    if term.net is not None:
         least = spec.resolution if term.needs_discriminator else NETS[term.net].smallest
     seen = view_shape(term.view, (size, size))
-    told = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
+    what = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
     if min(seen) < least:
-        raise ValueError(f"{told}allowed: at least {least}x{least}")
-    if term.name == "hog" and any(side % CELL for side in seen):
-        raise ValueError(f"{told}allowed: multiples of {CELL}")
+        raise ValueError(f"{what}allowed: at least {least}x{least}")
+    if any(side % functions.multiple for side in seen):
+        raise ValueError(f"{what}allowed: multiples of {functions.multiple}")
 
 
 def _check_discriminator_term(gen: Generator, preset: Preset, params: Params) -> None:

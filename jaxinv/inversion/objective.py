@@ -18,8 +18,7 @@ from jaxinv.latents.auxiliary_variables import apply_output_variables, overlay
 from jaxinv.latents.codecs import stop_frozen_gradients, to_std_units
 from jaxinv.latents.spaces import decode
 from jaxinv.losses.base import TermInputs
-from jaxinv.losses.residuals import are_squares, residuals
-from jaxinv.losses.terms import evaluate, extract_features
+from jaxinv.losses.terms import are_squares, evaluate, extract_features, residuals
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.resample import area_reduce
 from jaxinv.operators import build as build_operator

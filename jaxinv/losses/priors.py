@@ -1,4 +1,4 @@
-"""Terms that act on unknowns, or on the render alone: what `Term` names, from `regularisers`."""
+"""Terms that act on unknowns, or on the render alone."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from jaxinv.losses.base import TermInputs
 from jaxinv.models.generators.weight_deltas import differences
 from jaxinv.models.statistics import STATISTICS, P, to_p
 from jaxinv.nn.resample import area_reduce
+from jaxinv.specs.vocabulary import DISCRIMINATOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.specs import Term
-    from jaxinv.types import Array, Params, Tree
+    from jaxinv.types import Array, Tree
 
-WINDOW = 32  # side of the averaging windows of `checkerboard`, in details
-MAX_DETAIL = 0.02  # amplitude up to which `checkerboard` counts a detail, on [-1, 1]
+WINDOW = 32  # side of the averaging windows of "checkerboard", in details
+MAX_DETAIL = 0.02  # amplitude up to which "checkerboard" counts a detail, on [-1, 1]
 
 
 def autocorrelations(maps: tuple[Array, ...]) -> Array:
-    """Mean products of every map with itself shifted by one pixel, along both axes.
+    """Mean products of every noise map with itself shifted by one pixel, along both axes.
 
-    At all 2x-averaged levels down to 8 px; maps [r, r] with r a power of two.
+    At all 2x-averaged levels down to 8 px; maps [r, r] with r a power of two. The sum of their
+    squares is the noise regulariser of Karras et al. 2020, StyleGAN2, appendix D, L_ij.
     """
     found: list[Array] = []
     for full in maps:
@@ -40,13 +40,13 @@ def autocorrelations(maps: tuple[Array, ...]) -> Array:
     return jnp.stack(found)
 
 
-def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
-    """Sum of squared `autocorrelations` (Karras et al. 2020, StyleGAN2, appendix D, L_ij)."""
-    return jnp.sum(jnp.square(autocorrelations(maps)))
-
-
 def weak_haar_details(image: Array) -> Array:
-    """Local averages of the finest Haar details of image [h, w, c], strong ones limited."""
+    """Local averages of the finest Haar details of image [h, w, c], strong ones limited.
+
+    The details of a photograph change sign from place to place and average out; those of a regular
+    pattern of period 2 do not. Strong details (edges) are limited to `MAX_DETAIL`. Such a pattern
+    is invisible to a loss on the image reduced by 2, where each cell is averaged.
+    """
     rows, columns, channels = image.shape[0] // 2, image.shape[1] // 2, image.shape[2]
     cells = image[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2, channels)
     a, b, c, d = cells[:, 0, :, 0], cells[:, 0, :, 1], cells[:, 1, :, 0], cells[:, 1, :, 1]
@@ -55,17 +55,7 @@ def weak_haar_details(image: Array) -> Array:
     return area_reduce(faint, max(min(faint.shape[:2]) // WINDOW, 1))
 
 
-def checkerboard(image: Array) -> Array:
-    """Mean square of local averages of the finest Haar details of image [h, w, c].
-
-    The details of a photograph change sign from place to place and average out; those of a regular
-    pattern of period 2 do not. Strong details (edges) are limited to `MAX_DETAIL`. Such a pattern
-    is invisible to a loss on the image reduced by 2, where each cell is averaged.
-    """
-    return jnp.mean(jnp.square(weak_haar_details(image)))
-
-
-def realism(term: Term, inputs: TermInputs, params: Params) -> Array:
+def realism(term: Term, inputs: TermInputs) -> Array:
     """softplus(-score) of the render, by itself, or -score (`term.critic`).
 
     The non-saturating loss of a generator (Goodfellow et al. 2014, section 3), as Zhu et al. 2016
@@ -77,7 +67,7 @@ def realism(term: Term, inputs: TermInputs, params: Params) -> Array:
     image = inputs.image if inputs.render is None else inputs.render
     label = inputs.latents.get("label")
     labels = None if label is None else label[None]
-    score = inputs.discriminator.scores(params, image[None], labels)[0]
+    score = inputs.discriminator.scores(inputs.nets[DISCRIMINATOR], image[None], labels)[0]
     return -score if term.critic else jax.nn.softplus(-score)
 
 
@@ -97,53 +87,37 @@ def flat_code(term: Term, inputs: TermInputs) -> Array:
     return ravel_pytree(code_of(term, inputs.codes))[0]
 
 
-def excess_over_margin(term: Term, inputs: TermInputs) -> Array:
-    """How far every value is beyond the margin, [n]; of "row_spread", every deviation."""
-    code = code_of(term, inputs.codes)
-    if term.name == "row_spread":
-        code = code - jnp.mean(code, axis=0)
+def beyond_margin(term: Term, code: Tree) -> Array:
+    """How far every value of a code is beyond the term's margin, [n]."""
     values = ravel_pytree(code)[0]
     return values - jnp.clip(values, -term.margin, term.margin) if term.margin else values
 
 
+def row_deviations(term: Term, inputs: TermInputs) -> Array:
+    """How far every row's deviation from the mean of the rows is beyond the margin, [n]."""
+    code = code_of(term, inputs.codes)
+    return beyond_margin(term, code - jnp.mean(code, axis=0))
+
+
 def displacement_from_init(term: Term, inputs: TermInputs) -> Array:
-    """Every value's way from its start, [n]; by root n, unless the squares are to be summed."""
+    """Every value minus its start, [n]; by root n, unless the squares are to be summed."""
     start = ravel_pytree(code_of(term, inputs.start))[0]
     moved = flat_code(term, inputs) - jax.lax.stop_gradient(start)
     return moved if term.reduction == "sum" else moved / jnp.sqrt(moved.size)
 
 
-def _mahalanobis(term: Term, inputs: TermInputs) -> Array:
-    held = inputs.params[STATISTICS][P]
+def p_coordinates(term: Term, inputs: TermInputs) -> Array:
+    """The code in P_N [rows, k]: its principal coordinates among all codes of P."""
+    stats = inputs.params[STATISTICS][P]
     p = to_p(inputs.latents[str(term.variable)])
-    return regularizers.mahalanobis(p, held["mean"], held["axes"].T, held["scales"])
+    return regularizers.principal_coordinates(p, stats["mean"], stats["axes"], stats["scales"])
 
 
-def _norm_from(term: Term, inputs: TermInputs) -> Array:
-    mean = inputs.params[STATISTICS]["mean"]
-    return regularizers.norm_from(inputs.latents[str(term.variable)], mean, term.power)
+def from_mean_of_w(term: Term, inputs: TermInputs) -> Array:
+    """The code minus the mean of W, [rows, d] or [d]."""
+    return inputs.latents[str(term.variable)] - inputs.params[STATISTICS]["mean"]
 
 
-def _drift(term: Term, inputs: TermInputs) -> Array:
-    found = differences(inputs.params, inputs.latents["weights"])
-    return regularizers.drift(found, jax.tree.map(jnp.zeros_like, found), term.power)
-
-
-PENALTIES: dict[str, Callable[[Term, TermInputs], Array]] = {
-    "noise_autocorrelation": lambda term, inputs: noise_autocorrelation(inputs.latents["noise"]),
-    "gaussian": lambda term, inputs: jnp.mean(jnp.square(excess_over_margin(term, inputs))),
-    "row_spread": lambda term, inputs: jnp.mean(jnp.square(excess_over_margin(term, inputs))),
-    "sparsity": lambda term, inputs: regularizers.l1(flat_code(term, inputs)),
-    "anchor": lambda term, inputs: jnp.sum(jnp.square(displacement_from_init(term, inputs))),
-    "mahalanobis": _mahalanobis,
-    "norm_from": _norm_from,
-    "delta_norm": lambda term, inputs: regularizers.delta_norm(inputs.latents["w+"]),
-    "geocross": lambda term, inputs: regularizers.geocross(code_of(term, inputs.codes)),
-    "residual_energy": lambda t, inputs: regularizers.residual_energy(inputs.latents["features"]),
-    "drift": _drift,
-}
-
-
-def variable_term(term: Term, inputs: TermInputs) -> Array:
-    """A penalty on the unknowns, a scalar."""
-    return PENALTIES[term.name](term, inputs)
+def weight_changes(inputs: TermInputs) -> list[Array]:
+    """What every array of weights that changes gains."""
+    return differences(inputs.params, inputs.latents["weights"])

@@ -1,8 +1,6 @@
-"""Penalties on unknowns: pure functions of the codes or parameters of one lane, each a scalar.
+"""Penalties on unknowns: pure functions of the codes or parameters of one lane.
 
-The Gaussian prior, the spread of rows and the autocorrelation of noise maps stand in `losses`: the
-negative log-likelihood of N(0, 1) per value is half of its "gaussian". Gradients are finite
-everywhere.
+Each is a scalar unless it says so. Gradients are finite everywhere.
 """
 
 from __future__ import annotations
@@ -23,28 +21,23 @@ def l1(code: Array) -> Array:
     return jnp.mean(jnp.abs(code))
 
 
-def mahalanobis(code: Array, mean: Array, axes: Array, scales: Array) -> Array:
-    """Mean square of the code's principal coordinates in standard deviations.
+def principal_coordinates(code: Array, mean: Array, axes: Array, scales: Array) -> Array:
+    """Coordinates [..., k] of code - mean along principal axes, in standard deviations.
 
-    code [..., d], mean [d], axes [k, d] (orthonormal rows), scales [k]: the prior of P_N (Zhu et
-    al. 2020, II2S) where the code is `leaky(w, 5)` and the axes are those of such codes.
+    code [..., d], mean [d], axes [d, k] (orthonormal columns), scales [k]. Their mean square is the
+    prior of P_N (Zhu et al. 2020, II2S) where the code is `to_p(w)` and the axes are those of P.
     """
-    return jnp.mean(jnp.square((code - mean) @ axes.T / scales))
+    return (code - mean) @ axes / scales
 
 
-def leaky(code: Array, slope: float) -> Array:
-    """Leaky ReLU; slope 5 undoes the 0.2 at the end of a mapping network (the space P)."""
-    return jnp.where(code >= 0, code, slope * code)
-
-
-def norm_from(code: Array, mean: Array, power: int = 1) -> Array:
-    """Euclidean length of code - mean over all rows, to the power 1 (pSp's norm of w) or 2 (iGAN).
+def norm(apart: Array, power: int = 1) -> Array:
+    """Euclidean length over all rows, to the power 1 (pSp's norm of w - mean) or 2 (iGAN).
 
     Raises `ValueError` for other powers.
     """
     if power not in (1, 2):
-        raise ValueError(f"power of norm_from must be 1 or 2, got {power}")
-    square = jnp.sum(jnp.square(code - mean))
+        raise ValueError(f"power of norm must be 1 or 2, got {power}")
+    square = jnp.sum(jnp.square(apart))
     return square if power == 2 else jnp.sqrt(square + TINY)
 
 
@@ -70,18 +63,13 @@ def geocross(rows: Array) -> Array:
     return jnp.mean(jnp.square(angles)) * rows.shape[-1] / 8
 
 
-def residual_energy(residuals: Tree) -> Array:
-    """Sum, over the arrays of a tree, of their mean squares (Bau et al. 2019, GANSeeing)."""
-    return sum((jnp.mean(jnp.square(x)) for x in jax.tree.leaves(residuals)), jnp.zeros(()))
+def drift(changes: Tree, power: int = 2) -> Array:
+    """Mean of |change| ** power over all values of a tree, power 1 or 2.
 
-
-def drift(params: Tree, start: Tree, power: int = 2) -> Array:
-    """Mean of |change| ** power over all values of two trees of parameters; power 1 or 2.
-
-    Raises `ValueError` for other powers, and for trees that differ in structure.
+    Raises `ValueError` for other powers.
     """
     if power not in (1, 2):
         raise ValueError(f"power of drift must be 1 or 2, got {power}")
-    changes = jax.tree.leaves(jax.tree.map(jnp.subtract, params, start))
-    total = sum((jnp.sum(jnp.abs(x) if power == 1 else x * x) for x in changes), jnp.zeros(()))
-    return total / max(sum(x.size for x in changes), 1)
+    leaves = jax.tree.leaves(changes)
+    total = sum((jnp.sum(jnp.abs(x) if power == 1 else x * x) for x in leaves), jnp.zeros(()))
+    return total / max(sum(x.size for x in leaves), 1)

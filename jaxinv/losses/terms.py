@@ -1,65 +1,90 @@
-"""Terms of the objective: what is seen of an image, and how far two sightings are apart.
+"""The table of all terms of the objective, and what is done with it.
 
-`extract_features` runs every view and every feature net once, whatever the number of terms; the
-target is observed once per image, the render once per evaluation. `evaluate` sums the weighted
-terms.
+`extract_features` runs every view and every feature net once, whatever the number of terms: on the
+target once per image, on the render once per evaluation. `evaluate` sums the weighted terms;
+`residuals` gives the same sum as a vector, for solvers that lower sums of squares.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
-from jax import lax
+from jax.flatten_util import ravel_pytree
 
-from jaxinv.losses import distances
-from jaxinv.losses.base import Features, TermInputs
-from jaxinv.losses.priors import checkerboard, realism, variable_term
-from jaxinv.losses.views import apply_view, masked_mean, position_weights
+from jaxinv.losses import distances, priors, regularizers
+from jaxinv.losses import image_terms as images
+from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
+from jaxinv.losses.image_terms import ATTENTION_SUFFIX, PIXELS, feature_key, layer_names
+from jaxinv.losses.views import apply_view
 from jaxinv.models.features.backbones import NETS
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term, labels
-from jaxinv.specs.term_kinds import IMAGE, VARIABLE
-from jaxinv.specs.vocabulary import DISCRIMINATOR, GLOBAL_DISTANCES
-from jaxinv.types import Array
+from jaxinv.specs.term_kinds import IMAGE
 
 if TYPE_CHECKING:
     from jaxinv.models.discriminators.base import Discriminator
-    from jaxinv.types import Params
-
-PIXELS = "pixels"
-ATTENTION_SUFFIX = "/attention"  # behind the name of a step of a discriminator: its map
-
-
-def feature_key(term: Term) -> str:
-    """Name under which what `term` sees is filed: terms with one net and one view share it."""
-    return f"{term.net or PIXELS}|{term.view}"
-
-
-def layer_names(
-    term: Term, discriminator: Discriminator | None = None, held: Container[str] = ()
-) -> tuple[str, ...]:
-    """Layers of the net that `term` compares; of "attention", those whose map is `held`."""
-    if term.net is None:
-        return (PIXELS,)
-    if term.name == "lpips":
-        return NETS[term.net].lpips
-    steps = () if discriminator is None else discriminator.steps
-    if term.name == "attention":
-        return tuple(name for name in term.layers or steps if name + ATTENTION_SUFFIX in held)
-    return steps[-term.last_layers :] if term.last_layers else term.layers
+    from jaxinv.types import Array, Params
 
 
 def locality_terms(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """The image terms that terms of "locality" are, at another code."""
-    return tuple(as_image_term(term) for term in terms if term.name == "locality")
+    """The image terms by which terms of "locality" compare images at another code."""
+    return tuple(
+        Term("lpips" if term.net else "mse", net=term.net, view=term.view)
+        for term in terms
+        if term.radius
+    )
 
 
-def as_image_term(term: Term) -> Term:
-    """The image term that a term of "locality" is."""
-    return Term("lpips" if term.net else "mse", net=term.net, view=term.view)
+def locality(term: Term, inputs: TermInputs) -> Array:
+    """How far images at another code are from what unchanged weights draw there."""
+    changed, unchanged = inputs.elsewhere_features
+    (image_term,) = locality_terms((term,))
+    return term_value(image_term, inputs._replace(features=changed, target=unchanged, mask=None))
+
+
+_layers, _by = images.over_layers, images.by
+TERMS: dict[str, TermFunctions] = {
+    "mse": _layers(_by(distances.l2), images.mean_difference),
+    "l1": _layers(_by(distances.l1)),
+    "lpips": _layers(images.averaged(images.lpips), images.lpips_difference),
+    "features": _layers(images.features, images.mean_difference),
+    "logcosh": _layers(_by(distances.logcosh)),
+    "charbonnier": _layers(_by(distances.charbonnier)),
+    "bce": _layers(_by(lambda a, b: distances.bce((a + 1) / 2, (b + 1) / 2))),
+    "hog": _layers(_by(distances.hog))._replace(multiple=distances.CELL),
+    "ms_ssim": _layers(
+        images.faded(lambda t, layer: distances.ms_ssim(layer.ours, layer.theirs, t.scales))
+    )._replace(smallest=lambda t: distances.smallest(t.scales)),
+    "attention": _layers(images.faded(images.attention)),
+    "checkerboard": mean_square(lambda t, i: priors.weak_haar_details(apply_view(i.image, t.view))),
+    "realism": TermFunctions(priors.realism),
+    "noise_autocorrelation": sum_of_squares(
+        lambda t, i: priors.autocorrelations(i.latents["noise"])
+    ),
+    "gaussian": mean_square(lambda t, i: priors.beyond_margin(t, priors.code_of(t, i.codes))),
+    "row_spread": mean_square(priors.row_deviations),
+    "sparsity": TermFunctions(lambda t, i: regularizers.l1(priors.flat_code(t, i))),
+    "anchor": sum_of_squares(priors.displacement_from_init),
+    "mahalanobis": mean_square(priors.p_coordinates),
+    "norm_from": TermFunctions(
+        lambda t, i: regularizers.norm(priors.from_mean_of_w(t, i), t.power),
+        lambda t, i: priors.from_mean_of_w(t, i).ravel(),
+    ),
+    "delta_norm": TermFunctions(lambda t, i: regularizers.delta_norm(i.latents["w+"])),
+    "geocross": TermFunctions(lambda t, i: regularizers.geocross(priors.code_of(t, i.codes))),
+    "residual_energy": mean_square(lambda t, i: i.latents["features"]),
+    "drift": TermFunctions(
+        lambda t, i: regularizers.drift(priors.weight_changes(i), t.power),
+        mean_square(lambda t, i: ravel_pytree(priors.weight_changes(i))[0]).residuals,
+    ),
+    "locality": TermFunctions(locality),
+}
+
+
+def term_value(term: Term, inputs: TermInputs) -> Array:
+    """The value of one term, a scalar, before its floor and its weight."""
+    return TERMS[term.name].value(term, inputs)
 
 
 def extract_features(
@@ -68,9 +93,10 @@ def extract_features(
     image: Array,
     discriminator: Discriminator | None = None,
 ) -> Features:
-    """Every sighting of image [h, w, 3] that the terms need; each net runs once per view.
+    """All features of image [h, w, 3] that the image terms compare; each net runs once per view.
 
-    The net "discriminator" is `discriminator`, its parameters those of the generator.
+    The net "discriminator" is `discriminator`, its parameters those of the generator. Raises
+    `ValueError` for terms of a discriminator without one.
     """
     wanted: dict[str, list[Term]] = {}
     for term in terms:
@@ -85,21 +111,13 @@ def _run_net(
     net, seen = terms[0].net, apply_view(image, terms[0].view)
     if net is None:
         return {PIXELS: seen}
-    found = (
-        _net_features(net, nets[net], seen)
-        if net in NETS
-        else _discriminator_features(discriminator, nets[net], seen)
-    )
+    if net in NETS:  # to it, grey is three equal channels
+        found = NETS[net].taps(nets[net], jnp.broadcast_to(seen, (*seen.shape[:2], 3)))
+    else:
+        found = _discriminator_features(discriminator, nets[net], seen)
     kept = {layer for term in terms for layer in layer_names(term, discriminator, found)}
-    kept |= {
-        layer + ATTENTION_SUFFIX for term in terms if term.name == "attention" for layer in kept
-    }
+    kept |= {layer + ATTENTION_SUFFIX for term in terms if term.kind.attention for layer in kept}
     return {layer: found[layer] for layer in sorted(kept.intersection(found))}
-
-
-def _net_features(net: str, params: Params, image: Array) -> dict[str, Array]:
-    """What the layers of a net say of an image [h, w, c]; to it, grey is three equal channels."""
-    return NETS[net].taps(params, jnp.broadcast_to(image, (*image.shape[:2], 3)))
 
 
 def _discriminator_features(
@@ -112,104 +130,6 @@ def _discriminator_features(
         name + ATTENTION_SUFFIX: x["attention"] for name, x in states.items() if "attention" in x
     }
     return {name: x["x"] for name, x in states.items()} | maps
-
-
-def normalize_channels(features: Array) -> Array:
-    """Features divided by their norm over channels; the constant keeps the gradient at 0 finite."""
-    return features * lax.rsqrt(jnp.sum(features * features, axis=-1, keepdims=True) + 1e-20)
-
-
-def _bce(a: Array, b: Array) -> Array:
-    return distances.bce((a + 1) / 2, (b + 1) / 2)
-
-
-Pair = Callable[[Array, Array], Array]
-# Distances by position, of pixels and of features.
-PIXELWISE: dict[str, Pair] = {
-    "mse": distances.l2,
-    "l1": distances.l1,
-    "logcosh": distances.logcosh,
-    "charbonnier": distances.charbonnier,
-    "bce": _bce,
-    "hog": distances.hog,
-}
-FEATUREWISE: dict[str, Pair] = {
-    "l2": distances.l2,
-    "l1": distances.l1,
-    "cosine": distances.cosine,
-}
-GLOBAL: dict[str, Pair] = {"style": distances.style, "norm": distances.norm}
-
-
-def image_term(
-    term: Term,
-    nets: dict[str, Params],
-    pair: tuple[Features, Features],
-    mask: Array | None,
-    discriminator: Discriminator | None = None,
-) -> Array:
-    """Distance between the render's and the target's sighting, a scalar.
-
-    Pixels on [-1, 1]: the mean over channels, averaged over positions ("hog": over cells). "lpips":
-    squared difference of unit-normalised taps, weighted by the linear heads, averaged over space,
-    summed over layers (Zhang et al. 2018, eq. 1). "features": the distance of each tap, summed over
-    layers. "ms_ssim", "attention" and the distances "style" and "norm" compare all positions at
-    once: there a mask fades both sides by its root, so that their squares are weighted by it.
-    """
-    ours, theirs = pair[0][feature_key(term)], pair[1][feature_key(term)]
-    total = jnp.zeros(())
-    for index, layer in enumerate(layer_names(term, discriminator, theirs)):
-        a, b = ours[layer], theirs[layer]
-        if term.name in ("ms_ssim", "attention") or term.distance in GLOBAL_DISTANCES:
-            faded = _masked_pair(term, (a, b), mask)
-            value = _global_distance(term, faded, theirs.get(layer + ATTENTION_SUFFIX))
-        else:
-            value = masked_mean(
-                _by_position(term, nets, index)(a, b), mask, term.view, term.reduction
-            )
-        total = total + value
-    return total
-
-
-def _by_position(term: Term, nets: dict[str, Params], index: int) -> Pair:
-    if term.name == "features":
-        return FEATUREWISE[term.distance]
-    if term.name != "lpips":
-        return PIXELWISE[term.name]
-    head = nets[term.net or ""][f"lin{index}"]
-    return lambda a, b: jnp.square(normalize_channels(a) - normalize_channels(b)) @ head
-
-
-def _masked_pair(term: Term, pair: tuple[Array, Array], mask: Array | None) -> tuple[Array, Array]:
-    if mask is None:
-        return pair
-    weights = position_weights(mask, term.view, pair[0].shape)
-    if term.distance == "style":  # a mean over the positions that count
-        weights = weights / jnp.maximum(jnp.mean(weights), 1e-6)
-    a, b = (x * jnp.sqrt(weights)[..., None] for x in pair)
-    return a, b
-
-
-def _global_distance(term: Term, pair: tuple[Array, Array], attention: Array | None) -> Array:
-    if term.name == "ms_ssim":
-        return distances.ms_ssim(*pair, term.scales)
-    if term.name == "features" or attention is None:
-        return GLOBAL[term.distance](*pair)
-    rows, columns, _ = pair[0].shape
-    attention_weights = distances.saliency(attention, (rows, columns))
-    attention_weights = attention_weights if term.weighted else jnp.ones_like(attention_weights)
-    attention_weights = (
-        attention_weights[jnp.asarray(term.heads)] if term.heads else attention_weights
-    )
-    a, b = (x * attention_weights[..., None] for x in pair)
-    return jnp.sum(jax.vmap(distances.norm)(a, b))
-
-
-def render_term(term: Term, nets: dict[str, Params], inputs: TermInputs) -> Array:
-    """A penalty on the render alone, a scalar."""
-    if term.name == "checkerboard":
-        return checkerboard(apply_view(inputs.image, term.view))
-    return realism(term, inputs, nets[DISCRIMINATOR])
 
 
 def weight_of(term: Term, progress: Array) -> Any:
@@ -228,10 +148,11 @@ def evaluate(
 ) -> tuple[Array, dict[str, Array]]:
     """(weighted sum, value of each term before its floor and its weight, by label).
 
-    `target` is what was seen of the target, and the mask [h, w, 1]; `progress` in [0, 1) drives the
+    `target` are the features of the target, and the mask [h, w, 1]; `progress` in [0, 1) drives the
     schedules of the weights. A term with a floor counts at least that (Menon et al. 2020, PULSE).
     """
-    values = [_value(term, nets, inputs, target) for term in terms]
+    given = inputs._replace(nets=nets, target=target[0], mask=target[1])
+    values = [term_value(term, given) for term in terms]
     total = jnp.zeros(())
     for term, value in zip(terms, values, strict=True):
         counted = distances.floor(value, term.floor) if term.floor else value
@@ -239,13 +160,34 @@ def evaluate(
     return total, dict(zip(labels(terms), values, strict=True))
 
 
-def _value(
-    term: Term, nets: dict[str, Params], inputs: TermInputs, target: tuple[Features, Array | None]
+def are_squares(terms: tuple[Term, ...]) -> bool:
+    """Whether the weighted sum of `terms` is a sum of squares that `residuals` can give."""
+    return all(
+        TERMS[term.name].residuals is not None
+        and term.distance == "l2"
+        and not term.floor
+        and term.power != 1
+        for term in terms
+    )
+
+
+def residuals(
+    terms: tuple[Term, ...],
+    nets: dict[str, Params],
+    inputs: TermInputs,
+    target: tuple[Features, Array | None],
+    progress: Array,
 ) -> Array:
-    if term.kind.family == IMAGE:
-        return image_term(term, nets, (inputs.features, target[0]), target[1], inputs.discriminator)
-    if term.name == "locality":
-        return image_term(as_image_term(term), nets, inputs.elsewhere_features, None)
-    if term.kind.family == VARIABLE:
-        return variable_term(term, inputs)
-    return render_term(term, nets, inputs)
+    """The vector [m] whose squared norm is the loss of `evaluate`, of the same arguments.
+
+    Only for terms that `are_squares`, and masks that are nowhere negative; `ValueError` for a term
+    that is no square.
+    """
+    given = inputs._replace(nets=nets, target=target[0], mask=target[1])
+    parts: list[Array] = []
+    for term in terms:
+        vector = TERMS[term.name].residuals
+        if vector is None:
+            raise ValueError(f"term {term.label!r} is no sum of squares")
+        parts.append(jnp.sqrt(weight_of(term, progress)) * vector(term, given))
+    return jnp.concatenate(parts)

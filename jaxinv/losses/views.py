@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def apply_view(image: Array, view: View) -> Array:
     """The part of image [h, w, c] that a view shows, at the view's size."""
     (top, bottom), (left, right) = crop_bounds(view, image.shape[:2])
-    told = area_reduce(image[top:bottom, left:right], downsampled_shape(view, image.shape[:2]))
-    return resize(told, view_shape(view, image.shape[:2]))
+    seen = area_reduce(image[top:bottom, left:right], downsampled_shape(view, image.shape[:2]))
+    return resize(seen, view_shape(view, image.shape[:2]))
 
 
 def downsampled_shape(view: View, shape: tuple[int, ...]) -> tuple[int, int]:

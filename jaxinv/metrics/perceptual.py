@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.losses.terms import extract_features, image_term
+from jaxinv.losses.base import TermInputs
+from jaxinv.losses.terms import extract_features, term_value
 from jaxinv.metrics.reconstruction import check_pair
 from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import resize
@@ -26,9 +27,9 @@ SIZE = 256
 def _distance(net: str, params: Params, a: Array, b: Array, size: int | None) -> Array:
     term, nets = Term("lpips", net=net), {net: params}
     images = (x.astype(jnp.float32) / 127.5 - 1.0 for x in (a, b))
-    sized = (x if size is None else resize(x, size) for x in images)
+    sized = [x if size is None else resize(x, size) for x in images]
     ours, theirs = (extract_features((term,), nets, x) for x in sized)
-    return image_term(term, nets, (ours, theirs), None)
+    return term_value(term, TermInputs({}, {}, sized[0], ours, target=theirs, nets=nets))
 
 
 def lpips(

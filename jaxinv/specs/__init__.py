@@ -6,6 +6,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.masks import MaskSpec
 from jaxinv.specs.operators import OperatorSpec, read_operator
 from jaxinv.specs.schedules import Schedule
 from jaxinv.specs.solvers import Hook, SolverSpec
@@ -18,6 +19,7 @@ __all__ = [
     "Hook",
     "InitSpec",
     "Jitter",
+    "MaskSpec",
     "OperatorSpec",
     "Preset",
     "Schedule",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_whole
+from jaxinv.specs.masks import MaskSpec, base_name
 from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import DECAYING, Schedule
 from jaxinv.specs.solvers import ADAM, Hook, SolverSpec
@@ -86,6 +87,7 @@ class Stage:
         if self.stop is not None and self.stop.kind == "below":
             check_choice("stop term", self.stop.term, labels(self.terms))
         self._check_variables()
+        self._check_moves()
         self._check_solver()
 
     def _check_variables(self) -> None:
@@ -123,6 +125,18 @@ class Stage:
         if self.jitter is not None and not {"z", "z+", "w", "w+"} & set(free):
             raise ValueError(f"jitter needs a free 'z', 'z+', 'w' or 'w+'; free: {', '.join(free)}")
 
+    def _check_moves(self) -> None:
+        """Every variable is moved by some term, and terms name free variables."""
+        moved: set[str] = set()
+        for term in self.terms:
+            for space in term.moves:
+                check_choice(f"space that term {term.label!r} moves", space, self.spaces)
+            own = (term.variable or term.kind.spaces[0],) if term.kind.family == VARIABLE else ()
+            moved |= set(own or term.moves or self.spaces)
+        idle = [space for space in self.spaces if space not in moved]
+        if idle:
+            raise ValueError(f"no term moves {', '.join(idle)}; moved: {', '.join(sorted(moved))}")
+
     def _check_starts(self) -> None:
         """Terms that ask for one start, or for the rows of one code."""
         kinds = {variable.init.kind for variable in self.variables}
@@ -141,6 +155,7 @@ class Stage:
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
+        wrong |= {"moves": [term.label for term in self.terms if term.moves]}
         for name, present in wrong.items():
             if present and name in INCOMPATIBLE.get(self.solver.name, ()):
                 others = ", ".join(s for s in SOLVERS if name not in INCOMPATIBLE.get(s, ()))
@@ -157,6 +172,12 @@ class Stage:
         return tuple(variable.space for variable in self.variables)
 
     @property
+    def masks(self) -> tuple[str, ...]:
+        """Names of the masks that terms and variables are restricted by, without repetition."""
+        named = (one.mask for one in (*self.terms, *self.variables) if one.mask)
+        return tuple(sorted({base_name(mask) for mask in named}))
+
+    @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that the terms need, without repetition."""
         return tuple(sorted({term.net for term in self.terms if term.net and term.net in NETS}))
@@ -169,7 +190,7 @@ class Preset:
     `operator` is what the images have gone through: renders go through it too before they are
     compared. Images whose side is below `enlarge` are enlarged to it first, smoothly (not with an
     operator): what lies above their own resolution is then compared with nothing, and no fine
-    pattern of the generator can pass for detail.
+    pattern of the generator can pass for detail. `masks` are those that terms and variables name.
     """
 
     name: str
@@ -180,6 +201,7 @@ class Preset:
     restarts: int = 1
     operator: OperatorSpec | None = None
     enlarge: int | None = None
+    masks: tuple[MaskSpec, ...] = ()
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -187,6 +209,7 @@ class Preset:
         check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")
+        self._check_masks()
         code_space: str | None = None
         for number, stage in enumerate(self.stages, start=1):
             code = next((v for v in stage.variables if v.space in LATENT_SPACES), None)
@@ -212,6 +235,28 @@ class Preset:
                     f"{where} has a term {by_w[0]!r} and a code {code_space}; allowed: w, w+"
                 )
 
+    def _check_masks(self) -> None:
+        """Masks have names of their own, and are there before they are used."""
+        known: dict[str, int] = {}
+        for mask in self.masks:
+            where = f"mask {mask.name!r} of preset {self.name!r}"
+            if mask.name in known:
+                raise ValueError(f"{where} is there twice; allowed: once")
+            if mask.within:
+                check_choice(f"mask around {where}", mask.within, tuple(known))
+            if mask.after > len(self.stages):
+                raise ValueError(f"{where} after {mask.after}; allowed: 1 to {len(self.stages)}")
+            known[mask.name] = max(mask.after, known.get(mask.within, 0))
+        if self.masks and self.operator is not None:
+            raise ValueError(
+                f"preset {self.name!r} has masks {', '.join(known)} and operator "
+                f"{self.operator.name!r}; allowed: masks of images, without an operator"
+            )
+        for number, stage in enumerate(self.stages, start=1):
+            early = tuple(name for name, after in known.items() if after < number)
+            for name in stage.masks:
+                check_choice(f"mask in preset {self.name!r}, stage {number},", name, early)
+
     @property
     def requires_starts(self) -> bool:
         """Whether the caller must say where it starts: the first stage has no code of its own."""
@@ -232,7 +277,8 @@ class Preset:
     @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that any stage needs."""
-        return tuple(sorted({net for stage in self.stages for net in stage.nets}))
+        of_masks = {mask.net for mask in self.masks if mask.net}
+        return tuple(sorted({net for stage in self.stages for net in stage.nets} | of_masks))
 
 
 def can_convert(space: str, other: str) -> bool:

@@ -49,7 +49,7 @@ class TermKind:
     random: bool = False
 
 
-_WHOLE = ("floor", "view")  # fields of losses that compare all positions at once
+_WHOLE = ("floor", "view", "mask", "moves")  # fields of losses that compare all positions at once
 _MEAN = (*_WHOLE, "reduction")  # of means over positions
 _ROWS = ("variable", "rows", "row_range")
 _W_SPACES, _BY_W = ("w", "w+"), ("w",)
@@ -69,13 +69,13 @@ TERMS: dict[str, TermKind] = {
     "ms_ssim": TermKind(IMAGE, (*_WHOLE, "scales")),
     "attention": TermKind(
         IMAGE,
-        ("floor", *_LAYERS, "heads", "weighted"),
+        ("floor", "mask", "moves", *_LAYERS, "heads", "weighted"),
         nets=(DISCRIMINATOR,),
         defaults={"net": DISCRIMINATOR},
         attention=True,
     ),
-    "checkerboard": TermKind(RENDER, ("view",)),
-    "realism": TermKind(RENDER, ("critic",), discriminator=True),
+    "checkerboard": TermKind(RENDER, ("view", "moves")),
+    "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),
     "row_spread": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), ("w+",), one_code=True),

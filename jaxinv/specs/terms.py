@@ -65,6 +65,10 @@ class Term:
     "locality": how far what they draw at another code is from what they drew there before, by
     pixels or by the LPIPS of `net`. That code lies `radius` from the image's (over all rows of W+)
     on the way to a random w (Roich et al. 2021, PTI, section 3.3).
+
+    An image term counts where its named `mask` holds ("not NAME": where it does not; see
+    `MaskSpec`), on top of the mask of the image itself. A term that `moves` some of the stage's
+    spaces gives no gradient to the others: they only see it.
     """
 
     name: str
@@ -88,6 +92,8 @@ class Term:
     power: int = 0
     radius: float = 0.0
     reference_side: int = 0
+    mask: str = ""
+    moves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("term", self.name, tuple(TERMS))
@@ -166,7 +172,8 @@ class Term:
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        return "-".join(part for part in (self.name, self.net, self.variable) if part) + size
+        parts = (self.name, self.net, self.variable, self.mask)
+        return "-".join(part for part in parts if part) + size
 
     @property
     def needs_discriminator(self) -> bool:

@@ -78,6 +78,7 @@ class Variable:
     the `step_range` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of
     transform. A variable that is `shared` has one value for all images of a batch, which no longer
     go each by itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
+    "features" change only where the named `mask` holds ("not NAME": where it does not).
     """
 
     space: str
@@ -94,6 +95,7 @@ class Variable:
     rank: int = 0
     kinds: tuple[str, ...] = TRANSFORMS
     shared: bool = False
+    mask: str = ""
 
     def __post_init__(self) -> None:
         check_choice("space", self.space, SPACES)
@@ -127,6 +129,7 @@ class Variable:
             "form": (self.form != "add", ("weights",)),
             "rank": (self.rank, ("weights",)),
             "kinds": (self.kinds != TRANSFORMS, ("transform",)),
+            "mask": (self.mask, ("features",)),
             "shared": (self.shared, ("weights", *OUTPUT_VARIABLES)),
         }
         for name, (present, spaces) in owners.items():

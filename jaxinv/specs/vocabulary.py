@@ -59,6 +59,7 @@ LAYERS = {
     ),
 }
 NETS = tuple(LAYERS)
+MASK_SOURCES = ("given", "operator", "face", "lpips")  # of named masks
 REDUCTIONS = ("mean", "sum")
 SCHEDULES = (
     *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
@@ -101,23 +102,23 @@ WHOLE_OPTIONS = {
 POSITIVE_OPTIONS = ("temperature", "damping", "inner_rate", "initial_scale")
 RATE_OPTIONS = ("target", "forcing")
 # What a stage cannot combine with a solver: it would change points or losses behind its back.
-_POPULATION = ("rate", "hooks", "schedule", "keep 'last'")
+_OWN_STEPS = ("rate", "hooks", "schedule", "keep 'last'", "moves")
 INCOMPATIBLE: dict[str, tuple[str, ...]] = {
-    "lbfgs": ("rate", "hooks", "schedule", "keep 'last'"),
-    "lm": ("rate", "hooks", "schedule", "keep 'last'"),
-    "cma": _POPULATION,
-    "sep-cma": _POPULATION,
-    "de": _POPULATION,
-    "pso": _POPULATION,
-    "basin-cma": _POPULATION,
-    "basin-sep-cma": _POPULATION,
-    "basin-de": _POPULATION,
-    "basin-pso": _POPULATION,
-    "one-plus-one": _POPULATION,
-    "random": _POPULATION,
-    "hmc": ("rate", "hooks", "jitter"),
-    "mala": ("rate", "hooks", "jitter"),
-    "sgld": ("rate", "hooks"),
+    "lbfgs": _OWN_STEPS,
+    "lm": _OWN_STEPS,
+    "cma": _OWN_STEPS,
+    "sep-cma": _OWN_STEPS,
+    "de": _OWN_STEPS,
+    "pso": _OWN_STEPS,
+    "basin-cma": _OWN_STEPS,
+    "basin-sep-cma": _OWN_STEPS,
+    "basin-de": _OWN_STEPS,
+    "basin-pso": _OWN_STEPS,
+    "one-plus-one": _OWN_STEPS,
+    "random": _OWN_STEPS,
+    "hmc": ("rate", "hooks", "jitter", "moves"),
+    "mala": ("rate", "hooks", "jitter", "moves"),
+    "sgld": ("rate", "hooks", "moves"),
 }
 # Hooks, and the spaces that each is for.
 HOOKS: dict[str, tuple[str, ...]] = {

@@ -16,7 +16,7 @@ from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.codecs import CURVATURE, to_std_units
 from jaxinv.latents.spaces import decode, encode
 from jaxinv.losses.base import TermInputs
-from jaxinv.losses.priors import variable_term
+from jaxinv.losses.terms import term_value
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from tests.engine import MSE, one, preset, run, targets
@@ -84,7 +84,7 @@ def test_penalties_see_standard_deviations() -> None:
         code = encode(gen, params, variable, value)
         codes = {"w+": to_std_units(params, variable, code)}
         sample = TermInputs(codes, value, jnp.zeros((4, 4, 3)), {})
-        seen.append(float(variable_term(Term("gaussian", variable="w+"), sample)))
+        seen.append(float(term_value(Term("gaussian", variable="w+"), sample)))
     assert seen[0] == pytest.approx(seen[1], rel=1e-3)
 
 

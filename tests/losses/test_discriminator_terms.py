@@ -15,7 +15,7 @@ from jaxinv.inversion.invert import invert
 from jaxinv.inversion.problem import Problem
 from jaxinv.losses import distances
 from jaxinv.losses.base import TermInputs
-from jaxinv.losses.terms import render_term
+from jaxinv.losses.terms import term_value
 from jaxinv.models.discriminators.base import Discriminator
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
 from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES
@@ -63,7 +63,8 @@ def test_realism_is_the_score_of_the_render(critic: bool) -> None:
     image = picture(0, 16)
     seen = TermInputs({}, {}, 0 * image, {}, params, {}, image, gen.discriminator)
     term = Term("realism", critic=critic)
-    found = jax.jit(lambda params: render_term(term, {DISCRIMINATOR: params}, seen))(params)
+    measure = jax.jit(lambda params: term_value(term, seen._replace(nets={DISCRIMINATOR: params})))
+    found = measure(params)
     score = jax.jit(gen.discriminator.scores)(params, image[None])[0]
     expected = -score if critic else jnp.log1p(jnp.exp(-score))
     np.testing.assert_allclose(found, expected, rtol=1e-5)

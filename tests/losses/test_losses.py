@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from jaxinv.losses.base import TermInputs
-from jaxinv.losses.priors import MAX_DETAIL, checkerboard, noise_autocorrelation, variable_term
-from jaxinv.losses.terms import evaluate, extract_features, feature_key, image_term, render_term
+from jaxinv.losses.image_terms import feature_key
+from jaxinv.losses.priors import MAX_DETAIL
+from jaxinv.losses.terms import evaluate, extract_features, term_value
 from jaxinv.losses.views import apply_view, masked_mean, position_weights
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.nn.resample import area_reduce, resize
@@ -43,12 +44,20 @@ def distance(
     term: Term, ours: Array, theirs: Array, mask: Array | None = None, *, weights: Any = None
 ) -> Array:
     weights = weights or nets()
-    seen = (extract_features((term,), weights, ours), extract_features((term,), weights, theirs))
-    return image_term(term, weights, seen, mask)
+    seen, target = (extract_features((term,), weights, x) for x in (ours, theirs))
+    return term_value(term, TermInputs({}, {}, ours, seen, target=target, mask=mask, nets=weights))
 
 
 def sample(codes: dict[str, Any], image: Array | None = None) -> TermInputs:
     return TermInputs(codes, codes, picture(0) if image is None else image, {})
+
+
+def checkerboard(image: Array) -> Array:
+    return term_value(Term("checkerboard"), sample({}, image))
+
+
+def noise_autocorrelation(maps: tuple[Array, ...]) -> Array:
+    return term_value(Term("noise_autocorrelation"), sample({"noise": maps}))
 
 
 # --- distances between images ---------------------------------------------------------------------
@@ -302,12 +311,12 @@ def test_noise_autocorrelation_in_closed_cases(noise: np.ndarray, expected: floa
 )
 def test_penalties_on_codes(term: Term, code: list, expected: float) -> None:
     codes = {str(term.variable): jnp.asarray(code)}
-    np.testing.assert_allclose(variable_term(term, sample(codes)), expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(term_value(term, sample(codes)), expected, rtol=1e-6, atol=1e-9)
 
 
 def test_the_penalty_on_noise_takes_all_maps_together() -> None:
     maps = (jnp.full((4, 4), 2.0), jnp.zeros((8, 8)))
-    found = variable_term(Term("gaussian", variable="noise"), sample({"noise": maps}))
+    found = term_value(Term("gaussian", variable="noise"), sample({"noise": maps}))
     np.testing.assert_allclose(found, 4 * 16 / 80, rtol=1e-6)
 
 
@@ -335,5 +344,5 @@ def test_weave_looks_at_the_render_through_its_view() -> None:
     image = picture(0, 64, 64, 3)
     term = Term("checkerboard", view=View(32))
     np.testing.assert_array_equal(
-        render_term(term, {}, sample({}, image)), checkerboard(area_reduce(image, 32))
+        term_value(term, sample({}, image)), checkerboard(area_reduce(image, 32))
     )
