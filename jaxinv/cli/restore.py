@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxinv.cli.argument_types import positive
 from jaxinv.cli.invert import add_run, carry_out
-from jaxinv.specs.vocabulary import KERNELS, OPERATORS
+from jaxinv.specs.operators import KERNELS, OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

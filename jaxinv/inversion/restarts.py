@@ -13,7 +13,11 @@ from jaxinv.inversion.result import Restarts
 from jaxinv.inversion.stages import DIVERGED, LOSS, BestSoFar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxinv.types import Array, Latents
+
+LOWEST_LOSS = "lowest-loss"
 
 
 class Batch(NamedTuple):
@@ -76,6 +80,15 @@ def lanes_given(given: Latents, rows: np.ndarray, restarts: int) -> Latents:
     return jax.tree.map(lanes, given)
 
 
+def lowest_loss(ends: Restarts) -> np.ndarray:
+    """The restart whose last stage has the lowest loss, index [B]."""
+    return np.argmin(ends.loss, axis=1)
+
+
+# Ways to choose a restart: from what all of them reached to one index [B] per image.
+RESTART_RULES: dict[str, Callable[[Restarts], np.ndarray]] = {LOWEST_LOSS: lowest_loss}
+
+
 def choose_restarts(
     lanes: Batch,
     latents: Latents,
@@ -83,8 +96,9 @@ def choose_restarts(
     curves: dict[str, np.ndarray],
     *,
     keep_all_restarts: bool,
+    rule: str = LOWEST_LOSS,
 ) -> dict[str, Any]:
-    """Group lanes by image and keep the restart with the lowest loss of the last stage.
+    """Group lanes by image and keep one restart of each, by the `rule` of that name.
 
     A lane that diverged in any stage is reported as such, wherever it ended.
     """
@@ -99,7 +113,7 @@ def choose_restarts(
         evaluations=np.sum([grouped(stage.evaluations) for stage in reached], axis=0),
         diverged=np.any([grouped(stage.status) == DIVERGED for stage in reached], axis=0),
     )
-    best = np.argmin(ends.loss, axis=1)
+    best = RESTART_RULES[rule](ends)
 
     def pick(values: np.ndarray) -> np.ndarray:
         return values[np.arange(lanes.num_images), best]

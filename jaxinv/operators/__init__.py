@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from jaxinv.operators.base import Given, Operator, Shape, keep, linear
-from jaxinv.operators.coding import jpeg, noise, quantise
-from jaxinv.operators.filters import blur, gray, luma, motion
+from jaxinv.operators import coding, filters, measurements, resampling
+from jaxinv.operators.base import Given, Maker, Operator, Shape, keep, linear
 from jaxinv.operators.masks import KEPT, hide, keeps
-from jaxinv.operators.measurements import circulant, dense, fourier, gaussian_matrix
-from jaxinv.operators.resampling import crop, down, up
+from jaxinv.operators.measurements import gaussian_matrix
 from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
@@ -104,20 +102,11 @@ def _chain(functions: list[Callable[[Array], Array]]) -> Callable[[Array], Array
     return run
 
 
-MAKERS: dict[str, Callable[[OperatorSpec, Shape, Given], Operator]] = {
+MAKERS: dict[str, Maker] = {
     "identity": _identity,
     **dict.fromkeys(KEPT, hide),
-    "crop": crop,
-    "down": down,
-    "up": up,
-    "gray": gray,
-    "luma": luma,
-    "blur": blur,
-    "motion": motion,
-    "noise": noise,
-    "quantize": quantise,
-    "jpeg": jpeg,
-    "dense": dense,
-    "circulant": circulant,
-    "fourier": fourier,
+    **resampling.MAKERS,
+    **filters.MAKERS,
+    **coding.MAKERS,
+    **measurements.MAKERS,
 }

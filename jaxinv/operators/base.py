@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -9,8 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from jaxinv.specs import OperatorSpec
     from jaxinv.types import Array, Key
 
 Shape = tuple[int, ...]
@@ -57,6 +57,9 @@ class Given(NamedTuple):
         if tuple(found.shape) != shape:
             raise ValueError(f"array {name!r} has shape {tuple(found.shape)}; allowed: {shape}")
         return found
+
+
+Maker = Callable[["OperatorSpec", Shape, Given], Operator]
 
 
 def keep(y: Array) -> Array:

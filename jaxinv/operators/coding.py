@@ -12,6 +12,7 @@ from jax import lax
 from jaxinv.nn.banded_matmul import bands
 from jaxinv.operators.base import (
     Given,
+    Maker,
     Operator,
     Shape,
     fresh,
@@ -148,3 +149,6 @@ def _coded(plane: Array, table: np.ndarray) -> Array:
     units = found / table[:, None]
     kept = (straight_through(units, jnp.round(units)) * table[:, None]).reshape(plane.shape)
     return _rounded(bands(bands(kept, 0, dct[None]), 1, dct[None]) + 128)
+
+
+MAKERS: dict[str, Maker] = {"noise": noise, "quantize": quantise, "jpeg": jpeg}

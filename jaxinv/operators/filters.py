@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from jaxinv.nn.banded_matmul import correlate
-from jaxinv.operators.base import Given, Operator, Shape, bordered, linear, needs_colour
+from jaxinv.operators.base import Given, Maker, Operator, Shape, bordered, linear, needs_colour
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,3 +97,6 @@ def motion(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     """Blur along a straight line."""
     del given
     return _normalised(lambda x: filtered(x, line(spec.length, spec.angle), spec.edge), spec, shape)
+
+
+MAKERS: dict[str, Maker] = {"gray": gray, "luma": luma, "blur": blur, "motion": motion}

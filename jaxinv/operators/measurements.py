@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxinv.operators.base import Given, Operator, Shape, fresh, linear
+from jaxinv.operators.base import Given, Maker, Operator, Shape, fresh, linear
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,3 +130,6 @@ def fourier(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
         return jnp.fft.ifft2(kept * jnp.fft.fft2(x, axes=(0, 1)), axes=(0, 1)).real.astype(x.dtype)
 
     return linear(apply, shape)
+
+
+MAKERS: dict[str, Maker] = {"dense": dense, "circulant": circulant, "fourier": fourier}

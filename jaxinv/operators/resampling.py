@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxinv.nn.banded_matmul import bands
 from jaxinv.nn.resample import area_reduce, resize
-from jaxinv.operators.base import Given, Operator, Shape, bordered, linear
+from jaxinv.operators.base import Given, Maker, Operator, Shape, bordered, linear
 from jaxinv.operators.masks import window
 
 if TYPE_CHECKING:
@@ -121,3 +121,6 @@ def crop(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     (top, bottom), (left, right) = window(spec.box, shape)
     around = ((top, shape[0] - bottom), (left, shape[1] - right), (0, 0))
     return linear(lambda x: x[top:bottom, left:right], shape, lambda y: jnp.pad(y, around))
+
+
+MAKERS: dict[str, Maker] = {"crop": crop, "down": down, "up": up}

@@ -56,23 +56,30 @@ def build(
 
 def _other(spec: SolverSpec, options: dict[str, Any]) -> Solver:
     """A solver that is no gradient transformation."""
-    name, rate = spec.name, spec.learning_rate
-    unknown = set(options) - set(OPTIONS[name])
+    unknown = set(options) - set(OPTIONS[spec.name])
     if unknown:
-        allowed = ", ".join(OPTIONS[name])
-        raise ValueError(f"unknown {name} options {sorted(unknown)}; allowed: {allowed}")
-    made: dict[str, Callable[[], Solver]] = {
-        "sgld": lambda: sgld(options.get("temperature", 1.0), rate, spec.schedule),
-        "one-plus-one": lambda: draws(rate, adapt=True),
-        "random": lambda: draws(rate, adapt=False),
-        "lbfgs": lambda: lbfgs(Options(rate=rate)._replace(**options)),
-        "lm": lambda: levenberg_marquardt(Products(**options)),
-    }
-    if name in STRATEGIES:
-        return population(name, rate, options.get("population"))
-    if name in BASINS:
-        return basin(name, rate, Basins(**options))
-    if name in MARKOV_CHAINS:
-        chosen: dict[str, Any] = {**MARKOV_CHAINS[name], **options}
-        return hmc(name, Leaps(**chosen), rate, spec.schedule)
-    return made[name]()
+        allowed = ", ".join(OPTIONS[spec.name])
+        raise ValueError(f"unknown {spec.name} options {sorted(unknown)}; allowed: {allowed}")
+    return OTHERS[spec.name](spec, options)
+
+
+def _population(spec: SolverSpec, options: dict[str, Any]) -> Solver:
+    return population(spec.name, spec.learning_rate, options.get("population"))
+
+
+def _markov_chain(spec: SolverSpec, options: dict[str, Any]) -> Solver:
+    chosen: dict[str, Any] = {**MARKOV_CHAINS[spec.name], **options}
+    return hmc(spec.name, Leaps(**chosen), spec.learning_rate, spec.schedule)
+
+
+# What a spec and its options make, for every solver that is no gradient transformation.
+OTHERS: dict[str, Callable[[SolverSpec, dict[str, Any]], Solver]] = {
+    **dict.fromkeys(STRATEGIES, _population),
+    **dict.fromkeys(BASINS, lambda s, o: basin(s.name, s.learning_rate, Basins(**o))),
+    **dict.fromkeys(MARKOV_CHAINS, _markov_chain),
+    "lbfgs": lambda s, o: lbfgs(Options(rate=s.learning_rate)._replace(**o)),
+    "lm": lambda s, o: levenberg_marquardt(Products(**o)),
+    "one-plus-one": lambda s, o: draws(s.learning_rate, adapt=True),
+    "random": lambda s, o: draws(s.learning_rate, adapt=False),
+    "sgld": lambda s, o: sgld(o.get("temperature", 1.0), s.learning_rate, s.schedule),
+}

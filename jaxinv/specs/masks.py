@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jaxinv.specs.checks import check_above, check_choice, check_whole
-from jaxinv.specs.operators import OperatorSpec
-from jaxinv.specs.vocabulary import MASK_SOURCES, MASKS, NETS
+from jaxinv.specs.operators import MASKS, OperatorSpec
+from jaxinv.specs.vocabulary import MASK_SOURCES, NETS
 
 NOT = "not "  # before the name of a mask: where it does not hold
 

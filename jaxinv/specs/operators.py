@@ -7,7 +7,46 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_whole
-from jaxinv.specs.vocabulary import EDGES, KERNELS, MEASUREMENTS, OPERATORS, SIDES, UPSAMPLERS
+
+# Degradations and the options that they take; those of MASKS hide a part of the image.
+_SEEDED = ("seed",)
+MASKS: dict[str, tuple[str, ...]] = {
+    "box": ("box", "invert"),
+    "mask": ("array", "invert"),
+    "pixels": ("share", "invert", *_SEEDED),
+    "half": ("side", "invert"),
+    "hole": ("share", "invert"),
+    "ring": ("inner", "outer", "invert"),
+    "blobs": ("cells", "level", "invert", *_SEEDED),
+    "border": ("share", "invert"),
+}
+MEASUREMENTS: dict[str, tuple[str, ...]] = {
+    "dense": ("count", "array", *_SEEDED),
+    "circulant": ("count", *_SEEDED),
+    "fourier": ("share", "low", *_SEEDED),
+}
+OPERATORS: dict[str, tuple[str, ...]] = {
+    "identity": (),
+    **MASKS,
+    "crop": ("box",),
+    "down": ("factor", "kernel", "edge"),
+    "up": ("factor", "kernel"),
+    "gray": (),
+    "luma": (),
+    "blur": ("sigma", "edge"),
+    "motion": ("length", "angle", "edge"),
+    "noise": ("sigma", *_SEEDED),
+    "quantize": ("levels",),
+    "jpeg": ("quality", "subsample"),
+    **MEASUREMENTS,
+    "compose": ("parts",),
+}
+# Kernels of "down" and of "up", and what stands beyond the border: the image mirrored about its
+# outermost pixels, those repeated, or nothing (the rest of the kernel is scaled to a sum of 1).
+KERNELS = ("area", "bicubic", "bicubic-0.75", "lanczos2", "lanczos3", "bilinear", "nearest")
+UPSAMPLERS = ("bicubic", "bilinear", "nearest")
+EDGES = ("reflect", "edge", "renormalise")
+SIDES = ("left", "right", "top", "bottom")
 
 
 @dataclass(frozen=True)

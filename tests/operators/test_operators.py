@@ -13,7 +13,7 @@ import pytest
 
 from jaxinv.operators import MAKERS, Operator, build, mask
 from jaxinv.specs import OperatorSpec, read_operator
-from jaxinv.specs.vocabulary import EDGES, KERNELS, MASKS, OPERATORS, SIDES, UPSAMPLERS
+from jaxinv.specs.operators import EDGES, KERNELS, MASKS, OPERATORS, SIDES, UPSAMPLERS
 from tests.tiers import mostly_slow
 
 SHAPE = (16, 24, 3)

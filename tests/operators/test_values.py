@@ -20,7 +20,7 @@ from jaxinv.operators.coding import BRIGHTNESS, cosines, scaled
 from jaxinv.operators.filters import line
 from jaxinv.operators.measurements import BLOCK
 from jaxinv.specs import OperatorSpec as O
-from jaxinv.specs.vocabulary import EDGES, KERNELS, UPSAMPLERS
+from jaxinv.specs.operators import EDGES, KERNELS, UPSAMPLERS
 
 SHAPE = (16, 24, 3)
 
