@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.encoders import ridge_regression
@@ -11,12 +12,14 @@ from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES, P_CODECS
 from jaxinv.models import statistics
 from jaxinv.models.statistics import STATISTICS, P
 from jaxinv.models.weights import disk_cached
+from jaxinv.specs import Term
+from jaxinv.specs.serialization import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.models.generators.base import Generator
-    from jaxinv.specs import Preset, Stage, Term
+    from jaxinv.specs import Preset, Stage
     from jaxinv.types import Params, Tree
 
 
@@ -33,6 +36,11 @@ class Subject(NamedTuple):
     def terms(self) -> tuple[Term, ...]:
         """The terms whose gradients are measured."""
         return image_terms(self.stage)
+
+    @property
+    def terms_text(self) -> str:
+        """The terms as text; a field that they do not use, or that is new, does not change it."""
+        return json.dumps(plain(self.terms, tuple[Term, ...]), sort_keys=True)
 
     @property
     def ridge_nets(self) -> dict[str, Params]:
@@ -83,7 +91,7 @@ TABLE = (
         key=GRADIENT_AXES,
         names=(GRADIENT_AXES,),
         needed_by=lambda stage: _has_codec(stage, "gradient-axes", "preconditioned"),
-        label=lambda on: f"axes-{gradient_axes.SAMPLES}-{gradient_axes.SEED}-{on.terms}",
+        label=lambda on: f"axes-{gradient_axes.SAMPLES}-{gradient_axes.SEED}-{on.terms_text}",
         content=lambda on: (*on.drawn_by, on.nets),
         measure=lambda on: {
             GRADIENT_AXES: gradient_axes.gradient_axes(on.gen, on.params, on.nets, on.terms)
@@ -94,7 +102,7 @@ TABLE = (
         key=CURVATURE,
         names=("step_scale", "shared_directions", "step_excess"),
         needed_by=lambda stage: _has_codec(stage, "preconditioned"),
-        label=lambda on: f"curvature-{curvature.SAMPLES}-{gradient_axes.SEED}-{on.terms}",
+        label=lambda on: f"curvature-{curvature.SAMPLES}-{gradient_axes.SEED}-{on.terms_text}",
         content=lambda on: (*on.drawn_by, on.params[STATISTICS][GRADIENT_AXES], on.nets),
         measure=lambda on: curvature.curvature(on.gen, on.params, on.nets, on.terms),
         message="measuring the curvature of {}, once (about a minute on a CPU)",

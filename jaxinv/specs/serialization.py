@@ -29,7 +29,7 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
 
 def to_json(preset: Preset) -> str:
     """The preset as JSON with its schema, without the fields that have their usual value."""
-    value = {"schema": SCHEMA} | _plain(preset, Preset)
+    value = {"schema": SCHEMA} | plain(preset, Preset)
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -70,13 +70,16 @@ def read(path: str | Path) -> Preset:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _plain(value: Any, hint: Any) -> Any:
-    """Dicts, lists, texts and numbers for a value of a spec."""
+def plain(value: Any, hint: Any) -> Any:
+    """A value of a spec, of the type `hint`, as dicts, lists, texts and numbers.
+
+    Fields that have their usual value are left out.
+    """
     if is_dataclass(value):
         kind: Any = type(value)
         hints = get_type_hints(kind)
         return {
-            one.name: _plain(getattr(value, one.name), hints[one.name])
+            one.name: plain(getattr(value, one.name), hints[one.name])
             for one in fields(value)
             if getattr(value, one.name) != one.default
         }
@@ -86,7 +89,7 @@ def _plain(value: Any, hint: Any) -> Any:
     if isinstance(value, tuple):
         few = get_args(hint)
         inner = few[0] if few and few[-1] is Ellipsis else Any
-        return [_plain(part, inner) for part in value]
+        return [plain(part, inner) for part in value]
     return value
 
 
