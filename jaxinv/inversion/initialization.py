@@ -42,9 +42,9 @@ def start(
     """Initial code of one lane; `lane` is (key, index of the restart).
 
     Codes and noise that start at one place do so in restart 0, and are spread around it in the
-    others (codes in natural units by standard deviations of W, since some of these are hardly
-    felt); what is drawn, or comes from the stage before, is taken as it is. "best-of" gives one
-    draw: the stage compares several.
+    others (preconditioned codes by standard deviations of W, since some of their own units hardly
+    change the image); what is drawn, or comes from the stage before, is taken as it is.
+    "best-of" gives one draw: the stage compares several.
     """
     key, restart = lane
     draw, spread = jax.random.split(key)

@@ -113,9 +113,9 @@ def sha256_file(path: str | Path) -> str:
 def atomic_write(path: str | Path, writer: Callable[[BinaryIO], object]) -> Path:
     """Let `writer(handle)` fill a temporary neighbour of `path`, then rename it to `path`.
 
-    `path` is never seen half-written. The file and its folder are flushed to the disk. If `writer`
-    (or the disk) fails, the temporary file is removed, an older `path` stays as it was, and the
-    error passes on. Returns `path`.
+    `path` is never half-written. The file and its folder are flushed to the disk. If `writer` (or
+    the disk) fails, the temporary file is removed, an older `path` stays as it was, and the error
+    passes on. Returns `path`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

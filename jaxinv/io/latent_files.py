@@ -100,7 +100,7 @@ def _read_npz(path: Path) -> np.ndarray:
 
 
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
-    """Write w+ [rows, w_dim] as `projected_w.npz` is laid out: key "w", float32 [1, rows, w_dim].
+    """Write w+ [rows, w_dim] in the format of `projected_w.npz`: key "w", float32 [1, rows, w_dim].
 
     A generator whose rows follow StyleGAN2's 18-row layout is written in 18 rows: each is the mean
     of the rows that stand for it, and rows without a counterpart repeat the last one.

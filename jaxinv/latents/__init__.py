@@ -1,1 +1,1 @@
-"""Latent spaces, the codecs that solvers see them through, and what else a stage may move."""
+"""Latent spaces, codecs (coordinates in which solvers move codes), and all other variables."""

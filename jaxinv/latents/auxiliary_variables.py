@@ -1,4 +1,4 @@
-"""Unknowns that are no codes: what is added inside a network, and what stands behind its render.
+"""Variables that are no latent codes: changes inside a network, and of the image it renders.
 
 Each has a neutral value, at which the generator draws as if it were not there.
 """
@@ -63,7 +63,7 @@ def identity_value(gen: Generator, params: Params, variable: Variable, key: Key)
 
 
 def inherit(fresh: Tree, held: Tree) -> Tree:
-    """A neutral value with all of it that is `held` already, by an earlier stage or the caller.
+    """The neutral value `fresh`, with what `held` has of it, from an earlier stage or the caller.
 
     Raises `ValueError` for weights that were changed in another form.
     """
@@ -101,7 +101,7 @@ SHAPES: dict[str, tuple[int, ...]] = {"shift": (2,), "scale": (), "color": (2, 3
 
 
 def apply_output_variables(latents: Latents, image: Array) -> Array:
-    """What the loss sees of a render [h, w, 3]: its transform, then its surrogate, if any."""
+    """The render [h, w, 3] that is compared: transformed, then through the surrogate, if any."""
     if "transform" in latents:
         image = apply_transform(latents["transform"], image)
     if "surrogate" in latents:

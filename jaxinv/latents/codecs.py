@@ -39,7 +39,7 @@ def _unwhitened(statistics: Params, u: Array) -> Array:
 
 
 def from_preconditioned(statistics: Params, u: Array) -> Array:
-    """Codes [rows, d] in gradient axes of preconditioned codes (see `curvature`)."""
+    """Preconditioned codes to codes [rows, d] in gradient axes (see `inversion.curvature`)."""
     units = statistics[CURVATURE]
     along = jnp.einsum("krd,rd->k", units["shared_directions"], u)
     return units["step_scale"] * (
@@ -102,7 +102,7 @@ def inverse_norm(u: Array) -> Array:
 
 
 def stop_frozen_gradients(variable: Variable, code: Tree) -> Tree:
-    """The code itself, but its frozen rows or maps pass no gradient, so that no term moves them."""
+    """The code itself, but its frozen rows or maps get no gradient, so that no term moves them."""
     if variable.freeze is None:
         return code
     first, last = variable.freeze
@@ -113,7 +113,7 @@ def stop_frozen_gradients(variable: Variable, code: Tree) -> Tree:
 
 
 def to_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
-    """The code as penalties see it: preconditioned units become standard deviations of W."""
+    """The code in the units of penalties: preconditioned codes by standard deviations of W."""
     return (
         from_preconditioned(params[STATISTICS], code)
         if variable.codec == "preconditioned"

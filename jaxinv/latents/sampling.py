@@ -31,7 +31,7 @@ def average(params: Params) -> Array:
 
 
 def truncate(params: Params, w: Array, psi: float, cutoff: int | None = None) -> Array:
-    """w [w_dim] or w+ [rows, w_dim] drawn towards the mean of W by the factor `psi`.
+    """w [w_dim] or w+ [rows, w_dim] moved towards the mean of W by the factor `psi`.
 
     With `cutoff` only the first rows of w+ are. Karras et al. 2019 (StyleGAN), appendix B.
     """
@@ -55,7 +55,7 @@ def one_hot(gen: Generator, label: int | None) -> Array | None:
 
 
 def of_class(gen: Generator, latents: Latents, label: int) -> Latents:
-    """Latents of one sample as those of another class: what z says stays (Pan et al. 2020, DGP).
+    """Latents of one sample as those of another class: z stays (Pan et al. 2020, DGP).
 
     Raises `ValueError` for a class that there is not, and for latents without z: a w has its class.
     """
@@ -68,7 +68,7 @@ def of_class(gen: Generator, latents: Latents, label: int) -> Latents:
 def at_truncation(params: Params, truncation: float, *, published: bool = True) -> Params:
     """`params` with the statistics that a BigGAN of HuggingFace's port keeps for a truncation.
 
-    Between two rows of its tables the port weighs them the wrong way round, and takes steps of 0.02
+    Between two rows of its tables the port exchanges their weights, and takes steps of 0.02
     in floating point; `published` follows it, otherwise they are interpolated. Other generators
     are left as they are. Raises `ValueError` for a truncation outside (0, 1].
     """

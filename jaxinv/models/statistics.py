@@ -53,7 +53,7 @@ def p_statistics(gen: Generator, params: Params) -> Params:
     """Mean [d], principal axes [d, d], deviations along them and along the coordinates [d] of P.
 
     P is W before the last activation of the mapping network (Zhu et al. 2020, arXiv:2012.09036,
-    section 3.1); from a million mapped draws, of which no more than a batch is held at a time.
+    section 3.1); from a million mapped draws, of which only one batch is in memory at a time.
     """
     count, total, square = 0, 0.0, 0.0
     for w in sample_w_batches(gen, params, P_SAMPLES):

@@ -1,4 +1,4 @@
-"""Convolutions whose backward pass is a plain convolution with a kernel laid out beforehand.
+"""Convolutions whose backward pass is a plain convolution with a kernel prepared beforehand.
 
 Inside a loop XLA:CPU runs the reversed, axis-swapped kernel of an automatic gradient on a generic
 slow path (8 to 30 times slower). Handing the flipped kernel in as a separate, frozen array avoids

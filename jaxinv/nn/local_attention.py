@@ -1,7 +1,7 @@
 """Sparse attention that keeps to the neighbourhood (Daras et al. 2020, YLG, arXiv:1911.12287).
 
 Pixels are enumerated by their Manhattan distance from the top left, and the patterns of one
-dimension are laid over that enumeration instead of over the rows (section 4.2, "ESA"). Where the
+dimension are applied to that enumeration instead of over the rows (section 4.2, "ESA"). Where the
 paper leaves it open, masks are those that its published weights were trained with.
 """
 
@@ -39,7 +39,7 @@ def enumeration(height: int, width: int) -> np.ndarray:
 
 @lru_cache
 def mask(kind: str, queries: tuple[int, int], keys: tuple[int, int]) -> np.ndarray:
-    """Which keys every query sees: [pixels of queries, pixels of keys], by height and width.
+    """Which keys every query attends to: [pixels of queries, pixels of keys], by height and width.
 
     Ranks fall into blocks of about the square root of their number. "floor": the query's own block,
     up to itself ("left") or from itself on ("right"). "repetitive": itself, and of every block the

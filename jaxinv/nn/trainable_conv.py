@@ -1,7 +1,7 @@
 """Convolutions whose kernels are unknowns too, with gradients that stay fast inside a loop.
 
 The automatic gradients of a convolution inside a loop fall onto a generic slow path of XLA:CPU.
-Here the gradient of the input is a plain convolution with the kernel laid out anew, and that of the
+Here the gradient of the input is a plain convolution with the rearranged kernel, and that of the
 kernel is one matrix product per tap. First derivatives only: in those of the second order each of
 the two takes the other for a constant.
 """

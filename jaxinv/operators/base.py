@@ -1,4 +1,4 @@
-"""The one surface of every degradation, and what its makers share."""
+"""The interface of every degradation, and what its functions share."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Operator(NamedTuple):
 
 
 class Given(NamedTuple):
-    """What a maker may draw on beside its spec: a key, and arrays by name."""
+    """What the function of an operator may use beside its spec: a key, and arrays by name."""
 
     key: Key
     arrays: Mapping[str, Array]

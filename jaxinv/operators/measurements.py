@@ -46,7 +46,7 @@ def _rows(key: Key, index: Array | int, rows: int, size: int) -> Array:
 def gaussian_matrix(key: Key, count: int, size: int) -> Array:
     """The matrix [count, size] of the operator "dense": entries N(0, 1 / count).
 
-    The operator draws it anew at every evaluation, block by block, to hold none of it; where it
+    The operator draws it anew at every evaluation, block by block, and never stores it; where it
     fits in memory, give it as an array instead.
     """
     blocks, rows = _blocks(count, size)

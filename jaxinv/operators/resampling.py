@@ -82,7 +82,7 @@ def _divided(n: int, weights: np.ndarray) -> np.ndarray:
 def down(spec: OperatorSpec, shape: Shape, given: Given) -> Operator:
     """[h, w, c] -> [h / factor, w / factor, c]; `ValueError` unless the factor divides both.
 
-    Shown enlarged smoothly: searches start from what that looks like, and blocks look like nobody.
+    Shown enlarged smoothly: searches may start from that picture, and blocks resemble no face.
     """
     del given
     if any(n % spec.factor for n in shape[:2]):

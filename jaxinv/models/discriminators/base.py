@@ -1,4 +1,4 @@
-"""The one surface of every discriminator and critic: scores of images, and features on the way."""
+"""The interface of every discriminator and critic: scores of images, and features of each step."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Judge(Module):
-    """Image -> score. `channels`: 1 for a network that judges grey images."""
+    """Image -> score. `channels`: 1 for a network of grey images."""
 
     channels: int
     layers: tuple[Layer, ...]

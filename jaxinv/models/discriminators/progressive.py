@@ -1,7 +1,7 @@
 """The discriminators of PGGAN and of all StyleGANs (Karras et al. 2018, 2019, 2020, 2021).
 
 From the full resolution down to 4 px: two convolutions per resolution, the second of which halves
-it. StyleGAN2's blocks have a way around them. Gains are folded into the weights.
+it. StyleGAN2's blocks have a shortcut. Gains are folded into the weights.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Convolution(Module):
 
 
 class Block(Module):
-    """Both convolutions of a resolution, and StyleGAN2's way around them."""
+    """Both convolutions of a resolution, and StyleGAN2's shortcut."""
 
     channels: tuple[int, int]
     plan: Plan

@@ -1,7 +1,7 @@
 """The discriminators of BigGAN, BigGAN-deep (Brock et al. 2019, arXiv:1809.11096), SAGAN and YLG.
 
-Residual blocks from the image down to 4 px; the sum over all pixels is judged by itself and by its
-product with the vector of a class (Miyato & Koyama 2018, arXiv:1802.05637). Spectral norms are
+Residual blocks from the image down to 4 px; the score comes from the sum over all pixels and from
+its product with the vector of a class (Miyato & Koyama 2018, arXiv:1802.05637). Spectral norms are
 folded into the weights.
 """
 
@@ -57,7 +57,7 @@ class Plan(NamedTuple):
 
 
 class Wide(Module):
-    """Two convolutions and a pointwise way around them; `first`: the image comes in, not ReLU'd."""
+    """Two convolutions and a pointwise shortcut; `first`: the image comes in, not ReLU'd."""
 
     plan: Block
     first: bool
@@ -75,7 +75,7 @@ class Wide(Module):
 
 
 class Deep(Module):
-    """Four convolutions with a narrow middle; the way around keeps x and adds what is missing."""
+    """Four convolutions with a narrow middle; the shortcut keeps x and adds what is missing."""
 
     plan: Block
     first: bool

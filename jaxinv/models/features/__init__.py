@@ -1,1 +1,1 @@
-"""Frozen nets that see images: perceptual trunks today."""
+"""Frozen nets of images whose features are compared: AlexNet and VGG-16."""

@@ -1,4 +1,4 @@
-"""The one surface of every feature net."""
+"""The interface of every feature net."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SCALE = (0.458, 0.448, 0.450)
 
 
 class FeatureNet(NamedTuple):
-    """What one trunk offers.
+    """One feature net.
 
     `taps(params, image [h, w, 3] in [-1, 1])` gives {layer name: [h', w', c]}; `layers` lists all
     names, `lpips` the five that LPIPS compares. Images below `smallest` px leave deep layers empty.

@@ -1,4 +1,4 @@
-"""The one surface of every generator, and the chain of latent spaces z -> w -> w+ -> s."""
+"""The interface of every generator, and the chain of latent spaces z -> w -> w+ -> s."""
 
 from __future__ import annotations
 
@@ -256,7 +256,7 @@ def label_of(gen: Generator, latents: Latents) -> Array:
 def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tree:
     """The code of `latents` carried forward to `space` along z -> w -> w+ -> s, or z -> z+ -> w+.
 
-    Raises `ValueError` when the latents only hold a later space: the chain cannot be walked back.
+    Raises `ValueError` when the latents only hold a later space: there is no inverse.
     """
     held = [name for name in reversed(LATENT_SPACES) if name in latents and space_path(name, space)]
     if not held:
@@ -272,7 +272,7 @@ def convert(gen: Generator, params: Params, latents: Latents, space: str) -> Tre
 
 
 def space_path(start: str, space: str) -> tuple[str, ...]:
-    """The spaces passed from `start` to `space`, both included; none if there is no way."""
+    """The spaces passed from `start` to `space`, both included; empty if out of reach."""
     ways = (("z", "w", "w+", "s"), ("z", "z+", "w+", "s"))
     for names in ways:
         if start in names and space in names and names.index(start) <= names.index(space):

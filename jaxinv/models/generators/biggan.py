@@ -95,7 +95,7 @@ class Norm(Module):
 
 
 class Wide(Module):
-    """Two convolutions and a pointwise way around them."""
+    """A residual block: two convolutions, and a pointwise shortcut."""
 
     plan: Block
     epsilon: float
@@ -113,7 +113,7 @@ class Wide(Module):
 
 
 class Deep(Module):
-    """Four convolutions with a narrow middle; the way around drops channels, if any."""
+    """Four convolutions with a narrow middle; the shortcut drops channels, if any."""
 
     plan: Block
     epsilon: float
