@@ -115,7 +115,14 @@ def run_stages(
     whole = {
         name: np.concatenate([c[name] for c in curves], axis=1) for name in (LOSS, *record_terms)
     }
-    return choose_restarts(lanes, previous, reached, whole, keep_all_restarts=keep_all_restarts)
+    return choose_restarts(
+        lanes,
+        previous,
+        reached,
+        whole,
+        keep_all_restarts=keep_all_restarts,
+        rule=preset.restart_rule,
+    )
 
 
 def solve_lanes(

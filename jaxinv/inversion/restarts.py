@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from jaxinv.types import Array, Latents
 
-LOWEST_LOSS = "lowest-loss"
-
 
 class Batch(NamedTuple):
     """Lanes of a batch: images [L, ...], masks [L, h, w, 1], keys [L], restart indices [L].
@@ -86,7 +84,7 @@ def lowest_loss(ends: Restarts) -> np.ndarray:
 
 
 # Ways to choose a restart: from what all of them reached to one index [B] per image.
-RESTART_RULES: dict[str, Callable[[Restarts], np.ndarray]] = {LOWEST_LOSS: lowest_loss}
+RESTART_RULES: dict[str, Callable[[Restarts], np.ndarray]] = {"lowest-loss": lowest_loss}
 
 
 def choose_restarts(
@@ -96,7 +94,7 @@ def choose_restarts(
     curves: dict[str, np.ndarray],
     *,
     keep_all_restarts: bool,
-    rule: str = LOWEST_LOSS,
+    rule: str = "lowest-loss",
 ) -> dict[str, Any]:
     """Group lanes by image and keep one restart of each, by the `rule` of that name.
 

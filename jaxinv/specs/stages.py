@@ -18,6 +18,7 @@ from jaxinv.specs.vocabulary import (
     KEEPS,
     LATENT_SPACES,
     NETS,
+    RESTART_RULES,
     SOLVERS,
     SPACES,
     STOPS,
@@ -191,6 +192,7 @@ class Preset:
     compared. Images whose side is below `enlarge` are enlarged to it first, smoothly (not with an
     operator): what lies above their own resolution is then compared with nothing, and no fine
     pattern of the generator can pass for detail. `masks` are those that terms and variables name.
+    Of several restarts, the one that `restart_rule` chooses is kept.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Preset:
     reference: str
     checked: str = ""
     restarts: int = 1
+    restart_rule: str = RESTART_RULES[0]
     operator: OperatorSpec | None = None
     enlarge: int | None = None
     masks: tuple[MaskSpec, ...] = ()
@@ -206,6 +209,7 @@ class Preset:
 
     def __post_init__(self) -> None:
         check_whole("restarts", self.restarts, 1)
+        check_choice("restart rule", self.restart_rule, RESTART_RULES)
         check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)
         if not self.stages:
             raise ValueError(f"preset {self.name!r} has no stages")

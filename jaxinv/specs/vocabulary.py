@@ -129,3 +129,4 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 STOPS = ("below", "plateau")
 KEEPS = ("best", "last")
+RESTART_RULES = ("lowest-loss",)  # how one of several restarts is chosen

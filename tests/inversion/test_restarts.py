@@ -11,6 +11,7 @@ import pytest
 
 from jaxinv.inversion.restarts import RESTART_RULES, Batch, choose_restarts
 from jaxinv.inversion.stages import DIVERGED, LOSS, OK, BestSoFar
+from jaxinv.specs import vocabulary
 
 LOSSES = np.array([[3.0, 1.0, 2.0], [5.0, 4.0, 9.0]])  # of three restarts of two images
 # The restart that each rule keeps of every image. A new rule is one line here.
@@ -33,7 +34,7 @@ def chosen(rule: str, losses: np.ndarray = LOSSES) -> dict:
 
 
 def test_every_rule_is_tested() -> None:
-    assert set(KEPT) == set(RESTART_RULES)
+    assert set(KEPT) == set(RESTART_RULES) == set(vocabulary.RESTART_RULES)
 
 
 @pytest.mark.parametrize("rule", RESTART_RULES)
