@@ -35,9 +35,9 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
     preset = find_preset(options.preset or options.usual)
     with_steps(preset, options.steps)
     check_mode(options.align)
-    fields: dict[str, Any] = vars(options) | {
-        "paths": tuple(options.paths),
-        "export": tuple(options.export),
+    fields: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in vars(options).items()
     }
     fields["preset"] = preset.name
     request = of(Request(**{k: fields[k] for k in Request.__dataclass_fields__ if k in fields}))
@@ -46,7 +46,8 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
         preset = find_preset("z")
     request = replace(request, preset=preset.name)
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
-    ensure("lpips", *(["landmarks"] if aligned else []))
+    faces = aligned or any(mask.source == "face" for mask in preset.masks)
+    ensure("lpips", *(["landmarks"] if faces else []))
     done, failed = run(request, preset)
     noun = "image" if done == 1 else "images"
     found = "inverted" if request.verb == "invert" else "restored"
@@ -64,6 +65,14 @@ def add(verbs: argparse._SubParsersAction) -> None:
         default="auto",
         metavar="auto|none|LANDMARKS.json",
         help="cut faces as the generator's training images were cut",
+    )
+    verb.add_argument(
+        "--named-mask",
+        dest="named_masks",
+        action="append",
+        default=[],
+        metavar="NAME=PLACE",
+        help="file, or folder of files, that is WHITE WHERE the preset's mask NAME holds",
     )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, find_images, read_bytes
-from jaxinv.runs.masks import mask_of
+from jaxinv.runs.masks import mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
     ObservationModel,
@@ -129,8 +129,9 @@ def read_inputs(request: Request, model: ObservationModel, files: list[Path]) ->
         shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
         try:
             photo, made = _read(request, model, file)
-            mask = b"" if made.mask is None else made.mask.tobytes()
-            yield Input(shown, name, photo, made, mask_sha256=hashlib.sha256(mask).hexdigest())
+            masks = [made.mask, *made.named_masks.values()]
+            digest = hashlib.sha256(b"".join(m.tobytes() for m in masks if m is not None))
+            yield Input(shown, name, photo, made, mask_sha256=digest.hexdigest())
         except images.ImageError as error:
             yield Input(shown, name, reason=error.reason)
         except BadFile as error:
@@ -153,7 +154,12 @@ def _read(
         fit=request.fit,
     )
     missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
-    return photo, with_noise_level(model, make_observation(model, photo, missing))
+    made = with_noise_level(model, make_observation(model, photo, missing))
+    named = {
+        name: resize_mask(mask_of(place, file, photo), len(made.measurement))
+        for name, place in request.mask_places.items()
+    }
+    return photo, replace(made, named_masks=named)
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:

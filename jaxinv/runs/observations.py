@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -53,7 +53,7 @@ class Observation:
     """What is searched for: `measurement` [h, w, c] or [count], `mask` [h, w], clean picture.
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
-    seen where it is noisy.
+    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds.
     """
 
     measurement: np.ndarray
@@ -61,6 +61,7 @@ class Observation:
     reference: np.ndarray | None
     side: int
     noise: float | None = None
+    named_masks: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
 
 
 def check_operator(operator: OperatorSpec, resolution: int, size: int | None) -> None:

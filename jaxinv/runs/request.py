@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from jaxinv.io import images
 
@@ -15,7 +16,8 @@ class Request:
     folder whose white pixels are missing in them, `border` the share of each side that is. With
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
-    `samples` restarts are kept.
+    `samples` restarts are kept. `named_masks` are "NAME=PLACE": files, or folders of files, that
+    are white where the mask of that name holds (see `specs.MaskSpec`).
     """
 
     paths: tuple[str, ...]
@@ -40,3 +42,15 @@ class Request:
     discrepancy: float | str | None = None
     simulate: bool | None = None
     samples: int | None = None
+    named_masks: tuple[str, ...] = ()
+
+    @property
+    def mask_places(self) -> dict[str, Path]:
+        """Files or folders of the named masks; `ValueError` for what is not NAME=PLACE."""
+        found: dict[str, Path] = {}
+        for text in self.named_masks:
+            name, equals, place = text.partition("=")
+            if not (name and equals and Path(place).exists()):
+                raise ValueError(f"--named-mask {text!r}; allowed: NAME=FILE or NAME=FOLDER")
+            found[name] = Path(place)
+        return found

@@ -117,6 +117,10 @@ def search(job: Job, preset: Preset, given: list[Observation], display: Display)
         preset=preset,
         nets=job.nets,
         masks=np.stack(masks) if masks else None,
+        named_masks={
+            name: np.stack([seen.named_masks[name] for seen in given])
+            for name in request.mask_places
+        },
         labels=None if request.label is None else [request.label] * len(given),
         seed=request.seed,
         restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
