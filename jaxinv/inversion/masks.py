@@ -23,8 +23,10 @@ from jaxinv.operators import build as build_operator
 from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxinv.inversion.problem import NetworkParams, Problem
-    from jaxinv.specs import MaskSpec, Preset
+    from jaxinv.specs import MaskSpec, OperatorSpec, Preset
     from jaxinv.types import Array, Latents, Params
 
 BROWS, CHIN, NOSE = slice(17, 27), 8, 27  # of the 68 landmarks; the top of the nose
@@ -67,24 +69,19 @@ def known_masks(
     """All masks [B, S, S] of images [B, S, S, 3] that no stage is needed for."""
     found: dict[str, np.ndarray] = {}
     for mask in preset.masks:
-        if mask.source == "lpips":
+        if mask.source not in SOURCES:
             continue
-        if mask.source == "given":
-            values = given[mask.name]
-        elif mask.source == "face":
-            values = np.stack([face_mask(image) for image in images])
-        else:
-            values = np.broadcast_to(kept_by(mask, images.shape[1]), images.shape[:3])
+        values = SOURCES[mask.source](mask, given, images)
         found[mask.name] = values * found[mask.within] if mask.within else values
     return found
 
 
-def kept_by(mask: MaskSpec, side: int) -> np.ndarray:
-    """[side, side], 1 where the operator of a mask keeps pixels."""
-    if mask.operator is None:
-        raise ValueError(f"mask {mask.name!r} has no operator")
-    operator = build_operator(mask.operator, (side, side, 3))
-    return np.asarray(operator.apply(jnp.ones((side, side, 3))))[..., 0]
+def kept_by_operator(operator: OperatorSpec | None, side: int) -> np.ndarray:
+    """[side, side], 1 where the mask that an operator is keeps pixels; all without one."""
+    shape = (side, side, 3)
+    if operator is None:
+        return np.ones(shape[:2], np.float32)
+    return np.asarray(build_operator(operator, shape).apply(jnp.ones(shape)))[..., 0]
 
 
 def face_mask(image: np.ndarray) -> np.ndarray:
@@ -105,6 +102,16 @@ def face_mask(image: np.ndarray) -> np.ndarray:
     rows, columns = np.mgrid[:side, :side] + 0.5
     places = np.stack([columns, rows, np.ones_like(rows)], axis=-1)
     return np.all(places @ planes.T <= 0, axis=-1).astype(np.float32)
+
+
+# Masks [B, S, S] of a `MaskSpec`, what the caller gives, and images, that no stage is needed for.
+SOURCES: dict[str, Callable[[MaskSpec, dict[str, np.ndarray], np.ndarray], np.ndarray]] = {
+    "given": lambda mask, given, images: given[mask.name],
+    "face": lambda mask, given, images: np.stack([face_mask(image) for image in images]),
+    "operator": lambda mask, given, images: np.broadcast_to(
+        kept_by_operator(mask.operator, images.shape[1]), images.shape[:3]
+    ),
+}
 
 
 def lpips_map(net: str, params: Params, a: Array, b: Array) -> Array:
