@@ -68,7 +68,7 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
         raise ValueError(
             f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
-            f"`load_generator` adds them, `loading.w_statistics` computes them"
+            f"`load_generator` adds them, `models.statistics.w_statistics` computes them"
         )
 
 
@@ -107,8 +107,8 @@ def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size:
             made = build_operator(preset.operator, (size, size, 3))
             if made.adjoint is None:
                 raise ValueError(
-                    f"{where} has a reach, and operator {preset.operator.name!r} no adjoint; "
-                    f"allowed: linear operators"
+                    f"{where} has a pgd_step_size, and operator {preset.operator.name!r} no "
+                    f"adjoint; allowed: linear operators"
                 )
 
 

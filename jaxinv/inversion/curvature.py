@@ -1,10 +1,10 @@
-"""Natural units: codes of W+ in which an image loss is about equally curved in all directions.
+"""A preconditioner: codes of W+ in which an image loss is about equally curved everywhere.
 
 Gradient axes (see `gradient_axes`) say along which directions a loss pulls. Here their strengths
 are measured, and the few directions across rows in which rows pull together, most of all their
 common shift. Far from the answer by d the gradient of a loss with curvature H is H d, so that for d
 alike in all directions the mean outer product of gradients is proportional to the square of H. A
-solver that starts with the identity as its curvature (L-BFGS) needs no warm-up in these units.
+solver that starts with the identity as its curvature (L-BFGS) needs no warm-up in these codes.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def gradient_samples(problem: Problem, weights: NetworkParams, keys: Key) -> Arr
 
 
 def preconditioner(pulled: np.ndarray) -> Params:
-    """Natural units from gradients [n, rows, d]: see `spaces.relaxed` for their use.
+    """The preconditioner of gradients [n, rows, d]; `codecs.from_preconditioned` uses it.
 
     "step_scale" [rows, d], one over the root of every direction's curvature; "shared_directions"
     [k, rows, d], orthonormal directions, once so scaled, that are curved more than that, and

@@ -75,7 +75,7 @@ def invert_dense(
     seen: np.ndarray | None = None,
     options: Options = DEFAULTS,
 ) -> Recovered:
-    """Codes z [n, z_dim] of images [n, r, r, 3] in [-1, 1]; see `solvers.layers.invert_layers`.
+    """Codes z [n, z_dim] of images [n, r, r, 3] in [-1, 1]; see `solvers.layerwise.invert_layers`.
 
     `seen` [r, r]: where images are known, everywhere by default. Grey generators are given the mean
     of the three channels. Raises `ValueError` for a generator that is no chain of dense layers, and

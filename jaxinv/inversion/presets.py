@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def find_preset(preset: Preset | str) -> Preset:
-    """The preset itself, the one of that name, or of that JSON file (see `recipes`).
+    """The preset itself, the one of that name, or of that JSON file (see `specs.serialization`).
 
     Raises `ValueError` naming the known ones, or what is wrong with the file.
     """

@@ -1,9 +1,9 @@
 """The engine: `objective` for one evaluation, `solve` for one stage on many lanes.
 
 Everything is written for ONE lane (one image, one start; or a group of images that share a
-variable, see `groups`) and lifted to many by `map_lanes`, the only map over lanes in the library.
-A lane's keys come from its image's content and its own step number, so that no lane depends on its
-neighbours, on the batch size or on the number of devices.
+variable, see `shared_variables`) and lifted to many by `map_lanes`, the only map over lanes in the
+library. A lane's keys come from its image's content and its own step number, so that no lane
+depends on its neighbours, on the batch size or on the number of devices.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class BestSoFar(NamedTuple):
 
 @partial(jax.jit, static_argnums=0)
 def pgd_target(problem: Problem, weights: NetworkParams, previous: Latents, images: Array) -> Array:
-    """Clean images [L, size, size, 3] a step nearer to what was measured: x + reach A'(y - A x)."""
+    """Clean images [L, size, size, 3] a step nearer to what was measured: x + step A'(y - A x)."""
     side = problem.size
 
     def one(args: tuple[Latents, Array]) -> Array:

@@ -74,7 +74,7 @@ def report_html(
 
     Args:
         run: what was run, shown in its own order: command, preset, generator, date, versions, ...;
-            a mapping as a value becomes one line. Mean and worst scores come from `records`.
+            a mapping as a value becomes one line. Mean and worst scores are added below.
         records: one item per input file, in the order in which they are shown.
         columns: how their metrics are called and shown, in the order of the summary; those that
             stand in no column come last, under their own names.

@@ -105,7 +105,7 @@ def preset_for(job: Job, observation: Observation) -> Preset:
 
 
 def params_for(job: Job, preset: Preset) -> Params:
-    """The parameters with what a tailored preset needs: other nets, other statistics.
+    """The parameters with what an adapted preset needs: other nets, other statistics.
 
     With the nets of the preset as it was, its own statistics serve, wherever it looks now.
     """

@@ -1,7 +1,7 @@
 """Restoration: every verb is a request to the run that inverts folders of photographs.
 
 A function takes what all verbs take as a `Request` and adds what the pictures have gone through;
-`runs.run` carries the request out.
+`runs.runner.run` carries the request out.
 """
 
 from __future__ import annotations

@@ -65,8 +65,8 @@ class Stage:
     """Move `variables` for `steps` evaluations so that the sum of `terms` falls.
 
     With a `pgd_step_size`, the target is not what was measured but the image of the stage before,
-    moved towards it: x + reach A'(y - A x), seen without the operator. Stages of that kind in turn
-    are projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
+    moved towards it: x + pgd_step_size A'(y - A x), seen without the operator. Stages of that kind
+    in turn are projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
     """
 
     variables: tuple[Variable, ...]
@@ -81,7 +81,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         check_whole("steps", self.steps, 1)
-        check_at_least("reach", self.pgd_step_size, 0.0)
+        check_at_least("pgd_step_size", self.pgd_step_size, 0.0)
         check_choice("keep", self.keep, KEEPS)
         if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
@@ -116,8 +116,8 @@ class Stage:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
         if self.shared and (self.hooks or self.pgd_step_size):
             raise ValueError(
-                f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and reach "
-                f"{self.pgd_step_size}; allowed: neither"
+                f"{', '.join(self.shared)} shared by images, with hooks {self.hooks} and "
+                f"pgd_step_size {self.pgd_step_size}; allowed: neither"
             )
         radii = sorted({term.radius for term in self.terms if term.radius})
         if len(radii) > 1:
@@ -219,7 +219,7 @@ class Preset:
             code = next((v for v in stage.variables if v.space in LATENT_SPACES), None)
             where = f"preset {self.name!r}, stage {number}"
             if number == 1 and stage.pgd_step_size:
-                raise ValueError(f"{where} has a reach, but no image before it; allowed: 0")
+                raise ValueError(f"{where} has a pgd_step_size, but no image before it; allowed: 0")
             if number == 1 and any(v.init.kind == "previous" for v in stage.variables):
                 raise ValueError(
                     f"{where} starts at 'previous', but it is the first; allowed: 'given', "

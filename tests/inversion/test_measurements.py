@@ -88,9 +88,9 @@ def test_measurements_that_do_not_fit_are_refused() -> None:
         run(gray, np.zeros((1, 16, 16, 1)), nets={"alexnet": {}})
     noisy = OperatorSpec("quantize")
     reach = preset(stage, one(Variable("w", init=InitSpec("previous")), pgd_step_size=0.5))
-    with pytest.raises(ValueError, match="has a reach, and operator 'quantize' no adjoint"):
+    with pytest.raises(ValueError, match="has a pgd_step_size, and operator 'quantize' no adjoint"):
         run(replace(reach, operator=noisy), np.zeros((1, 16, 16, 3)))
-    with pytest.raises(ValueError, match="stage 1 has a reach, but no image before it"):
+    with pytest.raises(ValueError, match="stage 1 has a pgd_step_size, but no image before it"):
         preset(one(pgd_step_size=0.5))
 
 
