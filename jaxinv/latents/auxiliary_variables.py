@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.generators import weight_deltas
 from jaxinv.nn.conv import SAME, trainable_conv
+from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -116,6 +117,8 @@ def apply_transform(given: dict[str, Array], image: Array) -> Array:
     middle; "color" [2, 3] the logarithms of the factors and the offsets of the three channels
     (Huh et al. 2020, pix2latent, section 3.2: there the target is moved the other way).
     """
+    for name in given:
+        check_choice("part of a transform", name, tuple(SHAPES))
     shift = given.get("shift", jnp.zeros(2))
     factor = jnp.exp(given.get("scale", jnp.zeros(())))
     rows, columns = (

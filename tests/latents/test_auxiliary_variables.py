@@ -238,3 +238,8 @@ def test_what_is_added_survives_the_disk(tmp_path: Any) -> None:
     save_latents(tmp_path / "l.safetensors", latents, {})
     loaded, _ = load_latents(tmp_path / "l.safetensors")
     np.testing.assert_allclose(image(pair, latents), image(pair, loaded), atol=1e-5)
+
+
+def test_a_transform_of_other_words_is_refused() -> None:
+    with pytest.raises(ValueError, match="transform 'colour'; allowed: shift, scale, color"):
+        apply_transform({"colour": jnp.zeros((2, 3))}, jnp.zeros((8, 8, 3)))
