@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion import invert as invert_module
+from jaxinv.inversion import bind as bind_module
 from jaxinv.inversion import stages
 from jaxinv.inversion.arguments import upsampled
 from jaxinv.inversion.invert import invert
@@ -369,7 +369,7 @@ def test_presets_are_found_by_name() -> None:
 
 def test_feature_nets_are_loaded_when_they_are_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(invert_module, "load_features", lambda names: asked.append(names) or {})
+    monkeypatch.setattr(bind_module, "load_features", lambda names: asked.append(names) or {})
     lpips = Term("lpips", net="alexnet", view=View(32))
     with pytest.raises(ValueError, match="needs the nets alexnet; given: none"):
         invert(*mobile(), np.zeros((1, 32, 32, 3)), preset=preset(one(terms=(lpips,))))

@@ -186,7 +186,7 @@ def test_wrong_use_is_one_line(
     del cache
     file = write(digits(), tmp_path / "digits.pth")
     convert(file)
-    assert main.main([part.replace("{file}", str(file)) for part in arguments]) == USAGE
+    assert main([part.replace("{file}", str(file)) for part in arguments]) == USAGE
     said = capsys.readouterr()
     assert told in said.err
     assert len(said.err.splitlines()) == 1

@@ -280,7 +280,7 @@ def test_converted_checkpoints_draw_what_the_original_code_drew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
+    monkeypatch.setattr("jaxinv.models.loading.use_compilation_cache", lambda: None)
     worst, count, done = 0.0, 0, 0
     for folder in fixtures():
         held = [path for path in folder.iterdir() if path.suffix in CHECKPOINTS]

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.skipif(not WEIGHTS.is_dir(), reason=ABSENT)
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr("jaxinv.loading.use_compilation_cache", lambda: None)
+    monkeypatch.setattr("jaxinv.models.loading.use_compilation_cache", lambda: None)
 
 
 def faces() -> Pair:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.models import loading
+from jaxinv.models import loading, statistics
 from jaxinv.models.loading import load_generator
 from tests.torchlike import state_dict, zip_file
 from weights_convert import UnsafeFileError, convert, sources
@@ -145,7 +145,7 @@ def test_a_checkpoint_draws_what_the_network_says(
 ) -> None:
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
     monkeypatch.setattr(loading, "use_compilation_cache", lambda: None)
-    monkeypatch.setattr(loading, "SAMPLES", 2000)
+    monkeypatch.setattr(statistics, "SAMPLES", 2000)
     arrays = network()
     file = tmp_path / "stylegan-32px.model"
     file.write_bytes(zip_file(state_dict(arrays), arrays))
