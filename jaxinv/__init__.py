@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
     from jaxinv.io.images import read_images, read_photo, write_images
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
         Hook,
         InitSpec,
         Jitter,
+        MaskSpec,
         Preset,
         Schedule,
         SolverSpec,
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "BoundProblem",
     "GeneratorSpec",
     "Hook",
     "InitSpec",
     "Inversion",
     "Jitter",
+    "MaskSpec",
     "Minimum",
     "Preset",
     "Schedule",
@@ -47,6 +51,7 @@ __all__ = [
     "Term",
     "Variable",
     "View",
+    "bind",
     "invert",
     "load_features",
     "load_generator",
@@ -63,6 +68,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),
     "io.images": ("read_images", "read_photo", "write_images"),
