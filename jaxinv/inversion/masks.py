@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from jaxinv.inversion.stages import map_lanes
 from jaxinv.io.face_alignment import AlignerMissing, face_networks, landmarks_from_dlib
@@ -90,6 +89,8 @@ def face_mask(image: np.ndarray) -> np.ndarray:
     The forehead is taken to reach as far over the brows as `FOREHEAD` of the way from the chin to
     the top of the nose. Image [S, S, 3] in [-1, 1]; without a face the mask is 0.
     """
+    from scipy.spatial import ConvexHull  # only faces need it
+
     side = len(image)
     large = max(side, LEAST_FACE)
     grown = image if large == side else np.asarray(resize(jnp.asarray(image), large))
