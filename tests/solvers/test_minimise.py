@@ -22,6 +22,7 @@ from jaxinv.specs.vocabulary import SOLVERS as SOLVER_NAMES
 from jaxinv.types import Array, Tree
 from tests.problems import PROBLEMS, Problem, objective
 from tests.solvers.test_solvers import KEY, SOLVERS, run, valley
+from tests.tiers import mostly_slow
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 # The first line of the zoo for every name; with its rate there, "sgd" is lost from other starts.
@@ -47,7 +48,10 @@ def same(one: Tree, other: Tree) -> None:
 # --- every solver on every problem ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", PROBLEMS, ids=lambda make: make.__name__)
+# The solver zoo of `test_solvers.py` crosses the same solvers with the same problems.
+@pytest.mark.parametrize(
+    "make", mostly_slow(PROBLEMS, fast=PROBLEMS[:2]), ids=lambda make: make.__name__
+)
 @pytest.mark.parametrize("name", SPECS)
 def test_every_solver_on_every_problem(name: str, make: Callable[[], Problem]) -> None:
     problem, steps = make(), 25
