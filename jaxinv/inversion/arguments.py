@@ -83,8 +83,13 @@ def upsampled(
     if images.shape[1] >= side:
         return images, masks
     grown = np.stack([np.asarray(enlarge(jnp.asarray(image), side)) for image in images])
-    rows = np.arange(side) * images.shape[1] // side
-    return grown, None if masks is None else masks[:, rows][:, :, rows]
+    return grown, None if masks is None else upsampled_masks(masks, side)
+
+
+def upsampled_masks(masks: np.ndarray, side: int) -> np.ndarray:
+    """Masks [B, S, S] of `side` px or more: pixels are repeated."""
+    rows = np.arange(max(side, masks.shape[1])) * masks.shape[1] // max(side, masks.shape[1])
+    return masks[:, rows][:, :, rows]
 
 
 def check_labels(

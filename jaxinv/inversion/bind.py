@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from jaxinv.inversion.arguments import (
     check_masks,
     loss_side,
     upsampled,
+    upsampled_masks,
     with_given_starts,
 )
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
@@ -60,12 +61,12 @@ class BoundProblem(NamedTuple):
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
         """Lanes of the images `rows`, of which the first `num_images` are wanted, the rest pad."""
         pictures, masks = self.images[rows], None if self.masks is None else self.masks[rows]
-        named = {name: mask[rows] for name, mask in self.named_masks.items()}
         if self.preset.operator is None:
-            small = pictures
-            pictures, masks = upsampled(small, masks, self.size)
-            named = {k: cast("Any", upsampled(small, m, self.size)[1]) for k, m in named.items()}
-        named = {name: np.asarray(mask[..., None], np.float32) for name, mask in named.items()}
+            pictures, masks = upsampled(pictures, masks, self.size)
+        named = {
+            name: np.asarray(upsampled_masks(mask[rows], self.size)[..., None], np.float32)
+            for name, mask in self.named_masks.items()
+        }
         made = make_lanes(
             pictures, masks, seed, self.restarts, num_images=num_images, size=self.size
         )
@@ -110,11 +111,10 @@ def bind(
         seen = (size, size, 3)
     if batch not in (None, AUTO) and isinstance(batch, str):
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
-    together = batch_for(preset, len(images)) if batch is None else batch
-    if batch == AUTO and preset.shared:
-        together = batch_for(preset, len(images))
+    if batch is None or (batch == AUTO and preset.shared):
+        batch = batch_for(preset, len(images))
     restarts = preset.restarts if restarts is None else restarts
-    for name, value in (("batch", 1 if together == AUTO else together), ("restarts", restarts)):
+    for name, value in (("batch", 1 if batch == AUTO else batch), ("restarts", restarts)):
         check_whole(name, float(value), 1)
     check_preset(gen.spec, preset, min(seen[:2]))
     check_measured(gen, preset, seen, size)
@@ -127,6 +127,4 @@ def bind(
     named = known_masks(preset, named, images)
     known = with_statistics(gen, params, preset, nets)
     network = NetworkParams(cast_params(known, precision), cast_params(nets, precision))
-    return BoundProblem(
-        gen, network, preset, images, weights, given, size, restarts, together, named
-    )
+    return BoundProblem(gen, network, preset, images, weights, given, size, restarts, batch, named)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.stages import map_lanes
-from jaxinv.io.face_alignment import AlignerMissing, face_networks, landmarks_from_dlib
+from jaxinv.io.face_alignment import AlignerMissing, face_finder, landmarks_from_dlib
 from jaxinv.io.image_ops import to_uint8
 from jaxinv.losses.image_terms import normalize_channels
 from jaxinv.models.features.backbones import NETS
@@ -56,7 +56,7 @@ def check_named_masks(
         raise ValueError(f"preset {preset.name!r} needs named masks {', '.join(missing)} [B, S, S]")
     if any(mask.source == "face" for mask in preset.masks):
         try:
-            face_networks()
+            face_finder()
         except AlignerMissing as error:
             raise ValueError(f"preset {preset.name!r} needs landmarks of faces: {error}") from error
     return found

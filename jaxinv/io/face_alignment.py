@@ -50,7 +50,7 @@ def landmarks_from_dlib(image: np.ndarray) -> list[np.ndarray]:
     Raises:
         AlignerMissing: dlib or its landmark file is not installed.
     """
-    dlib, detector, predictor = _dlib(str(landmark_path()))
+    dlib, detector, predictor = face_finder()
     boxes = []
     for side in _DETECT_SIDES:
         factor = max(1.0, max(image.shape[:2]) / side)
@@ -72,9 +72,14 @@ def identity_path() -> Path:
     return cache_dir() / IDENTITY_FILE
 
 
+def face_finder() -> tuple[Any, Any, Any]:
+    """dlib, its face detector and its landmark predictor; `AlignerMissing` without one of them."""
+    return _dlib(str(landmark_path()))
+
+
 def face_networks() -> tuple[Any, Any, Any]:
     """Face detector, landmark predictor and descriptor network; errors are `descriptor`'s."""
-    dlib, detector, predictor = _dlib(str(landmark_path()))
+    dlib, detector, predictor = face_finder()
     return detector, predictor, _network(dlib, str(identity_path()))
 
 

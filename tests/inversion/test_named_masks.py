@@ -15,6 +15,7 @@ from jaxinv.inversion.invert import invert
 from jaxinv.inversion.masks import face_mask, lpips_map
 from jaxinv.inversion.objective import Objective
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.io import face_alignment
 from jaxinv.io.face_alignment import AlignerMissing
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import extract_features, term_value
@@ -274,7 +275,14 @@ def test_faces_without_landmarks_say_what_to_pull(monkeypatch: pytest.MonkeyPatc
     def missing() -> None:
         raise AlignerMissing("no landmark model: run `jaxinv pull landmarks`")
 
-    monkeypatch.setattr(masks_module, "face_networks", missing)
+    monkeypatch.setattr(masks_module, "face_finder", missing)
     made = with_masks(one(terms=(Term("mse", mask="f"),)), masks=(MaskSpec("f", "face"),))
     with pytest.raises(ValueError, match=r"needs landmarks of faces: .*pull landmarks"):
         run(made, targets(1))
+
+
+def test_a_mask_of_a_face_needs_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(face_alignment, "_dlib", lambda path: (None, None, None))
+    monkeypatch.setattr(face_alignment, "identity_path", lambda: pytest.fail("not asked for"))
+    made = preset(masks=(MaskSpec("f", "face"),))
+    assert masks_module.check_named_masks(made, None, (1, SIDE, SIDE)) == {}
