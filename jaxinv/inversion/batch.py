@@ -51,6 +51,16 @@ def sequential(stage: Stage) -> bool:
     return jax.default_backend() == "cpu" or has_own_weights(stage)
 
 
+def images_at_once(preset: Preset, batch: int, width: int | None) -> int:
+    """Images that share a program: `batch`, or 1 where all stages are `sequential`.
+
+    Then the same program serves any batch, and a batch gains nothing that one by one does not.
+    """
+    if width is not None or preset.shared or not all(map(sequential, preset.stages)):
+        return batch
+    return 1
+
+
 def has_own_weights(stage: Stage) -> bool:
     """Whether every lane changes the generator's weights for itself."""
     return "weights" in stage.spaces and "weights" not in stage.shared
@@ -80,8 +90,12 @@ def run_stages(
     record_terms: tuple[str, ...] = (),
     keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
+    finished: int = 0,
 ) -> dict[str, Any]:
-    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis."""
+    """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis.
+
+    `finished` images of the same call were searched for before; `report` is told.
+    """
     gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
     previous, named_masks = initial_latents(bound, lanes), lanes.named_masks
@@ -92,17 +106,27 @@ def run_stages(
         problem = Problem(gen, stage, lanes.size, lanes_at_once, record_terms, preset.operator)
         images, masks = lanes.images, lanes.masks
         if stage.pgd_step_size:
-            images, masks = pgd_target(problem, weights, previous, images), None
+            images, masks = pgd_target(problem.program, weights, previous, images), None
             problem = problem._replace(operator=None)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        target = target_features(problem, weights, mask_out(images, masks))
+        target = target_features(problem.program, weights, mask_out(images, masks))
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(
             step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps
         ) -> None:
             if report is not None:
-                report(Progress(i + 1, len(preset.stages), step, steps, losses[:wanted]))
+                report(
+                    Progress(
+                        stage=i + 1,
+                        stages=len(preset.stages),
+                        step=step,
+                        steps=steps,
+                        losses=losses[:wanted],
+                        finished=finished,
+                        images=lanes.num_images,
+                    )
+                )
 
         previous, best, curve = solve_lanes(
             problem, weights, given, on_chunk, lanes.restarts_per_image

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.inversion.arguments import check_record_terms
-from jaxinv.inversion.batch import padded_size, run_stages
+from jaxinv.inversion.batch import images_at_once, padded_size, run_stages
 from jaxinv.inversion.bind import bind
 from jaxinv.inversion.memory import automatic_batch
 from jaxinv.inversion.result import Inversion, Progress, gather
@@ -99,6 +99,7 @@ def invert(
     together = bound.batch
     if isinstance(together, str):
         together = automatic_batch(bound, bound.lanes(np.zeros(1, int), 1, seed))
+    together = images_at_once(bound.preset, together, width)
     parts: list[dict[str, Any]] = []
     for first in range(0, len(bound.images), together):
         count = len(bound.images[first : first + together])
@@ -112,6 +113,7 @@ def invert(
             record_terms=record_terms,
             keep_all_restarts=keep_all_restarts,
             report=report,
+            finished=first,
         )
         parts.append(found)
     return gather(bound.preset, parts)

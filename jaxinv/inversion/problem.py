@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.specs import Term
@@ -39,6 +40,11 @@ class Problem(NamedTuple):
             if term.kind.family == RENDER
         ]
         return min(max(self.size, *closer, 0), full)
+
+    @property
+    def program(self) -> Problem:
+        """The problem whatever its number of steps: more of them need no other program."""
+        return self._replace(stage=replace(self.stage, steps=1))
 
 
 class NetworkParams(NamedTuple):

@@ -16,13 +16,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best."""
+    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best.
+
+    The lanes are those of `images` images, `finished` others of the same call came before them.
+    """
 
     stage: int
     stages: int
     step: int
     steps: int
     losses: np.ndarray
+    finished: int = 0
+    images: int = 1
 
 
 class Restarts(NamedTuple):

@@ -229,7 +229,7 @@ def solve(
     called, lanes that are over leave the batch once they are its greater part, and the stage ends
     early once no lane is running.
     """
-    steps, count = problem.stage.steps, len(lanes.restart)
+    steps, count, problem = problem.stage.steps, len(lanes.restart), problem.program
     state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
     best, given = state[1], lanes
     curves = {

@@ -55,13 +55,13 @@ class Display:
     ) -> None:
         self.bar.stop()
 
-    def step(self, step: Step, images: int) -> None:
-        """One chunk of a batch of `images` is done."""
-        share = images * (step.stage - 1 + step.step / step.steps) / step.stages
+    def step(self, step: Step) -> None:
+        """One chunk of a batch is done."""
+        share = step.images * (step.stage - 1 + step.step / step.steps) / step.stages
         losses = step.losses[np.isfinite(step.losses)]
         detail = f"stage {step.stage}/{step.stages} step {step.step}/{step.steps}"
         detail += f" loss {losses.mean():.4f}" if losses.size else " no finite loss"
-        self._show(self.finished + share, detail)
+        self._show(self.finished + step.finished + share, detail)
 
     def done(self, images: int = 1) -> None:
         """That many images are finished, well or badly."""

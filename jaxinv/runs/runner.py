@@ -127,5 +127,5 @@ def search(job: Job, preset: Preset, given: list[Observation], display: Display)
         batch=request.batch,
         precision=request.precision,
         keep_all_restarts=request.samples is not None,
-        report=lambda step: display.step(step, len(given)),
+        report=display.step,
     )

@@ -90,11 +90,12 @@ def test_batch_and_width_change_rounding_only() -> None:
 
 def test_batches_are_padded_and_cut_again() -> None:
     seen: list[Progress] = []
-    found = run(SHAKEN, targets(8)[:3], batch=2, report=seen.append)
+    found = run(SHAKEN, targets(8)[:3], batch=2, width=2, report=seen.append)
     assert found.losses.shape == (3, 1, 10)
     for index in range(3):
         close(lane(found, index), lane(eight(1), index))
     assert [len(step.losses) for step in seen] == [2, 1]
+    assert [(step.finished, step.images) for step in seen] == [(0, 2), (2, 1)]
     assert [padded_size(count, 8) for count in (1, 2, 3, 5, 8)] == [1, 2, 4, 8, 8]
     assert padded_size(3, 3) == 3
 

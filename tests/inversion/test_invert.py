@@ -178,7 +178,7 @@ def test_a_stage_ends_when_no_lane_is_running() -> None:
 
 # Rates that no other test has: what was traced before is not traced again.
 @pytest.mark.parametrize("solver", [SolverSpec("adam", 0.0371), SolverSpec("lbfgs", 0.0371)])
-def test_a_stage_is_traced_once_however_many_chunks_it_takes(
+def test_a_stage_is_traced_once_however_many_steps_it_takes(
     solver: SolverSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[None] = []
@@ -189,7 +189,8 @@ def test_a_stage_is_traced_once_however_many_chunks_it_takes(
         run(preset(one(solver=solver, steps=chunks * stages.CHUNK)), targets(1))
         counts.append(len(calls))
         calls.clear()
-    assert counts[0] == counts[1] > 0
+    assert counts[0] > 0
+    assert counts[1] == 0
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
