@@ -1,9 +1,9 @@
 """Learned starts: a linear guess of w from what a picture looks like, better than the mean of W.
 
-A ridge regression from pixels and pooled features to whitened w, learned on the generator's own
-pictures, once per generator (Hoerl & Kennard 1970; as encoders of GANs are, for example Zhu et al.
-2016, arXiv:1609.03552, but linear and measured in minutes). It is a start, not an
-answer: the search begins there with the same w in all rows.
+A ridge regression from pixels and pooled features to whitened w, learned on a few of the
+generator's own pictures, once per generator (Hoerl & Kennard 1970; as encoders of GANs are, for
+example Zhu et al. 2016, arXiv:1609.03552, but linear). It is a start, not an answer: the search
+begins there with the same w in all rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.features.backbones import NETS
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.resample import resize
@@ -23,12 +22,9 @@ from jaxinv.nn.resample import resize
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset, Stage
-    from jaxinv.types import Array, Key, Latents, Params
+    from jaxinv.types import Array, Latents, Params
 
 RIDGE = "start"
-SAMPLES = 336
-TOGETHER = 16
-SEED = 0
 SIDE = 256  # of the pictures that features are taken from
 THUMBNAIL = 16  # side of the pixels that are compared
 GRID = 4  # cells along a side that a layer is averaged over
@@ -69,40 +65,17 @@ def features_of(gen: Generator, nets: dict[str, Params], image: Array) -> dict[s
     }
 
 
-@partial(jax.jit, static_argnums=0)
-def samples(
-    gen: Generator, params: Params, nets: dict[str, Params], keys: Key
-) -> tuple[dict[str, Array], Array]:
-    """(features by group, whitened w [n, d]) of random pictures, one per key."""
-    st = params[STATISTICS]
-
-    def one(key: Key) -> tuple[dict[str, Array], Array]:
-        latents = draw_prior(gen.spec, key)
-        w = gen.map(params, latents["z"], *((latents["label"],) if "label" in latents else ()))
-        image = gen.synthesize(params, {"w": w}, side(gen))
-        return features_of(gen, nets, image), ((w - st["mean"]) @ st["axes"]) / st["scales"]
-
-    return jax.lax.map(one, keys)
-
-
-def learn(gen: Generator, params: Params, nets: dict[str, Params]) -> Params:
-    """The regression: "centre" [d'] plus (features - "mean" [p]) @ "matrix" [p, d']."""
-    keys = jax.random.split(jax.random.key(SEED), SAMPLES)
-    spans = [keys[first : first + TOGETHER] for first in range(0, SAMPLES, TOGETHER)]
-    parts = [jax.device_get(samples(gen, params, nets, span)) for span in spans]
-    groups = {name: np.concatenate([seen[name] for seen, _ in parts]) for name in parts[0][0]}
-    codes = np.concatenate([code for _, code in parts])[:, :DIRECTIONS]
-    return regress(groups, codes)
-
-
 def regress(groups: dict[str, np.ndarray], codes: np.ndarray) -> Params:
-    """Ridge regression of codes [n, d'] on groups of features [n, p], all groups of equal weight.
+    """Ridge regression of codes [n, d] on groups of features [n, p], all groups of equal weight.
+
+    "centre" [d'] plus (features - "mean" [p]) @ "matrix" [p, d'] guesses the first `DIRECTIONS`.
 
     Every code has the ridge that predicts best what is left out, one sample at a time: with the
     hat matrix H the error of a sample left out is its residual / (1 - H_ii) (Hastie et al. 2009,
     The Elements of Statistical Learning, equation 7.64).
     """
     features = np.concatenate(list(groups.values()), axis=1).astype(np.float64)
+    codes = codes[:, :DIRECTIONS]
     mean, centre = features.mean(0), codes.mean(0, dtype=np.float64)
     features -= mean
     scale = np.concatenate([_scales(group.astype(np.float64)) for group in groups.values()])

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import jax
+import numpy as np
+
 from jaxinv.encoders import ridge_regression
-from jaxinv.inversion import curvature, gradient_axes
-from jaxinv.inversion.problem import image_terms
+from jaxinv.inversion import curvature, gradient_samples
+from jaxinv.inversion.gradient_samples import Samples
+from jaxinv.inversion.problem import NetworkParams, image_terms
 from jaxinv.latents.codecs import CURVATURE, GRADIENT_AXES, P_CODECS
 from jaxinv.models import statistics
 from jaxinv.models.statistics import STATISTICS, P
@@ -23,7 +29,8 @@ if TYPE_CHECKING:
     from jaxinv.types import Params, Tree
 
 
-class Subject(NamedTuple):
+@dataclass(frozen=True)
+class Subject:
     """What a statistic is measured on; `stage` is the first of the preset that needs it."""
 
     gen: Generator
@@ -31,16 +38,18 @@ class Subject(NamedTuple):
     nets: dict[str, Params]
     preset: Preset
     stage: Stage
+    report: Callable[[str], object] | None = None
 
     @property
     def terms(self) -> tuple[Term, ...]:
         """The terms whose gradients are measured."""
-        return image_terms(self.stage)
+        return gradient_samples.rounded(image_terms(self.stage))
 
     @property
-    def terms_text(self) -> str:
-        """The terms as text; a field that they do not use, or that is new, does not change it."""
-        return json.dumps(plain(self.terms, tuple[Term, ...]), sort_keys=True)
+    def sampled(self) -> str:
+        """What samples depend on beside arrays; unused or new fields of terms do not change it."""
+        terms = json.dumps(plain(self.terms, tuple[Term, ...]), sort_keys=True)
+        return f"{gradient_samples.SAMPLES}-{gradient_samples.SEED}-{terms}"
 
     @property
     def ridge_nets(self) -> dict[str, Params]:
@@ -52,13 +61,34 @@ class Subject(NamedTuple):
         """The parameters from z to an image."""
         return self.params["mapping"], self.params["synthesis"]
 
+    @property
+    def content(self) -> Tree:
+        """The arrays that samples depend on."""
+        return (*self.drawn_by, {name: self.nets[name] for name in self.preset.nets})
+
+    def samples(self) -> Samples:
+        """Gradients, codes and features, from the cache folder or measured and put there."""
+
+        def compute() -> Params:
+            given = (
+                self.gen,
+                NetworkParams(self.params, self.nets),
+                self.terms,
+                tuple(self.ridge_nets),
+            )
+            return gradient_samples.measure(*given, self.report)._asdict()
+
+        label = f"samples-{'-'.join(self.ridge_nets)}-{self.sampled}"
+        names = gradient_samples.Samples._fields
+        found = disk_cached(label, self.content, compute, names=names)
+        return Samples(**jax.tree.map(np.asarray, found))
+
 
 class Statistic(NamedTuple):
     """One entry of `params["statistics"]`, under `key`.
 
     Its file holds the arrays called `names` (the key itself where the entry is one array) and is
     found by a hash of `label`, the settings that it depends on, and of the arrays of `content`.
-    `message` names the generator and says how long `measure` takes.
     """
 
     key: str
@@ -67,7 +97,6 @@ class Statistic(NamedTuple):
     label: Callable[[Subject], str]
     content: Callable[[Subject], Tree]
     measure: Callable[[Subject], Params]
-    message: str
 
 
 def _has_codec(stage: Stage, *codecs: str) -> bool:
@@ -84,39 +113,35 @@ TABLE = (
         ),
         label=lambda on: f"p-{statistics.P_SAMPLES}-{statistics.SEED}",
         content=lambda on: on.params["mapping"],
-        measure=lambda on: statistics.p_statistics(on.gen, on.params),
-        message="statistics of P of {}, once (about a minute on a CPU)",
+        measure=lambda on: statistics.p_statistics(on.gen, on.params, on.report),
     ),
     Statistic(
         key=GRADIENT_AXES,
         names=(GRADIENT_AXES,),
         needed_by=lambda stage: _has_codec(stage, "gradient-axes", "preconditioned"),
-        label=lambda on: f"axes-{gradient_axes.SAMPLES}-{gradient_axes.SEED}-{on.terms_text}",
-        content=lambda on: (*on.drawn_by, on.nets),
+        label=lambda on: f"axes-{on.sampled}",
+        content=lambda on: on.content,
         measure=lambda on: {
-            GRADIENT_AXES: gradient_axes.gradient_axes(on.gen, on.params, on.nets, on.terms)
+            GRADIENT_AXES: curvature.gradient_axes(on.gen, on.params, on.samples().gradients)
         },
-        message="measuring the gradient axes of {}, once (a minute or two on a CPU)",
     ),
     Statistic(
         key=CURVATURE,
         names=("step_scale", "shared_directions", "step_excess"),
         needed_by=lambda stage: _has_codec(stage, "preconditioned"),
-        label=lambda on: f"curvature-{curvature.SAMPLES}-{gradient_axes.SEED}-{on.terms_text}",
-        content=lambda on: (*on.drawn_by, on.params[STATISTICS][GRADIENT_AXES], on.nets),
-        measure=lambda on: curvature.curvature(on.gen, on.params, on.nets, on.terms),
-        message="measuring the curvature of {}, once (about a minute on a CPU)",
+        label=lambda on: f"curvature-{on.sampled}",
+        content=lambda on: (*on.content, on.params[STATISTICS][GRADIENT_AXES]),
+        measure=lambda on: curvature.preconditioner(
+            on.samples().gradients, np.asarray(on.params[STATISTICS][GRADIENT_AXES])
+        ),
     ),
     Statistic(
         key=ridge_regression.RIDGE,
         names=("mean", "centre", "matrix"),
         needed_by=ridge_regression.begins_learned,
-        label=lambda on: (
-            f"start-{ridge_regression.SAMPLES}-{ridge_regression.SEED}-{'-'.join(on.ridge_nets)}"
-        ),
-        content=lambda on: (*on.drawn_by, on.ridge_nets),
-        measure=lambda on: ridge_regression.learn(on.gen, on.params, on.ridge_nets),
-        message="learning where to start with {}, once (a minute or two on a CPU)",
+        label=lambda on: f"start-{'-'.join(on.ridge_nets)}-{on.sampled}",
+        content=lambda on: on.content,
+        measure=lambda on: ridge_regression.regress(on.samples().features, on.samples().codes),
     ),
 )
 
@@ -127,27 +152,23 @@ def with_statistics(
     preset: Preset,
     nets: dict[str, Params],
     *,
-    report: Callable[[str], object] = lambda line: None,
+    report: Callable[[str], object] | None = None,
 ) -> Params:
     """The parameters with all of `TABLE` that `preset` needs under `params["statistics"]`.
 
     What is neither there nor in the cache folder is measured, on the stage that needs it first;
-    `report` is told before. Parameters that have it all are returned as they are.
+    lines about that go to `report`, or to stderr. Parameters that have it all are returned as they
+    are.
     """
     for one in TABLE:
         stage = next(filter(one.needed_by, preset.stages), None)
         if stage is not None and one.key not in params[STATISTICS]:
-            found = _found(one, Subject(gen, params, nets, preset, stage), report)
-            entry = {one.key: found.get(one.key, found)}
-            params = {**params, STATISTICS: {**params[STATISTICS], **entry}}
+            on = Subject(gen, params, nets, preset, stage, report)
+            found = disk_cached(
+                one.label(on), one.content(on), partial(one.measure, on), names=one.names
+            )
+            params = {
+                **params,
+                STATISTICS: {**params[STATISTICS], one.key: found.get(one.key, found)},
+            }
     return params
-
-
-def _found(one: Statistic, on: Subject, report: Callable[[str], object]) -> Params:
-    """The arrays of a statistic from the cache folder, or measured and put there."""
-
-    def compute() -> Params:
-        report(one.message.format(on.gen.spec.name))
-        return one.measure(on)
-
-    return disk_cached(one.label(on), one.content(on), compute, names=one.names)

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.io.progress import track
 from jaxinv.models.weights import disk_cached
 from jaxinv.nn.linear import leaky_relu
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Array, Params
@@ -49,14 +50,18 @@ def w_statistics(gen: Generator, params: Params) -> Params:
     return as_float32({**found, "std": np.sqrt(np.sum(found["scales"] ** 2))})
 
 
-def p_statistics(gen: Generator, params: Params) -> Params:
+def p_statistics(
+    gen: Generator, params: Params, report: Callable[[str], object] | None = None
+) -> Params:
     """Mean [d], principal axes [d, d], deviations along them and along the coordinates [d] of P.
 
     P is W before the last activation of the mapping network (Zhu et al. 2020, arXiv:2012.09036,
     section 3.1); from a million mapped draws, of which only one batch is in memory at a time.
+    Lines about the progress go to `report`, or to stderr.
     """
     count, total, square = 0, 0.0, 0.0
-    for w in sample_w_batches(gen, params, P_SAMPLES):
+    batches = sample_w_batches(gen, params, P_SAMPLES)
+    for w in track(batches, P_SAMPLES // BATCH, f"measuring P of {gen.spec.name}", report):
         p = to_p(w, np)
         count, total, square = count + len(p), total + p.sum(0), square + p.T @ p
     mean = np.asarray(total / count)

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.encoders import ridge_regression
 from jaxinv.encoders.ridge_regression import (
     RIDGE,
     learned_init,
     predict_w,
     regress,
 )
+from jaxinv.inversion import gradient_samples
 from jaxinv.inversion.batch import as_pictures
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.restarts import make_lanes
@@ -34,7 +34,7 @@ SEARCH = preset(one(Variable("w", init=LEARNED), steps=1))
 def few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache folder, and few samples."""
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
-    monkeypatch.setattr(ridge_regression, "SAMPLES", 48)
+    monkeypatch.setattr(gradient_samples, "SAMPLES", 48)
 
 
 def taught(**others: Any) -> dict[str, Any]:
@@ -61,9 +61,10 @@ def test_a_picture_is_guessed_alike_in_any_company() -> None:
 def test_starts_are_learned_once_and_kept() -> None:
     said: list[str] = []
     first = taught(report=said.append)
-    assert said == ["learning where to start with linear, once (a minute or two on a CPU)"]
+    count = len(said)
+    assert count
     again = taught(report=said.append)
-    assert len(said) == 1
+    assert len(said) == count
     for name, value in first[STATISTICS][RIDGE].items():
         np.testing.assert_array_equal(again[STATISTICS][RIDGE][name], value)
     gen, params = linear()

@@ -10,7 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.curvature import preconditioner
+from jaxinv.inversion.curvature import (
+    preconditioner,
+    shared_directions,
+    style_jacobians,
+    style_moments,
+)
 from jaxinv.inversion.initialization import start
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.codecs import CURVATURE, to_std_units
@@ -20,7 +25,7 @@ from jaxinv.losses.terms import term_value
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs import SolverSpec, Stage, Term, Variable
 from tests.engine import MSE, one, preset, run, targets
-from tests.tiny import LINEAR, linear, solve_linear
+from tests.tiny import LINEAR, linear, mobile, old, solve_linear, style, third
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 NATURAL, EIGEN = Variable("w+", codec="preconditioned"), Variable("w+", codec="gradient-axes")
@@ -91,7 +96,7 @@ def test_penalties_see_standard_deviations() -> None:
 def test_units_are_measured_once_and_kept() -> None:
     said: list[str] = []
     first = measured(report=said.append)
-    assert any(line.startswith("measuring the curvature of linear, once") for line in said)
+    assert said[0] == "measuring gradients of linear: 24, once"
     before = len(said)
     again = measured(report=said.append)
     assert len(said) == before
@@ -109,12 +114,54 @@ def test_ridges_are_found_where_rows_pull_together() -> None:
     direction /= np.linalg.norm(direction)
     alone = draws.standard_normal((400, 3, 5))
     together = 30 * draws.standard_normal((400, 1, 1)) * direction
-    found = preconditioner(alone + together)
+    found = preconditioner(alone + together, np.stack([np.eye(5)] * 3))
     ridge = np.asarray(found["shared_directions"][0]) * np.asarray(1 / found["step_scale"]) ** 2
     cosine = np.sum(ridge * direction) / np.linalg.norm(ridge)
     assert abs(cosine) > 0.95
     assert float(found["step_excess"][0]) < -0.3
     assert np.all(np.asarray(found["step_excess"]) <= 0)
+
+
+def test_strong_directions_of_chance_are_told_from_real_ones() -> None:
+    """Few gradients in many dimensions: the strongest of pure noise is many times the usual one."""
+    draws = np.random.default_rng(0)
+    noise = draws.standard_normal((24, 4000))
+    real = draws.standard_normal(4000) / 4000**0.5
+    _, chance = shared_directions(noise)
+    _, excess = shared_directions(noise + 60 * draws.standard_normal((24, 1)) * real)
+    assert np.linalg.svd(noise)[1][0] ** 2 / 24 > 100, "what the left-out gradients correct"
+    assert np.all(chance < 2)
+    assert 800 < excess[0] < 8000
+    assert np.all(excess[1:] < 5)
+
+
+def test_the_weights_of_styles_say_along_what_a_row_pulls() -> None:
+    """A row of three styles: whatever gradients are seen, no more than three axes have strength."""
+    draws = np.random.default_rng(0)
+    jacobian = draws.standard_normal((12, 3))
+    strengths = np.asarray([3.0, 1.0, 0.2])
+    by_style = draws.standard_normal((24, 3)) * strengths
+    found = style_moments(jacobian, by_style @ jacobian.T)
+    np.testing.assert_allclose(found, (jacobian * np.mean(by_style**2, axis=0)) @ jacobian.T)
+    assert np.linalg.matrix_rank(found) == 3
+
+
+@pytest.mark.parametrize("made", [linear, mobile, style, third, old])
+def test_jacobians_are_those_of_the_styles_of_each_row(made: Any) -> None:
+    gen, params = made()
+    known = params[STATISTICS]
+    code = np.random.default_rng(0).standard_normal((gen.spec.rows, gen.spec.w_dim)) * 0.1
+    value = known["mean"] + (code * known["scales"]) @ known["axes"].T
+
+    def styles(w: Any) -> Any:
+        return np.concatenate([np.ravel(x) for x in jax.tree.leaves(gen.affine(params, w))])
+
+    centre = np.broadcast_to(known["mean"], value.shape)
+    moved = styles(jnp.asarray(value, jnp.float32)) - styles(jnp.asarray(centre, jnp.float32))
+    found = np.concatenate(
+        [row @ jacobian for row, jacobian in zip(code, style_jacobians(gen, params), strict=True)]
+    )
+    np.testing.assert_allclose(np.sort(found), np.sort(moved), atol=1e-4)
 
 
 def test_a_search_in_natural_units_ends_at_the_answer() -> None:

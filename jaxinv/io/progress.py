@@ -1,0 +1,50 @@
+"""What a person sees while something is measured: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+T = TypeVar("T")
+LINE_EVERY = 10.0
+
+
+def track(
+    items: Iterable[T], total: int, label: str, report: Callable[[str], object] | None = None
+) -> Iterator[T]:
+    """`total` items one by one, with the time that is left; lines go to `report`, or to stderr.
+
+    The first item, which compiles, does not count for the estimate.
+    """
+    console = Console(stderr=True)
+    live = console.is_terminal
+    columns = (TextColumn(label, markup=False), MofNCompleteColumn(), BarColumn())
+    bar = Progress(
+        *columns,
+        TextColumn("{task.fields[left]}"),
+        console=console,
+        disable=not live,
+        transient=True,
+    )
+    task = bar.add_task("", total=total, left="")
+    tell = report or (lambda line: console.print(line, markup=False, soft_wrap=True))
+    tell(f"{label}: {total}, once")
+    spoken = started = time.monotonic()
+    with bar:
+        for done, item in enumerate(items):
+            if done == 1:
+                started = time.monotonic()
+            now = time.monotonic()
+            left = (now - started) / (done - 1) * (total - done) if done > 1 else 0.0
+            text = f"{left:.0f} s left" if left else ""
+            bar.update(task, completed=done, left=text)
+            if left and not live and (now - spoken > LINE_EVERY or done == 2):
+                spoken = now
+                tell(f"{label}: {done} of {total}, {text}")
+            yield item
