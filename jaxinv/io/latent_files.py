@@ -102,10 +102,11 @@ def _read_npz(path: Path) -> np.ndarray:
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     """Write w+ [rows, w_dim] in the format of `projected_w.npz`: key "w", float32 [1, rows, w_dim].
 
-    A generator whose rows follow StyleGAN2's 18-row layout is written in 18 rows: each is the mean
-    of the rows that stand for it, and rows without a counterpart repeat the last one.
+    The rows are the generator's own. Only where it has a layout that differs from StyleGAN2's, they
+    are written as the 18 rows of that: each is the mean of the rows that stand for it, and rows
+    without a counterpart repeat the last one.
     """
-    if spec.layout18:
+    if spec.layout18 and spec.layout18 != tuple(range(spec.rows)):
         layout = np.asarray(spec.layout18)
         rows = [w[layout == i].mean(0) for i in range(layout.max() + 1)]
         w = np.stack(rows + [rows[-1]] * (LAYOUT - len(rows)))

@@ -17,11 +17,11 @@ COMMON = ("name", "weight", "schedule")  # fields that every term has
 class View:
     """The part of an image that a term sees: a crop, then an area resize.
 
-    crop: (top, left, height, width) as fractions of the image; None for all of it.
-    size: px of the shorter side; a smaller image is left as it is. None keeps the resolution at
-        which the image is compared.
-    min_size: what then is smaller is enlarged to this (bicubic): feature nets say little about
-        pictures much smaller than those that they were trained on.
+    `crop` is (top, left, height, width) as fractions of the image; None for all of it. `size` is
+    that of the shorter side in px: a larger image is reduced to it, a smaller one is left as it is,
+    and None keeps the resolution at which the image is compared. What then is smaller than
+    `min_size` px is enlarged to that (bicubic): feature networks say little about pictures much
+    smaller than those that they were trained on.
     """
 
     size: int | None = None
