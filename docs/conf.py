@@ -37,7 +37,10 @@ napoleon_numpy_docstring = False
 def make_pages(app: Any) -> None:
     """Pages of the presets, and copies of the notebooks, beside the pages that are written."""
     del app
-    for place, text in preset_pages.pages().items():
+    made = preset_pages.pages()
+    for stale in {p.relative_to(HERE).as_posix() for p in HERE.glob("methods/*.md")} - set(made):
+        (HERE / stale).unlink()
+    for place, text in made.items():
         page = HERE / place
         page.parent.mkdir(exist_ok=True)
         if not page.is_file() or page.read_text("utf-8") != text:
