@@ -22,7 +22,11 @@ LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and dir
 
 
 def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -> None:
-    """Write the latents of ONE sample; noise maps become "noise/00", ... in drawing order."""
+    """Write the latents of ONE sample (no leading axis) as a .safetensors file.
+
+    `metadata` are texts by name; with "generator", `jaxinv render` knows what draws them. Noise
+    maps become "noise/00", ... in drawing order.
+    """
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
@@ -32,9 +36,11 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
 
 
 def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
-    """Latents of one sample and their metadata; an .npz needs the key "w", [1, rows, w_dim].
+    """Latents of one sample, and their metadata, of a .safetensors or .npz file.
 
-    Raises `ValueError` when the file holds no latents.
+    Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. An .npz
+    needs the key "w", [1, rows, w_dim], and has no metadata. Raises `ValueError` when the file
+    holds no latents.
     """
     path = Path(path)
     if path.suffix == ".npz":
