@@ -81,7 +81,7 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
         The generator, a set of functions of one sample with `spec`, its facts; and its parameters,
         a nested dict of arrays. They gain "frozen" (kernels prepared for gradients) and, where
         there is a W space, "statistics" (its mean, principal axes and deviations,
-            measured once and kept on disk).
+        measured once and kept on disk).
 
     Raises:
         ValueError: the weights are missing or malformed. Nothing is downloaded here: `jaxinv pull`
