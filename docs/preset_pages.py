@@ -29,7 +29,8 @@ steps. `jaxinv presets NAME` prints one, and `-p NAME` runs it. The words are ex
 [glossary](../glossary.md); how to change a method, in
 [Your own photos](../guides/photos.md#choosing-and-changing-a-method). These pages are written from
 the presets themselves at every build."""
-STAGES = ("evaluations", "moves", "compares and penalises", "solver")
+W_SPACE = "a W space"
+STAGES = ("evaluations", "moves", "compares and penalises", "solver, rate, schedule")
 
 
 class Family(NamedTuple):
@@ -89,19 +90,29 @@ def _page(family: Family, figures: list[Figure]) -> str:
 
 
 def _section(preset: Preset) -> str:
-    facts = [f"**Follows** {_linked(preset.reference)}."]
-    facts += [f"**Needs** {needs}."] if (needs := ", ".join(_needs(preset))) else []
-    facts += [f"**Differs, or could not be verified:** {_linked(preset.notes)}"] * bool(
-        preset.notes
-    )
-    facts += [f"**Checked:** {preset.checked}."] * bool(preset.checked)
-    facts += [f"**Starts per image:** {preset.restarts}."] * (preset.restarts > 1)
+    needs = _needs(preset)
+    facts = {
+        "Follows": f"{_linked(preset.reference)}.",
+        "Needs": needs and f"{', '.join(needs)}.",
+        "Starts per image": preset.restarts > 1 and f"{preset.restarts}.",
+        "Where it differs": _linked(preset.notes),
+        "Checked": preset.checked and f"{preset.checked}.",
+    }
+    listed = "\n\n".join(f"**{name}**: {text}" for name, text in facts.items() if text)
     stages = markdown(STAGES, map(_stage, preset.stages))
-    listed = "\n\n".join(facts)
     return (
         f"({anchor(preset.name)})=\n## `{preset.name}`\n\n{_sentence(preset.summary)}\n\n"
-        f"```bash\njaxinv invert PHOTOS -p {preset.name} -o out\n```\n\n{stages}\n\n{listed}\n"
+        f"```{_command(preset, needs)}\n```\n\n{stages}\n\n{listed}\n"
     )
+
+
+def _command(preset: Preset, needs: list[str]) -> str:
+    """How it is run, with the language of the block."""
+    if preset.requires_starts:
+        call = f'jaxinv.invert(gen, params, images, preset="{preset.name}", starts=latents)'
+        return f"python\nfound = {call}"
+    other = " -g GENERATOR" if set(needs) - {W_SPACE} or not needs else ""
+    return f"bash\njaxinv invert PHOTOS -p {preset.name}{other} -o out"
 
 
 def _stage(stage: Stage) -> tuple[str, ...]:
@@ -137,7 +148,7 @@ def _needs(preset: Preset) -> list[str]:
     spaces = {v.space for v in variables}
     terms = [term for stage in preset.stages for term in stage.terms]
     needs = {
-        "a W space": bool(spaces & {"w", "w+", "z+", "s"}),
+        W_SPACE: bool(spaces & {"w", "w+", "z+", "s"}),
         "noise maps": "noise" in spaces,
         "classes (`--label`)": bool(spaces & {"label", "embedding"}),
         "a discriminator": any(term.needs_discriminator for term in terms),
@@ -157,4 +168,6 @@ def _linked(text: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + "."
+    """A summary as a sentence; z stays small, since Z is something else."""
+    word = text.partition(" ")[0]
+    return f"{text if len(word) == 1 else text[:1].upper() + text[1:]}."
