@@ -148,6 +148,18 @@ def test_the_benchmarks_that_made_the_figures_are_there() -> None:
     assert said <= set(action.choices)
 
 
+HEAD = r"^\|.*\b(PSNR|seconds|ratio|batch 1|sample -n 1)\b.*\|\n\|[ -]+\|"
+SCORES = re.compile(HEAD, re.M)  # the first lines of a table of figures
+
+
+def test_every_table_of_figures_stands_beside_its_command() -> None:
+    sections = [(p, one) for p, text in READ.items() for one in re.split(r"^## ", text, flags=re.M)]
+    measured = [(p, one) for p, one in sections if SCORES.search(one) and "jaxinv study" not in one]
+    assert {"README.md", "docs/measured.md", "docs/methods/everyday.md"} <= {p for p, _ in measured}
+    bare = [place for place, one in measured if "python -m tests.benchmarks" not in one]
+    assert bare == []
+
+
 PYTHON = [(place, code) for place, text in READ.items() for code in blocks(text, "python")]
 
 
