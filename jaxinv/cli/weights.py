@@ -64,23 +64,7 @@ def verb_pull(options: argparse.Namespace) -> int:
     """Fetch pretrained weights by name."""
     for name in options.names:
         pull(name)
-    for name in options.names:
-        measure(name)
     return DONE
-
-
-def measure(name: str) -> None:
-    """Measure what the default preset needs of a pulled generator, once its nets are here."""
-    from jaxinv.models.zoo import ZOO, is_present
-
-    if not is_present("lpips") or not any(out.spec.get("w_dim") for out in ZOO[name].outputs):
-        return
-    from jaxinv.inversion.presets import find_preset
-    from jaxinv.inversion.statistics import with_statistics
-    from jaxinv.models.loading import load_features, load_generator
-
-    preset = find_preset("default")
-    with_statistics(*load_generator(name), preset, load_features(preset.nets), report=say)
 
 
 def verb_zoo(options: argparse.Namespace) -> int:

@@ -40,11 +40,20 @@ if TYPE_CHECKING:
 
 
 class BoundProblem(NamedTuple):
-    """A preset, a generator and B images that suit one another.
+    """A preset, a generator and B images, checked: what `invert` runs.
 
-    images [B, ...], float32; masks [B, S, S] or None; `given`: latents [B, ...] that the caller
-    starts with, classes among them; `size`: the side at which clean images are compared; `batch`:
-    images that go together, or "auto"; `named_masks` [B, S, S]: those that no stage is needed for.
+    Attributes:
+        gen: the generator.
+        weights: its parameters with the statistics that the preset needs, and those of the feature
+            networks.
+        preset: with the number of steps that was asked for.
+        images: [B, ...], float32.
+        masks: [B, S, S] or None: weights of the pixels.
+        given: latents [B, ...] that the caller starts with, classes among them.
+        size: side in px at which clean images are compared.
+        restarts: starts per image.
+        batch: images that go together, or "auto".
+        named_masks: [B, S, S] by name: those that do not depend on what a stage draws.
     """
 
     gen: Generator
@@ -59,7 +68,10 @@ class BoundProblem(NamedTuple):
     named_masks: dict[str, np.ndarray]
 
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
-        """Lanes of the images `rows`, of which the first `num_images` are wanted, the rest pad."""
+        """The searches of the images `rows`, one *lane* for each restart of each.
+
+        Only the first `num_images` are wanted; the rest fill the batch up.
+        """
         pictures, masks = self.images[rows], None if self.masks is None else self.masks[rows]
         if self.preset.operator is None:
             pictures, masks = upsampled(pictures, masks, self.size)
@@ -92,11 +104,12 @@ def bind(
     batch: int | str | None = None,
     precision: str = "float32",
 ) -> BoundProblem:
-    """The problem that `invert` solves, of the same arguments.
+    """Check a preset against a generator and images, without searching yet.
 
-    Statistics that the preset needs are measured here, once everything has been checked. Raises
-    `ValueError` for images, masks, labels, starts or counts that cannot be used, and for a preset
-    that the generator, the images or the weights do not suit.
+    It takes the arguments of `invert`. Statistics that the preset needs of the generator are
+    measured here, once everything has been checked. Raises `ValueError` for images, masks, labels,
+    starts or counts that cannot be used, and for a preset that the generator, the images or the
+    weights do not suit.
     """
     preset = with_steps(find_preset(preset), steps)
     images = np.asarray(images)

@@ -63,7 +63,7 @@ def start(
 
 
 def _repeated(variable: Variable) -> bool:
-    """Whether several copies would start at the same place, where no gradient tells them apart."""
+    """Whether several codes would start at the same place, where no gradient tells them apart."""
     return (
         variable.num_codes > 1
         and variable.init.kind not in DRAWN

@@ -47,17 +47,18 @@ def invert(
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
-    A lane whose solver is lost (its loss is not finite, and no line search can shorten the step)
-    is frozen at its best point and reported as "diverged"; the others are not touched.
+    Every image is searched for by itself, from one or several starts. A search whose loss is not
+    finite, where no shorter step helps, stops at its best point and is reported as "diverged"; the
+    others are not touched.
 
     Args:
         gen: the generator, with its `params`.
         params: its parameters, as `load_generator` gives them.
-        images: [B, S, S, 3] in [-1, 1], compared at S px (the render is area-reduced; a preset with
-            `enlarge` may enlarge them first), or what the preset's operator made of such images,
-            vectors [B, count] among them.
+        images: [B, S, S, 3] in [-1, 1]. What is drawn is reduced to S px (by area) to be compared;
+            a preset with `enlarge` may enlarge the images first. For a preset with an operator:
+            what it made of such images, vectors [B, count] among them.
         preset: a method, its name, or a JSON file of one.
-        nets: parameters of the feature nets that it needs; loaded if left out.
+        nets: parameters of the feature networks that it needs; loaded if left out.
         masks: [B, S, S], weights of the pixels.
         named_masks: [B, S, S] in [0, 1] by name, for presets whose terms name masks that are given.
         labels: the class of every image, for generators that draw classes.
@@ -65,15 +66,15 @@ def invert(
             search), its first restart exactly, whatever start the preset names for its code.
         seed: of all random draws.
         restarts: starts per image, side by side; the one with the lowest loss is kept.
-        steps: evaluations per image, instead of the preset's.
+        steps: evaluations per image, instead of the preset's, shared out among its stages.
         batch: images that go through the compiled program together; "auto": as many as the memory
-            of the device holds.
-        width: lanes at a time (all; 1 on CPU).
+            of the device holds. By default 1 on CPUs, 8 elsewhere.
+        width: searches that run at once (all; 1 on CPUs).
         precision: "bfloat16" draws and compares with kernels and activations of that type, for
-            accelerators (see `nn.mixed_precision`); losses and solvers stay float32.
+            accelerators; losses and solvers stay float32.
         record_terms: labels of terms whose value is kept for every evaluation.
         keep_all_restarts: keep the end of each restart.
-        report: called with a `Progress` after every chunk of steps.
+        report: called with a `Progress` (stage, step, losses) after every few steps.
 
     Raises:
         ValueError: images, masks or counts cannot be used, or the preset does not suit the

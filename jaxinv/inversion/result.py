@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Progress:
-    """Told to the caller after every chunk; stages count from 1, `losses` are the lanes' best.
+    """How far `invert` is, told to its `report` after every few steps.
 
-    The lanes are those of `images` images, `finished` others of the same call came before them.
+    `stage` of `stages`, from 1; `step` of the stage's `steps`; `losses`: the lowest loss so far of
+    each search that runs. The searches are those of `images` images, and `finished` others of the
+    same call came before them.
     """
 
     stage: int
@@ -31,7 +33,7 @@ class Progress:
 
 
 class Restarts(NamedTuple):
-    """What all R restarts of B images reached: latents lead with [B, R], the others are [B, R]."""
+    """What all R restarts of B images reached: latents [B, R, ...], the others [B, R]."""
 
     latents: Latents
     loss: np.ndarray
@@ -41,12 +43,19 @@ class Restarts(NamedTuple):
 
 @dataclass(frozen=True)
 class Inversion:
-    """What `invert` found for B images and R restarts.
+    """What `invert` found for B images, each searched for from R starts, in T evaluations.
 
-    latents: the best restart's, with a leading axis B; losses [B, R, T] of every evaluation (NaN
-    after a lane ended); best [B] index of the best restart; loss [B] its loss; status [B] "ok" or
-    "diverged"; evaluations [B] of the best restart. Where they were asked for: terms [B, R, T] by
-    label, the values of single terms at every evaluation, and the end of `all_restarts`.
+    Attributes:
+        latents: those of the best restart, by space, each with a leading axis B; `render` draws
+            them.
+        losses: [B, R, T] of every evaluation, NaN after a search ended.
+        best: [B], the number of the best restart.
+        loss: [B], its loss.
+        status: [B], "ok" or "diverged" (the loss left the finite numbers: the best point is kept).
+        evaluations: [B], how many the best restart made.
+        preset: the method as it was run.
+        terms: with `record_terms`: [B, R, T] by label, the values of single terms.
+        all_restarts: with `keep_all_restarts`: where each restart ended.
     """
 
     latents: Latents

@@ -133,12 +133,21 @@ def read_images(
     fit: Fit = "crop",
     limit: int | None = None,
 ) -> np.ndarray:
-    """Read files and folders of images as float32 [B, size, size, 3] in [-1, 1].
+    """Images of files and folders, float32 [B, size, size, 3] in [-1, 1], in the order of names.
 
-    `size` None is the largest power of two that no image must be enlarged for.
+    Args:
+        paths: files and folders (walked recursively), or one of them.
+        size: side in px; None: the largest power of two that no image must be enlarged for.
+        align: "none"; "auto": faces are found and cut as those of FFHQ were; or a JSON file of
+            landmarks.
+        fit: what to do with images that are not square: "crop" the centre, "pad" with grey,
+            "stretch", or "refuse" them.
+        limit: only the first files.
 
     Raises:
-        ImageError: naming every bad file, or that there is none at all.
+        ImageError: names every file that cannot be read, or says that there is none. Use
+            `read_photo` to go on without them, and to learn what was noticed.
+        ValueError: an argument is wrong.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
     photos, errors = [], []

@@ -22,7 +22,11 @@ LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and dir
 
 
 def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -> None:
-    """Write the latents of ONE sample; noise maps become "noise/00", ... in drawing order."""
+    """Write the latents of ONE sample (no leading axis) as a .safetensors file.
+
+    `metadata` are texts by name; with "generator", `jaxinv render` knows what draws them. Noise
+    maps become "noise/00", ... in drawing order.
+    """
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
@@ -32,9 +36,11 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
 
 
 def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
-    """Latents of one sample and their metadata; an .npz needs the key "w", [1, rows, w_dim].
+    """Latents of one sample, and their metadata, of a .safetensors or .npz file.
 
-    Raises `ValueError` when the file holds no latents.
+    Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. An .npz
+    needs the key "w", [1, rows, w_dim], and has no metadata. Raises `ValueError` when the file
+    holds no latents.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -102,10 +108,11 @@ def _read_npz(path: Path) -> np.ndarray:
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     """Write w+ [rows, w_dim] in the format of `projected_w.npz`: key "w", float32 [1, rows, w_dim].
 
-    A generator whose rows follow StyleGAN2's 18-row layout is written in 18 rows: each is the mean
-    of the rows that stand for it, and rows without a counterpart repeat the last one.
+    The rows are the generator's own. Only where it has a layout that differs from StyleGAN2's, they
+    are written as the 18 rows of that: each is the mean of the rows that stand for it, and rows
+    without a counterpart repeat the last one.
     """
-    if spec.layout18:
+    if spec.layout18 and spec.layout18 != tuple(range(spec.rows)):
         layout = np.asarray(spec.layout18)
         rows = [w[layout == i].mean(0) for i in range(layout.max() + 1)]
         w = np.stack(rows + [rows[-1]] * (LAYOUT - len(rows)))

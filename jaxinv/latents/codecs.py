@@ -122,7 +122,7 @@ def to_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
 
 
 def from_std_units(params: Params, variable: Variable, code: Tree) -> Tree:
-    """The inverse of `to_std_units`, of one code or of several copies."""
+    """The inverse of `to_std_units`, of one code or of several."""
     if variable.codec != "preconditioned":
         return code
     inverse = partial(to_preconditioned, params[STATISTICS])

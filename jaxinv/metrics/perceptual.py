@@ -35,11 +35,19 @@ def _distance(net: str, params: Params, a: Array, b: Array, size: int | None) ->
 def lpips(
     net: str, params: Params, a: np.ndarray, b: np.ndarray, *, size: int | None = SIZE
 ) -> np.ndarray:
-    """LPIPS v0.1 of each pair of uint8 images [B, h, w, 3], float [B]; 0 is identical.
+    """LPIPS v0.1 of each pair of images, float [B]; 0 is identical, lower is closer.
 
-    net: "alexnet" or "vgg16", with its parameters. Images are compared at `size` px (None: as they
-    are). Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
-    Raises `ValueError` for other arrays, and for images too small for the net.
+    Args:
+        net: "alexnet" or "vgg16".
+        params: its parameters, `load_features((net,))[net]`.
+        a: uint8 [B, h, w, 3].
+        b: uint8, same shape.
+        size: side in px at which they are compared; None: as they are.
+
+    Raises:
+        ValueError: other arrays, or images too small for the network.
+
+    Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
     """
     check_choice("net", net, tuple(NETS))
     x, y = check_pair(a, b)

@@ -72,10 +72,20 @@ def _built(spec: GeneratorSpec) -> Generator:
 
 
 def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
-    """The generator called `name` (or a converted .safetensors file) and its parameters.
+    """A generator that can draw, and its parameters.
 
-    The parameters gain "frozen" (backward kernels) and, for generators with a W space, "statistics"
-    (see `w_statistics`). Raises `ValueError` when the weights are missing or malformed.
+    Args:
+        name: of the zoo ("ffhq") or of `jaxinv convert --name`, or a converted .safetensors file.
+
+    Returns:
+        The generator, a set of functions of one sample with `spec`, its facts; and its parameters,
+        a nested dict of arrays. They gain "frozen" (kernels prepared for gradients) and, where
+        there is a W space, "statistics" (its mean, principal axes and deviations,
+        measured once and kept on disk).
+
+    Raises:
+        ValueError: the weights are missing or malformed. Nothing is downloaded here: `jaxinv pull`
+            does that.
     """
     path = weights_file(name)
     use_compilation_cache()
@@ -88,7 +98,11 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
 
 
 def load_features(names: tuple[str, ...]) -> dict[str, Params]:
-    """Parameters of the feature nets called `names` ("alexnet", "vgg16"), with backward kernels."""
+    """Parameters of the feature networks called `names`: "alexnet", "vgg16".
+
+    `invert` loads what it needs by itself; `lpips` takes `load_features(("alexnet",))["alexnet"]`.
+    Raises `ValueError` for other names, and where `jaxinv pull lpips` has not been run.
+    """
     nets: dict[str, Params] = {}
     for name in names:
         check_choice("feature net", name, NETS)

@@ -26,11 +26,19 @@ def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None)
 def render(
     gen: Generator, params: Params, latents: Latents, *, size: int | None = None
 ) -> np.ndarray:
-    """Images [B, size, size, 3] in about [-1, 1] of latents with a leading axis B.
+    """Draw latents: images float32 [B, size, size, 3] in about [-1, 1].
 
-    The default is full size. Samples go through the compiled program one at a time, so that an
-    image's bytes do not depend on what is drawn beside it. Raises `ValueError` for latents that
-    cannot be drawn.
+    Args:
+        gen: the generator, with its `params`.
+        params: its parameters.
+        latents: by space, each with a leading axis B, as in `Inversion.latents`.
+        size: side in px, at most the generator's, which is the default; reduced by area means.
+
+    Raises:
+        ValueError: the latents cannot be drawn by this generator.
+
+    Samples go through the compiled program one at a time, so that an image's bytes do not depend on
+    what is drawn beside it.
     """
     if size is not None:
         check_whole("size", size, 1)

@@ -137,7 +137,8 @@ HMC = Preset(
     reference="this library, after Neal 2011, MCMC using Hamiltonian dynamics; see survey 3.3.1",
     notes=(
         "No published method gives constants. The energy is a sum over pixels, mean over colours, "
-        "divided by 2 x 0.1^2, plus |z|^2 / 2; its last point is a sample, `every` keeps them all."
+        "divided by 2 x 0.1^2, plus |z|^2 / 2; its last point is a sample, "
+        "`keep_all_restarts` keeps one of each restart."
     ),
     stages=(
         Stage(

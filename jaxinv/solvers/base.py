@@ -38,7 +38,7 @@ class Evaluation(NamedTuple):
 
 
 class Solver(NamedTuple):
-    """init(u) -> state; step(key, fn, state, progress) -> (state, Eval).
+    """init(u) -> state; step(key, fn, state, progress) -> (state, Evaluation).
 
     A step evaluates `fn(u, key) -> (loss, aux)` exactly once, with its gradient (or a product with
     its derivatives) or without; `progress` in [0, 1) is the fraction of the stage already done.

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 
 class Minimum(NamedTuple):
-    """What L lanes have reached.
+    """What L searches have reached.
 
-    u: the point with the lowest loss that was evaluated, leaves [L, ...]; loss [L]: its loss,
-    infinite where none was finite (then u is the start); losses [L, steps]: of every evaluation,
-    NaN for those that a failed lane did not make; evaluations [L]: how many there were; failed [L]:
-    whether the solver could not go on.
+    Attributes:
+        u: the point with the lowest loss that was evaluated, a tree with leaves [L, ...].
+        loss: [L], its loss; infinite where none was finite (then `u` is the start).
+        losses: [L, steps] of every evaluation, NaN for those that a failed search did not make.
+        evaluations: [L], how many there were.
+        failed: [L], whether the solver could not go on.
     """
 
     u: Tree
@@ -52,27 +54,30 @@ def minimise(
 ) -> Minimum:
     """The lowest point of `fn` that `solver` finds from each of L starts in `steps` evaluations.
 
-    u0: a pytree of float arrays [L, ...], one lane for each start (of a single start u, `u[None]`).
-    fn: one point u, leaves [...], to a scalar loss. It may be `fn(u)` or `fn(u, key)`, and return
-    the loss or (loss, aux). For sums of squares it may be an object with `residuals`, called alike,
-    that returns a vector [m] whose squared norm is the loss (`LeastSquares`): "lm" uses it.
-    solver: a name (with its usual options), a `SolverSpec`, or a `Solver` of your own.
-    key: a typed key, of which lane i has `fold_in(key, i)`, or the keys [L] of the lanes; usually
-    `jax.random.key(0)`. Solvers that compare losses of several steps give `fn` one key throughout.
-
     Every step is exactly one evaluation: of the loss, of the loss with its gradient, or of a
-    product with its derivatives, whatever the solver makes of it. Schedules of a `SolverSpec` run
-    over `steps`. A lane that fails is frozen at its best point and the others go on.
+    product with its derivatives, whatever the solver makes of it. A search that fails stops at its
+    best point and the others go on. The loop is compiled once per function, solver, steps and
+    shapes.
 
-    `width` lanes run at a time, usually all. What its neighbours are makes no difference to a lane;
-    how many run with it may change the last digits, least so with a width of 1.
+    Args:
+        fn: one point u, leaves [...], to a scalar loss: `fn(u)` or `fn(u, key)`, which returns the
+            loss or (loss, aux). For sums of squares it may be an object with `residuals`, called
+            alike, that returns a vector [m] whose squared norm is the loss: "lm" uses it. Large
+            arrays are bound, `jax.tree_util.Partial(fn, arrays)` for an fn(arrays, u), not closed
+            over.
+        solver: a name (with its usual options), a `SolverSpec`, or a `Solver` of your own. The
+            schedule of a `SolverSpec` runs over `steps`.
+        u0: the starts, a tree of float arrays [L, ...] (of a single start u: `u[None]`).
+        steps: evaluations of each search.
+        key: a random key, `jax.random.key(0)` if left out; search i has `fold_in(key, i)`. Or a key
+            for each [L]. Solvers that compare losses of several steps give `fn` one key throughout.
+        width: searches that run at a time, usually all. Neighbours make no difference to a search;
+            how many run with it may change the last digits, least so with a width of 1.
 
-    The loop is compiled once per function, solver, steps and shapes. Large arrays are not to be
-    closed over but bound, `jax.tree_util.Partial(fn, arrays)` for an fn(arrays, u).
-
-    Raises `ValueError`, before anything is compiled, for an unknown solver or option, steps that
-    are not whole, leaves that have no leading axis in common or are not floats, keys that do not
-    fit, and an `fn` that takes or returns something else.
+    Raises:
+        ValueError: before anything is compiled, for an unknown solver or option, steps that are not
+            whole, leaves that have no leading axis in common or are not floats, keys that do not
+            fit, and an `fn` that takes or returns something else.
 
     >>> import jax.numpy as jnp
     >>> import jaxinv

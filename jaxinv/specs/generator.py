@@ -13,12 +13,22 @@ from jaxinv.specs.vocabulary import PRIORS, SPACES
 class GeneratorSpec:
     """Facts of one generator, read from its checkpoint: nothing here is guessed.
 
-    `rows` counts those of W+; `styles` gives the channels of every modulation, in drawing order,
-    `noise` the side of every noise map; `layout18` maps each row to that of the 18-row StyleGAN2
-    layout that published directions use (empty when there is none); `labels` counts the classes,
-    `embedding` is the length of the vector that stands for one inside a generator without W;
-    z is "normal", "uniform" on [-1, 1], or "truncated_normal" on [-2, 2]; `facts` are for the
-    architecture alone.
+    Attributes:
+        name: what `-g` knows it by.
+        architecture: its family, such as "stylegan2".
+        resolution: side of its pictures in px.
+        z_dim: length of z.
+        w_dim: length of w; 0 without a W space.
+        rows: of W+.
+        styles: the channels of every modulation, in drawing order.
+        noise: the side of every noise map.
+        layout18: for each row, that of the 18-row StyleGAN2 layout that published directions use;
+            empty when there is none.
+        alignment: how photographs must be cut: "none" or "ffhq".
+        labels: number of classes.
+        embedding: length of the vector that stands for a class, in generators without W.
+        prior: distribution of z: "normal", "uniform" on [-1, 1], or "truncated_normal" on [-2, 2].
+        facts: for the architecture alone.
     """
 
     name: str

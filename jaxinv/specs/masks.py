@@ -15,12 +15,16 @@ NOT = "not "  # before the name of a mask: where it does not hold
 class MaskSpec:
     """A mask by name, 1 where pixels count and 0 where they do not, and where it comes from.
 
-    "given": by the caller, [B, S, S] in [0, 1] under this name. "operator": what the mask
-    `operator` keeps. "face": the hull of a face's landmarks with the forehead, empty where no face
-    is found. "lpips": where the LPIPS of `net` between the image and what stage number `after`
-    drew of it, position by position, is below `below` (as Cao et al. tell what a generator can
-    draw, DHR). A mask is 0 outside of the mask called `within`. Terms and variables name a mask,
-    or its complement: "not NAME".
+    Sources:
+
+    - "given": by the caller, [B, S, S] in [0, 1] under this name.
+    - "operator": what the mask `operator` keeps.
+    - "face": the hull of a face's landmarks with the forehead, empty where no face is found.
+    - "lpips": where the LPIPS of `net` between the image and what stage number `after` drew of it,
+      position by position, is below `below` (so Cao et al. tell what a generator can draw, DHR).
+
+    A mask is 0 outside of the mask called `within`. Terms and variables name a mask, or its
+    complement: "not NAME".
     """
 
     name: str

@@ -12,13 +12,17 @@ from jaxinv.specs.vocabulary import SCHEDULES
 class Schedule:
     """A factor in [0, 1] as a function of the fraction t of the stage that is done.
 
-    "nv_ramp": linear rise over `rise`, half-cosine fall over the last `fall` (Karras et al. 2020,
-    StyleGAN2, appendix D). "cosine": half-cosine from 1 to 0. "quadratic_decay":
-    max(0, 1 - t / `until`)^2, the same source's noise on w. "exponential": `rate`^t, so that `rate`
-    is left at the end. "multi_step": 1, and from each fraction of `points` on the factor beside it.
-    "one_cycle": up from `low` to 1 and down again, in straight lines (Smith 2018,
-    arXiv:1803.09820, section 4.3). "one_cycle_drop": the same before `drop`, then in a straight
-    line from `low` to `end` (the schedule of Menon et al. 2020, PULSE).
+    - "constant": 1.
+    - "nv_ramp": linear rise over `rise`, half-cosine fall over the last `fall` (Karras et al. 2020,
+      StyleGAN2, appendix D).
+    - "cosine": half-cosine from 1 to 0.
+    - "quadratic_decay": max(0, 1 - t / `until`)^2, the same source's noise on w.
+    - "exponential": `rate`^t, so that `rate` is left at the end.
+    - "multi_step": 1, and from each fraction of `points` on the factor beside it.
+    - "one_cycle": up from `low` to 1 and down again, in straight lines (Smith 2018,
+      arXiv:1803.09820, section 4.3).
+    - "one_cycle_drop": the same before `drop`, then in a straight line from `low` to `end` (the
+      schedule of Menon et al. 2020, PULSE).
     """
 
     kind: str = "constant"

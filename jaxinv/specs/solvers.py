@@ -19,9 +19,11 @@ from jaxinv.specs.vocabulary import (
 
 @dataclass(frozen=True)
 class SolverSpec:
-    """A solver by name, its step length and whatever else it takes: name-value pairs.
+    """An optimizer by name, its step length and its options, pairs of name and value.
 
-    The step length of solvers that draw candidates is their initial standard deviation.
+    `learning_rate` is the step length; of solvers that draw candidates, their initial standard
+    deviation. `schedule` multiplies it over the stage. Names, and the options of each, stand in
+    `jaxinv.specs.vocabulary.OPTIONS`.
     """
 
     name: str = "adam"
@@ -51,12 +53,14 @@ ADAM = SolverSpec()
 
 @dataclass(frozen=True)
 class Hook:
-    """What is done to a variable after every step of a first-order solver.
+    """What is done to a `variable` after every step of a first-order solver.
 
-    "standardize": every noise map gets mean 0 and variance 1 (Karras et al. 2020, StyleGAN2,
-    appendix D). "sphere": every vector keeps its length (Menon et al. 2020, PULSE, section 3.2).
-    "clamp": coordinates stay within -`bound` and `bound`. "redraw": coordinates beyond `bound` are
-    drawn anew from the uniform distribution within (Lipton & Tripathi 2017, section 3).
+    - "standardize": every noise map gets mean 0 and variance 1 (Karras et al. 2020, StyleGAN2,
+      appendix D).
+    - "sphere": every vector keeps its length (Menon et al. 2020, PULSE, section 3.2).
+    - "clamp": coordinates stay within -`bound` and `bound`.
+    - "redraw": coordinates beyond `bound` are drawn anew from the uniform distribution within
+      (Lipton & Tripathi 2017, section 3).
     """
 
     kind: str

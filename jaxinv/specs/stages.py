@@ -42,10 +42,13 @@ class Jitter:
 
 @dataclass(frozen=True)
 class Stop:
-    """End a lane early.
+    """End a search early.
 
-    "below": once the value of the term labelled `term` is below `below`. "plateau": once the loss
-    has not fallen by the part `gain` of itself for `patience` evaluations.
+    Attributes:
+        kind: "below": once the value of a term is small enough; "plateau": once the loss has not
+            fallen by the part `gain` of itself for `patience` evaluations.
+        term: label of the term, for "below".
+        below: the value that ends it.
     """
 
     term: str = ""
@@ -64,9 +67,19 @@ class Stop:
 class Stage:
     """Move `variables` for `steps` evaluations so that the sum of `terms` falls.
 
-    With a `pgd_step_size`, the target is not what was measured but the image of the stage before,
-    moved towards it: x + pgd_step_size A'(y - A x), seen without the operator. Stages of that kind
-    in turn are projected gradient descent (Shah & Hegde 2018, arXiv:1802.08406, algorithm 1).
+    Attributes:
+        variables: what is moved; everything else stays as the stage before left it.
+        terms: the summands of the loss.
+        steps: evaluations.
+        solver: the optimizer.
+        hooks: what is done to variables after every step.
+        jitter: noise on the code before every evaluation.
+        keep: "best", the point with the lowest loss, or "last", where the stage ended.
+        stop: when to end early.
+        pgd_step_size: above 0, the target is not what was measured but the image of the stage
+            before, moved towards it: x + pgd_step_size A'(y - A x), seen without the operator.
+            Stages of that kind in turn are projected gradient descent (Shah & Hegde 2018,
+            arXiv:1802.08406, algorithm 1).
     """
 
     variables: tuple[Variable, ...]
@@ -107,10 +120,10 @@ class Stage:
             for term in self.terms
             if term.kind.family == VARIABLE
         ]
-        needs += [("several copies of a code", "mix") for v in self.variables if v.num_codes]
-        copies = {v.num_codes for v in self.variables if v.space in (*LATENT_SPACES, "mix")}
-        if len(copies) > 1:
-            raise ValueError(f"a code and its mix with {sorted(copies)} copies; allowed: the same")
+        needs += [("num_codes", "mix") for v in self.variables if v.num_codes]
+        counts = {v.num_codes for v in self.variables if v.space in (*LATENT_SPACES, "mix")}
+        if len(counts) > 1:
+            raise ValueError(f"code and mix with num_codes {sorted(counts)}; allowed: the same")
         for what, space in needs:
             if space not in free:
                 raise ValueError(f"{what} needs a free {space!r}; free: {', '.join(free)}")
@@ -149,7 +162,7 @@ class Stage:
                     f"or another start, with 'best-of' in the stage before"
                 )
             if term.kind.one_code and several:
-                raise ValueError(f"term {term.label!r} with several copies; allowed: one code")
+                raise ValueError(f"term {term.label!r} with several codes; allowed: one code")
 
     def _check_solver(self) -> None:
         """Some solvers cannot follow a loss or a point that changes behind their back."""
@@ -186,13 +199,23 @@ class Stage:
 
 @dataclass(frozen=True)
 class Preset:
-    """A method as data: its stages, what it follows (`reference`) and what was `checked`.
+    """A method as data.
 
-    `operator` is what the images have gone through: renders go through it too before they are
-    compared. Images whose side is below `enlarge` are enlarged to it first, smoothly (not with an
-    operator): what lies above their own resolution is then compared with nothing, and no fine
-    pattern of the generator can pass for detail. `masks` are those that terms and variables name.
-    Of several restarts, the one that `restart_rule` chooses is kept.
+    Attributes:
+        name: what `-p` and `invert` know it by.
+        stages: run one after the other, each from where the one before ended.
+        summary: what it does, in a line.
+        reference: paper, section and equation that it follows.
+        checked: what it was compared with.
+        restarts: starts per image.
+        restart_rule: which restart is kept.
+        operator: what the images have gone through: drawn pictures go through it too before they
+            are compared.
+        enlarge: images of a smaller side (px) are enlarged to it first, smoothly (not with an
+            operator): what lies above their own resolution is then compared with nothing, and no
+            fine pattern of the generator can pass for detail.
+        masks: those that terms and variables name.
+        notes: where it differs from the reference, and what could not be verified.
     """
 
     name: str
@@ -263,7 +286,7 @@ class Preset:
 
     @property
     def requires_starts(self) -> bool:
-        """Whether the caller must say where it starts: the first stage has no code of its own."""
+        """Whether the caller must give `starts`, since the first stage has no code of its own."""
         first = self.stages[0]
         own = any(v.space in LATENT_SPACES for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)

@@ -31,7 +31,7 @@ class TermKind:
     attention: needs the attention maps of that discriminator.
     statistics: those of the mapping network that it needs: "w" (mean and axes), "p" (those of P_N).
     initial_codes: needs the codes at which the stage starts.
-    one_code: compares the rows of one code, and refuses several copies of it.
+    one_code: compares the rows of one code, and refuses several codes.
     random: draws something at every evaluation.
     """
 

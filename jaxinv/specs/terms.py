@@ -17,11 +17,11 @@ COMMON = ("name", "weight", "schedule")  # fields that every term has
 class View:
     """The part of an image that a term sees: a crop, then an area resize.
 
-    crop: (top, left, height, width) as fractions of the image; None for all of it.
-    size: px of the shorter side; a smaller image is left as it is. None keeps the resolution at
-        which the image is compared.
-    min_size: what then is smaller is enlarged to this (bicubic): feature nets say little about
-        pictures much smaller than those that they were trained on.
+    `crop` is (top, left, height, width) as fractions of the image; None for all of it. `size` is
+    that of the shorter side in px: a larger image is reduced to it, a smaller one is left as it is,
+    and None keeps the resolution at which the image is compared. What then is smaller than
+    `min_size` px is enlarged to that (bicubic): feature networks say little about pictures much
+    smaller than those that they were trained on.
     """
 
     size: int | None = None
@@ -43,37 +43,43 @@ class View:
 class Term:
     """One summand of the objective: a value, counted above `floor`, times `weight` x `schedule`.
 
-    Which fields a loss takes, fills in and needs stands in `jaxinv.specs.term_kinds`.
+    A field that its loss would ignore is refused: `jaxinv.specs.term_kinds` says which it takes.
 
-    Image terms compare a view of the render with the same view of the target. Pixels in [-1, 1]:
-    "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges) or "ms_ssim" (at
-    `scales`). Features: "lpips" with `net`; "features" by the `distance` of the `layers` of `net`.
-    The `net` "discriminator" is the generator's own, with its steps as layers, or its last
-    `last_layers`; "attention" compares its attention layers (all, or `layers`) by the norm, for
-    every one of `heads` (all), `weighted` by how much each pixel of the target is attended to
-    (Daras et al. 2020, YLG).
+    **Image terms** compare a `view` of the drawn picture with the same view of the target.
 
-    Render terms see the render alone: "checkerboard" penalises a fine regular pattern, also above
-    the resolution at which images are compared; "realism" is softplus(-score) of the discriminator,
-    or -score for a `critic`.
+    - Pixels in [-1, 1]: "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges),
+      "ms_ssim" (at `scales`).
+    - Features of a network: "lpips" with `net`; "features" by the `distance` of the `layers` of
+      `net`. The `net` "discriminator" is the generator's own, with its steps as layers, or its last
+      `last_layers`.
+    - "attention" compares the attention layers of the discriminator (all, or `layers`) by the norm,
+      for every one of `heads` (all), `weighted` by how much each pixel of the target is attended to
+      (Daras et al. 2020, YLG).
 
-    Variable terms act on the free `variable`. In the units of its codec: "gaussian" (mean square
-    beyond `margin`), "row_spread" (that of the deviations of the rows of w+ from their mean),
-    "sparsity" (mean absolute value), "anchor" (squared distance from its start), "geocross" (angles
-    between rows). Of w+, `rows` [first, last) restricts them to some rows, and `row_range` does so
-    by fractions of their number, whatever the generator: (0.7, 1) is the finest. The weight of a
-    prior may be meant for pictures of `reference_side` px a side: with fewer pixels, the prior
-    weighs more (`inversion.preset_adaptation`). On latents: "noise_autocorrelation", "mahalanobis"
-    (P_N), "norm_from" (distance from the mean of W to a `power`), "delta_norm" (distances of rows
-    from the first). Of what is added to "features": "residual_energy"; of changed "weights":
-    "drift", to a `power`, and "locality": how far the images of another code are from what they
-    were before the change, by pixels or by the LPIPS of `net`. That code lies `radius` from the
-    image's (over all rows of W+), in the direction of a random w (Roich et al. 2021, PTI, section
-    3.3).
+    Such a term counts where its named `mask` holds ("not NAME": where it does not; see `MaskSpec`),
+    on top of the mask of the image itself.
 
-    An image term counts where its named `mask` holds ("not NAME": where it does not; see
-    `MaskSpec`), on top of the mask of the image itself. A term that `moves` some of the stage's
-    spaces gives no gradient to the others.
+    **Terms of the drawn picture alone**: "checkerboard" penalises a fine regular pattern, also
+    above the resolution at which images are compared; "realism" is softplus(-score) of the
+    discriminator, or -score for a `critic`.
+
+    **Terms of variables** act on what is moved.
+
+    - On `variable`, in the units of its codec: "gaussian" (mean square beyond `margin`),
+      "row_spread" (that of the deviations of the rows of w+ from their mean), "sparsity" (mean
+      absolute value), "anchor" (squared distance from its start), "geocross" (angles between rows).
+      Of w+, `rows` [first, last) restricts them to some rows, and `row_range` does so by fractions
+      of their number, whatever the generator: (0.7, 1) is the finest. The weight of a prior may be
+      meant for pictures of `reference_side` px a side: with fewer pixels, the prior weighs more.
+    - On latents: "noise_autocorrelation", "mahalanobis" (in P_N), "norm_from" (distance from the
+      mean of W to a `power`), "delta_norm" (distances of rows from the first).
+    - On what is added to "features": "residual_energy".
+    - On changed "weights": "drift", to a `power`, and "locality": how far the images of another
+      code are from what they were before the change, by pixels or by the LPIPS of `net`. That code
+      lies `radius` from the image's (over all rows of W+), in the direction of a random w (Roich et
+      al. 2021, PTI, section 3.3).
+
+    A term that `moves` some of the stage's spaces gives no gradient to the others.
     """
 
     name: str

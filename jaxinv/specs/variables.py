@@ -24,18 +24,23 @@ ALL = (0.0, 1.0)
 
 @dataclass(frozen=True)
 class InitSpec:
-    """Where a variable starts; "default" is the first kind that its space allows.
+    """Where a variable starts.
 
-    "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
-    random draws by the stage's own loss. "stored": the noise maps of the checkpoint. "class": the
-    class that the caller names. "zeros": nothing added, nothing changed. "uniform": equal shares.
-    "learned": the w that a regression on pictures of the generator guesses (see
-    `encoders.ridge_regression`).
-    "layerwise": the z of a chain of dense layers, found from the image backwards by `method` with
-    its `options` (see `solvers.layerwise`). "given": the latents that the caller starts with.
-    "previous": where the stage before ended, or what it drew with. Of the restarts of a code or of
-    noise that starts at one place, number 0 begins exactly there and the others `spread` x N(0, 1)
-    away, in the codec's units ("preconditioned": in standard deviations of W).
+    Kinds ("default" is the first that the variable's space allows):
+
+    - "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
+      random draws by the stage's own loss.
+    - "learned": the w that a regression on pictures of the generator guesses of the image.
+    - "given": the latents that the caller starts with. "previous": where the stage before ended, or
+      what it drew with.
+    - "stored": the noise maps of the checkpoint. "class": the class that the caller names.
+      "zeros": nothing added, nothing changed. "uniform": equal shares.
+    - "layerwise": the z of a chain of dense layers, found from the image backwards by `method` with
+      its `options`.
+
+    Of the restarts of a code or of noise that starts at one place, number 0 begins exactly there
+    and the others `spread` x N(0, 1) away, in the codec's units ("preconditioned": in standard
+    deviations of W).
     """
 
     kind: str = DEFAULT
@@ -56,29 +61,47 @@ class InitSpec:
 
 @dataclass(frozen=True)
 class Variable:
-    """A free unknown: a latent space, the codec that maps the solver's array to it, and its start.
+    """What a stage moves, the coordinates in which the solver sees it, and where it starts.
 
-    Spaces: the codes "z", "z+" (one z per row of w+), "w", "w+", "s"; "noise" maps; the class as
-    "label" (probabilities) or "embedding"; "features", added to the activations after the steps
-    `layers`; "weights" of the drawing network; "mix", the shares by channel of `num_codes` codes
-    after the one step `layers` (Gu et al. 2020, mGANPrior); "transform" of the render (shift,
-    scale, colour); "surrogate", a small network behind the render.
+    Spaces:
 
-    Codecs: "whiten" expresses w in the principal axes of W, in standard deviations; "gradient-axes"
-    turns each row of whitened w+ into its gradient axes (see `inversion.gradient_axes`),
-    "preconditioned" also scales these by the curvature of the loss (see `inversion.curvature`); "p"
-    undoes the last activation of the mapping network, and "pn" whitens that (Zhu et al. 2020, P and
-    P_N, arXiv:2012.09036); "gaussianized" scales it by coordinate (Menon et al. 2020, PULSE);
-    "tanh" keeps z within (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
+    - Codes: "z", "z+" (one z per row of w+), "w", "w+", "s".
+    - "noise" maps; the class as "label" (probabilities) or "embedding".
+    - "features", added to the activations after the steps `layers` of the generator; "weights" of
+      the drawing network.
+    - "mix", the shares by channel of `num_codes` codes after the one step `layers` (Gu et al. 2020,
+      mGANPrior).
+    - "transform" of the drawn picture (shift, scale, colour); "surrogate", a small network behind
+      it that learns a degradation.
 
-    `tie` gives, for every row of W+, the index of the code that it uses, so that rows with the same
-    index move together; `freeze` keeps rows of w+, or noise maps, [first, last) at their initial
-    value; `rate` is a factor of the solver's learning rate. A step in `layers` is a name, or a
-    fraction of the generator's steps. Weights: those that match a pattern of `select` and belong to
-    the `step_range` of the steps, changed in a `form` ("low-rank": of that `rank`); `kinds` of
-    transform. A variable that is `shared` has one value for all images of a batch, which no longer
-    go each by itself (several pivots of one generator: Roich et al. 2021, PTI, section 4).
-    "features" change only where the named `mask` holds ("not NAME": where it does not).
+    Codecs (coordinates):
+
+    - "identity": as they are. "whiten": w in the principal axes of W, in standard deviations.
+    - "gradient-axes": whitened w+ along the directions in which the loss pulls, for all images
+      alike (Wang & Ponce 2021). "preconditioned": these, scaled by the curvature of the loss.
+    - "p": before the last activation of the mapping network; "pn": that, whitened (Zhu et al. 2020,
+      P and P_N, arXiv:2012.09036); "gaussianized": that, scaled by coordinate (Menon et al. 2020,
+      PULSE).
+    - "tanh" keeps z within (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
+
+    Attributes:
+        space: what is moved.
+        codec: its coordinates.
+        init: where it starts.
+        tie: for every row of W+, the index of the code that it uses: rows with the same index move
+            together.
+        freeze: rows of w+, or noise maps, [first, last), that keep their start.
+        rate: a factor of the solver's learning rate.
+        num_codes: several codes instead of one, for "mix".
+        layers: steps of the generator, each a name, or a fraction of their number.
+        select: patterns of the names of weights that change.
+        step_range: the part of the generator's steps whose weights change, as fractions.
+        form: how weights change: "add", "multiply", or "low-rank".
+        rank: of "low-rank".
+        kinds: of transform.
+        shared: one value for all images of a batch, which are then searched for together (several
+            pivots of one generator: Roich et al. 2021, PTI, section 4).
+        mask: "features" change only where this mask holds ("not NAME": where it does not).
     """
 
     space: str
@@ -141,12 +164,12 @@ class Variable:
         check_choice("form of weights", self.form, DELTA_FORMS)
         check_whole("rank", self.rank, int(self.form == "low-rank"))
         if self.num_codes and (self.tie or self.freeze):
-            raise ValueError(f"{self.num_codes} copies of {self.space!r} with tie or freeze")
+            raise ValueError(f"{self.num_codes} codes of {self.space!r} with tie or freeze")
         if self.space in ("features", "mix") and (not self.layers or len(self.layers) > self._most):
             allowed = "one step" if self.space == "mix" else "at least one step"
             raise ValueError(f"{self.space!r} at {self.layers}; allowed: {allowed}")
         if self.space == "mix":
-            check_whole("copies of 'mix'", self.num_codes, 1)
+            check_whole("num_codes of 'mix'", self.num_codes, 1)
         if not 0 <= self.step_range[0] < self.step_range[1] <= 1:
             raise ValueError(f"part must be two rising fractions of 0 to 1, got {self.step_range}")
         for step in self.layers:

@@ -42,16 +42,26 @@ LINE = np.linspace(-0.25, 1.25, 25)  # places on the line between two solutions,
 
 @dataclass(frozen=True)
 class Trial:
-    """One method on B images from R seeds.
+    """One method on B images from R seeds, in T steps.
 
-    loss, psnr [B, R, T]: of the point held after every step, NaN while there is none; spent,
-    seconds [B, R, T]: evaluations and seconds of the search up to there, evaluations of starts
-    that were compared included; evaluations, diverged [B, R] of every search;
-    apart [B, R]: mean distance to the other seeds' solutions, from_centre [B, R]: to the mean of W
-    or to 0 of z, from_truth [B, R]: to the code that the image was drawn from, all as root mean
-    squares over the code's coordinates, NaN where unknown; usual: that of random draws from the
-    centre; slices [B, len(LINE)]: mean squared
-    error on the line through the two best solutions.
+    Distances of codes are root mean squares over their coordinates, NaN where unknown.
+
+    Attributes:
+        preset: the method.
+        loss: [B, R, T] of the best point so far, NaN while there is none.
+        psnr: [B, R, T] of that point, in dB.
+        evaluations: [B, R] of every search.
+        diverged: [B, R], whether its loss left the finite numbers.
+        spent: [B, R, T], evaluations up to there, those of starts that were compared included.
+        seconds: [B, R, T] of the search up to there.
+        rms_between_seeds: [B, R], mean distance to the solutions from the other seeds ("apart" in
+            the tables).
+        from_centre: [B, R], distance to the mean of W, or to 0 of z.
+        from_truth: [B, R], distance to the code that the image was drawn from.
+        prior_rms: distance of random draws from that centre.
+        interpolation_errors: [B, 25], mean squared error of what is drawn on the straight line
+            through the two best solutions, from a quarter before the best to a quarter behind the
+            second ("slices" in the tables).
     """
 
     preset: Preset
@@ -70,7 +80,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Study:
-    """All trials, the PSNR [B] that counts as success, and the first seed's number."""
+    """What `study` measured.
+
+    Attributes:
+        trials: one for each method.
+        target: [B], the PSNR in dB that counts as success.
+        aim: that target in words.
+        seed: number of the first seed.
+    """
 
     trials: tuple[Trial, ...]
     target: np.ndarray
@@ -153,13 +170,27 @@ def study(
     batch: int | str | None = None,
     report: Callable[[str], object] = lambda line: None,
 ) -> Study:
-    """Every preset on images [B, S, S, 3] in [-1, 1] from `seeds` starts each, side by side.
+    """Run every preset on every image from the same seeds, side by side.
 
-    `steps` replaces the presets' evaluations. `target` is the PSNR in dB that counts as success, or
-    the name of the preset whose median final PSNR on an image is that image's (default: the first).
-    `truth`: the latents [B, ...] that the images were drawn from, if known. Searches start from
-    keys of their image, `seed` and their number, the same for all presets. Raises `ValueError` for
-    whatever cannot be studied, before anything is compiled.
+    Args:
+        gen: the generator, with its `params`.
+        params: its parameters.
+        images: [B, S, S, 3] in [-1, 1].
+        presets: methods, or their names.
+        seeds: starts per image. Searches draw from keys of their image, `seed` and their number,
+            the same for all presets.
+        steps: evaluations, instead of the presets'.
+        target: the PSNR in dB that counts as success, or the name of the preset whose median final
+            PSNR on an image is that image's (default: the first).
+        labels: the class of every image, for generators that draw classes.
+        truth: the latents [B, ...] that the images were drawn from, if known.
+        nets: parameters of the feature networks; loaded if left out.
+        seed: number of the first seed.
+        batch: images that go together, as in `invert`.
+        report: called with a line of text after each preset.
+
+    Raises:
+        ValueError: something cannot be studied; before anything is compiled.
     """
     images = np.asarray(images)
     chosen = [with_steps(find_preset(preset), steps) for preset in presets]

@@ -49,8 +49,8 @@ def _searches(study: Study, names: Sequence[str]) -> Iterator[tuple[Trial, Row, 
 def curve_rows(study: Study, names: Sequence[str]) -> list[Row]:
     """One row per search and checkpoint: evaluations, loss, psnr, seconds.
 
-    `names` [B] are those of the images. Loss and PSNR are those of the point held; a search that
-    ended early has no rows behind its end, and none before its start was chosen.
+    `names` [B] are those of the images. Loss and PSNR are those of the best point so far; a search
+    that ended early has no rows behind its end, and none before its start was chosen.
     """
     return [
         key

@@ -8,7 +8,8 @@ from pathlib import Path
 from tests.benchmarks import speed
 
 
-def main() -> None:
+def arguments() -> argparse.ArgumentParser:
+    """All measurements and their options."""
     top = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     names = top.add_subparsers(dest="name", required=True)
     own = names.add_parser("engine", help="the engine against hand-written loops")
@@ -24,7 +25,7 @@ def main() -> None:
     faces.add_argument("--limit", type=int, default=16)
     faces.add_argument("--size", type=int, default=256)
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
-    run(top.parse_args())
+    return top
 
 
 def speed_options(parser: argparse.ArgumentParser) -> None:
@@ -86,4 +87,4 @@ def run(options: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(arguments().parse_args())

@@ -98,6 +98,14 @@ def test_rows_of_another_layout_are_means_and_spread_again(tmp_path: Path) -> No
     np.testing.assert_array_equal(load_latents(tmp_path / "b.npz")[0]["w+"], latents["w+"])
 
 
+@pytest.mark.parametrize("rows", [8, 14, 18])
+def test_a_stylegan2_of_any_size_is_written_in_its_own_rows(rows: int, tmp_path: Path) -> None:
+    """The code of NVlabs refuses a `projected_w.npz` of another number of rows."""
+    spec = replace(LINEAR, rows=rows, styles=(6,) * rows, layout18=tuple(range(rows)))
+    save_npz(tmp_path / "w.npz", spec, normal(0, rows, 6))
+    np.testing.assert_array_equal(load_latents(tmp_path / "w.npz")[0]["w+"], normal(0, rows, 6))
+
+
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [

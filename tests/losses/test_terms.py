@@ -137,7 +137,7 @@ def test_what_can_only_be_one_thing_is_filled_in() -> None:
         (
             (Variable("w+", num_codes=2), Variable("mix", num_codes=2, layers=("sum",))),
             (MSE, Term("delta_norm")),
-            "several copies",
+            "several codes",
         ),
         ((Variable("w"),), (Term("realism"),), "at least one image term"),
     ],

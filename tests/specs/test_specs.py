@@ -196,7 +196,7 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Variable("mix", layers=("a", "b"), num_codes=2), "'mix' at .*; allowed: one step"),
     (
         lambda: Variable("mix", layers=("a",)),
-        "copies of 'mix' must be a whole number of at least 1",
+        "num_codes of 'mix' must be a whole number of at least 1",
     ),
     (
         lambda: Variable("features", layers=(1.5,)),
@@ -207,10 +207,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Variable("weights", step_range=(0.5, 0.5)), "part must be two rising fractions"),
     (lambda: Variable("transform", kinds=("turn",)), "'turn'; allowed: shift, scale, color"),
     (lambda: Variable("noise", num_codes=2), r"num_codes of 'noise'; allowed: z, z\+"),
-    (lambda: stage(Variable("z", num_codes=2)), "several copies of a code needs a free 'mix'"),
+    (lambda: stage(Variable("z", num_codes=2)), "num_codes needs a free 'mix'"),
     (
         lambda: stage(Variable("z", num_codes=2), Variable("mix", layers=(0.5,), num_codes=3)),
-        r"with \[2, 3\] copies; allowed: the same",
+        r"with num_codes \[2, 3\]; allowed: the same",
     ),
     (
         lambda: stage(Variable("label"), Variable("embedding")),
