@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jaxinv.metrics.identity import identity, measurable
+from jaxinv.metrics.naturalness import TILE, grid_energy
 from jaxinv.metrics.perceptual import lpips
 from jaxinv.metrics.reconstruction import psnr, ssim
 from jaxinv.reports.columns import Column
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
     Measure = Callable[[Stack, Stack, dict[str, Params]], Scores]
+    Look = Callable[[Stack], Scores]
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Metric(Column):
     `measure` is of the answers, the targets (both uint8 [B, h, w, 3], of one size) and the
     parameters of `nets` by name; None where the run itself measures (see `restoration_results`).
     `available` says whether files are here that not everybody has; without them there is no score.
+    `look` is instead of the answer alone, at the size that is written.
     """
 
     measure: Measure | None = None
     nets: tuple[str, ...] = ()
     available: Callable[[], bool] | None = None
+    look: Look | None = None
 
 
 def _lpips(net: str) -> Measure:
@@ -48,6 +52,8 @@ METRICS = {
     "identity": Metric(
         "identity distance", ".3f", "", True, lambda x, y, _: identity(x, y), available=measurable
     ),
+    "grid_2": Metric("grid of 2 px", ".1f", " dB", True, look=lambda x: grid_energy(x, 2)),
+    "grid_4": Metric("grid of 4 px", ".1f", " dB", True, look=lambda x: grid_energy(x, 4)),
     "psnr_missing": Metric("PSNR of what was missing", ".2f", " dB", False),
     "misfit": Metric("misfit", ".3g", "", True),
     "noise": Metric("noise", ".2g"),
@@ -67,3 +73,10 @@ def measure(answer: Stack, target: Stack, nets: dict[str, Params]) -> dict[str, 
         for name, metric in METRICS.items()
         if metric.measure and (metric.available is None or metric.available())
     }
+
+
+def look(full: Stack) -> dict[str, float]:
+    """Scores of one picture uint8 [1, h, w, 3] by itself; none where it is below a tile."""
+    if min(full.shape[1:3]) < TILE:
+        return {}
+    return {name: float(one.look(full)[0]) for name, one in METRICS.items() if one.look}

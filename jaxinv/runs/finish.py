@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from jaxinv.metrics.table import look
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.restoration_results import best_restarts, finish_restoration
 from jaxinv.runs.results import (
@@ -58,7 +59,7 @@ def finish_image(
         sha256=item.photo.sha256 if item.photo else "",
         size=seen.side,
         warnings=item.photo.warnings if item.photo else (),
-        scores={} if target is None else score(job.nets, full, target),
+        scores=look(full[None]) if target is None else score(job.nets, full, target),
         loss=float(found.loss[index]),
         evaluations=int(found.evaluations[index]),
         transform=item.photo.transform if item.photo else None,

@@ -74,9 +74,9 @@ class ImageResult:
 
 
 def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image against the 8-bit target, at the target's size."""
+    """Scores of the written 8-bit image: against the 8-bit target at its size, and by itself."""
     ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
-    return table.measure(ours, images.to_uint8(target)[None], nets)
+    return table.measure(ours, images.to_uint8(target)[None], nets) | table.look(full[None])
 
 
 def save_result(

@@ -12,7 +12,6 @@ import jax
 import numpy as np
 import pytest
 
-from jaxinv.cli.weights import measure
 from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec
 from jaxinv.models import loading, zoo
@@ -115,17 +114,6 @@ def test_a_checkpoint_of_no_known_code_is_refused(
     with pytest.raises(UnsafeFileError, match="no known generator"):
         pull("toy", report=lambda _: None)
     assert list(cache.iterdir()) == []
-
-
-def test_gradient_axes_are_measured_only_where_there_is_a_w_space(
-    cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del cache
-    monkeypatch.setattr(zoo, "is_present", lambda name: True)
-    for name in ("faces-64", "lpips", "landmarks"):
-        measure(name)
-    with pytest.raises(ValueError, match="not in"):  # it would, and looks for the weights
-        measure("ffhq")
 
 
 # --- the real package -----------------------------------------------------------------------------
