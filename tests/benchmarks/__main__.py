@@ -23,6 +23,8 @@ def main() -> None:
     faces.add_argument("folder", type=Path)
     faces.add_argument("--limit", type=int, default=16)
     faces.add_argument("--size", type=int, default=256)
+    photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
+    photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     run(top.parse_args())
 
@@ -79,6 +81,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import ladder
 
         ladder.report(options.folder, options.limit, options.size)
+    elif options.name == "turned":
+        from tests.benchmarks import turned_photos
+
+        turned_photos.report(options.files)
     else:
         from tests.benchmarks import tables
 
