@@ -19,7 +19,8 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from jaxinv.io.face_alignment import AlignError, align_photo, check_mode
+from jaxinv.io.face_alignment import align_photo, check_mode
+from jaxinv.io.face_frame import AlignError
 from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
 from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
 
@@ -27,6 +28,7 @@ __all__ = [
     "Fit",
     "ImageError",
     "Photo",
+    "PhotoWarning",
     "encode_jpeg",
     "encode_png",
     "find_images",
@@ -54,6 +56,10 @@ class ImageError(ValueError):
     def __init__(self, file: str, reason: str) -> None:
         self.file, self.reason = file, reason
         super().__init__(f"{_shown(file)}: {reason}")
+
+
+class PhotoWarning(UserWarning):
+    """What the user should know of a photo that `read_images` has read: the file and one note."""
 
 
 @dataclass(frozen=True)
@@ -146,14 +152,16 @@ def read_images(
 
     Raises:
         ImageError: names every file that cannot be read, or says that there is none. Use
-            `read_photo` to go on without them, and to learn what was noticed.
+            `read_photo` to go on without them.
         ValueError: an argument is wrong.
+
+    What was noticed (`warnings` of `read_photo`) is issued as a `PhotoWarning`.
     """
     paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
     photos, errors = [], []
     for file in find_images(paths, limit=limit):
         try:
-            photos.append(read_photo(file, size=size, align=align, fit=fit).pixels)
+            photos.append(read_photo(file, size=size, align=align, fit=fit))
         except ImageError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -163,8 +171,11 @@ def read_images(
         raise ImageError(f"{len(errors)} of {len(errors) + len(photos)} files", listed)
     if not photos:
         raise ImageError(", ".join(map(str, paths)) or "no paths", "no images found")
-    side = size or 2 ** (min(len(pixels) for pixels in photos).bit_length() - 1)
-    return np.stack([resize(pixels, side) for pixels in photos])
+    for photo in photos:
+        for note in photo.warnings:
+            warnings.warn(f"{_shown(photo.file)}: {note}", PhotoWarning, stacklevel=2)
+    side = size or 2 ** (min(len(photo.pixels) for photo in photos).bit_length() - 1)
+    return np.stack([resize(photo.pixels, side) for photo in photos])
 
 
 def write_images(
