@@ -36,7 +36,7 @@ AGREES = 0.05
 # Least score of the detector in the cut at which no other orientation is looked at. Faces that look
 # ahead score 1.3..4.2, those that look sideways 0.0..2.8, what is none up to 0.9.
 SURE = 1.0
-# How much more than the best face of the photo as it is (0 without one) a turned face must score.
+# How much more than any face of the photo as it is (0 without one) a turned face must score.
 BETTER = 0.5
 PASSES = 4  # over a cut; all but the last may move the frame
 TURNS = ((90, 270, 180), (45, 135, 225, 315))  # degrees; the second ones if the first find nothing
@@ -55,23 +55,22 @@ class _Seen(NamedTuple):
 def find_face(image: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Landmarks [68, 2] of the face to cut out of uint8 [h, w, 3], and what the user should know.
 
-    It is the largest sure face of the photo as it is; else the largest of the photo turned that is
-    clearly better; else the largest of the photo as it is that is found again in its cut.
+    It is the largest face of the photo as it is that is found again in its cut, unless none of them
+    is sure and the photo shows a better one when it is turned.
 
     Raises:
         AlignerMissing: dlib or its landmark file is not installed.
     """
     version, faces = _upright_faces(image)
-    usual = _first_sure(_again(version, landmarks) for landmarks in faces)
-    turned = None
-    if usual is None or usual.score < SURE:
-        turned = _turned_face(image, BETTER + (usual.score if usual else 0.0))
-    best = turned or usual
+    seen = [one for one in (_again(version, landmarks) for landmarks in faces) if one is not None]
+    surest = max((one.score for one in seen), default=0.0)
+    turned = None if surest >= SURE else _turned_face(image, surest + BETTER)
+    best = turned or next(iter(seen), None)
     if best is None:
         return None, (NO_SURE_FACE if faces else NO_FACE,)
     notes = ()
-    if turned is None and len(faces) > 1:
-        notes = (f"{len(faces)} faces found: the largest one is used",)
+    if turned is None and len(seen) > 1:
+        notes = (f"{len(seen)} faces found: the largest one is used",)
     if turned is not None or best.moved:
         notes += (f"the face is {_tilt(best.landmarks)}: its landmarks are those of its own cut",)
     return best.landmarks, notes
@@ -92,16 +91,6 @@ def _versions(image: np.ndarray) -> Iterator[np.ndarray]:
     for side in SMOOTHED:
         smooth: Any = uniform_filter(image, side, axes=(0, 1))
         yield smooth
-
-
-def _first_sure(faces: Iterator[_Seen | None]) -> _Seen | None:
-    """The first sure face, or else the first one; the rest is not looked at."""
-    first = None
-    for face in faces:
-        if face is not None and face.score >= SURE:
-            return face
-        first = first or face
-    return first
 
 
 def _turned_face(image: np.ndarray, least: float) -> _Seen | None:

@@ -355,7 +355,7 @@ def test_astronaut_is_cut_to_the_frame():
     photo = images.read_photo(ASTRONAUT, align="auto")
     assert photo.pixels.shape == (256, 256, 3)
     assert photo.mask is None
-    assert any("faces found" in text for text in photo.warnings)
+    assert photo.warnings == ()  # the detector's second face is part of a space suit
     assert photo.transform is not None
     quad = np.array(photo.transform["quad"])
     assert abs(image_ops.quad_side(quad) - 174) < 3

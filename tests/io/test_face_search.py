@@ -90,7 +90,7 @@ def test_an_upright_portrait_is_cut_by_its_first_landmarks(monkeypatch):
     pixels = np.asarray(portrait())
     quad, notes = turned_photos.cut(portrait())
     assert np.array_equal(quad, ffhq_quad(face_detection.landmarks_from_dlib(pixels)[0]))
-    assert notes == ("2 faces found: the largest one is used",)
+    assert notes == ()
 
 
 @pytest.mark.usefixtures("detector")
@@ -177,8 +177,17 @@ def test_a_face_that_is_not_found_in_its_cut_is_none(fake):
 
 def test_a_mistaken_larger_face_does_not_hide_a_sure_one(fake):
     fake.upright, fake.again = [LARGE, SMALL], [face_detection.Face(SMALL, 2.0)]
-    landmarks, _ = face_search.find_face(PHOTO)
+    landmarks, notes = face_search.find_face(PHOTO)
     assert landmarks is SMALL
+    assert notes == ()
+
+
+def test_the_largest_of_two_faces_is_used_even_if_the_other_is_surer(fake):
+    fake.upright = [LARGE, SMALL]
+    fake.again = [face_detection.Face(LARGE, 0.1), face_detection.Face(SMALL, 2.0)]
+    landmarks, notes = face_search.find_face(PHOTO)
+    assert landmarks is LARGE
+    assert notes == ("2 faces found: the largest one is used",)
 
 
 @pytest.mark.parametrize("score", [2.0, -0.2])
