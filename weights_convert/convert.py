@@ -11,6 +11,7 @@ from typing import Any
 from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec
 from jaxinv.io.files import sha256_file
+from jaxinv.io.output_folder import check_target
 from jaxinv.specs.checks import check_above
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
@@ -50,6 +51,7 @@ def convert(
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
+    check_target(path, filter(None, [file, discriminator, like]))
     for option in ("clamp", "epsilon", "depth"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)

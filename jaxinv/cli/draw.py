@@ -14,8 +14,8 @@ from jaxinv.cli.weights import ready_generator
 def verb_render(options: argparse.Namespace) -> int:
     """Draw saved latents."""
     from jaxinv.io import images
-    from jaxinv.io.files import atomic_write
     from jaxinv.io.latent_files import fit_latents, load_latents
+    from jaxinv.io.output_folder import check_target
     from jaxinv.latents.sampling import of_class
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render_uint8
@@ -23,9 +23,12 @@ def verb_render(options: argparse.Namespace) -> int:
 
     loaded = {}
     out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     files = [Path(file) for file in options.latents]
-    for file, stem in zip(files, unique_names(files), strict=True):
+    stems = unique_names(files)
+    for stem in stems:
+        check_target(out / f"{stem}.png", [*files, *filter(None, [options.generator])])
+    out.mkdir(parents=True, exist_ok=True)
+    for file, stem in zip(files, stems, strict=True):
         latents, metadata = load_latents(file)
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
@@ -35,9 +38,11 @@ def verb_render(options: argparse.Namespace) -> int:
         latents = fit_latents(gen.spec, latents)
         if options.label is not None:
             latents = of_class(gen, latents, options.label)
-        data = images.encode_png(render_uint8(gen, params, latents))
-        atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
-        say(str(out / f"{stem}.png"))
+        picture = render_uint8(gen, params, latents)[None]
+        (path,) = images.write_images(
+            out, picture, names=[f"{stem}.png"], overwrite=options.overwrite
+        )
+        say(str(path))
     return DONE
 
 
@@ -46,10 +51,12 @@ def verb_sample(options: argparse.Namespace) -> int:
     from jaxinv.io.files import atomic_write
     from jaxinv.io.image_ops import grid, to_uint8
     from jaxinv.io.images import encode_png
+    from jaxinv.io.output_folder import check_target
     from jaxinv.latents.sampling import at_truncation, sample_latents
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render
 
+    check_target(options.out, [options.generator])
     ready_generator(options.generator)
     gen, params = load_generator(options.generator)
     latents = sample_latents(
@@ -71,6 +78,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     render.add_argument("-o", "--out", required=True, metavar="DIR")
     render.add_argument("-g", "--generator", default=None, metavar="NAME")
     render.add_argument("--label", type=int, metavar="L", help="draw them as another class")
+    render.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
     sample = verbs.add_parser("sample", help="draw random images of a generator")
     sample.set_defaults(run=verb_sample)
     sample.add_argument("generator", metavar="GENERATOR")

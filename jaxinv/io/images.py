@@ -23,6 +23,7 @@ from jaxinv.io.face_alignment import align_photo, check_mode
 from jaxinv.io.face_frame import AlignError
 from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
 from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
+from jaxinv.io.output_folder import check_new
 
 __all__ = [
     "Fit",
@@ -179,15 +180,21 @@ def read_images(
 
 
 def write_images(
-    folder: str | Path, images: np.ndarray, *, names: Sequence[str] | None = None
+    folder: str | Path,
+    images: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write [B, H, W, 3] images, float in [-1, 1] or uint8, as PNG files; returns their paths.
 
     Each file appears whole or not at all, and equal images give equal bytes. `names` are bare file
     names, ".png" is added where missing; by default they are 000000.png, 000001.png, ...
+    A file that is there and holds something else is replaced only with `overwrite`.
 
     Raises:
-        ValueError: wrong shape, non-finite pixels, or names that are no distinct bare names.
+        ValueError: wrong shape, non-finite pixels, names that are no distinct bare names, or a
+            file that is there; nothing is written then.
     """
     images = np.asarray(images)
     if images.ndim != 4 or images.shape[-1] != 3:
@@ -200,11 +207,16 @@ def write_images(
             f"names must be {len(images)} distinct bare file names, got {wrong or list(names)}"
         )
     target = Path(folder)
+    paths = [target / file for file in files]
+    if not overwrite:
+        for path, image in zip(paths, images, strict=True):
+            if path.exists():
+                check_new(path, encode_png(to_uint8(image)))
     target.mkdir(parents=True, exist_ok=True)
-    for file, image in zip(files, images, strict=True):
+    for path, image in zip(paths, images, strict=True):
         data = encode_png(to_uint8(image))
-        atomic_write(target / file, lambda out, data=data: out.write(data))
-    return [target / file for file in files]
+        atomic_write(path, lambda out, data=data: out.write(data))
+    return paths
 
 
 def encode_png(u8: np.ndarray) -> bytes:
