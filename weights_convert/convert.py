@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def convert(
     alignment: str = "none",
     discriminator: str | Path | None = None,
     like: str | None = None,
+    report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
     """Path of the converted generator.
@@ -37,8 +39,11 @@ def convert(
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
     were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
-    another one; `like` is the generator whose parameters an orbax checkpoint holds; `options`: see
-    `sources.convert`, None leaves one out. Nothing in the files is executed. Raises
+    another one; `like` is the generator whose parameters an orbax checkpoint holds; `report` is
+    given a sentence about whatever was decided (where in the file the generator was found, drawn
+    noise); `options`: see `sources.convert`, None leaves one out. Nothing in the files is executed.
+
+    Raises:
     `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
     name, `OSError` if there is no file.
     """
@@ -60,9 +65,14 @@ def convert(
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
-        found = sources.convert(contents.tree, config=_config(file), **given)
+        try:
+            found = sources.convert(contents.tree, config=_config(file), **given)
+        except UnsafeFileError as error:
+            raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     if discriminator is not None:
         found = sources.attach(found, containers.read_checkpoint(discriminator).tree)
+    for note in found.notes:
+        report(note)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",
@@ -75,6 +85,8 @@ def convert(
         "licence": "that of the source file",
         "content_sha256": checkpoints.content_sha256(found.params),
     }
+    if found.notes:
+        metadata["notes"] = "; ".join(found.notes)
     try:
         read_spec(metadata)
     except ValueError as error:

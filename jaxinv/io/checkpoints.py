@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import safetensors
 
+from jaxinv.io.file_kinds import HEAD_BYTES, SAFETENSORS, UNKNOWN, kind_of
 from jaxinv.io.files import atomic_write
 from jaxinv.specs import GeneratorSpec
 
@@ -162,8 +163,11 @@ def _check_header_size(path: str | Path) -> None:
     # The first 8 bytes state the size of the JSON header, little-endian. Checked before anything is
     # parsed.
     with Path(path).open("rb") as handle:
-        prefix = handle.read(8)
+        head = handle.read(HEAD_BYTES)
+        prefix = head[:8]
         available = os.fstat(handle.fileno()).st_size - 8
+    if (kind := kind_of(head)) not in (SAFETENSORS, UNKNOWN) and head:
+        raise CheckpointError(f"{path} is {kind}; allowed: a .safetensors file of jaxinv")
     if len(prefix) < 8:
         raise CheckpointError(f"{path}: {len(prefix)} bytes, too short for a safetensors file")
     stated = int.from_bytes(prefix, "little")

@@ -47,6 +47,7 @@ def _lines(params: Params, metadata: dict[str, str]) -> Iterator[str]:
         "alignment": spec.alignment,
         "domain": metadata.get("domain", ""),
         "source": metadata.get("source", ""),
+        "notes": metadata.get("notes", ""),
         "its SHA-256": metadata.get("source_sha256", ""),
         "contents": contents(params, metadata),
         "licence": metadata.get("licence", ""),
