@@ -25,6 +25,7 @@ def verb_render(options: argparse.Namespace) -> int:
     from jaxinv.latents.sampling import of_class
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render_uint8
+    from jaxinv.runs.inputs import unique_names
 
     loaded = {}
     out = Path(options.out)
