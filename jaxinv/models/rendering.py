@@ -49,7 +49,13 @@ def render(
         fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents))
         for i in range(counts.pop())
     )
-    return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
+    try:
+        return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
+    except (LookupError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"generator {gen.spec.name!r} cannot draw {', '.join(sorted(latents))} "
+            f"({type(error).__name__}: {' '.join(str(error).split()):.120})"
+        ) from error
 
 
 def render_uint8(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
