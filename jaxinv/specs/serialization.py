@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -65,7 +66,10 @@ def _loaded(text: str, what: str) -> Any:
     """JSON of finite numbers whose fields are given once."""
     try:
         return json.loads(
-            text, parse_constant=_refuse_constant, parse_int=_whole, object_pairs_hook=_object
+            text,
+            parse_constant=partial(_refuse_constant, what),
+            parse_int=_whole,
+            object_pairs_hook=_object,
         )
     except RecursionError as error:
         raise ValueError(f"{what} is nested too deeply") from error
@@ -190,8 +194,8 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"JSON holds {name}; allowed: finite numbers")
+def _refuse_constant(what: str, name: str) -> float:
+    raise ValueError(f"{what} holds {name}; allowed: finite numbers")
 
 
 def _whole(digits: str) -> int:
