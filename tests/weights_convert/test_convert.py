@@ -172,7 +172,7 @@ def test_the_verbs_convert_and_sample(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["convert", "README.md"], "unknown kind of file"),
+        (["convert", "README.md"], "this is a text"),
         (["convert", "{file}", "--name", "../up"], "name '../up'"),
         (["convert", "{file}", "-o", "out.pt"], "ends in .safetensors"),
         (["sample", "nobody", "-o", "grid.png"], "unknown generator 'nobody'"),
