@@ -48,7 +48,8 @@ def _first_rosinality(tree: Any) -> Arrays | None:
 
 def _genforce(tree: Any) -> Arrays | None:
     inner = tree.get("models", tree) if isinstance(tree, dict) else tree
-    return state_dict(inner, "generator_smooth", "generator")
+    whole = {**inner, "": inner} if isinstance(inner, dict) else inner
+    return state_dict(whole, "generator_smooth", "generator", "")
 
 
 def _discriminator_beside(
