@@ -117,3 +117,12 @@ def test_constants_of_other_sides_are_refused_by_a_sentence(
     told = rf"constant of {sides[0]} x {sides[1]} pixels \(height x width\); supported: 4 x 4"
     with pytest.raises(UnsafeFileError, match=told):
         stylegan2.convert(held, names)
+
+
+@pytest.mark.parametrize("source", NAMINGS)
+def test_a_grey_bias_of_coloured_weights_is_refused(source: str) -> None:
+    names, held = NAMINGS[source], arrays_of(source)
+    name = names.image(2) + names.image_bias
+    held[name] = with_channels(source, 1)[name]
+    with pytest.raises(UnsafeFileError, match=r"\[1, 3\] channels at once"):
+        stylegan2.convert(held, names)

@@ -253,8 +253,10 @@ class _Network:
         def turned(x: np.ndarray) -> np.ndarray:
             return kernel(drawn(x), tf=False, flip=False)
 
-        yield coloured(Rule("synthesis/image/kernel", (source,), turned, shape))
-        yield coloured(Rule("synthesis/image/bias", (f"{names.image}.bias",), drawn, (3,)))
+        yield from coloured(
+            Rule("synthesis/image/kernel", (source,), turned, shape),
+            Rule("synthesis/image/bias", (f"{names.image}.bias",), drawn, (3,)),
+        )
 
     def _linear(self, width: int) -> Iterator[Rule]:
         names, count = self.names, 16 * width

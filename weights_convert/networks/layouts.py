@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -130,15 +131,22 @@ def drawn_noise(target: str, side: int, number: int) -> Rule:
     return Rule(target, (), lambda: draws.standard_normal((side, side)), (side, side))
 
 
-def coloured(rule: Rule) -> Rule:
-    """`rule` of a layer that draws the image: one grey channel is written as three equal ones."""
+def coloured(*rules: Rule) -> Iterator[Rule]:
+    """`rules` of one layer that draws the image: a grey channel is written as three equal ones.
 
-    def transform(*stored: np.ndarray) -> np.ndarray:
-        ours = rule.transform(*stored)
+    They raise `UnsafeFileError` for other channels, and where one has more than another.
+    """
+    counts: set[int] = set()
+
+    def with_colours(transform: Callable[..., np.ndarray], *stored: np.ndarray) -> np.ndarray:
+        ours = transform(*stored)
+        counts.add(ours.shape[-1])
         check_channels(ours.shape[-1])
+        if len(counts) > 1:
+            raise UnsafeFileError(f"an image of {sorted(counts)} channels at once; supported: one")
         return np.repeat(ours, 3, -1) if ours.shape[-1] == 1 else ours
 
-    return replace(rule, transform=transform)
+    return (replace(rule, transform=partial(with_colours, rule.transform)) for rule in rules)
 
 
 def check_channels(count: int) -> None:

@@ -135,9 +135,9 @@ def _images(source: Source, widths: list[int]) -> Iterator[Rule]:
             lambda x, gain=gain: gain * kernel(x, tf=source.tf, flip=False)[0, 0],
             (width, 3),
         )
-        yield coloured(weight)
         shift = gain if source.whole else 1.0
-        yield coloured(_bias(f"b{4 << index}_rgb/bias", f"{name}{source.end}bias", shift, 3))
+        bias = _bias(f"b{4 << index}_rgb/bias", f"{name}{source.end}bias", shift, 3)
+        yield from coloured(weight, bias)
 
 
 # --- who wrote it ---------------------------------------------------------------------------------

@@ -162,8 +162,7 @@ class _Network:
         yield plain("synthesis/norm/shift", "g_bn/beta", (width,), (3, 0))
         yield plain("synthesis/norm/mean", self.mean, (width,), (3, 0))
         yield plain("synthesis/norm/variance", self.variance, (width,), (3, 0))
-        image = _conv("synthesis/image", "g_snconv_last", (3, 3, width, 3))
-        yield from map(coloured, image)
+        yield from coloured(*_conv("synthesis/image", "g_snconv_last", (3, 3, width, 3)))
 
     def _block(self, base: str, source: str, block: tuple[int, int]) -> Iterator[Rule]:
         inside, outside = block

@@ -172,8 +172,8 @@ class _Shape:
             lambda x: kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(last),
             (last, 3),
         )
-        yield coloured(weight)
-        yield coloured(Rule("synthesis/bias", (f"{image}{names.end}bias",), np.ravel, (3,)))
+        bias = Rule("synthesis/bias", (f"{image}{names.end}bias",), np.ravel, (3,))
+        yield from coloured(weight, bias)
 
     def _mapping(self, names: Naming, arrays: Arrays) -> Iterator[Rule]:
         if self.labels:

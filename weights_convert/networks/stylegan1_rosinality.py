@@ -129,8 +129,10 @@ class _Network:
                 yield Rule(f"{base}/noise", (), lambda n=noise: n, noise.shape)
                 yield from self._style(base, f"generator.progression.{block}", second + 1, width)
         image = f"generator.to_rgb.{len(self.widths) - 1}.conv"
-        yield coloured(_linear("synthesis/weight", image, (last, 3), (2 / last) ** 0.5))
-        yield coloured(Rule("synthesis/bias", (f"{image}.bias",), np.asarray, (3,)))
+        yield from coloured(
+            _linear("synthesis/weight", image, (last, 3), (2 / last) ** 0.5),
+            Rule("synthesis/bias", (f"{image}.bias",), np.asarray, (3,)),
+        )
 
     def _layer(self, base: str, block: int, second: int) -> Iterator[Rule]:
         """The convolution, but for the first layer."""

@@ -304,8 +304,10 @@ class _Shape:
         ones, axes = ((2, 0), (0, 1)) if names.tf else ((one, 2), (1, 0))
         layout = Layout(axes, 1 / np.sqrt(width), ones=ones)
         weight, bias = source + names.image_kernel, source + names.image_bias
-        yield coloured(permuted(f"{base}/weight", weight, (width, 3), layout))
-        yield coloured(plain(f"{base}/bias", bias, (3,), (one, 2 * one)))
+        yield from coloured(
+            permuted(f"{base}/weight", weight, (width, 3), layout),
+            plain(f"{base}/bias", bias, (3,), (one, 2 * one)),
+        )
         yield from self._style(base, source, width, names)
 
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:

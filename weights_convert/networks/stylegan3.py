@@ -156,7 +156,7 @@ def _layer(base: str, source: str, plan: Sequence[Any], w_dim: int) -> Iterator[
         Rule(f"{base}/kernel", (f"{source}.weight",), normal, shape, layout.write),
         plain(f"{base}/bias", f"{source}.bias", (outside,)),
     ]
-    yield from (coloured(rule) for rule in drawn) if image else drawn
+    yield from coloured(*drawn) if image else drawn
     magnitude = (f"{source}.magnitude_ema",)
     yield Rule(f"{base}/gain", magnitude, lambda m: 1 / np.sqrt(m), (), lambda gain: gain**-2.0)
     for kind, count in zip(("up", "down"), taps, strict=True):
