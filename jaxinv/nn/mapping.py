@@ -32,7 +32,7 @@ class Mapping(Module):
         """[z_dim], [classes] -> [w_dim]."""
         x = pixel_norm(z) if self.label == "none" else self.joined(z, label)
         widths = (*(self.hidden or (self.width,) * (self.layers - 1)), self.width)
-        for index, width in enumerate(widths):
+        for index, width in enumerate(widths[: self.layers]):  # discriminators may have none
             x = SQRT2 * leaky_relu(Linear(width, name=f"fc{index}")(x))
         return x
 
