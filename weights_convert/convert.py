@@ -43,9 +43,8 @@ def convert(
     given a sentence about whatever was decided (where in the file the generator was found, drawn
     noise); `options`: see `sources.convert`, None leaves one out. Nothing in the files is executed.
 
-    Raises:
-    `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
-    name, `OSError` if there is no file.
+    Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
+    bad name, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name

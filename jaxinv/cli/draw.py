@@ -42,9 +42,9 @@ def verb_render(options: argparse.Namespace) -> int:
         gen, params = loaded[name]
         fitted = fit_latents(gen.spec, code)
         latents = fitted if options.label is None else of_class(gen, fitted, options.label)
-        picture, name = render_uint8(gen, params, latents)[None], f"{stem}.png"
-        check_target(out / name, read)
-        (path,) = images.write_images(out, picture, names=[name], overwrite=options.overwrite)
+        picture, file = render_uint8(gen, params, latents)[None], f"{stem}.png"
+        check_target(out / file, read)
+        (path,) = images.write_images(out, picture, names=[file], overwrite=options.overwrite)
         say(str(path))
     return DONE
 

@@ -14,7 +14,7 @@ from jaxinv.cli.weights import ensure, ready_generator
 
 def verb_study(options: argparse.Namespace) -> int:
     """Compare methods on the same images from the same seeds."""
-    from jaxinv.runs.progress import announce
+    from jaxinv.io.progress import announce
     from jaxinv.studies.runner import StudyRequest, prepare, run
 
     fields: dict[str, Any] = vars(options) | {"methods": tuple(options.methods)}

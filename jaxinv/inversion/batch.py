@@ -52,13 +52,13 @@ def sequential(stage: Stage) -> bool:
 
 
 def images_at_once(preset: Preset, batch: int, width: int | None) -> int:
-    """Images that share a program: `batch`, or 1 where all stages are `sequential`.
+    """Images that share a program: `batch`, or one for each device if all stages are `sequential`.
 
-    Then the same program serves any batch, and a batch gains nothing that one by one does not.
+    Then the same program serves any batch, and a larger one would gain nothing.
     """
     if width is not None or preset.shared or not all(map(sequential, preset.stages)):
         return batch
-    return 1
+    return min(batch, jax.local_device_count())
 
 
 def has_own_weights(stage: Stage) -> bool:

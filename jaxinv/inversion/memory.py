@@ -68,7 +68,7 @@ def automatic_batch(bound: BoundProblem, lanes: Batch) -> int:
     for stage in preset.stages:
         if sequential(stage):
             return jax.local_device_count()
-        problem = Problem(gen, stage, lanes.size, 1, (), preset.operator)
+        problem = Problem(gen, stage, lanes.size, 1, (), preset.operator).program
         first = jax.tree.map(lambda a: a[:1], (lanes.images, lanes.masks, lanes.keys, previous))
         images, masks, keys, given = first
         whole = jnp.ones((1, lanes.size, lanes.size, 1))

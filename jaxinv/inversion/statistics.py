@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import jax
@@ -66,16 +66,13 @@ class Subject:
         """The arrays that samples depend on."""
         return (*self.drawn_by, {name: self.nets[name] for name in self.preset.nets})
 
+    @cached_property
     def samples(self) -> Samples:
         """Gradients, codes and features, from the cache folder or measured and put there."""
 
         def compute() -> Params:
-            given = (
-                self.gen,
-                NetworkParams(self.params, self.nets),
-                self.terms,
-                tuple(self.ridge_nets),
-            )
+            weights, seen_by = NetworkParams(self.params, self.nets), tuple(self.ridge_nets)
+            given = self.gen, weights, self.terms, seen_by
             return gradient_samples.measure(*given, self.report)._asdict()
 
         label = f"samples-{'-'.join(self.ridge_nets)}-{self.sampled}"
@@ -122,7 +119,7 @@ TABLE = (
         label=lambda on: f"axes-{on.sampled}",
         content=lambda on: on.content,
         measure=lambda on: {
-            GRADIENT_AXES: curvature.gradient_axes(on.gen, on.params, on.samples().gradients)
+            GRADIENT_AXES: curvature.gradient_axes(on.gen, on.params, on.samples.gradients)
         },
     ),
     Statistic(
@@ -132,7 +129,7 @@ TABLE = (
         label=lambda on: f"curvature-{on.sampled}",
         content=lambda on: (*on.content, on.params[STATISTICS][GRADIENT_AXES]),
         measure=lambda on: curvature.preconditioner(
-            on.samples().gradients, np.asarray(on.params[STATISTICS][GRADIENT_AXES])
+            on.samples.gradients, np.asarray(on.params[STATISTICS][GRADIENT_AXES])
         ),
     ),
     Statistic(
@@ -141,7 +138,7 @@ TABLE = (
         needed_by=ridge_regression.begins_learned,
         label=lambda on: f"start-{'-'.join(on.ridge_nets)}-{on.sampled}",
         content=lambda on: on.content,
-        measure=lambda on: ridge_regression.regress(on.samples().features, on.samples().codes),
+        measure=lambda on: ridge_regression.regress(on.samples.features, on.samples.codes),
     ),
 )
 

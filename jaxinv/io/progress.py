@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 T = TypeVar("T")
-LINE_EVERY = 10.0
+LINE_EVERY = 10.0  # seconds between plain lines
+
+
+def announce(text: str) -> None:
+    """Print one line on stderr, before any bar is shown."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def track(
     items: Iterable[T], total: int, label: str, report: Callable[[str], object] | None = None
 ) -> Iterator[T]:
-    """`total` items one by one, with the time that is left; lines go to `report`, or to stderr.
+    """`total` items one by one, with the time that is left; lines go to `report`, or `announce`.
 
     The first item, which compiles, does not count for the estimate.
     """
@@ -33,7 +38,7 @@ def track(
         transient=True,
     )
     task = bar.add_task("", total=total, left="")
-    tell = report or (lambda line: console.print(line, markup=False, soft_wrap=True))
+    tell = report or announce
     tell(f"{label}: {total}, once")
     spoken = started = time.monotonic()
     with bar:

@@ -6,7 +6,7 @@ Nothing is downloaded here: see `jaxinv pull`.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 from flax.errors import FlaxError
@@ -108,19 +108,16 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
 
 def check_parameters(gen: Generator, params: Params) -> None:
     """Raise `ValueError` unless `params` has all arrays of the generator; nothing is allocated."""
-    parts: dict[str, Any] = {"": gen}
-    if gen.discriminator is not None:
-        parts[DISCRIMINATOR] = gen.discriminator
-    for name, network in parts.items():
-        held = params.get(name, {}) if name else params
-        try:
-            expected = jax.eval_shape(network.init, jax.random.key(0))
-        except UNFIT as error:
-            raise ValueError(
-                f"the facts of {gen.spec.name!r} fit no generator ({error!r:.120})"
-            ) from error
-        check_shapes(f"{gen.spec.name}{name and '/'}{name}", held, expected)
-    _check_sizes(gen, jax.eval_shape(gen.init, jax.random.key(0)))
+    judge, key = gen.discriminator, jax.random.key(0)
+    try:
+        expected = jax.eval_shape(gen.init, key)
+        judged = {} if judge is None else {DISCRIMINATOR: jax.eval_shape(judge.init, key)}
+    except UNFIT as error:
+        raise ValueError(
+            f"the facts of {gen.spec.name!r} fit no generator ({error!r:.120})"
+        ) from error
+    check_shapes(gen.spec.name, params, expected | judged)
+    _check_sizes(gen, expected)
 
 
 def _check_sizes(gen: Generator, params: Params) -> None:

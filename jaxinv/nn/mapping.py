@@ -31,8 +31,8 @@ class Mapping(Module):
     def __call__(self, z: Array, label: Array | None = None) -> Array:
         """[z_dim], [classes] -> [w_dim]."""
         x = pixel_norm(z) if self.label == "none" else self.joined(z, label)
-        widths = (*(self.hidden or (self.width,) * (self.layers - 1)), self.width)
-        for index, width in enumerate(widths[: self.layers]):  # discriminators may have none
+        widths = (*self.hidden, self.width) if self.hidden else (self.width,) * self.layers
+        for index, width in enumerate(widths):
             x = SQRT2 * leaky_relu(Linear(width, name=f"fc{index}")(x))
         return x
 

@@ -17,7 +17,6 @@ from jaxinv.io.face_alignment import check_mode
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
-from jaxinv.runs.progress import announce
 from jaxinv.specs import read_operator
 
 if TYPE_CHECKING:
@@ -109,6 +108,6 @@ def params_for(job: Job, preset: Preset) -> Params:
     if preset.nets not in job.prepared_params:
         own = job.manifest.preset
         like = own if preset.nets == own.nets else preset
-        known = with_statistics(job.gen, job.params, like, job.nets, report=announce)
+        known = with_statistics(job.gen, job.params, like, job.nets)
         job.prepared_params[preset.nets] = known
     return job.prepared_params[preset.nets]

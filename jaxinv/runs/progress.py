@@ -11,17 +11,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from jaxinv.io.progress import LINE_EVERY
+
 if TYPE_CHECKING:
     from types import TracebackType
 
     from jaxinv.inversion.result import Progress as Step
-
-LINE_EVERY = 10.0
-
-
-def announce(text: str) -> None:
-    """Print one line before any bar is shown."""
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 class Display:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxinv.io.face_alignment import align_photo
 from jaxinv.io.face_frame import quad_distance
+from jaxinv.io.files import find_images
 from jaxinv.io.image_ops import box_quad
 
 ANGLES = range(0, 360, 15)
@@ -62,9 +63,9 @@ def near(found: list[Case]) -> float:
 
 
 def report(files: list[Path]) -> None:
-    """Print the share of each angle, and every case that disagrees."""
+    """Print the share of each angle, and every case that disagrees, of files and of folders."""
     found = []
-    for case in cases(files):
+    for case in cases(find_images(files)):
         found.append(case)
         if case.away > NEAR:
             print(f"{case.file.name} by {case.degrees}: {case.away:.3f} away; {case.notes}")

@@ -184,7 +184,9 @@ import sys
 import jax, numpy as np
 from tests.inversion.test_independence import SHAKEN
 from tests.engine import run
+from jaxinv.inversion.batch import images_at_once
 assert jax.local_device_count() == 8
+assert images_at_once(SHAKEN, 16, None) == 8, "one for each device"
 found = run(SHAKEN, np.load(sys.argv[2]), batch=8, width=1, restarts=3)
 np.savez(sys.argv[1], losses=found.losses, loss=found.loss, best=found.best, w=found.latents["w"])
 """
