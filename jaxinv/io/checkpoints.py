@@ -21,6 +21,7 @@ import safetensors
 
 from jaxinv.io.files import atomic_write
 from jaxinv.specs import GeneratorSpec
+from jaxinv.specs.checks import check_place
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
@@ -196,6 +197,7 @@ def weights_file(name: str) -> Path:
 
     Raises `ValueError` saying what to pull when there is none.
     """
+    check_place("name of weights", name)
     path = Path(name)
     if path.suffix == ".safetensors" or path.is_file():
         if path.is_file():

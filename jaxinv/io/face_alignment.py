@@ -18,6 +18,7 @@ from scipy.ndimage import uniform_filter
 
 from jaxinv.io.checkpoints import cache_dir
 from jaxinv.io.image_ops import CropError, box_quad, crop, quad_side, shrink, to_uint8
+from jaxinv.specs.checks import check_place
 
 LANDMARK_FILE = "shape_predictor_68_face_landmarks.dat"
 IDENTITY_FILE = "dlib_face_recognition_resnet_model_v1.dat"
@@ -181,6 +182,7 @@ def align_photo(
 
 def check_mode(mode: str) -> None:
     """Raise ValueError unless `mode` is "none", "auto" or a well-formed file of landmarks."""
+    check_place("align", mode)
     if mode not in ("none", "auto"):
         _entries(mode)
 

@@ -11,6 +11,12 @@ import itertools
 
 import numpy as np
 
+from jaxinv.specs.checks import warn
+
+
+class PixelRangeWarning(UserWarning):
+    """Pixels that look as if they were in other units than [-1, 1]."""
+
 
 class CropError(ValueError):
     """A quad that cannot be cut out of this picture."""
@@ -25,6 +31,34 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
         raise ValueError("pixels must not be NaN")
     scaled = (x.astype(np.float32) + 1) * np.float32(127.5)
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+PIXELS = " in [-1, 1]"
+UNITS = "of 0 to 255: images / 127.5 - 1; of 0 to 1: images * 2 - 1"
+OVERSHOOT = 1.5  # a generator's own pictures may leave [-1, 1] by so much
+FARTHEST = 50.0  # pixels beyond this are in other units, whatever their sign
+
+
+def check_pixel_range(what: str, pixels: np.ndarray) -> None:
+    """Raise `ValueError` for float pixels [B, ...] in other units than [-1, 1], such as 0 to 255.
+
+    Pixels from 0 to 1 are a warning: a picture may have no dark place.
+    """
+    for number, image in enumerate(pixels):
+        low, high = float(np.min(image, initial=0.0)), float(np.max(image, initial=0.0))
+        positive = bool(image.size) and float(np.min(image)) >= 0
+        if max(-low, high) > FARTHEST or (positive and high > OVERSHOOT):
+            raise ValueError(
+                f"{what} reach from {np.min(image):g} to {high:g} (number {number}); "
+                f"allowed: pixels{PIXELS} ({UNITS})"
+            )
+        if positive and np.ptp(image) > 0:
+            warn(
+                f"{what} reach from {np.min(image):g} to {high:g} (number {number}), without "
+                f"anything darker than mid-grey: pixels are meant{PIXELS} ({UNITS})",
+                PixelRangeWarning,
+            )
+            return
 
 
 def from_uint8(u: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from jaxinv.io import checkpoints
 from jaxinv.io.files import atomic_write
-from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES
+from jaxinv.specs.checks import check_choice, check_kind, check_place
+from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES, SPACES
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -27,6 +29,11 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
     `metadata` are texts by name; with "generator", `jaxinv render` knows what draws them. Noise
     maps become "noise/00", ... in drawing order.
     """
+    check_place("path", path)
+    check_kind("latents", latents, Mapping, ", a dict of arrays by space")
+    check_kind("metadata", metadata, Mapping, ", a dict of texts by name")
+    for name in latents:
+        check_choice("space in latents", name, SPACES)
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
@@ -42,6 +49,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
     needs the key "w", [1, rows, w_dim], and has no metadata. Raises `ValueError` when the file
     holds no latents.
     """
+    check_place("path", path)
     path = Path(path)
     if path.suffix == ".npz":
         return {"w+": _read_npz(path)}, {}

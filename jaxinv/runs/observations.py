@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.inversion.arguments import read_pixels
 from jaxinv.inversion.compatibility import source_side
 from jaxinv.io import images
 from jaxinv.io.files import BadFile
@@ -188,6 +189,8 @@ def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
         measurement = np.load(file, allow_pickle=False).astype(np.float32)
         shape = measurement.shape
         side = source_side(model.resolution, model.operator, shape) if measurement.size else 0
+        if np.isfinite(measurement).all():
+            read_pixels(measurement[None], model.operator)
     except (ValueError, OSError, EOFError) as error:
         raise BadFile(f"cannot be used as measurements: {error}") from error
     if not side or not np.isfinite(measurement).all():

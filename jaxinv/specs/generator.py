@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jaxinv.specs.checks import check_choice, check_whole
+from jaxinv.specs.checks import check_choice, check_fields, check_whole
 from jaxinv.specs.vocabulary import PRIORS, SPACES
 
 
@@ -47,6 +47,7 @@ class GeneratorSpec:
     facts: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_whole("resolution", self.resolution, 8)
         check_whole("z_dim", self.z_dim, 1)
         check_whole("labels", self.labels, 0)

@@ -14,17 +14,12 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jaxinv.specs import Preset
+from jaxinv.specs.checks import KINDS
 
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
 LARGEST = 1_000_000  # characters of a file
-KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    str: ("text", (str,)),
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-}
 
 
 def to_json(preset: Preset) -> str:
