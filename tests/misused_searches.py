@@ -184,7 +184,7 @@ SEEDS: dict[str, Any] = {
     "none": None, "true": True,
 }  # fmt: skip
 STARTS: dict[str, tuple[Any, str]] = {
-    "unknown-space": ({"q": Z}, "space in starts 'q'; allowed: z,"),
+    "unknown-space": ({"q": Z}, "cannot draw 'q' of shape.*allowed: only z,"),
     "near-name": ({"embeding": Z}, "'embeding'"),
     "array": (Z, "starts is float32"),
     "other-count": ({"z": np.zeros((3, 8), np.float32)}, r"starts of \[3\] images; allowed: 2"),
@@ -194,7 +194,7 @@ STARTS: dict[str, tuple[Any, str]] = {
     "nan": ({"z": Z * np.nan}, r"starts\['z'\] must be finite, got nan"),
     "whole-numbers": ({"z": Z.astype(int)}, "int64"),
     "texts": ({"z": "zero"}, "'zero'"),
-    "empty": ({}, "starts of"),
+    "empty": ({}, "starts need one"),
     "features-elsewhere": ({"z": Z, "features": {"b99": Z}}, "'b99'"),
     "features-of-other-shape": ({"z": Z, "features": {"b8_conv0": Z}}, "do not fit generator"),
 }

@@ -227,6 +227,8 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
         return GeneratorSpec(**facts)
     except TypeError as error:
         raise ValueError(f"not the facts of a generator: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"the facts of {facts.get('name')!r} fit no generator: {error}") from error
 
 
 def _frozen(value: Any) -> Any:

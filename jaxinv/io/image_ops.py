@@ -91,6 +91,26 @@ def noise_level(pixels: np.ndarray) -> float:
     return max(_diagonal(pixels), 2 * _diagonal(halves))
 
 
+def colour_beside_tint(pixels: np.ndarray) -> float:
+    """How much colour square float pixels [n, n, 3] have beside one tint, on [-1, 1].
+
+    The colour differences Cb and Cr (JFIF 1.02) of the picture at 32 px are fitted by lines in the
+    lightness, between knots an eighth apart, and a parabola over the picture: toned, scanned and
+    yellowed prints are like that. The 95th percentile of what is left over; photographs in colour
+    have 0.06 and more, grey ones less, be they toned, stained, noisy or coded as JPEG.
+    """
+    side = min(len(pixels), 32)
+    small = shrink(pixels, side, side).reshape(-1, 3).astype(np.float64)
+    light = small @ (0.299, 0.587, 0.114)
+    chroma = np.stack([(small[:, 2] - light) / 1.772, (small[:, 0] - light) / 1.402], axis=-1)
+    rows, columns = (np.mgrid[:side, :side].reshape(2, -1) + 0.5) / side * 2 - 1
+    knots = [np.maximum(light - knot, 0) for knot in np.linspace(-1, 1, 9)[1:-1]]
+    places = [rows, columns, rows**2, rows * columns, columns**2, light * rows, light * columns]
+    smooth = np.stack([np.ones_like(light), light, *knots, *places], axis=-1)
+    left = chroma - smooth @ np.linalg.lstsq(smooth, chroma, rcond=None)[0]
+    return float(np.quantile(np.linalg.norm(left, axis=-1), 0.95))
+
+
 def _diagonal(pixels: np.ndarray) -> float:
     height, width = (side // 2 * 2 for side in pixels.shape[:2])
     a, b = pixels[0:height:2, 0:width:2], pixels[0:height:2, 1:width:2]

@@ -51,11 +51,11 @@ def lpips(
     Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
     """
     check_choice("net", net, tuple(NETS))
-    check_net(net, params)
     if size is not None:
         check_whole("size", size, 1)
     x, y = check_pair(a, b)
     least, found = NETS[net].smallest, min(x.shape[1:3]) if size is None else size
     if found < least:
         raise ValueError(f"lpips of {net!r} on images of {found} px; allowed: at least {least}")
+    check_net(net, params)
     return np.array([float(_distance(net, params, p, q, size)) for p, q in zip(x, y, strict=True)])

@@ -123,7 +123,6 @@ def check_latents(
         )
     found: Latents = dict(latents)
     for name in found:
-        check_choice(f"space in {what}", name, (*gen.spec.spaces, *TREES))
         if name in LISTS and isinstance(found[name], list):
             found[name] = tuple(found[name])
     for path, leaf in jax.tree_util.tree_leaves_with_path(found):
@@ -131,8 +130,8 @@ def check_latents(
     counts = {np.shape(leaf)[0] if np.ndim(leaf) else 0 for leaf in jax.tree.leaves(found)}
     if len(counts) != 1 or 0 in counts:
         raise ValueError(
-            f"{what} of {sorted(counts)} samples; allowed: arrays with one common leading axis, "
-            f"of at least one sample"
+            f"{what} need one common leading axis, got lengths {sorted(counts)}; allowed: one "
+            f"number of samples in all, at least 1"
         )
     first = fit_latents(gen.spec, jax.tree.map(lambda leaf: leaf[0], found))
     if "w+" in found and "mix" not in found and first["w+"].shape != found["w+"].shape[1:]:

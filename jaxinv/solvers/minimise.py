@@ -189,11 +189,12 @@ def _starts(u0: Tree) -> Tree:
     for leaf in leaves:
         if not isinstance(leaf, jax.Array):  # nor a value that jax traces
             check_array("u0", leaf, meant=" [L, ...], one start each")
+    named = [f"{jnp.result_type(leaf)}{list(np.shape(leaf))}" for leaf in leaves]
     axes = {np.shape(leaf)[:1] for leaf in leaves}
     other = any(jnp.result_type(leaf) != usual for leaf in leaves)
     if len(axes) != 1 or axes <= {(), (0,)} or other:
         raise ValueError(
-            f"u0 has leaves {', '.join(map(told, leaves)) or 'nothing'}; allowed: {usual}[L, ...], "
+            f"u0 has leaves {', '.join(named) or 'nothing'}; allowed: {usual}[L, ...], "
             f"with the same number L of starts in all (of a single start u: u[None])"
         )
     return strip_weak_types(u0)

@@ -27,6 +27,7 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     int: ("a whole number", (Integral,)),
     float: ("a number", (Real,)),
 }
+NAMES = ("name", "space", "kind")  # fields that say which spec it is
 DTYPES = {"f": "floats", "fu": "floats or uint8", "iuf": "numbers", "biuf": "numbers or booleans"}
 
 
@@ -172,8 +173,10 @@ def check_fields(spec: Any) -> None:
         wrong = _mismatch(hints[one.name], value)
         if wrong is not None:
             offending, allowed = wrong
+            whose = next((getattr(spec, n) for n in NAMES if n in hints and n != one.name), None)
+            whose = f" of {whose!r}" if isinstance(whose, str) else ""
             got = f"{told(offending)} ({kind.__name__})"
-            raise ValueError(f"{one.name} must be {allowed}, got {got}")
+            raise ValueError(f"{one.name}{whose} must be {allowed}, got {got}")
 
 
 @lru_cache
