@@ -36,18 +36,21 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
 PIXELS = " in [-1, 1]"
 UNITS = "of 0 to 255: images / 127.5 - 1; of 0 to 1: images * 2 - 1"
 OVERSHOOT = 1.5  # a generator's own pictures may leave [-1, 1] by so much
-FARTHEST = 50.0  # pixels beyond this are in other units, whatever their sign
+CENTRED = 50.0, 256.0  # bytes whose mean was taken off reach this far to both sides, not farther
 
 
 def check_pixel_range(what: str, pixels: np.ndarray) -> None:
     """Raise `ValueError` for float pixels [B, ...] in other units than [-1, 1], such as 0 to 255.
 
-    Pixels from 0 to 1 are a warning: a picture may have no dark place.
+    Pixels from 0 to 1 are a warning: a picture may have no dark place. Networks that were never
+    trained draw pixels of any size to both sides: unless they look like bytes, these are taken.
     """
+    least, most = CENTRED
     for number, image in enumerate(pixels):
         low, high = float(np.min(image, initial=0.0)), float(np.max(image, initial=0.0))
         positive = bool(image.size) and float(np.min(image)) >= 0
-        if max(-low, high) > FARTHEST or (positive and high > OVERSHOOT):
+        bytes_ = least < min(-low, high) and max(-low, high) <= most
+        if bytes_ or (positive and high > OVERSHOOT):
             raise ValueError(
                 f"{what} reach from {np.min(image):g} to {high:g} (number {number}); "
                 f"allowed: pixels{PIXELS} ({UNITS})"

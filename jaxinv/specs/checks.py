@@ -15,9 +15,10 @@ from functools import lru_cache
 from inspect import currentframe
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin, get_type_hints
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 PACKAGE = __name__.partition(".")[0]
 # Plain types: what they are called, and which values count.
@@ -71,7 +72,7 @@ def check_span(what: str, span: tuple[int, int] | None) -> None:
 
 def check_seed(value: Any, what: str = "seed") -> None:
     """Raise `ValueError` unless `value` is from 0 to 2^32 - 1: larger ones repeat keys."""
-    if not (isinstance(value, int | np.integer) and is_number(value) and 0 <= value < 2**32):
+    if not (isinstance(value, Integral) and is_number(value) and 0 <= int(value) < 2**32):
         raise ValueError(f"{what} {told(value)}; allowed: whole numbers from 0 to {2**32 - 1}")
 
 
@@ -106,7 +107,7 @@ def check_kind(what: str, value: object, kind: type, hint: str = "") -> None:
 
 def check_list(what: str, value: object, of: str) -> None:
     """Raise `ValueError` unless `value` is a list, tuple or array of what `of` says."""
-    if not isinstance(value, list | tuple | np.ndarray) and not hasattr(value, "__array__"):
+    if not isinstance(value, list | tuple) and not hasattr(value, "__array__"):
         raise ValueError(f"{what} is {told(value)}; allowed: a list of {of}")
 
 
@@ -117,6 +118,8 @@ def check_array(
 
     `kinds` are letters of numpy's kinds of types, a key of `DTYPES`; `meant` says what they are.
     """
+    import numpy as np  # help and version need none
+
     must = f"{what} must be {DTYPES[kinds]}{meant}"
     if value is None or isinstance(value, str | bytes | Mapping | set | frozenset):
         raise ValueError(f"{must}, got {told(value)}")
@@ -143,7 +146,7 @@ def is_number(value: Any) -> bool:
 def told(value: Any) -> str:
     """What an error calls a value: plain ones as they are written, arrays by type and shape."""
     if value is None or isinstance(value, str | bool | Real):
-        text = repr(value.item() if isinstance(value, np.generic) else value)
+        text = repr(_plain(value))
         return text if len(text) <= 60 else text[:57] + "..."
     if isinstance(value, type):
         return f"the class {value.__name__}"
@@ -152,6 +155,11 @@ def told(value: Any) -> str:
     if type(value) is tuple and len(value) < 8 and len(repr(value)) <= 60:
         return repr(value)
     return _article(type(value).__name__)
+
+
+def _plain(value: Any) -> Any:
+    """Numbers of numpy as Python's."""
+    return value.item() if is_number(value) and hasattr(value, "item") else value
 
 
 def _article(noun: str) -> str:
@@ -167,8 +175,8 @@ def check_fields(spec: Any) -> None:
     hints = _hints(kind)
     for one in fields(spec):
         value: Any = getattr(spec, one.name)
-        if isinstance(value, np.generic):
-            value = value.item()
+        if _plain(value) is not value:
+            value = _plain(value)
             object.__setattr__(spec, one.name, value)
         wrong = _mismatch(hints[one.name], value)
         if wrong is not None:

@@ -11,11 +11,12 @@ from PIL import Image
 
 from jaxinv.cli.console import DONE
 from jaxinv.cli.main import main
+from jaxinv.inversion.compatibility import source_side
 from jaxinv.io import images
 from jaxinv.io.files import BadFile
 from jaxinv.runs.masks import mask_of
 from jaxinv.runs.observations import ObservationModel, make_observation
-from jaxinv.specs import OperatorSpec
+from jaxinv.specs import OperatorSpec, read_operator
 from tests.offline import go_offline, read_results
 
 PORTRAIT = Path(__file__).parents[2] / "notebooks/photos/astronaut.png"
@@ -79,6 +80,27 @@ def test_that_a_print_was_made_grey_is_said(
     assert any("made grey" in warning for warning in line["warnings"])
 
 
+@pytest.mark.parametrize("quality", [30, 75, 95])
+def test_masks_may_be_coded_as_jpeg(quality: int, tmp_path: Path) -> None:
+    mask, file = tmp_path / "mask.jpg", tmp_path / "a.png"
+    mask.write_bytes(images.encode_jpeg(painted("scan"), quality))
+    file.write_bytes(images.encode_png(np.full((64, 64, 3), 90, np.uint8)))
+    photo = images.read_photo(file)
+    seen = make_observation(ObservationModel(64), photo, mask_of(mask, file, photo))
+    rows, columns = np.mgrid[:64, :64]
+    assert seen.mask is not None
+    assert not seen.mask[np.abs(rows - columns) < 2].any()
+    assert seen.mask[np.abs(rows - columns) > 16].mean() > 0.95
+
+
+@pytest.mark.parametrize("side", [24, 48, 50, 64])
+def test_pictures_of_any_side_can_be_what_is_enlarged(side: int) -> None:
+    made = read_operator("down:factor=4")
+    assert source_side(256, made, (side, side, 3)) == 4 * side
+    with pytest.raises(ValueError, match=r"80, 3\]; allowed: 256 px give \[64, 64, 3\]"):
+        source_side(256, made, (80, 80, 3))
+
+
 def painted(kind: str) -> np.ndarray:
     """A mask of one scratch as people paint them, [64, 64] or [64, 64, 4]."""
     rows, columns = np.mgrid[:64, :64]
@@ -86,10 +108,13 @@ def painted(kind: str) -> np.ndarray:
     stroke = np.rint(255 * soft).astype(np.uint8)
     layer = np.stack([np.full_like(stroke, 255)] * 3 + [stroke], axis=-1)
     scan = np.rint(25 + 200 * soft).astype(np.uint8)
-    return {"soft": stroke, "grey": stroke // 2, "layer": layer, "scan": scan}[kind]
+    grain = np.random.default_rng(0).normal(0, 2, scan.shape)
+    noisy = np.rint(scan + np.clip(grain, -5, 5)).astype(np.uint8)
+    kinds = {"soft": stroke, "grey": stroke // 2, "layer": layer, "scan": scan, "noisy": noisy}
+    return kinds[kind]
 
 
-@pytest.mark.parametrize("kind", ["soft", "grey", "layer", "scan"])
+@pytest.mark.parametrize("kind", ["soft", "grey", "layer", "scan", "noisy"])
 def test_masks_may_be_painted_in_grey_levels(kind: str, tmp_path: Path) -> None:
     mask = tmp_path / "mask.png"
     Image.fromarray(painted(kind)).save(mask)
