@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
-    from jaxinv.io.images import read_images, read_photo, write_images
+    from jaxinv.io.images import PhotoWarning, read_images, read_photo, write_images
     from jaxinv.io.latent_files import load_latents, save_latents
     from jaxinv.metrics.perceptual import lpips
     from jaxinv.metrics.reconstruction import psnr, ssim
@@ -43,6 +43,7 @@ __all__ = [
     "Jitter",
     "MaskSpec",
     "Minimum",
+    "PhotoWarning",
     "Preset",
     "Schedule",
     "SolverSpec",
@@ -71,7 +72,7 @@ _HOMES = {
     "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),
-    "io.images": ("read_images", "read_photo", "write_images"),
+    "io.images": ("PhotoWarning", "read_images", "read_photo", "write_images"),
     "io.latent_files": ("load_latents", "save_latents"),
     "metrics.perceptual": ("lpips",),
     "metrics.reconstruction": ("psnr", "ssim"),

@@ -7,7 +7,7 @@ activation or a normalisation that is part of our step; it is applied to them he
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -18,10 +18,7 @@ from jaxinv.nn.layer_chain import ACTIVATIONS
 from jaxinv.nn.linear import leaky_relu, pixel_norm
 from jaxinv.nn.resample import blur_double
 from jaxinv.types import Array, State
-
-# A name of a DCGAN's linear part begins a layer; what follows belongs to the same layer.
-LINEAR = r"main\.(0|3|6|9|12)|.*:convt|(preprocess|block\d)\.0|deconv_out|l\d|attn\d|[024]"
-SQUASHED = ("main.13", "main.final:3:tanh", "tanh", "5")  # after the last activation
+from weights_convert.networks.chains import Step
 
 
 class Place(NamedTuple):
@@ -32,10 +29,13 @@ class Place(NamedTuple):
     change: Callable[[Array], Array] = jnp.asarray
 
 
-def places(gen: Generator, names: list[str]) -> dict[str, Place]:
-    """Places of those arrays among `names` that the surface gives; others lie inside a step."""
+def places(gen: Generator, names: list[str], steps: Sequence[Step] = ()) -> dict[str, Place]:
+    """Places of those arrays among `names` that the surface gives; others lie inside a step.
+
+    `steps` are the layers of a chain, with the names that the original code gave them.
+    """
     if gen.spec.architecture == "dcgan":
-        return dict(_chain(gen, names))
+        return dict(_chain(gen, names, steps))
     found = {name: _place(gen.steps, name) for name in names}
     return {name: place for name, place in found.items() if place is not None}
 
@@ -76,21 +76,29 @@ def _grown(x: Array) -> Array:
     return pixel_norm(leaky_relu(x))
 
 
-def _chain(gen: Generator, names: list[str]) -> Iterator[tuple[str, Place]]:
-    """The last array of every layer, with the layer's activation unless it has had it."""
+def _chain(gen: Generator, names: list[str], steps: Sequence[Step]) -> Iterator[tuple[str, Place]]:
+    """The last array of every layer, with the layer's activation unless it has had it.
+
+    What is called neither as a linear part nor as its norm comes after the activation.
+    """
     layers = dict(gen.spec.facts)["layers"]
-    groups: list[list[str]] = []
+    last: dict[int, str] = {}
+    index = 0
     for name in names:
         plain = name.removeprefix("feat_")
-        if plain == "formatLayer":  # before its normalisation, which our step includes
-            continue
-        if re.fullmatch(LINEAR, plain):
-            groups.append([])
-        groups[-1].append(name)
-    for index, (*_, name) in enumerate(groups):
-        kind = "none" if name.removeprefix("feat_") in SQUASHED else layers[index][2]
-        kind = "doubled" if name == "feat_sigmoid" else kind
-        yield name, Place(f"layer{index}", change={**ACTIVATIONS, "doubled": _doubled}[kind])
+        index = next((i for i, step in enumerate(steps) if _begins(step, plain)), index)
+        if plain != "formatLayer":  # before its normalisation, which our step includes
+            last[index] = name
+    for index, name in last.items():
+        plain, activation = name.removeprefix("feat_"), layers[index][2]
+        if plain != steps[index].norm and not _begins(steps[index], plain):
+            activation = "doubled" if activation == "sigmoid" else "none"
+        yield name, Place(f"layer{index}", change={**ACTIVATIONS, "doubled": _doubled}[activation])
+
+
+def _begins(step: Step, name: str) -> bool:
+    """Whether an array comes from the linear part of a layer, or from a block that holds it."""
+    return step.linear == name or step.linear.startswith(f"{name}.")
 
 
 def _doubled(x: Array) -> Array:

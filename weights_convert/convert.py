@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec
 from jaxinv.io.files import sha256_file
+from jaxinv.io.output_folder import check_target
 from jaxinv.specs.checks import check_above
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
@@ -29,6 +31,7 @@ def convert(
     alignment: str = "none",
     discriminator: str | Path | None = None,
     like: str | None = None,
+    report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
     """Path of the converted generator.
@@ -36,8 +39,11 @@ def convert(
     `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
     were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
-    another one; `like` is the generator whose parameters an orbax checkpoint holds; `options`: see
-    `sources.convert`, None leaves one out. Nothing in the files is executed. Raises
+    another one; `like` is the generator whose parameters an orbax checkpoint holds; `report` is
+    given a sentence about whatever was decided (where in the file the generator was found, drawn
+    noise); `options`: see `sources.convert`, None leaves one out. Nothing in the files is executed.
+
+    Raises:
     `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a bad
     name, `OSError` if there is no file.
     """
@@ -50,6 +56,7 @@ def convert(
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
+    check_target(path, filter(None, [file, discriminator, like]))
     for option in ("clamp", "epsilon", "depth"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
@@ -58,9 +65,14 @@ def convert(
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
-        found = sources.convert(contents.tree, config=_config(file), **given)
+        try:
+            found = sources.convert(contents.tree, config=_config(file), **given)
+        except UnsafeFileError as error:
+            raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     if discriminator is not None:
         found = sources.attach(found, containers.read_checkpoint(discriminator).tree)
+    for note in found.notes:
+        report(note)
     facts = {"name": name, "alignment": alignment, **found.facts}
     metadata = {
         "format": "jaxinv",
@@ -73,6 +85,8 @@ def convert(
         "licence": "that of the source file",
         "content_sha256": checkpoints.content_sha256(found.params),
     }
+    if found.notes:
+        metadata["notes"] = "; ".join(found.notes)
     try:
         read_spec(metadata)
     except ValueError as error:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxinv.cli.argument_types import positive
 from jaxinv.cli.console import DONE, say
 from jaxinv.cli.weights import ready_generator
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jaxinv.types import Latents
+
 
 def verb_render(options: argparse.Namespace) -> int:
     """Draw saved latents."""
     from jaxinv.io import images
-    from jaxinv.io.files import atomic_write
-    from jaxinv.io.latent_files import fit_latents, load_latents
+    from jaxinv.io.latent_files import fit_latents
+    from jaxinv.io.output_folder import check_target
     from jaxinv.latents.sampling import of_class
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render_uint8
@@ -23,22 +29,42 @@ def verb_render(options: argparse.Namespace) -> int:
 
     loaded = {}
     out = Path(options.out)
-    out.mkdir(parents=True, exist_ok=True)
     files = [Path(file) for file in options.latents]
-    for file, stem in zip(files, unique_names(files), strict=True):
-        latents, metadata = load_latents(file)
+    read = [*files, *filter(None, [options.generator])]
+    for stem in unique_names(files):
+        check_target(out / f"{stem}.png", read)
+    out.mkdir(parents=True, exist_ok=True)
+    for stem, code, metadata in _codes(files):
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
             ready_generator(name)
             loaded[name] = load_generator(name)
         gen, params = loaded[name]
-        latents = fit_latents(gen.spec, latents)
-        if options.label is not None:
-            latents = of_class(gen, latents, options.label)
-        data = images.encode_png(render_uint8(gen, params, latents))
-        atomic_write(out / f"{stem}.png", lambda target, data=data: target.write(data))
-        say(str(out / f"{stem}.png"))
+        fitted = fit_latents(gen.spec, code)
+        latents = fitted if options.label is None else of_class(gen, fitted, options.label)
+        picture, name = render_uint8(gen, params, latents)[None], f"{stem}.png"
+        check_target(out / name, read)
+        (path,) = images.write_images(out, picture, names=[name], overwrite=options.overwrite)
+        say(str(path))
     return DONE
+
+
+def _codes(files: list[Path]) -> Iterator[tuple[str, Latents, dict[str, str]]]:
+    """Name, latents and metadata of every code in the files, ours or another tool's."""
+    from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
+    from jaxinv.io.latent_files import codes_of, load_latents, read_numpy
+    from jaxinv.runs.inputs import unique_names
+    from weights_convert.sources.containers import read_checkpoint
+
+    for file, stem in zip(files, unique_names(files), strict=True):
+        kind = read_kind(file)
+        if kind not in (NPY, NPZ, PICKLE, TORCH):
+            yield stem, *load_latents(file)
+            continue
+        tree = read_numpy(file) if kind in (NPY, NPZ) else read_checkpoint(file).tree
+        codes = codes_of(tree, file)
+        for index, latents in enumerate(codes):
+            yield (f"{stem}-{index:02d}" if len(codes) > 1 else stem), latents, {}
 
 
 def verb_sample(options: argparse.Namespace) -> int:
@@ -46,10 +72,12 @@ def verb_sample(options: argparse.Namespace) -> int:
     from jaxinv.io.files import atomic_write
     from jaxinv.io.image_ops import grid, to_uint8
     from jaxinv.io.images import encode_png
+    from jaxinv.io.output_folder import check_target
     from jaxinv.latents.sampling import at_truncation, sample_latents
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render
 
+    check_target(options.out, [options.generator])
     ready_generator(options.generator)
     gen, params = load_generator(options.generator)
     latents = sample_latents(
@@ -71,6 +99,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     render.add_argument("-o", "--out", required=True, metavar="DIR")
     render.add_argument("-g", "--generator", default=None, metavar="NAME")
     render.add_argument("--label", type=int, metavar="L", help="draw them as another class")
+    render.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
     sample = verbs.add_parser("sample", help="draw random images of a generator")
     sample.set_defaults(run=verb_sample)
     sample.add_argument("generator", metavar="GENERATOR")

@@ -100,6 +100,19 @@ def verb_inspect(options: argparse.Namespace) -> int:
     return DONE
 
 
+class Formats(argparse.Action):
+    """An option that lists what can be converted, in place of a conversion."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        """Write the lines and leave, as --help does."""
+        del given
+        from weights_convert.sources import formats
+
+        for line in formats():
+            say(line)
+        parser.exit()
+
+
 def verb_convert(options: argparse.Namespace) -> int:
     """Turn a foreign checkpoint into a generator, or a generator into a foreign checkpoint."""
     from weights_convert import convert, export
@@ -109,7 +122,7 @@ def verb_convert(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
-        path = convert(options.file, out=options.out, **wanted)
+        path = convert(options.file, out=options.out, report=say, **wanted)
         say(f"{path}: use it with -g {options.out or path.stem}")
         return DONE
     if wanted:
@@ -131,6 +144,9 @@ def add(verbs: argparse._SubParsersAction) -> None:
     convert = verbs.add_parser("convert", help="make a generator of somebody else's checkpoint")
     convert.set_defaults(run=verb_convert)
     convert.add_argument("file", metavar="FILE", help="their file; with --to, a generator")
+    convert.add_argument(
+        "--formats", action=Formats, nargs=0, help="list the files that can be converted, and leave"
+    )
     convert.add_argument("-o", "--out", metavar="OUT", help=".safetensors; with --to, .pt or .pth")
     convert.add_argument(
         "--to",

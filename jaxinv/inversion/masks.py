@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.stages import map_lanes
-from jaxinv.io.face_alignment import AlignerMissing, face_finder, landmarks_from_dlib
+from jaxinv.io.face_detection import AlignerMissing, face_finder, landmarks_from_dlib
 from jaxinv.io.image_ops import to_uint8
 from jaxinv.losses.image_terms import normalize_channels
 from jaxinv.models.features.backbones import NETS

@@ -19,9 +19,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import safetensors
 
+from jaxinv.io.file_kinds import HEAD_BYTES, SAFETENSORS, UNKNOWN, kind_of
 from jaxinv.io.files import atomic_write
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_place
+from jaxinv.specs.serialization import generator_from_json
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
@@ -163,8 +165,11 @@ def _check_header_size(path: str | Path) -> None:
     # The first 8 bytes state the size of the JSON header, little-endian. Checked before anything is
     # parsed.
     with Path(path).open("rb") as handle:
-        prefix = handle.read(8)
+        head = handle.read(HEAD_BYTES)
+        prefix = head[:8]
         available = os.fstat(handle.fileno()).st_size - 8
+    if (kind := kind_of(head)) not in (SAFETENSORS, UNKNOWN) and head:
+        raise CheckpointError(f"{path} is {kind}; allowed: a .safetensors file of jaxinv")
     if len(prefix) < 8:
         raise CheckpointError(f"{path}: {len(prefix)} bytes, too short for a safetensors file")
     stated = int.from_bytes(prefix, "little")
@@ -221,16 +226,25 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
             f"not a generator checkpoint: kind {metadata.get('kind', 'missing')!r}; "
             f"allowed: 'generator'"
         )
-    stored: dict[str, Any] = json.loads(metadata["spec"])
-    facts = {name: _frozen(value) for name, value in stored.items()}
     try:
-        return GeneratorSpec(**facts)
-    except TypeError as error:
-        raise ValueError(f"not the facts of a generator: {error}") from error
+        return generator_from_json(metadata["spec"])
     except ValueError as error:
-        raise ValueError(f"the facts of {facts.get('name')!r} fit no generator: {error}") from error
+        raise ValueError(f"not the facts of a generator: {error}") from error
 
 
-def _frozen(value: Any) -> Any:
-    """JSON's lists as tuples."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def check_shapes(what: str, held: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
+    """Raise `ValueError` unless the tree `held` has all arrays of `expected`, in their shapes.
+
+    Leaves of both have a `shape`; more arrays than expected are no fault. `what` they are is said.
+    """
+    for name, wanted in expected.items():
+        found = held.get(name)
+        if isinstance(wanted, Mapping) and isinstance(found, Mapping):
+            check_shapes(f"{what}/{name}", found, wanted)
+        elif isinstance(wanted, Mapping) or isinstance(found, Mapping) or found is None:
+            raise ValueError(f"{what}: the file's spec needs arrays {name!r} that it lacks")
+        elif tuple(found.shape) != tuple(wanted.shape):
+            raise ValueError(
+                f"{what}: {name!r} has shape {list(found.shape)}, its spec needs "
+                f"{list(wanted.shape)}"
+            )

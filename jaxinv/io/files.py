@@ -10,8 +10,9 @@ import os
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
+from jaxinv.io.output_folder import results_among
 from jaxinv.specs.checks import check_whole
 
 MAX_BYTES = 2**30
@@ -35,8 +36,9 @@ def find_images(paths: Iterable[str | Path], *, limit: int | None = None) -> lis
     """The image files of files and folders, at most `limit`; files are returned as given.
 
     Folders are walked recursively in the order of names. Hidden entries, links to folders, links
-    that leave the folder and files that are no image by their extension (`NOT_IMAGES`) are skipped;
-    all else is listed, so that broken files get reported.
+    that leave the folder, files that are no image by their extension (`NOT_IMAGES`) and results of
+    earlier runs (`results_among`) are skipped; all else is listed, so that broken files get
+    reported.
     """
     if limit is not None:
         check_whole("limit", limit, 0)
@@ -81,9 +83,10 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
     except OSError:
         yield folder  # reading it says why
         return
+    results = results_among(entry.name for entry in entries)
     for entry in entries:
         path = folder / entry.name
-        if entry.name.startswith("."):
+        if entry.name.startswith(".") or entry.name in results:
             continue
         if entry.is_dir(follow_symlinks=False):
             yield from _walk(path, root)
@@ -133,6 +136,15 @@ def atomic_write(path: str | Path, writer: Callable[[BinaryIO], object]) -> Path
         raise
     _sync_folder(path.parent)
     return path
+
+
+def open_new(path: Path) -> TextIO:
+    """An empty text file for writing, in UTF-8.
+
+    An older file of that name is taken away, not emptied: it may be a link to something else.
+    """
+    path.unlink(missing_ok=True)
+    return path.open("x", encoding="utf-8")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -153,6 +153,19 @@ def box_quad(left: float, top: float, width: float, height: float) -> np.ndarray
     return np.array([[left, top], [left, bottom], [right, bottom], [right, top]], np.float64)
 
 
+def turned_box(width: float, height: float, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """The box that holds a width x height picture turned by `degrees` clockwise, as a quad [4, 2].
+
+    The quad is in the picture's pixels, about its middle; the second value is the size (width,
+    height) of the box in whole pixels.
+    """
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    wide = int(np.ceil(width * abs(cos) + height * abs(sin) - 1e-6))
+    high = int(np.ceil(width * abs(sin) + height * abs(cos) - 1e-6))
+    corners = box_quad(-wide / 2, -high / 2, wide, high)
+    return corners @ np.array([[cos, -sin], [sin, cos]]) + (width / 2, height / 2), (wide, high)
+
+
 def fit_square(
     pixels: np.ndarray, mask: np.ndarray | None, fit: str, background: float
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:

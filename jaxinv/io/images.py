@@ -14,20 +14,24 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from jaxinv.io.arguments import Fit, check_reading, check_writing
-from jaxinv.io.face_alignment import AlignError, align_photo
+from jaxinv.io.face_alignment import align_photo
+from jaxinv.io.face_frame import AlignError
 from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
 from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
+from jaxinv.io.output_folder import check_new
+from jaxinv.io.pixel_modes import rgb_pixels
 
 __all__ = [
     "Fit",
     "ImageError",
     "Photo",
+    "PhotoWarning",
     "encode_jpeg",
     "encode_png",
     "find_images",
@@ -53,6 +57,10 @@ class ImageError(ValueError):
     def __init__(self, file: str, reason: str) -> None:
         self.file, self.reason = file, reason
         super().__init__(f"{_shown(file)}: {reason}")
+
+
+class PhotoWarning(UserWarning):
+    """What the user should know of a photo that `read_images` has read: the file and one note."""
 
 
 @dataclass(frozen=True)
@@ -144,15 +152,17 @@ def read_images(
 
     Raises:
         ImageError: names every file that cannot be read, or says that there is none. Use
-            `read_photo` to go on without them, and to learn what was noticed.
+            `read_photo` to go on without them.
         ValueError: an argument is wrong.
+
+    What was noticed (`warnings` of `read_photo`) is issued as a `PhotoWarning`.
     """
     paths = [paths] if isinstance(paths, str | Path) else paths
     paths = check_reading(paths, size=size, align=align, fit=fit)
     photos, errors = [], []
     for file in find_images(paths, limit=limit):
         try:
-            photos.append(read_photo(file, size=size, align=align, fit=fit).pixels)
+            photos.append(read_photo(file, size=size, align=align, fit=fit))
         except ImageError as error:
             errors.append(error)
     if len(errors) == 1:
@@ -162,20 +172,29 @@ def read_images(
         raise ImageError(f"{len(errors)} of {len(errors) + len(photos)} files", listed)
     if not photos:
         raise ImageError(", ".join(map(str, paths)) or "no paths", "no images found")
-    side = size or 2 ** (min(len(pixels) for pixels in photos).bit_length() - 1)
-    return np.stack([resize(pixels, side) for pixels in photos])
+    for photo in photos:
+        for note in photo.warnings:
+            warnings.warn(f"{_shown(photo.file)}: {note}", PhotoWarning, stacklevel=2)
+    side = size or 2 ** (min(len(photo.pixels) for photo in photos).bit_length() - 1)
+    return np.stack([resize(photo.pixels, side) for photo in photos])
 
 
 def write_images(
-    folder: str | Path, images: np.ndarray, *, names: Sequence[str] | None = None
+    folder: str | Path,
+    images: np.ndarray,
+    *,
+    names: Sequence[str] | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Write [B, H, W, 3] images, float in [-1, 1] or uint8, as PNG files; returns their paths.
 
     Each file appears whole or not at all, and equal images give equal bytes. `names` are bare file
     names, ".png" is added where missing; by default they are 000000.png, 000001.png, ...
+    A file that is there and holds something else is replaced only with `overwrite`.
 
     Raises:
-        ValueError: wrong shape, non-finite pixels, or names that are no distinct bare names.
+        ValueError: wrong shape, non-finite pixels, names that are no distinct bare names, or a
+            file that is there; nothing is written then.
     """
     images = check_writing(folder, images, names)
     names = [f"{i:06d}" for i in range(len(images))] if names is None else list(names)
@@ -186,11 +205,16 @@ def write_images(
             f"names must be {len(images)} distinct bare file names, got {wrong or list(names)}"
         )
     target = Path(folder)
+    paths = [target / file for file in files]
+    if not overwrite:
+        for path, image in zip(paths, images, strict=True):
+            if path.exists():
+                check_new(path, encode_png(to_uint8(image)))
     target.mkdir(parents=True, exist_ok=True)
-    for file, image in zip(files, images, strict=True):
+    for path, image in zip(paths, images, strict=True):
         data = encode_png(to_uint8(image))
-        atomic_write(target / file, lambda out, data=data: out.write(data))
-    return [target / file for file in files]
+        atomic_write(path, lambda out, data=data: out.write(data))
+    return paths
 
 
 def encode_png(u8: np.ndarray) -> bytes:
@@ -277,7 +301,7 @@ def _decoded(data: bytes, size: int | None, background: float) -> _Upright:
         upright = _turned(image, notes)
         turned = upright.size != image.size
         tags = getattr(image, "tag_v2", {})
-        pixels, alpha = _pixels(upright, 12 if tags.get(258) == (12,) else 16, notes)
+        pixels, alpha = rgb_pixels(upright, 12 if tags.get(258) == (12,) else 16, notes)
     if alpha is not None:
         if alpha.max() <= 0:
             raise BadFile("every pixel is transparent")
@@ -296,56 +320,6 @@ def _turned(image: Image.Image, notes: list[str]) -> Image.Image:
     except Exception as error:
         notes.append(f"broken EXIF data, orientation not applied ({type(error).__name__})")
         return image
-
-
-def _pixels(image: Image.Image, bits: int, notes: list[str]) -> tuple[np.ndarray, Any]:
-    """Colours [h, w, 3] of any mode and alpha [h, w] in [0, 1], or None for opaque."""
-    if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image), 2.0**bits - 1), None
-    if image.mode == "I":
-        return _grey(np.asarray(image), 65535.0), None
-    if image.mode == "F":
-        values = np.asarray(image)
-        full = 1.0 if values.max() <= 1 else 255.0
-        notes.append(f"float pixels are taken to range over 0..{full:.0f}")
-        return _grey(values, full), None
-    alpha, base = None, image
-    if image.has_transparency_data:
-        base = image.convert("RGBA")
-        alpha = np.asarray(base.getchannel("A"), np.float32) / 255
-    if base.mode not in ("L", "RGB", "CMYK"):
-        base = base.convert("RGB")
-    if image.mode in ("1", "L", "LA", "La"):
-        base = base.convert("L")
-    profile = image.info.get("icc_profile")
-    srgb = _to_srgb(base, profile, notes) if profile else base.convert("RGB")
-    return np.asarray(srgb), None if alpha is None or alpha.min() >= 1 else alpha
-
-
-def _grey(values: np.ndarray, full: float) -> np.ndarray:
-    """Grey values 0..full as float32 [h, w, 3] in [-1, 1]."""
-    if not np.isfinite(values).all():
-        raise BadFile("non-finite pixels")
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > full:
-        raise BadFile(f"pixels range over {low:g}..{high:g}, must lie in 0..{full:g}")
-    scaled = (values.astype(np.float64) * (2 / full) - 1).astype(np.float32)
-    return np.repeat(scaled[..., None], 3, axis=-1)
-
-
-def _to_srgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:
-    """Colours of an image with an ICC profile in sRGB; a profile that is no use is a note."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(data))
-        if not ImageCms.getProfileDescription(profile).startswith("sRGB"):
-            if image.mode == "L" and cast("Any", profile).profile.xcolor_space.strip() == "RGB":
-                image = image.convert("RGB")
-            target = ImageCms.createProfile("sRGB")
-            turned: Any = ImageCms.profileToProfile(image, profile, target, outputMode="RGB")
-            image = turned or image
-    except Exception as error:
-        notes.append(f"colour profile could not be used ({type(error).__name__}): sRGB is assumed")
-    return image.convert("RGB")
 
 
 def _fitted(

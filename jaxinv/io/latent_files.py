@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxinv.io import checkpoints
+from jaxinv.io.file_kinds import NPY, NPZ, read_kind
 from jaxinv.io.files import atomic_write
 from jaxinv.specs.checks import check_choice, check_kind, check_place
 from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES, SPACES
@@ -20,6 +22,12 @@ if TYPE_CHECKING:
 SCHEMA = "1"
 LISTS = ("noise", "s")  # one array per layer
 TREES = (*NETWORK_VARIABLES, *OUTPUT_VARIABLES)  # nested dicts
+MAX_BYTES = 2**28  # of an .npz, unpacked
+# What other tools call codes in W and W+.
+CODES = (
+    "w", "ws", "wp", "w+", "w_plus", "wplus", "latent", "latents", "latent_in", "latent_code",
+    "latent_codes", "dlatent", "dlatents", "projected_w", "code", "codes",
+)  # fmt: skip
 LAYOUT = 18  # rows of W+ in StyleGAN2 at 1024 px, which published codes and directions use
 
 
@@ -43,16 +51,19 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
 
 
 def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
-    """Latents of one sample, and their metadata, of a .safetensors or .npz file.
+    """Latents of one sample, and their metadata, of a .safetensors, .npz or .npy file.
 
-    Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. An .npz
-    needs the key "w", [1, rows, w_dim], and has no metadata. Raises `ValueError` when the file
-    holds no latents.
+    Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. The kind
+    of file is told by its first bytes; files of NumPy have no metadata, and are read as `codes_of`
+    says. Raises `ValueError` when the file holds no latents, or more than one.
     """
     check_place("path", path)
     path = Path(path)
-    if path.suffix == ".npz":
-        return {"w+": _read_npz(path)}, {}
+    if read_kind(path) in (NPY, NPZ):
+        codes = codes_of(read_numpy(path), path)
+        if len(codes) > 1:
+            raise ValueError(f"{path} holds {len(codes)} codes; allowed: 1")
+        return codes[0], {}
     flat, metadata = checkpoints.load(path)
     if metadata.get("kind") != "latents":
         raise ValueError(
@@ -74,7 +85,8 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
     """
     w = latents.get("w+")
     if w is not None and spec.layout18 and w.ndim == 2 and len(w) == LAYOUT != spec.rows:
-        latents = {**latents, "w+": w[np.asarray(spec.layout18)]}
+        w = w[np.asarray(spec.layout18)]
+        latents = {**latents, "w+": w}
     expected = {
         "z": (spec.z_dim,),
         "z+": (spec.rows, spec.z_dim),
@@ -85,6 +97,8 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
         "label": (spec.labels,),
         "embedding": (spec.embedding,),
     }
+    if w is not None and "mix" not in latents and w.shape != expected["w+"] and spec.rows:
+        raise ValueError(_wrong_rows(spec, w.shape))
     codes = {name: value for name, value in latents.items() if name not in TREES}
     for name, value in codes.items():
         if "mix" in latents and name in LATENT_SPACES:
@@ -99,18 +113,99 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
     return latents
 
 
-def _read_npz(path: Path) -> np.ndarray:
+def _wrong_rows(spec: GeneratorSpec, shape: tuple[int, ...]) -> str:
+    """Says which row counts fit, and whose they and the given ones are."""
+    usual = spec.layout18 == tuple(range(spec.rows))
+    allowed = _shape((spec.rows, spec.w_dim), _owner(spec.rows) if usual else "its own rows")
+    if spec.layout18 and spec.rows != LAYOUT:
+        allowed += f" or {_shape((LAYOUT, spec.w_dim), _owner(LAYOUT))}"
+    given = _shape(shape, _owner(shape[0]) if spec.layout18 and len(shape) == 2 else "")
+    return f"generator {spec.name!r} cannot draw 'w+' of shape {given}; allowed: {allowed}"
+
+
+def _shape(shape: tuple[int, ...], note: str) -> str:
+    return f"{shape} ({note})" if note else f"{shape}"
+
+
+def _owner(rows: int) -> str:
+    """The StyleGAN2 that has so many rows; empty if none has."""
+    fits = rows % 2 == 0 and 4 <= rows <= LAYOUT
+    return f"the rows of a StyleGAN2 of {2 ** (rows // 2 + 1)} px" if fits else ""
+
+
+def read_numpy(path: Path) -> Any:
+    """The array of an .npy file, or the dict of arrays of an .npz.
+
+    Raises `ValueError` for a broken file, for objects (which could run code) and for more than
+    `MAX_BYTES`; `OSError` if there is none.
+    """
     try:
         # Opened here, since numpy leaves a broken archive open.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            w = np.asarray(arrays["w"], np.float32)
+        with path.open("rb") as file:
+            if read_kind(path) == NPY:
+                return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+            with zipfile.ZipFile(file) as archive:
+                size = sum(member.file_size for member in archive.infolist())
+            if size > MAX_BYTES:
+                raise ValueError(f"{size} bytes; allowed: at most {MAX_BYTES}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
     except OSError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise whatever they like
-        raise ValueError(f"{path}: not an .npz file with an array 'w' [1, rows, w_dim]") from error
-    if w.ndim != 3 or len(w) != 1:
-        raise ValueError(f"{path}: 'w' has shape {list(w.shape)}; allowed: [1, rows, w_dim]")
-    return w[0]
+        raise ValueError(f"{path}: not a readable file of NumPy arrays ({error!s:.120})") from error
+
+
+def codes_of(tree: Any, path: str | Path) -> list[Latents]:
+    """The latents, a dict for each sample, in what another tool saved: an array, or dicts of them.
+
+    Of several arrays those count that are called as codes are (`CODES`), or "z". Shapes are
+    [w_dim], [rows, w_dim] and [n, rows, w_dim]; a single row is "w", several are "w+". Raises
+    `ValueError` when there are none, or when they have other shapes or hold no finite numbers.
+    """
+    named = list(_arrays(tree, ""))
+    found = [one for one in named if one[0] in CODES] or [one for one in named if one[0] == "z"]
+    found = found or (named if len(named) == 1 else [])
+    if not found:
+        held = ", ".join(f"{name[:40]!r} {list(array.shape)}" for name, array in named[:8])
+        raise ValueError(
+            f"{path} holds {held or 'no arrays'}; allowed: one array, or one that is called "
+            f"{', '.join(CODES)} or z"
+        )
+    return [code for name, array in found for code in _codes(name, array, path)]
+
+
+def _arrays(tree: Any, name: str) -> Iterator[tuple[str, np.ndarray]]:
+    """Arrays with the nearest key above them."""
+    if isinstance(tree, np.ndarray):
+        yield name, tree
+    elif isinstance(tree, dict):
+        for key, value in tree.items():
+            yield from _arrays(value, str(key))
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from _arrays(value, name)
+
+
+def _codes(name: str, array: np.ndarray, path: str | Path) -> list[Latents]:
+    shape = array.shape
+    while array.ndim > 3 and len(array) == 1:
+        array = array[0]
+    if array.dtype.kind != "f" or not array.size or array.ndim not in (1, 2, 3):
+        raise ValueError(
+            f"{path}: {name or 'the array'} has shape {list(shape)} and type {array.dtype}; "
+            "allowed: [w_dim], [rows, w_dim] or [n, rows, w_dim] floats"
+        )
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{path}: {name or 'the array'} holds values that are not finite")
+    if name == "z":
+        return [{"z": row} for row in array.reshape(-1, array.shape[-1])]
+    samples = array if array.ndim == 3 else array[None]
+    return [
+        {"w+": one} if one.ndim == 2 and len(one) > 1 else {"w": one.ravel()} for one in samples
+    ]
 
 
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:

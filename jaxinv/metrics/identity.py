@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from jaxinv.io.face_alignment import AlignerMissing, descriptor, face_networks
+from jaxinv.io.face_detection import AlignerMissing, descriptor, face_networks
 from jaxinv.metrics.reconstruction import Scores, Stack, check_pair
 
 

@@ -6,10 +6,14 @@ Nothing is downloaded here: see `jaxinv pull`.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from jaxinv.io.checkpoints import read_spec, weights_file
+import jax
+from flax.errors import FlaxError
+
+from jaxinv.io.checkpoints import check_shapes, read_metadata, read_spec, weights_file
 from jaxinv.models.discriminators import chain, progressive, residual
+from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.generators import (
     biggan,
     dcgan,
@@ -49,6 +53,10 @@ DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
 }
 
 
+# What a network raises while it is built of facts that do not fit together.
+UNFIT = (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, FlaxError)
+
+
 @lru_cache
 def build(spec: GeneratorSpec) -> Generator:
     """The generator of `spec`; equal specs give one object, so that programs are shared.
@@ -58,7 +66,7 @@ def build(spec: GeneratorSpec) -> Generator:
     check_choice("architecture", spec.architecture, tuple(ARCHITECTURES))
     try:
         return _built(spec)
-    except (LookupError, TypeError, ValueError, ArithmeticError) as error:
+    except UNFIT as error:
         raise ValueError(f"the facts of {spec.name!r} fit no generator ({error!r:.120})") from error
 
 
@@ -89,12 +97,47 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     """
     path = weights_file(name)
     use_compilation_cache()
-    params, metadata = read_weights(path)
-    gen = build(read_spec(metadata))
+    gen = build(read_spec(read_metadata(path)))
+    params, _ = read_weights(path)
+    check_parameters(gen, params)
     params[BACKWARD_KERNELS] = precompute_backward(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
     return gen, params
+
+
+def check_parameters(gen: Generator, params: Params) -> None:
+    """Raise `ValueError` unless `params` has all arrays of the generator; nothing is allocated."""
+    parts: dict[str, Any] = {"": gen}
+    if gen.discriminator is not None:
+        parts[DISCRIMINATOR] = gen.discriminator
+    for name, network in parts.items():
+        held = params.get(name, {}) if name else params
+        try:
+            expected = jax.eval_shape(network.init, jax.random.key(0))
+        except UNFIT as error:
+            raise ValueError(
+                f"the facts of {gen.spec.name!r} fit no generator ({error!r:.120})"
+            ) from error
+        check_shapes(f"{gen.spec.name}{name and '/'}{name}", held, expected)
+    _check_sizes(gen, jax.eval_shape(gen.init, jax.random.key(0)))
+
+
+def _check_sizes(gen: Generator, params: Params) -> None:
+    """Raise `ValueError` unless the spec's sizes are those of parameters (or of their shapes)."""
+    spec = gen.spec
+    noise = tuple(one.shape[0] for one in jax.eval_shape(gen.stored_noise, params))
+    styles = spec.styles
+    if spec.w_dim:
+        rows = jax.ShapeDtypeStruct((spec.rows, spec.w_dim), "float32")
+        styles = tuple(one.shape[0] for one in jax.eval_shape(gen.affine, params, rows))
+    if (noise or spec.noise, styles) != (spec.noise, spec.styles):
+        raise ValueError(
+            f"{spec.name}: styles {list(spec.styles)} and noise {list(spec.noise)}; its arrays "
+            f"allow {list(styles)} and {list(noise or spec.noise)}"
+        )
+    if spec.labels and not any(spec.labels in leaf.shape for leaf in jax.tree.leaves(params)):
+        raise ValueError(f"{spec.name}: {spec.labels} labels; its arrays allow 0")
 
 
 def load_features(names: tuple[str, ...]) -> dict[str, Params]:

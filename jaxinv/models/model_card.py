@@ -10,7 +10,7 @@ import numpy as np
 
 from jaxinv.io.checkpoints import content_sha256, read_spec
 from jaxinv.models.discriminators.base import DISCRIMINATOR
-from jaxinv.models.loading import build
+from jaxinv.models.loading import UNFIT, build, check_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Latents, Params, State, Tree
-
-UNFIT = (LookupError, TypeError, AttributeError, ArithmeticError)
 
 
 def card(params: Params, metadata: dict[str, str]) -> list[str]:
@@ -29,6 +27,8 @@ def card(params: Params, metadata: dict[str, str]) -> list[str]:
     """
     try:
         lines = list(_lines(params, metadata))
+    except ValueError:
+        raise
     except UNFIT as error:
         raise ValueError(f"the file's facts fit no generator ({error!r:.120})") from error
     return [_visible(line) for line in lines]
@@ -37,6 +37,7 @@ def card(params: Params, metadata: dict[str, str]) -> list[str]:
 def _lines(params: Params, metadata: dict[str, str]) -> Iterator[str]:
     spec = read_spec(metadata)
     gen = build(spec)
+    check_parameters(gen, params)
     fields = {
         "spaces": spaces(spec),
         "classes": classes(spec),
@@ -47,6 +48,7 @@ def _lines(params: Params, metadata: dict[str, str]) -> Iterator[str]:
         "alignment": spec.alignment,
         "domain": metadata.get("domain", ""),
         "source": metadata.get("source", ""),
+        "notes": metadata.get("notes", ""),
         "its SHA-256": metadata.get("source_sha256", ""),
         "contents": contents(params, metadata),
         "licence": metadata.get("licence", ""),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
+from flax.errors import FlaxError
 
 from jaxinv.io import images
 from jaxinv.io.latent_files import fit_latents
@@ -50,7 +51,13 @@ def render(
     samples = (
         fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents)) for i in range(count)
     )
-    return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
+    try:
+        return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
+    except (LookupError, TypeError, AttributeError, FlaxError) as error:
+        raise ValueError(
+            f"generator {gen.spec.name!r} cannot draw {', '.join(sorted(latents))} "
+            f"({type(error).__name__}: {' '.join(str(error).split()):.120})"
+        ) from error
 
 
 def render_uint8(gen: Generator, params: Params, latents: Latents) -> np.ndarray:

@@ -84,24 +84,19 @@ def output_stem(file: Path) -> str:
 
 
 def list_files(request: Request) -> list[Path]:
-    """The files to invert, without pictures that an earlier run left in the output folder.
-
-    Raises `ValueError` when there is none.
-    """
-    folders = ("images", "degraded", "remeasured", "samples")
-    own = [(Path(request.out) / name).resolve() for name in folders]
-    given = {path: Path(path).resolve() for path in request.paths}
-    left = [
-        Path(path) / folder.relative_to(place)
-        for path, place in given.items()
-        for folder in own
-        if folder != place and folder.is_relative_to(place)
-    ]
-    found = find_images(request.paths)
-    files = [file for file in found if not any(file.is_relative_to(folder) for folder in left)]
+    """The files to invert; `ValueError` when there is none."""
+    files = find_images(request.paths, limit=request.limit)
     if not files:
         raise ValueError(f"no image files in {', '.join(request.paths)}")
-    return files[: request.limit]
+    return files
+
+
+def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
+    """Every file that a run reads beside the cache: `files`, masks, and what the request names."""
+    yield from files
+    named = [request.mask, request.align, request.preset, request.generator]
+    for place in map(Path, filter(None, [*named, *request.mask_places.values()])):
+        yield from place.iterdir() if place.is_dir() else [place]
 
 
 def check_mask(request: Request, files: list[Path]) -> None:

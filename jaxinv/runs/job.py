@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import jax
@@ -60,8 +59,6 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
-    for folder in ("latents", "images"):
-        (Path(request.out) / folder).mkdir(parents=True, exist_ok=True)
     gen, params = load_generator(request.generator)
     check_labels(gen, preset, None if request.label is None else [request.label], 1)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:

@@ -17,11 +17,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxinv.inversion.invert import invert
-from jaxinv.io.files import write_json
+from jaxinv.io.files import open_new, write_json
 from jaxinv.io.image_ops import PixelRangeWarning
+from jaxinv.io.output_folder import RUN, output_folder
 from jaxinv.reports.html import ReportItem, write_report
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
-from jaxinv.runs.inputs import Input, batches, check_mask, deduplicated, list_files, read_inputs
+from jaxinv.runs.inputs import (
+    Input,
+    batches,
+    check_mask,
+    deduplicated,
+    files_read,
+    list_files,
+    read_inputs,
+)
 from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
@@ -39,15 +48,23 @@ if TYPE_CHECKING:
 def run(request: Request, preset: Preset) -> tuple[int, int]:
     """Carry out a request; returns (files done, files failed).
 
-    Raises `ValueError` before any work if it cannot start, `OSError` if `out` cannot be written.
+    Raises `ValueError` before any work if it cannot start, if results might replace a file that is
+    read, or if another run writes into `out`; `OSError` if `out` cannot be written.
     """
     files = list_files(request)
-    check_mask(request, files)
-    job = prepare_job(request, preset)
+    with output_folder(request.out, RUN, inputs=files_read(request, files)):
+        check_mask(request, files)
+        return write_results(prepare_job(request, preset), files)
+
+
+def write_results(job: Job, files: list[Path]) -> tuple[int, int]:
+    """Fill the folder for results; returns (files done, files failed)."""
     manifest = job.manifest
+    for folder in ("latents", "images"):
+        (manifest.out / folder).mkdir(exist_ok=True)
     write_json(manifest.out / "run.json", manifest.to_json())
     items: list[ReportItem] = []
-    lines = (manifest.out / "results.jsonl").open("w", encoding="utf-8")
+    lines = open_new(manifest.out / "results.jsonl")
     try:
         with lines, Display(len(files), manifest.preset.steps) as display:
             for results in iter_results(job, files, display):

@@ -8,6 +8,20 @@ from typing import Any
 from jaxinv.specs.checks import check_choice, check_fields, check_whole
 from jaxinv.specs.vocabulary import PRIORS, SPACES
 
+# Least and most of every size, so that no file can ask for memory without end.
+BOUNDS = {
+    "resolution": (8, 2**14),
+    "z_dim": (1, 2**20),
+    "w_dim": (0, 2**16),
+    "rows": (0, 2**10),
+    "styles": (1, 2**16),
+    "noise": (1, 2**14),
+    "layout18": (0, 2**10),
+    "labels": (0, 2**20),
+    "embedding": (0, 2**16),
+}
+LISTS, MOST_ENTRIES = ("styles", "noise", "layout18"), 2**10
+
 
 @dataclass(frozen=True)
 class GeneratorSpec:
@@ -48,10 +62,15 @@ class GeneratorSpec:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_whole("resolution", self.resolution, 8)
-        check_whole("z_dim", self.z_dim, 1)
-        check_whole("labels", self.labels, 0)
-        check_whole("embedding", self.embedding, 0)
+        for name, (least, most) in BOUNDS.items():
+            value: Any = getattr(self, name)
+            values: list[Any] = [*value] if name in LISTS else [value]
+            if len(values) > MOST_ENTRIES:
+                raise ValueError(f"{name} has {len(values)} entries; allowed: up to {MOST_ENTRIES}")
+            for one in values:
+                check_whole(name, one, least)
+                if one > most:
+                    raise ValueError(f"{name} must be at most {most}, got {one}")
         check_choice("prior", self.prior, PRIORS)
         if len(self.layout18) not in (0, self.rows):
             raise ValueError(

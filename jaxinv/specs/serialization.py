@@ -8,18 +8,21 @@ left out has its usual value. Nothing in it is executed. The options of a solver
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import MISSING, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from jaxinv.specs import Preset
+from jaxinv.specs import GeneratorSpec, Preset
 from jaxinv.specs.checks import KINDS
 
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
 LARGEST = 1_000_000  # characters of a file
+LARGEST_FACT, LONGEST, DEEPEST = 2**20, 2**10, 8  # of what architectures say of themselves
 
 
 def to_json(preset: Preset) -> str:
@@ -35,12 +38,7 @@ def from_json(text: str) -> Preset:
     and for values of the wrong kind, each with its place and what is allowed there, and for values
     that `specs` refuses.
     """
-    try:
-        value = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_object)
-    except RecursionError as error:
-        raise ValueError("preset is nested too deeply; allowed: the fields of Preset") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"preset is not JSON: {error}") from error
+    value = _loaded(text, "preset")
     if isinstance(value, dict):
         found = value.pop("schema", None)
         if isinstance(found, bool) or found != SCHEMA:
@@ -49,6 +47,29 @@ def from_json(text: str) -> Preset:
                 f"changed (see CHANGELOG): print the preset again, `jaxinv presets NAME --json`"
             )
     return _made(Preset, value, "preset")
+
+
+def generator_from_json(text: str) -> GeneratorSpec:
+    """The facts of a generator that JSON describes, each of its type and within its bounds.
+
+    Raises `ValueError` as `from_json` does.
+    """
+    return _made(GeneratorSpec, _loaded(text, "spec"), "spec")
+
+
+def _loaded(text: str, what: str) -> Any:
+    """JSON of finite numbers whose fields are given once."""
+    try:
+        return json.loads(
+            text,
+            parse_constant=partial(_refuse_constant, what),
+            parse_int=_whole,
+            object_pairs_hook=_object,
+        )
+    except RecursionError as error:
+        raise ValueError(f"{what} is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{what} is not JSON: {error}") from error
 
 
 def read(path: str | Path) -> Preset:
@@ -90,6 +111,8 @@ def plain(value: Any, hint: Any) -> Any:
 
 def _made(hint: Any, value: Any, where: str) -> Any:
     """The value of the type `hint` that plain data describe."""
+    if hint is Any:
+        return _fact(value, where)
     if is_dataclass(hint):
         return _spec(hint, value, where)
     if get_origin(hint) in (Union, UnionType):
@@ -99,7 +122,23 @@ def _made(hint: Any, value: Any, where: str) -> Any:
     name, kinds = KINDS[hint]
     if not isinstance(value, kinds) or (isinstance(value, bool) and hint is not bool):
         raise ValueError(f"{where} is {_short(value)}; allowed: {name}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} is too large for a number; allowed: {name}")
     return value
+
+
+def _fact(value: Any, where: str, depth: int = 0) -> Any:
+    """A fact of an architecture: text, numbers of a size that networks have, lists of them."""
+    if isinstance(value, list) and depth < DEEPEST and len(value) <= LONGEST:
+        return tuple(_fact(one, f"{where}[{i}]", depth + 1) for i, one in enumerate(value))
+    if isinstance(value, str | bool | NoneType) and len(str(value)) <= LONGEST:
+        return value
+    if isinstance(value, int | float) and abs(value) <= LARGEST_FACT:
+        return value
+    raise ValueError(
+        f"{where} is {_short(value)}; allowed: text, numbers up to {LARGEST_FACT}, and lists of "
+        f"up to {LONGEST}, {DEEPEST} deep"
+    )
 
 
 def _spec(hint: Any, value: Any, where: str) -> Any:
@@ -146,12 +185,20 @@ def _tuple(hint: Any, value: Any, where: str) -> tuple[Any, ...]:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"preset holds {name}; allowed: finite numbers")
+def _refuse_constant(what: str, name: str) -> float:
+    raise ValueError(f"{what} holds {name}; allowed: finite numbers")
+
+
+def _whole(digits: str) -> int:
+    """A whole number that fits into 64 bits."""
+    value = int(digits) if len(digits) < 20 else 2**63
+    if not -(2**63) <= value < 2**63:
+        raise ValueError(f"JSON holds {digits[:24]}; allowed: whole numbers of 64 bits")
+    return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.io.files import atomic_write, find_images, write_json
 from jaxinv.io.images import ImageError, read_photo
+from jaxinv.io.output_folder import STUDY, output_folder
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
@@ -152,10 +153,19 @@ def run(
 ) -> tuple[str, int]:
     """Carry a plan out and write all into its folder; the summary, and how many files were skipped.
 
-    Raises `ValueError` for what cannot be studied, `OSError` if the folder cannot be written.
+    Raises `ValueError` for what cannot be studied, if results might replace a file that is read, or
+    if another run writes into the folder; `OSError` if the folder cannot be written.
     """
-    out = Path(request.out)
-    out.mkdir(parents=True, exist_ok=True)
+    names = [*(request.methods), request.generator, request.align]
+    pictures = find_images([request.images]) if request.images else []
+    with output_folder(request.out, STUDY, inputs=[*pictures, *map(Path, names)]) as out:
+        return write_study(request, presets, out, report=report)
+
+
+def write_study(
+    request: StudyRequest, presets: list[Preset], out: Path, *, report: Callable[[str], object]
+) -> tuple[str, int]:
+    """Fill the folder of a study; the summary, and how many files were skipped."""
     gen, params = load_generator(request.generator)
     given = load_images(request, gen, params)
     for file, reason in given.skipped.items():

@@ -24,6 +24,13 @@ def arguments() -> argparse.ArgumentParser:
     faces.add_argument("folder", type=Path)
     faces.add_argument("--limit", type=int, default=16)
     faces.add_argument("--size", type=int, default=256)
+    looks = names.add_parser("naturalness", help="full-size texture of presets beside samples")
+    looks.add_argument("folder", type=Path)
+    looks.add_argument("--presets", nargs="+", default=["default"], metavar="NAME")
+    looks.add_argument("--limit", type=int, default=16)
+    looks.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
+    photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     return top
 
@@ -80,6 +87,14 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import ladder
 
         ladder.report(options.folder, options.limit, options.size)
+    elif options.name == "naturalness":
+        from tests.benchmarks import naturalness
+
+        naturalness.report(options.folder, tuple(options.presets), options.limit, options.out)
+    elif options.name == "turned":
+        from tests.benchmarks import turned_photos
+
+        turned_photos.report(options.files)
     else:
         from tests.benchmarks import tables
 

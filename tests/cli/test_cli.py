@@ -93,7 +93,7 @@ INVERT = ["invert", "PHOTOS", "-o", "OUT", "-g", "tiny", "-p", "pixels"]
         ([*INVERT, "-g", "vgg16"], ["'features'", "'generator'"]),
         (["invert", "EMPTY", "-o", "OUT", "-g", "tiny"], ["no image files", "EMPTY"]),
         (["pull", "cats"], ["'cats'", "ffhq", "lpips", "landmarks"]),
-        (["inspect", "PHOTOS/a.png"], ["a.png", "header"]),
+        (["inspect", "PHOTOS/a.png"], ["a.png", "PNG picture", ".safetensors"]),
     ],
 )
 @pytest.mark.usefixtures("cache", "photos")
@@ -272,13 +272,13 @@ def test_render_refuses_what_the_generator_cannot_draw(
     out = ["-g", "tiny", "-o", str(tmp_path / "out")]
     save_latents(tmp_path / "rows.safetensors", {"w+": np.zeros((18, 512), np.float32)}, {})
     save_weights(tmp_path / "weights.safetensors", tiny_params(), "generator")
-    np.savez(tmp_path / "key.npz", v=np.zeros(3))
+    np.savez(tmp_path / "key.npz", u=np.zeros(3), v=np.zeros(3))
     (tmp_path / "torn.npz").write_bytes((tmp_path / "key.npz").read_bytes()[:60])
     for name, words in {
         "rows.safetensors": ["(18, 512)", "(8, 16)", "'tiny'"],
         "weights.safetensors": ["'generator'", "'latents'"],
-        "key.npz": ["key.npz", "[1, rows, w_dim]"],
-        "torn.npz": ["torn.npz", "[1, rows, w_dim]"],
+        "key.npz": ["key.npz", "'u' [3], 'v' [3]", "one array"],
+        "torn.npz": ["torn.npz", "not a readable file"],
     }.items():
         assert main(["render", str(tmp_path / name), *out]) == USAGE
         line = error_line(capsys)

@@ -15,8 +15,8 @@ from jaxinv.inversion.invert import invert
 from jaxinv.inversion.masks import face_mask, lpips_map
 from jaxinv.inversion.objective import Objective
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
-from jaxinv.io import face_alignment
-from jaxinv.io.face_alignment import AlignerMissing
+from jaxinv.io import face_detection
+from jaxinv.io.face_detection import AlignerMissing
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import extract_features, term_value
 from jaxinv.models.features import backbones
@@ -282,7 +282,7 @@ def test_faces_without_landmarks_say_what_to_pull(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_mask_of_a_face_needs_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(face_alignment, "_dlib", lambda path: (None, None, None))
-    monkeypatch.setattr(face_alignment, "identity_path", lambda: pytest.fail("not asked for"))
+    monkeypatch.setattr(face_detection, "_dlib", lambda path: (None, None, None))
+    monkeypatch.setattr(face_detection, "identity_path", lambda: pytest.fail("not asked for"))
     made = preset(masks=(MaskSpec("f", "face"),))
     assert masks_module.check_named_masks(made, None, (1, SIDE, SIDE)) == {}

@@ -339,7 +339,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        images.write_images(tmp_path, FACE[None, ::-1])
+        images.write_images(tmp_path, FACE[None, ::-1], overwrite=True)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 

@@ -106,12 +106,47 @@ def test_a_stylegan2_of_any_size_is_written_in_its_own_rows(rows: int, tmp_path:
     np.testing.assert_array_equal(load_latents(tmp_path / "w.npz")[0]["w+"], normal(0, rows, 6))
 
 
+W_PLUS = normal(0, 3, 6)
+
+
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "a.bin"])  # the bytes say what it is
+@pytest.mark.parametrize(
+    ("arrays", "space", "rows"),
+    [
+        ({"w": W_PLUS[None]}, "w+", W_PLUS),
+        ({"w": W_PLUS}, "w+", W_PLUS),
+        ({"w": W_PLUS.astype(np.float64)}, "w+", W_PLUS),
+        ({"v": W_PLUS[None, None]}, "w+", W_PLUS),
+        ({"latents": W_PLUS[None], "latent_avg": W_PLUS[0]}, "w+", W_PLUS),
+        ({"w": W_PLUS[None, :1]}, "w", W_PLUS[0]),
+        ({"w": W_PLUS[0]}, "w", W_PLUS[0]),
+        ({"z": W_PLUS[:1]}, "z", W_PLUS[0]),
+    ],
+)
+def test_codes_of_other_tools_are_told_by_their_shape(
+    arrays: dict[str, np.ndarray], space: str, rows: np.ndarray, name: str, tmp_path: Path
+) -> None:
+    with (tmp_path / name).open("wb") as file:
+        if name == "a.npz":
+            np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
+        else:
+            np.save(file, next(iter(arrays.values())))
+    latents, metadata = load_latents(tmp_path / name)
+    found = "w" if space == "z" and name != "a.npz" else space  # an array alone has no name
+    assert (list(latents), metadata) == ([found], {})
+    np.testing.assert_allclose(latents[found], rows, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"v": normal(0, 1, 3, 6)}, r"not an .npz file with an array 'w' \[1, rows, w_dim\]"),
-        ({"w": normal(0, 3, 6)}, r"'w' has shape \[3, 6\]; allowed: \[1, rows, w_dim\]"),
-        ({"w": normal(0, 2, 3, 6)}, r"'w' has shape \[2, 3, 6\]"),
+        ({"a": normal(0, 3, 6), "b": normal(0, 6)}, r"holds 'a' \[3, 6\], 'b' \[6\]; allowed: one"),
+        ({"w": normal(0, 2, 3, 6)}, "holds 2 codes; allowed: 1"),
+        ({"w": normal(0, 2, 2, 3, 6)}, r"w has shape \[2, 2, 3, 6\] .*allowed: \[w_dim\], \[rows"),
+        ({"w": np.arange(6)}, "type int64"),
+        ({"w": normal(0, 0, 6)}, "shape .0, 6. and"),
+        ({"w": np.full((3, 6), np.nan, np.float32)}, "not finite"),
+        ({"w": np.array([{"a": 1}])}, "not a readable file of NumPy arrays"),
     ],
 )
 def test_other_npz_files_are_refused(

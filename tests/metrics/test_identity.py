@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv.io import face_alignment, images
+from jaxinv.io import face_detection, images
 from jaxinv.metrics.identity import identity, measurable
 from tests.weights import SHARED, need
 
@@ -48,7 +48,7 @@ def test_missing_weights_name_the_command(tmp_path: Path, monkeypatch: pytest.Mo
     grey = np.full((1, 64, 64, 3), 128, np.uint8)
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
     assert not measurable()
-    with pytest.raises(face_alignment.AlignerMissing, match="jaxinv pull landmarks"):
+    with pytest.raises(face_detection.AlignerMissing, match="jaxinv pull landmarks"):
         identity(grey, grey)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxinv.metrics import table
-from jaxinv.metrics.naturalness import TILE, grid_energy
+from jaxinv.metrics.naturalness import TILE, fine_patches, grid_energy, sliced_wasserstein
 
 SIDE = 4 * TILE
 
@@ -72,3 +72,19 @@ def test_what_cannot_be_measured(shape: tuple[int, ...], period: int, message: s
 def test_pictures_have_these_scores_where_they_are_large_enough() -> None:
     assert table.look(np.zeros((1, 32, 32, 3), np.uint8)) == {}
     assert set(table.look(as_image(photo_like()))) == {"grid_2", "grid_4"}
+
+
+def test_patches_of_other_texture_are_further_away() -> None:
+    reference = np.concatenate([fine_patches(as_image(photo_like(seed))) for seed in range(4)])
+
+    def distance(values: np.ndarray) -> float:
+        return sliced_wasserstein(fine_patches(as_image(values)), reference)
+
+    usual = distance(photo_like(9))
+    assert sliced_wasserstein(reference, reference) < 1e-12
+    for other in (photo_like(9) + weave(2, 8.0), 128 + 0.6 * (photo_like(9) - 128)):
+        assert distance(other) > 3 * usual
+
+
+def test_flat_pictures_have_flat_patches() -> None:
+    assert np.abs(fine_patches(np.full((1, 64, 64, 3), 77, np.uint8))).max() < 1e-12

@@ -143,7 +143,7 @@ def test_a_stored_average_a_foreign_digest_and_strange_characters(
     [
         ({"architecture": "cubist"}, "'cubist'; allowed: biggan"),
         ({"facts": []}, "mapping_layers"),
-        ({"styles": 7}, "fit no generator"),
+        ({"styles": 7}, "spec.styles is 7; allowed: a list"),
         ({"size": 7}, "size"),
     ],
 )

@@ -14,7 +14,7 @@ from jaxinv.cli.console import DONE, SOME_FAILED, UNFINISHED
 from jaxinv.cli.main import main
 from jaxinv.inversion.presets import find_preset
 from jaxinv.io import images
-from jaxinv.io.files import sha256_file, write_json
+from jaxinv.io.files import find_images, sha256_file, write_json
 from jaxinv.io.latent_files import load_latents
 from jaxinv.runs import finish, inputs, observations, results, runner
 from tests.offline import STEPS, go_offline, photo, read_results, write_photos
@@ -171,8 +171,7 @@ def test_own_pictures_are_not_read_back(tmp_path: Path) -> None:
     for _ in range(2):
         invert(photos, "-o", photos)
         assert [line["name"] for line in read_results(photos)] == ["a"]
-    asked = runner.list_files(runner.Request((str(photos / "images"),), str(photos)))
-    assert [file.name for file in asked] == ["a.png"]
+    assert [file.name for file in find_images([photos / "images"])] == ["a.png"]
 
 
 def test_restarts_limit_and_seed(folder: Path, finished: Path, tmp_path: Path) -> None:

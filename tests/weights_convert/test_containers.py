@@ -120,8 +120,8 @@ def test_tensors_that_do_not_fit_are_refused(case: str, kind: str, tmp_path: Pat
 
 
 FILES: dict[str, tuple[Callable[[], bytes], str]] = {
-    "nothing": (lambda: b"", "unknown kind"),
-    "text": (lambda: b"import os; os.abort()", "unknown kind"),
+    "nothing": (lambda: b"", "this is empty"),
+    "text": (lambda: b"import os; os.abort()", "this is a text"),
     "compressed zip": (
         lambda: torch.zip_file(torch.state_dict(ONE), ONE, compression=zipfile.ZIP_DEFLATED),
         "compressed|expand",

@@ -209,7 +209,7 @@ REFUSED: dict[str, tuple[Layers, str]] = {
         r"allowed: \[None, z_dim\]",
     ),
     "no image": (WHOLE[:2], "pictures of shape"),
-    "four channels": ([*WHOLE[:3], flat(4, 3, activation="tanh")], "pictures of shape"),
+    "four channels": ([*WHOLE[:3], flat(4, 3, activation="tanh")], "images of 4 channels"),
     "an unknown range": ([*WHOLE[:3], flat(3, 3)], "none; allowed: tanh or sigmoid at the end"),
     "an inner sigmoid": (
         [entry(4), dense(8 * 8 * 2, activation="sigmoid"), *WHOLE[2:]],

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +22,16 @@ from jaxinv.cli.main import main
 from jaxinv.latents.sampling import at_truncation, truncate
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build, load_generator
+from jaxinv.nn.layer_chain import ACTIVATIONS
 from jaxinv.specs import GeneratorSpec
 from jaxinv.types import Latents, Params
 from tests.original_features import ours, places, theirs
+from tests.tiny import chain
 from tests.weights import SHARED
+from weights_convert.networks.chains import Step
+from weights_convert.networks.dcgan import READERS
+from weights_convert.sources import containers
+from weights_convert.sources.state_dicts import bare
 
 FIXTURES = Path(os.environ.get("JAXINV_FIXTURES", SHARED / "fixtures"))
 # Relative to the largest value, absolute, and relative to the largest value or to 1, the size of
@@ -34,12 +42,25 @@ CHECKPOINTS = (".pkl", ".pt", ".pth", ".bin")
 
 INNER = ("linear_out", "gen_z_out")
 
+ONE = np.ones(2, np.float32)
 Comparison = tuple[str, np.ndarray, np.ndarray, str]
 Wanted = dict[str, np.ndarray]
 
 
-def fixtures() -> list[Path]:
-    return sorted(path for path in FIXTURES.glob("*") if path.is_dir())
+def fixtures() -> list[Any]:
+    """A case for every folder; one that is skipped where there is none."""
+    folders = sorted(path for path in FIXTURES.glob("*") if path.is_dir())
+    missing = pytest.mark.skip(reason=f"no fixtures in {FIXTURES.name}")
+    return [pytest.param(path, id=path.name) for path in folders] or [
+        pytest.param(FIXTURES, id="none", marks=missing)
+    ]
+
+
+def chain_steps(checkpoint: Path) -> tuple[Step, ...]:
+    """The layers of a chain by the names of its file; none for another kind of network."""
+    arrays = bare(containers.read_checkpoint(checkpoint).tree) or {}
+    plans = (reader(arrays) for reader in READERS.values())
+    return next((plan.steps for plan in plans if plan is not None), ())
 
 
 def options(path: Path) -> list[str]:
@@ -64,10 +85,10 @@ def first(wanted: Wanted, *names: str) -> str:
 
 
 class Drawn:
-    """One converted generator and what it draws."""
+    """One converted generator and what it draws; `steps` are the layers of a chain."""
 
-    def __init__(self, gen: Generator, params: Params) -> None:
-        self.gen, self.params = gen, params
+    def __init__(self, gen: Generator, params: Params, steps: tuple[Step, ...] = ()) -> None:
+        self.gen, self.params, self.steps = gen, params, steps
 
     def map(self, *given: np.ndarray) -> np.ndarray:
         return np.asarray(jax.vmap(lambda *a: self.gen.map(self.params, *a))(*given))
@@ -237,7 +258,7 @@ def features(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     params = at_truncation(drawn.params, 0.4) if "img_trunc0.4" in wanted else drawn.params
     states = jax.jit(gen.features)(params, one_sample(drawn, wanted))
     found = []
-    for name, place in places(gen, names).items():
+    for name, place in places(gen, names, drawn.steps).items():
         mine = ours(states, gen.steps, place)
         found.append((name, mine, theirs(wanted[name], place, mine.shape), IMAGES))
     return found
@@ -275,31 +296,54 @@ def comparisons(drawn: Drawn, wanted: Wanted) -> list[Comparison]:
     ]
 
 
-@pytest.mark.skipif(not FIXTURES.is_dir(), reason=f"no fixtures in {FIXTURES.name}")
-def test_converted_checkpoints_draw_what_the_original_code_drew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("folder", fixtures())
+def test_a_converted_checkpoint_draws_what_the_original_code_drew(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, object], None],
 ) -> None:
     monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
     monkeypatch.setattr("jaxinv.models.loading.use_compilation_cache", lambda: None)
-    worst, count, done = 0.0, 0, 0
-    for folder in fixtures():
-        held = [path for path in folder.iterdir() if path.suffix in CHECKPOINTS]
-        assert len(held) == 1, f"{folder.name} is no fixture: one checkpoint, found {held}"
-        checkpoint = held[0]
-        words = ["convert", str(checkpoint), "--name", folder.name, *options(folder)]
-        assert main(words) == 0, capsys.readouterr().err
-        drawn = Drawn(*load_generator(folder.name))
-        wanted = dict(np.load(folder / "io.npz"))
-        compared = comparisons(drawn, wanted)
-        assert compared, f"{folder.name} has no output that is known"
-        for name, mine, reference, kind in compared:
-            assert mine.shape == reference.shape, (folder.name, name)
-            largest = float(np.abs(reference).max())
-            scale = {CODES: 1.0, SCORES: max(largest, 1.0)}.get(kind, largest)
-            error = float(np.abs(mine - reference).max()) / scale
-            assert error <= ALLOWED[kind], (folder.name, name, error)
-            worst, count = max(worst, error), count + 1
-        done += 1
-    assert done
-    with capsys.disabled():
-        print(f"\n{done} fixtures, {count} arrays compared, worst relative error {worst:.1e}")
+    held = [path for path in folder.iterdir() if path.suffix in CHECKPOINTS]
+    assert len(held) == 1, f"{folder.name} is no fixture: one checkpoint, found {held}"
+    words = ["convert", str(held[0]), "--name", folder.name, *options(folder)]
+    assert main(words) == 0, capsys.readouterr().err
+    gen, params = load_generator(folder.name)
+    steps = chain_steps(held[0]) if gen.spec.architecture == "dcgan" else ()
+    drawn = Drawn(gen, params, steps)
+    compared = comparisons(drawn, dict(np.load(folder / "io.npz")))
+    assert compared, f"{folder.name} has no output that is known"
+    errors = {}
+    for name, mine, reference, kind in compared:
+        assert mine.shape == reference.shape, name
+        largest = float(np.abs(reference).max())
+        scale = {CODES: 1.0, SCORES: max(largest, 1.0)}.get(kind, largest)
+        errors[name] = float(np.abs(mine - reference).max()) / scale
+        assert errors[name] <= ALLOWED[kind], (name, errors[name])
+    record_property("worst relative error", max(errors.values()))
+
+
+@pytest.mark.parametrize("depth", [1, 3, 7])
+def test_places_are_found_in_a_chain_of_any_depth(depth: int) -> None:
+    """Arrays of a DCGAN with so many layers: before and after norms and activations."""
+    arrays: dict[str, np.ndarray] = {}
+    for index in range(depth):
+        arrays[f"main.{3 * index}.weight"] = np.ones((2, 2, 4, 4), np.float32)
+        arrays |= dict.fromkeys((f"main.{3 * index + 1}.{end}" for end in ("weight", "bias")), ONE)
+    arrays[f"main.{3 * depth}.weight"] = np.ones((2, 3, 4, 4), np.float32)
+    plan = READERS["DCGAN, pytorch/examples"](arrays)
+    assert plan is not None
+    layers = tuple(("up", 2, step.activation) for step in plan.steps)
+    gen = chain()[0]
+    gen = gen._replace(spec=replace(gen.spec, facts=(("layers", layers),)))
+    names = [f"feat_main.{n}" for n in range(3 * depth + 2)]
+    found = places(gen, names, plan.steps)
+    assert [place.step for place in found.values()] == [f"layer{i}" for i in range(depth + 1)]
+    activated = [f"feat_main.{3 * i + 2}" for i in range(depth)] + [f"feat_main.{3 * depth + 1}"]
+    assert list(found) == activated
+    assert all(place.change is ACTIVATIONS["none"] for place in found.values())
+    early = [name for name in names[: 3 * depth] if name not in activated]
+    changes = [place.change for place in places(gen, early, plan.steps).values()]
+    assert changes == [ACTIVATIONS["relu"]] * depth

@@ -243,7 +243,7 @@ def test_other_networks_are_refused(case: str) -> None:
 
 def test_a_bundle_of_something_else_is_no_known_generator(tmp_path: Path) -> None:
     path = write(tmp_path, "m", bundle({"layer_with_weights-0/kernel": np.ones((3, 3))}))
-    with pytest.raises(UnsafeFileError, match="it holds dict of layer_with_weights-0/kernel"):
+    with pytest.raises(UnsafeFileError, match="it holds layer_with_weights-0/kernel"):
         sources.convert(containers.read_checkpoint(path).tree)
 
 

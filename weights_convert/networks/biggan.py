@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import kernel
+from weights_convert.networks.layouts import coloured, kernel
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.networks.spectral import from_half_a_step, from_stored_vectors
 
@@ -245,13 +245,18 @@ class _Network:
         yield from self._statistics("synthesis/norm", names.last, width)
         source = f"{names.image}.weight"
         # The port computes as many channels as come in and keeps three.
-        yield Rule(
-            "synthesis/image/kernel",
-            (source,),
-            lambda x: kernel(x[:3], tf=False, flip=False),
-            (3, 3, width, 3),
+        shape = (3, 3, width, 3)
+
+        def drawn(x: np.ndarray) -> np.ndarray:
+            return x[:3] if len(x) == width else x
+
+        def turned(x: np.ndarray) -> np.ndarray:
+            return kernel(drawn(x), tf=False, flip=False)
+
+        yield from coloured(
+            Rule("synthesis/image/kernel", (source,), turned, shape),
+            Rule("synthesis/image/bias", (f"{names.image}.bias",), drawn, (3,)),
         )
-        yield Rule("synthesis/image/bias", (f"{names.image}.bias",), lambda b: b[:3], (3,))
 
     def _linear(self, width: int) -> Iterator[Rule]:
         names, count = self.names, 16 * width

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
+from weights_convert.networks.layouts import check_channels
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.networks.spectral import from_a_whole_step
 
@@ -50,8 +51,7 @@ def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]
     Raises `UnsafeFileError` for arrays that the chain does not cover or whose sizes do not fit.
     """
     params, layers, z_dim = _chain(arrays, plan.steps)
-    if layers[-1][1] not in (1, 3):
-        raise UnsafeFileError(f"images of {layers[-1][1]} channels; allowed: 1 or 3")
+    check_channels(layers[-1][1])
     facts = {
         "architecture": "dcgan",
         "resolution": final_side(layers, 1),

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
+from weights_convert.networks.layouts import check_channels
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.readers.keras_config import Config
 
@@ -269,10 +270,11 @@ def _input(first: Config) -> tuple[int, ...]:
 
 def _resolution(chain: Chain) -> int:
     """The side of the images, which must be images in a known range."""
-    if len(chain.shape) != 3 or chain.shape[2] not in (1, 3) or chain.shape[0] > MAX_SIDE:
+    if len(chain.shape) != 3 or chain.shape[0] > MAX_SIDE:
         raise UnsafeFileError(
             f"pictures of shape {chain.shape}; allowed: 1 or 3 channels of at most {MAX_SIDE} px"
         )
+    check_channels(chain.shape[2])
     parts = [part for part in chain.parts if part.kind != "reshape" or part.activation != "none"]
     *inner, last = [part.activation for part in parts]
     if last not in ("tanh", "sigmoid") or "sigmoid" in inner:

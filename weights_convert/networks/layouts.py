@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +14,7 @@ from weights_convert.errors import UnsafeFileError
 from weights_convert.networks.rules import Rule
 
 RATE = 0.01  # learning-rate multiplier of every StyleGAN's mapping, folded into its weights
+NOISE_SEED = 0  # of the noise maps of files that hold none
 
 
 def side_of(number: int) -> int:
@@ -85,6 +89,82 @@ def fully_connected(
     """
     yield dense(f"mapping/fc{index}/kernel", names[0], shape, tf, RATE)
     yield plain(f"mapping/fc{index}/bias", names[1], shape[1:], gain=RATE / late)
+
+
+class Widths(NamedTuple):
+    """The sizes of a mapping: what comes into its first layer, and what every layer gives."""
+
+    fan_in: int
+    outs: tuple[int, ...]
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, np.ndarray], weight: Callable[[int], str], tf: bool) -> Widths:
+        """Read from the weights called `weight(0)`, `weight(1)` ...."""
+        names = itertools.takewhile(arrays.__contains__, map(weight, range(64)))
+        shapes = [arrays[name].shape for name in names]
+        return cls(shapes[0][1 - tf], tuple(shape[tf] for shape in shapes))
+
+    @classmethod
+    def of_facts(cls, facts: Mapping[str, Any], fan_in: int, w_dim: int) -> Widths:
+        """The same from the facts of a converted network."""
+        hidden = facts.get("mapping_widths") or (w_dim,) * (facts["mapping_layers"] - 1)
+        return cls(fan_in, (*hidden, w_dim))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The facts of a mapping; hidden widths only where one is not that of w."""
+        *hidden, w_dim = self.outs
+        same = all(width == w_dim for width in hidden)
+        return {"mapping_layers": len(self.outs)} | ({} if same else {"mapping_widths": hidden})
+
+    def rules(
+        self, names: Callable[[int], tuple[str, str]], *, tf: bool = False, late: float = 1
+    ) -> Iterator[Rule]:
+        """The rules of all layers, from the names of the weight and bias of each."""
+        for index, shape in enumerate(itertools.pairwise((self.fan_in, *self.outs))):
+            yield from fully_connected(index, names(index), shape, tf=tf, late=late)
+
+
+def drawn_noise(target: str, side: int, number: int) -> Rule:
+    """The rule of noise map `number` for a file that holds none: a normal draw of a fixed seed."""
+    draws = np.random.default_rng((NOISE_SEED, number))
+    return Rule(target, (), lambda: draws.standard_normal((side, side)), (side, side))
+
+
+def coloured(*rules: Rule) -> Iterator[Rule]:
+    """`rules` of one layer that draws the image: a grey channel is written as three equal ones.
+
+    They raise `UnsafeFileError` for other channels, and where one has more than another.
+    """
+    counts: set[int] = set()
+
+    def with_colours(transform: Callable[..., np.ndarray], *stored: np.ndarray) -> np.ndarray:
+        ours = transform(*stored)
+        counts.add(ours.shape[-1])
+        check_channels(ours.shape[-1])
+        if len(counts) > 1:
+            raise UnsafeFileError(f"an image of {sorted(counts)} channels at once; supported: one")
+        return np.repeat(ours, 3, -1) if ours.shape[-1] == 1 else ours
+
+    return (replace(rule, transform=partial(with_colours, rule.transform)) for rule in rules)
+
+
+def check_channels(count: int) -> None:
+    """Raise `UnsafeFileError` unless images of so many channels can be drawn."""
+    if count not in (1, 3):
+        raise UnsafeFileError(
+            f"the generator draws images of {count} channels; "
+            "supported: 1 (grey) and 3 (red, green, blue)"
+        )
+
+
+def check_square(const: np.ndarray) -> None:
+    """Raise `UnsafeFileError` unless a constant [..., h, w] begins square images of 2^n pixels."""
+    if const.shape[-2:] != (4, 4):
+        raise UnsafeFileError(
+            f"the generator starts from a constant of {' x '.join(map(str, const.shape[-2:]))} "
+            "pixels (height x width); supported: 4 x 4, for square images"
+        )
 
 
 def convolution(*, tf: bool, flip: bool, gain: float = 1.0, batched: bool = False) -> Layout:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import kernel
+from weights_convert.networks.layouts import coloured, kernel
 from weights_convert.networks.rules import Rule, apply_rules
 
 Arrays = Mapping[str, np.ndarray]
@@ -129,14 +129,15 @@ def inputs_lead(weights: Arrays) -> bool:
 def _images(source: Source, widths: list[int]) -> Iterator[Rule]:
     for index, width in enumerate(widths):
         name, gain = source.image(index), _gain(source, width, 1.0)
-        yield Rule(
+        weight = Rule(
             f"b{4 << index}_rgb/weight",
             (f"{name}{source.end}weight",),
             lambda x, gain=gain: gain * kernel(x, tf=source.tf, flip=False)[0, 0],
             (width, 3),
         )
         shift = gain if source.whole else 1.0
-        yield _bias(f"b{4 << index}_rgb/bias", f"{name}{source.end}bias", shift, 3)
+        bias = _bias(f"b{4 << index}_rgb/bias", f"{name}{source.end}bias", shift, 3)
+        yield from coloured(weight, bias)
 
 
 # --- who wrote it ---------------------------------------------------------------------------------

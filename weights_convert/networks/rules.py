@@ -57,6 +57,8 @@ def apply_rules(
 def _value(rule: Rule, known: Mapping[str, np.ndarray]) -> np.ndarray:
     try:
         array = np.asarray(rule.transform(*(known[name] for name in rule.sources)), np.float32)
+    except UnsafeFileError:
+        raise
     except (ValueError, IndexError, TypeError) as error:
         raise UnsafeFileError(f"{rule.target}: source of another shape ({error})") from error
     if array.shape != rule.shape:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import convolution, permuted, plain
+from weights_convert.networks.layouts import coloured, convolution, permuted, plain
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.networks.spectral import from_last_axis
 
@@ -162,7 +162,7 @@ class _Network:
         yield plain("synthesis/norm/shift", "g_bn/beta", (width,), (3, 0))
         yield plain("synthesis/norm/mean", self.mean, (width,), (3, 0))
         yield plain("synthesis/norm/variance", self.variance, (width,), (3, 0))
-        yield from _conv("synthesis/image", "g_snconv_last", (3, 3, width, 3))
+        yield from coloured(*_conv("synthesis/image", "g_snconv_last", (3, 3, width, 3)))
 
     def _block(self, base: str, source: str, block: tuple[int, int]) -> Iterator[Rule]:
         inside, outside = block

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import dense, fully_connected, kernel, without_filters
+from weights_convert.networks.layouts import (
+    NOISE_SEED,
+    Widths,
+    check_square,
+    coloured,
+    dense,
+    drawn_noise,
+    kernel,
+    without_filters,
+)
 from weights_convert.networks.rules import Rule, apply_rules
 
 Arrays = Mapping[str, np.ndarray]
@@ -106,33 +115,38 @@ def _is_level(name: str, array: np.ndarray) -> bool:
 class _Shape:
     """The sizes of a network, read from its arrays."""
 
-    z_dim: int
-    w_dim: int
-    layers: int
+    mapping: Widths
     widths: tuple[int, ...]
     labels: int
     label_width: int
+    noise: bool
+
+    @property
+    def w_dim(self) -> int:
+        return self.mapping.outs[-1]
 
     @classmethod
     def of(cls, arrays: Arrays, names: Naming, blocks: int) -> _Shape:
         end, tf = names.end, names.tf
-        layers = sum(f"{names.fc(i)}{end}weight" in arrays for i in range(64))
+        check_square(arrays[names.const])
+        mapping = Widths.of(arrays, lambda i: f"{names.fc(i)}{end}weight", tf)
         widths = tuple(len(arrays[f"{names.layer(2 * j + 1)}{end}bias"]) for j in range(blocks))
-        first = arrays[f"{names.fc(0)}{end}weight"].shape
-        last = arrays[f"{names.fc(layers - 1)}{end}weight"].shape
         labels, extra = arrays[names.label].shape if names.label in arrays else (0, 0)
-        return cls(first[1 - tf] - extra, last[tf], layers, widths, labels, extra)
+        noise = any(names.noise(n) in arrays for n in range(2 * blocks))
+        return cls(mapping, widths, labels, extra, noise)
 
     def facts(self) -> dict[str, Any]:
         """Fields of the `GeneratorSpec`."""
         rows = 2 * len(self.widths)
-        facts: dict[str, Any] = {"mapping_layers": self.layers}
+        facts = self.mapping.facts
+        if not self.noise:
+            facts["noise_seed"] = NOISE_SEED
         if self.labels:
             facts |= {"label": "concat", "label_width": self.label_width}
         return {
             "architecture": "stylegan1",
             "resolution": 2 << len(self.widths),
-            "z_dim": self.z_dim,
+            "z_dim": self.mapping.fan_in - self.label_width,
             "w_dim": self.w_dim,
             "rows": rows,
             "styles": [2 * width for width in self.widths for _ in range(2)],
@@ -152,23 +166,25 @@ class _Shape:
         for number in range(2 * len(self.widths)):
             yield from self._layer(number, names, fused)
         image = names.image(len(self.widths) - 1, len(self.widths))
-        yield Rule(
+        weight = Rule(
             "synthesis/weight",
             (f"{image}{names.end}weight",),
             lambda x: kernel(x, tf=names.tf, flip=False)[0, 0] / np.sqrt(last),
             (last, 3),
         )
-        yield Rule("synthesis/bias", (f"{image}{names.end}bias",), np.ravel, (3,))
+        bias = Rule("synthesis/bias", (f"{image}{names.end}bias",), np.ravel, (3,))
+        yield from coloured(weight, bias)
 
     def _mapping(self, names: Naming, arrays: Arrays) -> Iterator[Rule]:
         if self.labels:
             shape = (self.labels, self.label_width)
             yield Rule("mapping/embed", (names.label,), np.asarray, shape)
-        for i in range(self.layers):
-            fan_in = self.z_dim + self.label_width if i == 0 else self.w_dim
-            weight, bias = (f"{names.fc(i)}{names.end}{part}" for part in ("weight", "bias"))
-            shape = (fan_in, self.w_dim)
-            yield from fully_connected(i, (weight, bias), shape, tf=names.tf, late=2**0.5)
+        end = names.end
+        yield from self.mapping.rules(
+            lambda i: (f"{names.fc(i)}{end}weight", f"{names.fc(i)}{end}bias"),
+            tf=names.tf,
+            late=2**0.5,
+        )
         if names.average in arrays:
             yield Rule("mapping/average", (names.average,), np.ravel, (self.w_dim,))
 
@@ -189,9 +205,11 @@ class _Shape:
             )
         yield Rule(f"{base}/bias", (f"{source}{end}bias",), np.ravel, (width,))
         yield Rule(f"{base}/strength", (source + names.strength,), np.ravel, (width,))
-        yield Rule(
-            f"{base}/noise", (names.noise(number),), lambda x: x.reshape(x.shape[-2:]), (side, side)
-        )
+        noise, sides = (names.noise(number),), (side, side)
+        if self.noise:
+            yield Rule(f"{base}/noise", noise, lambda x: x.reshape(x.shape[-2:]), sides)
+        else:
+            yield drawn_noise(f"{base}/noise", side, number)
         weight, bias = (f"{source}{names.style}{end}{part}" for part in ("weight", "bias"))
         yield dense(f"{base}/style/kernel", weight, (self.w_dim, 2 * width), names.tf)
         yield Rule(f"{base}/style/bias", (bias,), np.ravel, (2 * width,))

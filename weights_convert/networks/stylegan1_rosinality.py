@@ -7,6 +7,7 @@ trained or not, and no noise.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,13 +16,19 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import kernel, square_filter
+from weights_convert.networks.layouts import (
+    NOISE_SEED,
+    Widths,
+    check_square,
+    coloured,
+    kernel,
+    square_filter,
+)
 from weights_convert.networks.rules import Rule, apply_rules
 
 Arrays = Mapping[str, np.ndarray]
 CONST = "generator.progression.0.conv1.input"
 EPSILON = 1e-5
-SEED = 0  # of the noise maps
 
 
 def convert(arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,8 +61,7 @@ def _is_filter(name: str, array: np.ndarray) -> bool:
 class _Network:
     """The sizes of a network, read from its arrays."""
 
-    layers: int
-    width: int  # of w
+    mapping: Widths
     widths: tuple[int, ...]
     fused: tuple[bool, ...]
 
@@ -67,9 +73,15 @@ class _Network:
             raise UnsafeFileError("no layer of any resolution is trained")
         count = learnt[-1] + 1
         widths = tuple(arrays[name].shape[1] for name in strengths[:count])
-        layers = sum(f"style.{2 * i + 1}.linear.weight_orig" in arrays for i in range(64))
+        check_square(arrays[CONST])
+        mapping = Widths.of(arrays, lambda i: f"style.{2 * i + 1}.linear.weight_orig", tf=False)
         fused = tuple(f"generator.progression.{i}.conv1.0.weight" in arrays for i in range(count))
-        return cls(layers, len(arrays["style.1.linear.bias"]), widths, fused)
+        return cls(mapping, widths, fused)
+
+    @property
+    def width(self) -> int:
+        """That of w."""
+        return self.mapping.outs[-1]
 
     def unused(self, name: str) -> bool:
         """Whether it belongs to a resolution beyond, or draws the image of another."""
@@ -82,11 +94,12 @@ class _Network:
     def facts(self) -> dict[str, Any]:
         """Fields of the `GeneratorSpec`."""
         rows = 2 * len(self.widths)
-        own = {"early_bias": True, "epsilon": EPSILON, "mapping_layers": self.layers}
+        own = {"early_bias": True, "epsilon": EPSILON, "noise_seed": NOISE_SEED}
+        own |= self.mapping.facts
         return {
             "architecture": "stylegan1",
             "resolution": 2 << len(self.widths),
-            "z_dim": self.width,
+            "z_dim": self.mapping.fan_in,
             "w_dim": self.width,
             "rows": rows,
             "styles": [2 * width for width in self.widths for _ in range(2)],
@@ -97,15 +110,16 @@ class _Network:
 
     def rules(self) -> Iterator[Rule]:
         """The table: mapping, constant, layers, image."""
-        for i in range(self.layers):
+        sizes = itertools.pairwise((self.mapping.fan_in, *self.mapping.outs))
+        for i, (inside, outside) in enumerate(sizes):
             # Ours multiplies by sqrt(2) behind the activation.
             source, base = f"style.{2 * i + 1}.linear", f"mapping/fc{i}"
-            yield _linear(f"{base}/kernel", source, (self.width, self.width), self.width**-0.5)
-            yield Rule(f"{base}/bias", (f"{source}.bias",), lambda b: b / 2**0.5, (self.width,))
+            yield _linear(f"{base}/kernel", source, (inside, outside), inside**-0.5)
+            yield Rule(f"{base}/bias", (f"{source}.bias",), lambda b: b / 2**0.5, (outside,))
         first, last = self.widths[0], self.widths[-1]
         yield Rule("synthesis/const", (CONST,), lambda x: x[0].transpose(1, 2, 0), (4, 4, first))
         yield Rule("synthesis/b4_const/bias", (), lambda: np.zeros(first), (first,))
-        draws = np.random.default_rng(SEED)
+        draws = np.random.default_rng(NOISE_SEED)
         for block, width in enumerate(self.widths):
             noise = draws.standard_normal((4 << block, 4 << block))
             for second in (0, 1):
@@ -115,8 +129,10 @@ class _Network:
                 yield Rule(f"{base}/noise", (), lambda n=noise: n, noise.shape)
                 yield from self._style(base, f"generator.progression.{block}", second + 1, width)
         image = f"generator.to_rgb.{len(self.widths) - 1}.conv"
-        yield _linear("synthesis/weight", image, (last, 3), (2 / last) ** 0.5)
-        yield Rule("synthesis/bias", (f"{image}.bias",), np.asarray, (3,))
+        yield from coloured(
+            _linear("synthesis/weight", image, (last, 3), (2 / last) ** 0.5),
+            Rule("synthesis/bias", (f"{image}.bias",), np.asarray, (3,)),
+        )
 
     def _layer(self, base: str, block: int, second: int) -> Iterator[Rule]:
         """The convolution, but for the first layer."""

@@ -15,10 +15,14 @@ import numpy as np
 
 from jaxinv.specs import GeneratorSpec
 from weights_convert.networks.layouts import (
+    NOISE_SEED,
     Layout,
+    Widths,
+    check_square,
+    coloured,
     convolution,
     dense,
-    fully_connected,
+    drawn_noise,
     permuted,
     plain,
     side_of,
@@ -160,7 +164,8 @@ def convert(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(nested parameters, facts of the `GeneratorSpec`) from a source's arrays by name.
 
-    Filters must be [1, 3, 3, 1]. Raises `UnsafeFileError` for arrays that the rules do not cover.
+    Filters must be [1, 3, 3, 1]. Of a file without any noise maps they are drawn, and the fact
+    "noise_seed" says so. Raises `UnsafeFileError` for arrays that the rules do not cover.
     """
     weights = without_filters(arrays, TAPS)
     shape = _Shape.of(weights, naming)
@@ -184,24 +189,26 @@ def export(params: Mapping[str, Any], spec: GeneratorSpec, naming: Naming) -> di
 class _Shape:
     """The sizes of a network, read from its arrays, or from the facts of a converted one."""
 
-    z_dim: int
-    w_dim: int
-    layers: int
+    mapping: Widths
     widths: tuple[int, ...]
     labels: int
     join: str
     label_width: int
     average: bool
+    noise: bool = True
+
+    @property
+    def w_dim(self) -> int:
+        return self.mapping.outs[-1]
 
     @classmethod
     def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> _Shape:
-        layers = sum(names.fc(i) + names.dense[0] in arrays for i in range(64))
+        check_square(arrays[names.const])
         blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
         tf = names.tf
         images = (arrays[names.image(j) + names.image_kernel].shape for j in range(blocks))
         widths = tuple(shape[-2 if tf else -3] for shape in images)
-        first, last = (arrays[names.fc(i) + names.dense[0]].shape for i in (0, layers - 1))
-        w_dim, fan_in = last[tf], first[1 - tf]
+        mapping = Widths.of(arrays, lambda i: names.fc(i) + names.dense[0], tf)
         labels = extra = 0
         join = next(
             (kind for kind in ("embed", "concat") if _label(names, kind)[0] in arrays), "none"
@@ -210,20 +217,23 @@ class _Shape:
             matrix = arrays[_label(names, join)[0]]
             labels, extra = matrix.shape if join == "concat" or tf else matrix.shape[::-1]
         average = names.average in arrays
-        return cls(fan_in - extra, w_dim, layers, widths, labels, join, extra, average)
+        noise = any(names.noise(n) in arrays for n in range(2 * blocks - 1))
+        return cls(mapping, widths, labels, join, extra, average, noise)
 
     @classmethod
     def of_spec(cls, spec: GeneratorSpec) -> _Shape:
         facts = dict(spec.facts)
-        layers, widths = facts["mapping_layers"], tuple(spec.styles[1::3])
-        label = (facts.get("label", "none"), facts.get("label_width", 0))
-        return cls(spec.z_dim, spec.w_dim, layers, widths, spec.labels, *label, average=True)
+        join, extra = facts.get("label", "none"), facts.get("label_width", 0)
+        mapping = Widths.of_facts(facts, spec.z_dim + extra, spec.w_dim)
+        return cls(mapping, tuple(spec.styles[1::3]), spec.labels, join, extra, average=True)
 
     def facts(self, clamp: float | None) -> dict[str, Any]:
         """Fields of the `GeneratorSpec`."""
         last = len(self.widths) - 1
         rows = 2 * len(self.widths)
-        facts: dict[str, Any] = {"mapping_layers": self.layers}
+        facts = self.mapping.facts
+        if not self.noise:
+            facts["noise_seed"] = NOISE_SEED
         if self.labels:
             facts |= {"label": self.join, "label_width": self.label_width}
         if clamp is not None:
@@ -234,7 +244,7 @@ class _Shape:
         return {
             "architecture": "stylegan2",
             "resolution": 4 << last,
-            "z_dim": self.z_dim,
+            "z_dim": self.mapping.fan_in - self.label_width,
             "w_dim": self.w_dim,
             "rows": rows,
             "styles": styles,
@@ -257,17 +267,17 @@ class _Shape:
             yield from self._image(index, width, names)
 
     def _mapping(self, names: Naming) -> Iterator[Rule]:
-        extra, w_dim = self.label_width, self.w_dim
+        extra = self.label_width
         names_of = _label(names, self.join)
         if self.join == "embed":
             yield dense("mapping/embed/kernel", names_of[0], (self.labels, extra), names.tf)
             yield plain("mapping/embed/bias", names_of[1], (extra,))
         elif self.join == "concat":
             yield plain("mapping/embed", names_of[0], (self.labels, extra))
-        for i in range(self.layers):
-            fan_in = self.z_dim + extra if i == 0 else w_dim
-            weight, bias = (names.fc(i) + end for end in names.dense)
-            yield from fully_connected(i, (weight, bias), (fan_in, w_dim), tf=names.tf)
+        weight, bias = names.dense
+        yield from self.mapping.rules(
+            lambda i: (names.fc(i) + weight, names.fc(i) + bias), tf=names.tf
+        )
 
     def _layer(self, number: int, names: Naming) -> Iterator[Rule]:
         up, side, source = number % 2 == 1, side_of(number), names.layer(number)
@@ -283,15 +293,21 @@ class _Shape:
         yield permuted(f"{base}/kernel", source + names.kernel, (3, 3, inside, outside), layout)
         yield plain(f"{base}/bias", source + names.bias, (outside,))
         yield plain(f"{base}/strength", source + names.strength, (), (one, 0))
-        yield plain(f"{base}/noise", names.noise(number), (side, side), (2 * one, 0))
+        if self.noise:
+            yield plain(f"{base}/noise", names.noise(number), (side, side), (2 * one, 0))
+        else:
+            yield drawn_noise(f"{base}/noise", side, number)
         yield from self._style(base, source, inside, names)
 
     def _image(self, index: int, width: int, names: Naming) -> Iterator[Rule]:
         base, source, one = f"synthesis/b{4 << index}_torgb", names.image(index), int(names.batched)
         ones, axes = ((2, 0), (0, 1)) if names.tf else ((one, 2), (1, 0))
         layout = Layout(axes, 1 / np.sqrt(width), ones=ones)
-        yield permuted(f"{base}/weight", source + names.image_kernel, (width, 3), layout)
-        yield plain(f"{base}/bias", source + names.image_bias, (3,), (one, 2 * one))
+        weight, bias = source + names.image_kernel, source + names.image_bias
+        yield from coloured(
+            permuted(f"{base}/weight", weight, (width, 3), layout),
+            plain(f"{base}/bias", bias, (3,), (one, 2 * one)),
+        )
         yield from self._style(base, source, width, names)
 
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:

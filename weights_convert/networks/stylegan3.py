@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxinv.specs import GeneratorSpec
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks.layouts import convolution, dense, fully_connected, plain
+from weights_convert.networks.layouts import Widths, coloured, convolution, dense, plain
 from weights_convert.networks.rules import Rule, apply_rules, undo_rules
 
 Arrays = Mapping[str, np.ndarray]
@@ -42,15 +42,16 @@ def convert(arrays: Arrays, states: States) -> tuple[dict[str, Any], dict[str, A
             float(source["bandwidth"]),
         ]
         z_dim, w_dim, labels = (int(top[name]) for name in ("z_dim", "w_dim", "c_dim"))
+        mapping = Widths.of(arrays, "mapping.fc{}.weight".format, tf=False)
         resolution, scale = int(top["img_resolution"]), float(synthesis["output_scale"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise UnsafeFileError(f"the source lacks the fact {error!s:.80}") from error
     if sizes:
         raise UnsafeFileError("an input that is not square; allowed: square")
-    layers = sum(f"mapping.fc{i}.weight" in arrays for i in range(64))
-    rules = _rules(names, plans, grid[0], _Codes(layers, z_dim, w_dim, labels))
-    facts: dict[str, Any] = {"mapping_layers": layers, "grid": grid, "layers": plans}
-    facts |= {"scale": scale} | ({"label": "embed", "label_width": w_dim} if labels else {})
+    extra = mapping.fan_in - z_dim  # what the embedded label adds
+    rules = _rules(names, plans, grid[0], _Codes(mapping, w_dim, labels, extra))
+    facts: dict[str, Any] = {**mapping.facts, "grid": grid, "layers": plans}
+    facts |= {"scale": scale} | ({"label": "embed", "label_width": extra} if labels else {})
     spec = {
         "architecture": "stylegan3",
         "resolution": resolution,
@@ -71,7 +72,9 @@ def export(params: Mapping[str, Any], spec: GeneratorSpec) -> dict[str, np.ndarr
     """
     facts = dict(spec.facts)
     plans, (channels, side, *_) = facts["layers"], facts["grid"]
-    codes = _Codes(facts["mapping_layers"], spec.z_dim, spec.w_dim, spec.labels)
+    extra = facts.get("label_width", 0)
+    mapping = Widths.of_facts(facts, spec.z_dim + extra, spec.w_dim)
+    codes = _Codes(mapping, spec.w_dim, spec.labels, extra)
     return undo_rules(_rules(list(_names(plans, side)), plans, channels, codes), params)
 
 
@@ -88,9 +91,10 @@ def _plan(state: Mapping[str, Any], arrays: Arrays, name: str) -> list[Any]:
     """The fields of a `Plan` of `jaxinv.models.generators.stylegan3`."""
     filters = [arrays.get(f"synthesis.{name}.{kind}_filter") for kind in ("up", "down")]
     left, right, top, bottom = (int(n) for n in state["padding"])
+    outside, image = int(state["out_channels"]), bool(state["is_torgb"])
     return [
         int(state["in_channels"]),
-        int(state["out_channels"]),
+        3 if image and outside == 1 else outside,  # see `coloured`
         int(state["conv_kernel"]),
         int(state["up_factor"]),
         int(state["down_factor"]),
@@ -98,38 +102,36 @@ def _plan(state: Mapping[str, Any], arrays: Arrays, name: str) -> list[Any]:
         filters[1] is not None and filters[1].ndim == 2,
         [top, bottom, left, right],
         float(state["conv_clamp"]),
-        bool(state["is_torgb"]),
+        image,
     ]
 
 
 class _Codes(NamedTuple):
-    """The sizes of a mapping: layers, z, w and classes."""
+    """The sizes of a mapping, of w, and of classes and what they are embedded in."""
 
-    layers: int
-    z_dim: int
+    mapping: Widths
     w_dim: int
     labels: int
+    extra: int
 
 
 def _rules(
     names: Sequence[str], plans: Iterable[Sequence[Any]], channels: int, codes: _Codes
 ) -> Iterator[Rule]:
     """The table: mapping, input, layers."""
-    yield from _mapping(*codes)
+    yield from _mapping(codes)
     yield from _input(channels, codes.w_dim)
     for index, (name, plan) in enumerate(zip(names, plans, strict=True)):
         yield from _layer(f"synthesis/layer{index}", f"synthesis.{name}", plan, codes.w_dim)
 
 
-def _mapping(layers: int, z_dim: int, w_dim: int, labels: int) -> Iterator[Rule]:
-    if labels:
-        yield dense("mapping/embed/kernel", "mapping.embed.weight", (labels, w_dim), False)
-        yield plain("mapping/embed/bias", "mapping.embed.bias", (w_dim,))
-    for i in range(layers):
-        fan_in = w_dim if i else z_dim + (w_dim if labels else 0)
-        names = (f"mapping.fc{i}.weight", f"mapping.fc{i}.bias")
-        yield from fully_connected(i, names, (fan_in, w_dim))
-    yield plain("mapping/average", "mapping.w_avg", (w_dim,))
+def _mapping(codes: _Codes) -> Iterator[Rule]:
+    if codes.labels:
+        shape = (codes.labels, codes.extra)
+        yield dense("mapping/embed/kernel", "mapping.embed.weight", shape, False)
+        yield plain("mapping/embed/bias", "mapping.embed.bias", shape[1:])
+    yield from codes.mapping.rules(lambda i: (f"mapping.fc{i}.weight", f"mapping.fc{i}.bias"))
+    yield plain("mapping/average", "mapping.w_avg", (codes.w_dim,))
 
 
 def _input(channels: int, w_dim: int) -> Iterator[Rule]:
@@ -150,8 +152,11 @@ def _layer(base: str, source: str, plan: Sequence[Any], w_dim: int) -> Iterator[
         return own if image else own / np.sqrt(np.mean(np.square(own), (0, 1, 2)))
 
     shape = (size, size, inside, outside)
-    yield Rule(f"{base}/kernel", (f"{source}.weight",), normal, shape, layout.write)
-    yield plain(f"{base}/bias", f"{source}.bias", (outside,))
+    drawn = [
+        Rule(f"{base}/kernel", (f"{source}.weight",), normal, shape, layout.write),
+        plain(f"{base}/bias", f"{source}.bias", (outside,)),
+    ]
+    yield from coloured(*drawn) if image else drawn
     magnitude = (f"{source}.magnitude_ema",)
     yield Rule(f"{base}/gain", magnitude, lambda m: 1 / np.sqrt(m), (), lambda gain: gain**-2.0)
     for kind, count in zip(("up", "down"), taps, strict=True):
@@ -178,8 +183,9 @@ def states_of(arrays: Arrays) -> dict[str, dict[str, Any]]:
         for i, name in enumerate(names)
     }
     channels, w_dim = len(arrays["synthesis.input.phases"]), len(arrays["mapping.w_avg"])
-    labels = arrays["mapping.embed.weight"].shape[1] if "mapping.embed.weight" in arrays else 0
-    z_dim = arrays["mapping.fc0.weight"].shape[1] - (w_dim if labels else 0)
+    embed = arrays.get("mapping.embed.weight", np.zeros((0, 0)))
+    extra, labels = embed.shape
+    z_dim = arrays["mapping.fc0.weight"].shape[1] - extra
     states[""] = {"z_dim": z_dim, "w_dim": w_dim, "c_dim": labels, "img_resolution": sides[-1]}
     states["synthesis."] = {"layer_names": names, "output_scale": SCALE}
     states["synthesis.input."] = {

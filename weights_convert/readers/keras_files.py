@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxinv.io.file_kinds import HDF5
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers.pickles import USUAL, Limits
 
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 NEWER = "HDF5: a newer layout; allowed: the first one, as in `model.save` to a name ending in .h5"
 CONFIG_BYTES = 2**20
 _NAME_BYTES = 1024
@@ -67,7 +67,7 @@ def read(data: bytes, *, limits: Limits = USUAL) -> dict[str, Any]:
     file = _File(data, limits)
     try:
         # Versions, then bytes of an address and of a length (II.A).
-        if file.unpack("8s3BxB2B", 0) != (SIGNATURE, 0, 0, 0, 0, 8, 8) or any(file.unpack("Q", 24)):
+        if file.unpack("8s3BxB2B", 0) != (HDF5, 0, 0, 0, 0, 8, 8) or any(file.unpack("Q", 24)):
             raise UnsafeFileError(NEWER)
         messages = file.messages(*file.unpack("Q", 64))
         return {"weights": file.group(messages, 0), "model_config": file.configuration(messages)}

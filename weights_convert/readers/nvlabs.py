@@ -11,7 +11,7 @@ from typing import Any
 
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers.pickles import USUAL, Limits, Names, read_pickle
-from weights_convert.readers.safe_globals import DICT, DICTS, NUMPY, StandIn, holder
+from weights_convert.readers.safe_globals import DICTS, MODULES, NUMPY, StandIn, holder
 from weights_convert.readers.torch_files import TENSORS, Storage, raw_legacy
 
 _STORAGE_NAMES: Names = {**NUMPY, **TENSORS}
@@ -19,7 +19,7 @@ _NETWORK = holder("Network", "build_module_src")
 _TENSORFLOW: Names = {
     **NUMPY,
     **DICTS,
-    ("dnnlib.util", "EasyDict"): DICT,
+    **MODULES,
     ("dnnlib.tflib.network", "Network"): _NETWORK,
     ("tfutil", "Network"): _NETWORK,
 }
@@ -50,13 +50,4 @@ def _names(size: int, limits: Limits) -> Mapping[tuple[str, str], StandIn]:
         **_TENSORFLOW,
         **TENSORS,
         ("torch.storage", "_load_from_bytes"): StandIn(storage),
-        ("torch_utils.persistence", "_reconstruct_persistent_obj"): StandIn(_persistent),
     }
-
-
-def _persistent(arguments: tuple[Any, ...]) -> dict[str, Any]:
-    """Class name and attributes of a persistent object; its source text is not kept."""
-    facts = arguments[0] if len(arguments) == 1 else None
-    if type(facts) is not dict or facts.get("type") != "class":
-        raise UnsafeFileError("pickle reconstructs something other than a persistent object")
-    return {"class": facts.get("class_name"), "state": facts.get("state")}

@@ -166,6 +166,20 @@ def _call_dict(arguments: tuple[Any, ...]) -> PendingDict:
     return PendingDict(items)
 
 
+def _call_set(arguments: tuple[Any, ...]) -> list[Any]:
+    # As for the opcode: a list does as well, and hashes nothing.
+    if len(arguments) > 1 or (arguments and type(arguments[0]) is not list):
+        raise UnsafeFileError("pickle makes a set of something other than a list")
+    return arguments[0] if arguments else []
+
+
+def _call_persistent(arguments: tuple[Any, ...]) -> dict[str, Any]:
+    facts = arguments[0] if len(arguments) == 1 else None
+    if type(facts) is not dict or facts.get("type") != "class":
+        raise UnsafeFileError("pickle reconstructs something other than a persistent object")
+    return {"class": facts.get("class_name"), "state": facts.get("state")}
+
+
 def _call_scalar(arguments: tuple[Any, ...]) -> PendingScalar:
     if (
         len(arguments) != 2
@@ -215,4 +229,13 @@ NUMPY: Mapping[tuple[str, str], StandIn] = {
     ("_codecs", "encode"): StandIn(_call_encode),
 }
 DICT = StandIn(_call_dict)
+SET = StandIn(_call_set)
+# Modules of NVlabs' torch code: class name and attributes. The source text that they carry, which
+# the official loader executes, is dropped unread.
+MODULES: Mapping[tuple[str, str], StandIn] = {
+    ("torch_utils.persistence", "_reconstruct_persistent_obj"): StandIn(_call_persistent),
+    ("dnnlib.util", "EasyDict"): DICT,
+    ("__builtin__", "set"): SET,
+    ("builtins", "set"): SET,
+}
 DICTS: Mapping[tuple[str, str], StandIn] = {("collections", "OrderedDict"): DICT}

@@ -22,6 +22,7 @@ from weights_convert.readers.pickles import USUAL, Limits, plain, read_raw
 from weights_convert.readers.safe_globals import (
     DICTS,
     MAX_RANK,
+    MODULES,
     NUMPY,
     Name,
     Pending,
@@ -29,7 +30,6 @@ from weights_convert.readers.safe_globals import (
     holder,
 )
 
-LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850190ee803")[:14]
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 _STRANGE = re.compile(r"(^|/)\.\.?(/|$)|[\\:\0]")  # names that lead out of a folder
 _ENTRY, MAX_MEMBERS = b"PK\x01\x02", 2**16  # how each member's entry in the directory begins
@@ -141,7 +141,7 @@ EXTRAS: Mapping[tuple[str, str], StandIn] = {
     ("argparse", "Namespace"): holder("Namespace"),
     ("models.utils.config", "BaseConfig"): holder("BaseConfig"),
 }
-NAMES: Mapping[tuple[str, str], StandIn] = {**NUMPY, **TENSORS, **EXTRAS}
+NAMES: Mapping[tuple[str, str], StandIn] = {**NUMPY, **TENSORS, **EXTRAS, **MODULES}
 
 
 class _Storages:

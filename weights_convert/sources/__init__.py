@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxinv.models import zoo
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
-from weights_convert.sources import discriminators, nvlabs_tensorflow, nvlabs_torch, state_dicts
+from weights_convert.sources import (
+    containers,
+    discriminators,
+    nvlabs_tensorflow,
+    nvlabs_torch,
+    state_dicts,
+)
 from weights_convert.sources.base import DiscriminatorParams, Facts, Source
+from weights_convert.sources.places import Place, entries, places, shortened
 
 
 def _openvino(tree: Any) -> Any:
@@ -37,43 +47,74 @@ SOURCES = (
 
 
 class Converted(NamedTuple):
-    """Nested parameters, fields of the `GeneratorSpec`, and the name of the source's layout."""
+    """Nested parameters, fields of the `GeneratorSpec`, and the name of the source's layout.
+
+    `notes` are sentences about what was decided.
+    """
 
     params: dict[str, Any]
     facts: dict[str, Any]
     source: str
+    notes: tuple[str, ...] = ()
 
 
 def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
-    """The generator of a checkpoint's plain tree.
+    """The generator of a checkpoint's plain tree, which may be the whole or lie somewhere inside.
 
     `config` is what stands in the file config.json beside it, which one source needs. `options` say
     what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
     with fused_scale=True or False instead of "auto"; "clamp" (float), at which the network of an
     NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock; "local"
     (bool), whether the attention of YLG's code is sparse, as usual, or dense. Raises
-    `UnsafeFileError`, saying what was found and what is known, for a tree that no source writes;
-    `ValueError` for an option that the source does not need.
+    `UnsafeFileError`, saying what was found, for a tree that no source writes; `ValueError` for an
+    option that the source does not need.
     """
-    for source in SOURCES:
-        with one_error(source.name):
-            found = source.find(tree)
-        if found is None:
-            continue
-        if source.config:
-            options["config"] = config
-        if extra := sorted(set(options) - {*source.options, "config"}):
-            raise ValueError(
-                f"option {extra[0]!r} with a file of {source.name}; "
-                f"allowed: {', '.join(source.options) or 'none'}"
-            )
+    for place in places(tree):
+        for source in SOURCES:
+            with one_error(source.name):
+                found = source.find(place.tree)
+            if found is None:
+                continue
+            if source.config:
+                options["config"] = config
+            if extra := sorted(set(options) - {*source.options, "config"}):
+                raise ValueError(
+                    f"option {extra[0]!r} with a file of {source.name}; "
+                    f"allowed: {', '.join(source.options) or 'none'}"
+                )
+            return _converted(source, found, place, options)
+    raise UnsafeFileError(f"no known generator in the file: it holds {_summary(tree)}{_hint(tree)}")
+
+
+def formats() -> list[str]:
+    """What can be converted, a line each: containers, then whose generators in them."""
+    return [*containers.CONTAINERS, *(source.name for source in SOURCES)]
+
+
+def _hint(tree: Any) -> str:
+    if isinstance(tree, np.ndarray):
+        return "; latent codes are drawn by `jaxinv render FILE -g GENERATOR`"
+    return f"; {containers.ASK}"
+
+
+def _converted(source: Source, found: Any, place: Place, options: dict[str, Any]) -> Converted:
+    try:
         with one_error(source.name):
             params, facts = source.convert(found, **options)
-        return with_discriminator(Converted(params, facts, source.name), source, tree)
-    raise UnsafeFileError(
-        f"no known generator in the file: it holds {_summary(tree)}; "
-        f"known: {', '.join(source.name for source in SOURCES)}"
-    )
+    except UnsafeFileError as error:
+        told = str(error).removeprefix(f"{source.name}: ")
+        raise UnsafeFileError(f"found {source.name}: {told}") from error
+    notes = tuple(_notes(place, dict(facts["facts"])))
+    converted = Converted(params, facts, source.name, notes)
+    return with_discriminator(converted, source, place.tree)
+
+
+def _notes(place: Place, facts: dict[str, Any]) -> Iterator[str]:
+    if place.trail:
+        beside = shortened(place.beside) or "nothing"
+        yield f"the generator is {place.path!r} of the file, which also holds: {beside}"
+    if "noise_seed" in facts:
+        yield f"the file has no noise maps: drawn with seed {facts['noise_seed']}, and kept"
 
 
 def with_discriminator(converted: Converted, source: Source, tree: Any) -> Converted:
@@ -110,6 +151,4 @@ def attach(converted: Converted, tree: Any) -> Converted:
 
 
 def _summary(tree: Any) -> str:
-    names = list(tree) if isinstance(tree, dict) else []
-    shown = ", ".join(str(name)[:40] for name in names[:6])
-    return f"{type(tree).__name__} of {shown or 'nothing that has a name'}"
+    return shortened(entries(tree)) or "nothing that has a name"

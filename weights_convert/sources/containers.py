@@ -13,11 +13,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jaxinv.io import checkpoints
+from jaxinv.io.file_kinds import HDF5, HEAD_BYTES, NPZ, TORCH_LEGACY, UNKNOWN, ZIP, kind_of
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers import keras_files, nvlabs, tf_bundles, torch_files
 from weights_convert.readers.pickles import USUAL, Limits
 from weights_convert.sources import folders
 
+ASK = "`jaxinv convert --formats` lists what is read"
+CONTAINERS = (
+    "torch, zip or legacy (.pt, .pth, .bin): a state dict, one inside others, or a whole module",
+    "pickles of NVlabs' code (.pkl)",
+    "safetensors",
+    "HDF5 of Keras (.h5)",
+    "TensorFlow bundles (.index, with the .data file beside it)",
+    "folders: orbax, OpenVINO",
+)
 SLACK = 2**20  # bytes that a tree may take beyond twice the file
 
 
@@ -60,20 +70,21 @@ def parse(
     """
     head = data[:16]
     limits = replace(limits, decoded_bytes=min(limits.decoded_bytes, 2 * len(data) + SLACK))
-    if head.startswith(b"PK\x03\x04"):
+    if head.startswith(ZIP) and (kind := kind_of(data[:HEAD_BYTES])) == NPZ:
+        raise UnsafeFileError(f"this is {kind}")
+    if head.startswith(ZIP):
         return Contents("torch zip", torch_files.read_zip(data, limits=limits))
-    if head.startswith(torch_files.LEGACY):
+    if head.startswith(TORCH_LEGACY):
         return Contents("torch legacy", torch_files.read_legacy(data, limits=limits))
     if head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05":
         return Contents("pickle", nvlabs.read(data, limits=limits))
-    if head.startswith(keras_files.SIGNATURE):
+    if head.startswith(HDF5):
         return Contents("HDF5", keras_files.read(data, limits=limits))
     if data.endswith(tf_bundles.MAGIC):
         return Contents("TensorFlow bundle", tf_bundles.read(data, beside, limits=limits))
-    raise UnsafeFileError(
-        f"unknown kind of file, starting with {head[:8].hex(' ') or 'nothing'}; "
-        "allowed: torch (zip or legacy), pickle, HDF5, safetensors, TensorFlow (.index)"
-    )
+    kind = kind_of(data[:HEAD_BYTES])
+    start = f", starting with {head[:8].hex(' ')}" if kind == UNKNOWN else ""
+    raise UnsafeFileError(f"this is {kind}{start}; {ASK}")
 
 
 def _beside(path: Path, limits: Limits, end: str) -> bytes:

@@ -20,10 +20,10 @@ def network_arrays(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
 
 
 def _tensorflow(tree: Any) -> Any:
-    """The averaged generator of a 3-tuple of Networks, and its arrays."""
-    if not (isinstance(tree, tuple) and len(tree) == 3 and isinstance(tree[2], dict)):
+    """The averaged generator, alone or the last of a 3-tuple of Networks, and its arrays."""
+    node = tree[2] if isinstance(tree, tuple) and len(tree) == 3 else tree
+    if not isinstance(node, dict):
         return None
-    node = tree[2]
     return (node, dict(network_arrays(node))) if node.get("class") == "Network" else None
 
 
@@ -65,7 +65,7 @@ def _progressive(tree: Any) -> tuple[Arrays, pggan.Source] | None:
 def _discriminator_tensorflow(kind: str) -> Callable[[Any, Any], DiscriminatorParams | None]:
     def discriminator(tree: Any, facts: Any) -> DiscriminatorParams | None:
         del facts
-        node = tree[1]
+        node = tree[1] if isinstance(tree, tuple) else None
         if not isinstance(node, dict) or node.get("class") != "Network":
             return None
         arrays = dict(network_arrays(node))

@@ -13,7 +13,7 @@ from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
 def _nvlabs(tree: Any) -> Any:
-    node = tree.get("G_ema") if isinstance(tree, dict) else None
+    node = tree.get("G_ema", tree) if isinstance(tree, dict) else None
     return node if isinstance(node, dict) and "state" in node else None
 
 
@@ -46,7 +46,7 @@ def _modules(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[dict[str, A
     yield state, prefix
     for name, child in (state.get("_modules") or {}).items():
         if isinstance(child, dict):
-            yield from _modules(child, f"{prefix}{name}.")
+            yield from _modules(child, prefix if name == "_orig_mod" else f"{prefix}{name}.")
 
 
 def _convert_nvlabs(node: Any) -> Facts:

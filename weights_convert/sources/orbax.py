@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxinv.io import checkpoints
-from jaxinv.io.checkpoints import weights_file
+from jaxinv.io.checkpoints import read_spec, weights_file
 from weights_convert.errors import UnsafeFileError
 
 
@@ -30,6 +30,7 @@ def convert(tree: Any, like: str | None) -> tuple[dict[str, Any], dict[str, Any]
             "the checkpoint has no 'synthesis'; allowed: a generator's parameters"
         )
     params = {name: _as(name, tree.get(name, part), part) for name, part in expected.items()}
+    read_spec(metadata)
     facts = json.loads(metadata["spec"])
     return params, {key: facts[key] for key in facts if key != "name"}
 

@@ -30,11 +30,15 @@ from weights_convert.sources.base import (
 
 
 def _rosinality(tree: Any) -> Arrays | None:
-    arrays = state_dict(tree, "g_ema", "g")
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    arrays = state_dict(whole, "g_ema", "g", "")
     if arrays is None or "style.1.weight" not in arrays:
         return None
     average = tree.get("latent_avg")
-    return arrays | ({"latent_avg": average} if isinstance(average, np.ndarray) else {})
+    if not isinstance(average, np.ndarray):
+        return arrays
+    # pSp and e4e repeat it for every row.
+    return arrays | {"latent_avg": average[0] if average.ndim == 2 else average}
 
 
 def _first_rosinality(tree: Any) -> Arrays | None:
@@ -44,7 +48,8 @@ def _first_rosinality(tree: Any) -> Arrays | None:
 
 def _genforce(tree: Any) -> Arrays | None:
     inner = tree.get("models", tree) if isinstance(tree, dict) else tree
-    return state_dict(inner, "generator_smooth", "generator")
+    whole = {**inner, "": inner} if isinstance(inner, dict) else inner
+    return state_dict(whole, "generator_smooth", "generator", "")
 
 
 def _discriminator_beside(

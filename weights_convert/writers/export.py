@@ -11,6 +11,7 @@ import numpy as np
 from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import read_spec, weights_file
 from jaxinv.io.files import atomic_write
+from jaxinv.io.output_folder import check_target
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_choice
 from weights_convert.networks import stylegan2, stylegan3
@@ -44,6 +45,7 @@ def export(generator: str | Path, target: str, *, out: str | Path | None = None)
     path = Path(f"{source.stem}-{target}.pt" if out is None else out)
     if path.suffix not in (".pt", ".pth"):
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .pt or .pth")
+    check_target(path, [source])
     spec = read_spec(checkpoints.read_metadata(source))
     _check(spec, target)
     from jaxinv.models.weights import read_weights

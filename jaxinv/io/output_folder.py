@@ -1,0 +1,149 @@
+"""Folders for results: what a verb writes there, what it may replace, and who is writing now.
+
+A verb writes only the names of its `Layout`. It may replace them where an earlier run has left its
+mark; it never replaces a file that it reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+LOCK = ".jaxinv.lock"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names that a verb writes in its folder; one that holds all `marks` is an earlier run's."""
+
+    marks: frozenset[str]
+    names: frozenset[str]
+
+
+RUN = Layout(
+    frozenset(("run.json", "results.jsonl")),
+    frozenset(("images", "latents", "degraded", "remeasured", "samples", "npz", "report.html")),
+)
+STUDY = Layout(
+    frozenset(("study.json",)),
+    frozenset((
+        *("summary.md", "evaluations.png", "seconds.png", "profiles.png", "targets.png"),
+        *("slices.png", "distances.png", "curves.jsonl", "finals.jsonl", "slices.jsonl"),
+        *("curves.parquet", "finals.parquet", "slices.parquet"),
+    )),
+)  # fmt: skip
+
+
+def results_among(names: Iterable[str]) -> frozenset[str]:
+    """Those of the names in a folder that earlier runs have written there."""
+    held = frozenset(names)
+    found = (layout.names | layout.marks for layout in (RUN, STUDY) if layout.marks <= held)
+    return held.intersection(frozenset[str]().union(*found))
+
+
+@contextlib.contextmanager
+def output_folder(
+    out: str | Path, layout: Layout, *, inputs: Iterable[str | Path] = ()
+) -> Iterator[Path]:
+    """Make the folder `out`, and keep other runs from writing there until the block ends.
+
+    The kernel holds the lock: it ends with the process, however that ends.
+
+    Raises:
+        ValueError: a file of `inputs` might be replaced (see `check_output`), or another run is
+            writing there.
+        OSError: the folder cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    place = Path(out)
+    check_output(place, layout, inputs)
+    place.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(place / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise ValueError(
+            f"another run is writing into {place}; wait until it ends, or choose another folder"
+        ) from error
+    try:
+        yield place
+    finally:
+        lock.release()
+
+
+def check_output(out: Path, layout: Layout, inputs: Iterable[str | Path]) -> None:
+    """Raise `ValueError` where a run might replace what it reads, or what no run has written.
+
+    `inputs` are files and folders; links, other spellings of one place and `..` are seen through.
+    """
+    if not out.is_dir():
+        return
+    written = {path.name.casefold() for path in map(Path, layout.names | layout.marks)}
+    targets = [path for path in out.iterdir() if path.name.casefold() in written]
+    places = {identity for target in targets for identity in _identities_below(target)}
+    for path in filter(Path.exists, map(Path, inputs)):
+        real = path.resolve()
+        if not places.isdisjoint(map(_identity, (real, *real.parents))):
+            raise ValueError(
+                f"results in {out} might replace {path}, which is read; allowed: another folder"
+            )
+    if not layout.marks <= {path.name for path in targets}:
+        strange = [path for path in targets if path.is_file() or _holds_something(path)]
+        if strange:
+            raise ValueError(
+                f"{strange[0]} is there, and no earlier run wrote it; allowed: a new folder, or "
+                f"that of an earlier run"
+            )
+
+
+def check_target(target: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Raise `ValueError` where the file `target` is one of `inputs` under any name, or a folder."""
+    place = Path(target)
+    if place.is_dir():
+        raise ValueError(f"{place} is a folder; allowed: the name of a file")
+    if any(_identity(place) == _identity(Path(path)) is not None for path in inputs):
+        raise ValueError(f"{place} is read, and would be replaced; allowed: another file")
+
+
+def check_new(target: Path, data: bytes) -> None:
+    """Raise `ValueError` where the file `target` is there and holds something else than `data`."""
+    if target.is_dir() or (target.is_file() and not _holds(target, data)):
+        raise ValueError(
+            f"{target} is there and holds something else; allowed: another folder or name, or to "
+            f"ask for it to be replaced (overwrite)"
+        )
+
+
+def _holds(file: Path, data: bytes) -> bool:
+    return file.stat().st_size == len(data) and file.read_bytes() == data
+
+
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and next(folder.iterdir(), None) is not None
+
+
+def _identities_below(target: Path) -> Iterator[tuple[int, int]]:
+    """Identities of a file, or of a folder and all folders below, links to folders included."""
+    waiting, seen = [target], set[tuple[int, int]]()
+    while waiting:
+        path = waiting.pop()
+        identity = _identity(path)
+        if identity is None or identity in seen:
+            continue
+        seen.add(identity)
+        yield identity
+        if path.is_dir():
+            with contextlib.suppress(OSError):
+                waiting += [entry for entry in path.iterdir() if entry.is_dir()]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and number of what lies there; None where nothing does."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
