@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.inversion.compatibility import source_side
-from jaxinv.latents.sampling import one_hot
+from jaxinv.io.image_ops import PIXELS, check_pixel_range
+from jaxinv.latents.sampling import check_label
 from jaxinv.models.generators.base import space_path
 from jaxinv.nn.resample import enlarge
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
-from jaxinv.specs.checks import check_choice
+from jaxinv.specs.checks import check_array, check_choice, check_list, told
 from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import OperatorSpec, Variable
-    from jaxinv.types import Array, Latents
+    from jaxinv.types import Latents
 
 
 AUTO = "auto"
@@ -45,29 +46,54 @@ def check_images(gen: Generator, images: np.ndarray, operator: OperatorSpec | No
     Raises `ValueError` unless images are [B, S, S, 3], S at most the generator's resolution, or
     what the operator makes of such images.
     """
-    if not np.issubdtype(images.dtype, np.floating):
-        raise ValueError(f"images must be floats in [-1, 1], got {images.dtype}")
-    if operator is not None and len(images):
+    if operator is not None and images.ndim and len(images):
         return source_side(gen.spec.resolution, operator, images.shape[1:])
     if images.ndim != 4 or images.shape[1] != images.shape[2] or images.shape[3] != 3:
-        raise ValueError(f"images must have shape [B, S, S, 3], got {images.shape}")
+        raise ValueError(
+            f"images must have shape [B, S, S, 3], got {images.shape}; allowed: a batch (of one "
+            f"image: image[None]) of square pictures in colour, channels last"
+        )
     if images.shape[1] > gen.spec.resolution:
         raise ValueError(
             f"images of {images.shape[1]} px; allowed: at most {gen.spec.resolution} "
             f"({gen.spec.name})"
         )
     if not len(images):
-        raise ValueError("no images to invert")
+        raise ValueError(f"no images to invert, got {told(images)}; allowed: at least one")
     return images.shape[1]
 
 
-def check_masks(masks: np.ndarray | None, shape: tuple[int, ...]) -> np.ndarray | None:
-    """The masks as float32; `ValueError` unless there is one of `shape` [B, h, w] or none."""
+def read_pixels(images: Any, operator: OperatorSpec | None = None) -> np.ndarray:
+    """The images as an array; `ValueError` unless they are finite floats that can be in [-1, 1].
+
+    What an operator adds noise to, or measures, may have other values.
+    """
+    found = check_array("images", images, meant=PIXELS)
+    noisy = operator is not None and any(one.name == "noise" for one in operator.chain)
+    if found.ndim and (operator is None or not (operator.is_measurement or noisy)):
+        check_pixel_range("images", found)
+    return found
+
+
+def check_masks(masks: Any, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The masks as float32, or None without any.
+
+    Raises `ValueError` unless there is one of `shape` [B, h, w] with weights of at least 0, not all
+    of them 0; whole numbers are 0 or 1.
+    """
     if masks is None:
         return None
-    found = np.asarray(masks, np.float32)
-    if found.shape != shape:
-        raise ValueError(f"masks have shape {found.shape}; allowed: {shape}")
+    given = check_array("masks", masks, "biuf", ", weights of pixels")
+    if given.shape != shape:
+        raise ValueError(f"masks have shape {given.shape}; allowed: {shape}")
+    if given.dtype.kind in "iu" and given.size and given.max() > 1:
+        raise ValueError(f"masks hold {given.max()}; allowed: 0 to 1 (of 0 to 255: masks / 255)")
+    found = given.astype(np.float32)
+    if found.min(initial=0.0) < 0:
+        raise ValueError(f"masks hold {found.min()}; allowed: weights of at least 0")
+    empty = np.flatnonzero(~found.any(axis=tuple(range(1, found.ndim))))
+    if len(empty):
+        raise ValueError(f"mask {empty[0]} is 0 everywhere; allowed: some pixels with a weight")
     return found
 
 
@@ -94,21 +120,24 @@ def upsampled_masks(masks: np.ndarray, side: int) -> np.ndarray:
 
 def check_labels(
     gen: Generator, preset: Preset, labels: Sequence[int] | None, count: int
-) -> Array | None:
+) -> np.ndarray | None:
     """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
     if labels is None:
         sought = {v.space for v in preset.stages[0].variables if v.init.kind in ("prior", "mean")}
         if gen.spec.embedding and not sought & set(CLASSES):
             raise ValueError(f"generator {gen.spec.name!r} draws classes: give a label per image")
         return None
+    check_list("labels", labels, "classes, one per image")
     if len(labels) != count:
         raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
-    rows = [one_hot(gen, int(label)) for label in labels]
-    return jnp.stack([row for row in rows if row is not None])
+    for label in labels:
+        check_label(gen, label)
+    return np.eye(gen.spec.labels, dtype=np.float32)[np.asarray(labels, int)]
 
 
 def check_record_terms(preset: Preset, record_terms: tuple[str, ...]) -> None:
     """Raise `ValueError` unless every stage has the terms of those labels."""
+    check_list("record_terms", record_terms, "labels of terms")
     for number, stage in enumerate(preset.stages, start=1):
         for name in record_terms:
             what = f"term to record in preset {preset.name!r}, stage {number}:"

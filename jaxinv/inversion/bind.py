@@ -16,6 +16,7 @@ from jaxinv.inversion.arguments import (
     check_labels,
     check_masks,
     loss_side,
+    read_pixels,
     upsampled,
     upsampled_masks,
     with_given_starts,
@@ -26,6 +27,7 @@ from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.problem import NetworkParams
 from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
 from jaxinv.inversion.statistics import with_statistics
+from jaxinv.models.arguments import check_generator, check_latents, check_nets
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs.checks import check_choice, check_whole
@@ -107,12 +109,54 @@ def bind(
     """Check a preset against a generator and images, without searching yet.
 
     It takes the arguments of `invert`. Statistics that the preset needs of the generator are
-    measured here, once everything has been checked. Raises `ValueError` for images, masks, labels,
-    starts or counts that cannot be used, and for a preset that the generator, the images or the
-    weights do not suit.
+    measured here, once everything has been checked. Raises `ValueError` as `check_problem` does.
     """
+    check_choice("precision", precision, PRECISIONS)
+    bound = check_problem(
+        gen,
+        params,
+        images,
+        preset,
+        nets=nets,
+        masks=masks,
+        named_masks=named_masks,
+        labels=labels,
+        starts=starts,
+        restarts=restarts,
+        steps=steps,
+        batch=batch,
+    )
+    named = known_masks(bound.preset, bound.named_masks, bound.images)
+    own = bound.weights
+    known = with_statistics(gen, own.params, bound.preset, own.nets)
+    network = NetworkParams(cast_params(known, precision), cast_params(own.nets, precision))
+    return bound._replace(weights=network, named_masks=named)
+
+
+def check_problem(
+    gen: Generator,
+    params: Params,
+    images: np.ndarray,
+    preset: Preset | str,
+    *,
+    nets: dict[str, Params] | None = None,
+    masks: np.ndarray | None = None,
+    named_masks: dict[str, np.ndarray] | None = None,
+    labels: Sequence[int] | None = None,
+    starts: Latents | None = None,
+    restarts: int | None = None,
+    steps: int | None = None,
+    batch: int | str | None = None,
+) -> BoundProblem:
+    """The problem of the arguments of `invert`, before any statistic or mask of it is computed.
+
+    Raises `ValueError` for a generator and parameters of another, for images, masks, labels, starts
+    or counts that cannot be used, and for a preset that the generator, the images or the weights do
+    not suit.
+    """
+    check_generator(gen, params)
     preset = with_steps(find_preset(preset), steps)
-    images = np.asarray(images)
+    images = read_pixels(images, preset.operator)
     size = check_images(gen, images, preset.operator)
     images = images.astype(np.float32)
     images = images[:, :, None, None] if images.ndim == 2 else images
@@ -122,22 +166,24 @@ def bind(
     if preset.operator is None:
         size = loss_side(gen, preset, size)
         seen = (size, size, 3)
-    if batch not in (None, AUTO) and isinstance(batch, str):
+    automatic = isinstance(batch, str)
+    if automatic and batch != AUTO:
         raise ValueError(f"unknown batch {batch!r}; allowed: a whole number, {AUTO}")
-    if batch is None or (batch == AUTO and preset.shared):
+    if batch is None or (automatic and preset.shared):
         batch = batch_for(preset, len(images))
     restarts = preset.restarts if restarts is None else restarts
-    for name, value in (("batch", 1 if batch == AUTO else batch), ("restarts", restarts)):
-        check_whole(name, float(value), 1)
+    for name, value in (("batch", 1 if automatic else batch), ("restarts", restarts)):
+        check_whole(name, value, 1)
     check_preset(gen.spec, preset, min(seen[:2]))
     check_measured(gen, preset, seen, size)
-    nets = load_features(preset.nets) if nets is None else nets
-    check_weights(gen, preset, params, nets)
-    check_choice("precision", precision, PRECISIONS)
+    if nets is not None:
+        check_nets(nets, preset.nets)
     classes = check_labels(gen, preset, labels, len(images))
+    if starts is not None:
+        starts = check_latents(gen, params, starts, "starts")[0]
     preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
-    named = known_masks(preset, named, images)
-    known = with_statistics(gen, params, preset, nets)
-    network = NetworkParams(cast_params(known, precision), cast_params(nets, precision))
+    nets = load_features(preset.nets) if nets is None else nets
+    check_weights(gen, preset, params, nets)
+    network = NetworkParams(params, nets)
     return BoundProblem(gen, network, preset, images, weights, given, size, restarts, batch, named)

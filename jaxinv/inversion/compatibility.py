@@ -75,11 +75,13 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
 def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:
     """Side of the clean images of which an operator makes measurements of `shape`.
 
-    The generator's resolution, or a half, a quarter ... of it. Raises `ValueError` if it is none.
+    The generator's resolution, a half, a quarter ... of it, or whatever side the operator makes the
+    shape of: 192 px for 48 px that are a fourth. Raises `ValueError` if it is none.
     """
     sides = [resolution >> k for k in range(resolution.bit_length()) if resolution >> k >= 8]
     found: list[str] = []
-    for side in (*sides, *(s for s in shape[:1] if s not in sides and 8 <= s <= resolution)):
+    others = (*shape[:1], _scaled(resolution, operator, shape))
+    for side in (*sides, *(s for s in others if s not in sides and 8 <= s <= resolution)):
         try:
             made = build_operator(operator, (side, side, 3)).shape
         except ValueError as error:
@@ -91,6 +93,15 @@ def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...])
     raise ValueError(
         f"operator {operator.name!r} and images {list(shape)}; allowed: {'; '.join(found)}"
     )
+
+
+def _scaled(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:
+    """The side that an operator scales to that of `shape`, if it scales; else 0."""
+    try:
+        made = build_operator(operator, (resolution, resolution, 3)).shape
+    except ValueError:
+        return 0
+    return round(shape[0] * resolution / made[0]) if len(made) == len(shape) == 3 else 0
 
 
 def check_measured(gen: Generator, preset: Preset, shape: tuple[int, ...], size: int) -> None:

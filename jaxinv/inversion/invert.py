@@ -13,8 +13,9 @@ from jaxinv.inversion.arguments import check_record_terms
 from jaxinv.inversion.batch import images_at_once, padded_size, run_stages
 from jaxinv.inversion.bind import bind
 from jaxinv.inversion.memory import automatic_batch
+from jaxinv.inversion.presets import find_preset
 from jaxinv.inversion.result import Inversion, Progress, gather
-from jaxinv.specs.checks import check_whole
+from jaxinv.specs.checks import check_callable, check_seed, check_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -81,6 +82,10 @@ def invert(
             generator, the images or the weights; before anything is compiled.
     """
     check_whole("width", 1 if width is None else width, 1)
+    check_seed(seed)
+    check_callable("report", report)
+    preset = find_preset(preset)
+    check_record_terms(preset, record_terms)
     bound = bind(
         gen,
         params,
@@ -96,7 +101,6 @@ def invert(
         batch=batch,
         precision=precision,
     )
-    check_record_terms(bound.preset, record_terms)
     together = bound.batch
     if isinstance(together, str):
         together = automatic_batch(bound, bound.lanes(np.zeros(1, int), 1, seed))

@@ -19,7 +19,7 @@ from jaxinv.losses.image_terms import normalize_channels
 from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators import build as build_operator
-from jaxinv.specs.checks import check_choice
+from jaxinv.specs.checks import check_array, check_choice, check_kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,13 +44,17 @@ def check_named_masks(
     needs landmarks and dlib or its files are missing.
     """
     wanted = tuple(mask.name for mask in preset.masks if mask.source == "given")
-    found = {name: np.asarray(mask, np.float32) for name, mask in (given or {}).items()}
-    for name, mask in found.items():
+    given = {} if given is None else given
+    check_kind("named_masks", given, dict, " of masks by name")
+    found: dict[str, np.ndarray] = {}
+    for name, values in given.items():
         check_choice(f"mask of preset {preset.name!r}", name, wanted or ("none",))
+        mask = check_array(f"mask {name!r}", values, "biuf", finite=False).astype(np.float32)
         if mask.shape != shape:
             raise ValueError(f"mask {name!r} has shape {mask.shape}; allowed: {shape}")
         if not (np.all(mask >= 0) and np.all(mask <= 1)):
             raise ValueError(f"mask {name!r} has values outside [0, 1]; allowed: 0 to 1")
+        found[name] = mask
     missing = [name for name in wanted if name not in found]
     if missing:
         raise ValueError(f"preset {preset.name!r} needs named masks {', '.join(missing)} [B, S, S]")

@@ -22,6 +22,7 @@ import safetensors
 from jaxinv.io.file_kinds import HEAD_BYTES, SAFETENSORS, UNKNOWN, kind_of
 from jaxinv.io.files import atomic_write
 from jaxinv.specs import GeneratorSpec
+from jaxinv.specs.checks import check_place
 from jaxinv.specs.serialization import generator_from_json
 
 MAX_HEADER_BYTES = 16 * 2**20
@@ -201,6 +202,7 @@ def weights_file(name: str) -> Path:
 
     Raises `ValueError` saying what to pull when there is none.
     """
+    check_place("name of weights", name)
     path = Path(name)
     if path.suffix == ".safetensors" or path.is_file():
         if path.is_file():

@@ -17,6 +17,7 @@ from jaxinv.io.face_detection import AlignerMissing
 from jaxinv.io.face_frame import AlignError, crop_size, ffhq_quad, framed_corners, is_framed
 from jaxinv.io.face_search import find_face
 from jaxinv.io.image_ops import CropError, crop, quad_side, to_uint8
+from jaxinv.specs.checks import check_place
 
 
 def align_photo(
@@ -58,6 +59,7 @@ def align_photo(
 
 def check_mode(mode: str) -> None:
     """Raise ValueError unless `mode` is "none", "auto" or a well-formed file of landmarks."""
+    check_place("align", mode)
     if mode not in ("none", "auto"):
         _entries(mode)
 

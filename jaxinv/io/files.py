@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from jaxinv.io.output_folder import results_among
+from jaxinv.specs.checks import check_whole
 
 MAX_BYTES = 2**30
 # What a folder of pictures also holds and what is no picture by its name; anything else is tried.
@@ -39,8 +40,8 @@ def find_images(paths: Iterable[str | Path], *, limit: int | None = None) -> lis
     earlier runs (`results_among`) are skipped; all else is listed, so that broken files get
     reported.
     """
-    if limit is not None and limit < 0:
-        raise ValueError(f"limit must be None or at least 0, got {limit}")
+    if limit is not None:
+        check_whole("limit", limit, 0)
     given = (Path(path) for path in paths)
     found = (file for path in given for file in (_walk(path, path) if path.is_dir() else [path]))
     return list(itertools.islice(_once(found), limit))

@@ -11,6 +11,12 @@ import itertools
 
 import numpy as np
 
+from jaxinv.specs.checks import warn
+
+
+class PixelRangeWarning(UserWarning):
+    """Pixels that look as if they were in other units than [-1, 1]."""
+
 
 class CropError(ValueError):
     """A quad that cannot be cut out of this picture."""
@@ -25,6 +31,37 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
         raise ValueError("pixels must not be NaN")
     scaled = (x.astype(np.float32) + 1) * np.float32(127.5)
     return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+
+
+PIXELS = " in [-1, 1]"
+UNITS = "of 0 to 255: images / 127.5 - 1; of 0 to 1: images * 2 - 1"
+OVERSHOOT = 1.5  # a generator's own pictures may leave [-1, 1] by so much
+CENTRED = 50.0, 256.0  # bytes whose mean was taken off reach this far to both sides, not farther
+
+
+def check_pixel_range(what: str, pixels: np.ndarray) -> None:
+    """Raise `ValueError` for float pixels [B, ...] in other units than [-1, 1], such as 0 to 255.
+
+    Pixels from 0 to 1 are a warning: a picture may have no dark place. Networks that were never
+    trained draw pixels of any size to both sides: unless they look like bytes, these are taken.
+    """
+    least, most = CENTRED
+    for number, image in enumerate(pixels):
+        low, high = float(np.min(image, initial=0.0)), float(np.max(image, initial=0.0))
+        positive = bool(image.size) and float(np.min(image)) >= 0
+        bytes_ = least < min(-low, high) and max(-low, high) <= most
+        if bytes_ or (positive and high > OVERSHOOT):
+            raise ValueError(
+                f"{what} reach from {np.min(image):g} to {high:g} (number {number}); "
+                f"allowed: pixels{PIXELS} ({UNITS})"
+            )
+        if positive and np.ptp(image) > 0:
+            warn(
+                f"{what} reach from {np.min(image):g} to {high:g} (number {number}), without "
+                f"anything darker than mid-grey: pixels are meant{PIXELS} ({UNITS})",
+                PixelRangeWarning,
+            )
+            return
 
 
 def from_uint8(u: np.ndarray) -> np.ndarray:
@@ -55,6 +92,26 @@ def noise_level(pixels: np.ndarray) -> float:
     """
     halves = shrink(pixels, *(side // 2 for side in pixels.shape[:2]))
     return max(_diagonal(pixels), 2 * _diagonal(halves))
+
+
+def colour_beside_tint(pixels: np.ndarray) -> float:
+    """How much colour square float pixels [n, n, 3] have beside one tint, on [-1, 1].
+
+    The colour differences Cb and Cr (JFIF 1.02) of the picture at 32 px are fitted by lines in the
+    lightness, between knots an eighth apart, and a parabola over the picture: toned, scanned and
+    yellowed prints are like that. The 95th percentile of what is left over; photographs in colour
+    have 0.06 and more, grey ones less, be they toned, stained, noisy or coded as JPEG.
+    """
+    side = min(len(pixels), 32)
+    small = shrink(pixels, side, side).reshape(-1, 3).astype(np.float64)
+    light = small @ (0.299, 0.587, 0.114)
+    chroma = np.stack([(small[:, 2] - light) / 1.772, (small[:, 0] - light) / 1.402], axis=-1)
+    rows, columns = (np.mgrid[:side, :side].reshape(2, -1) + 0.5) / side * 2 - 1
+    knots = [np.maximum(light - knot, 0) for knot in np.linspace(-1, 1, 9)[1:-1]]
+    places = [rows, columns, rows**2, rows * columns, columns**2, light * rows, light * columns]
+    smooth = np.stack([np.ones_like(light), light, *knots, *places], axis=-1)
+    left = chroma - smooth @ np.linalg.lstsq(smooth, chroma, rcond=None)[0]
+    return float(np.quantile(np.linalg.norm(left, axis=-1), 0.95))
 
 
 def _diagonal(pixels: np.ndarray) -> float:

@@ -14,12 +14,13 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from jaxinv.io.face_alignment import align_photo, check_mode
+from jaxinv.io.arguments import Fit, check_reading, check_writing
+from jaxinv.io.face_alignment import align_photo
 from jaxinv.io.face_frame import AlignError
 from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
 from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
@@ -42,8 +43,6 @@ __all__ = [
     "to_uint8",
     "write_images",
 ]
-
-Fit = Literal["crop", "pad", "stretch", "refuse"]
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of 24-bit pixels: Pillow's own warning level
@@ -111,8 +110,7 @@ def read_photo(
         ImageError: the file is missing, broken, too large, too small or refused by `fit`.
         ValueError: an argument or the file of landmarks is wrong.
     """
-    _check(size, fit, background)
-    check_mode(align)
+    check_reading([path], size=size, align=align, fit=fit, background=background)
     file = os.fspath(path)
     try:
         data = read_bytes(Path(path))
@@ -159,7 +157,8 @@ def read_images(
 
     What was noticed (`warnings` of `read_photo`) is issued as a `PhotoWarning`.
     """
-    paths = [paths] if isinstance(paths, (str, Path)) else list(paths)
+    paths = [paths] if isinstance(paths, str | Path) else paths
+    paths = check_reading(paths, size=size, align=align, fit=fit)
     photos, errors = [], []
     for file in find_images(paths, limit=limit):
         try:
@@ -197,9 +196,7 @@ def write_images(
         ValueError: wrong shape, non-finite pixels, names that are no distinct bare names, or a
             file that is there; nothing is written then.
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or images.shape[-1] != 3:
-        raise ValueError(f"images must have shape [B, H, W, 3], got {list(images.shape)}")
+    images = check_writing(folder, images, names)
     names = [f"{i:06d}" for i in range(len(images))] if names is None else list(names)
     files = [name if name.lower().endswith(".png") else name + ".png" for name in names]
     wrong = [name for name in names if not name or name.startswith(".") or Path(name).name != name]
@@ -253,15 +250,6 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
         for p in planes
     ]
     return np.clip(np.stack([np.asarray(p) for p in large], axis=-1), -1, 1)
-
-
-def _check(size: int | None, fit: str, background: float) -> None:
-    if size is not None and size < 1:
-        raise ValueError(f"size must be None or at least 1, got {size}")
-    if fit not in get_args(Fit):
-        raise ValueError(f"fit must be one of {', '.join(get_args(Fit))}, got {fit!r}")
-    if not 0 <= background <= 1:
-        raise ValueError(f"background must lie in 0..1, got {background}")
 
 
 def _shown(file: str) -> str:

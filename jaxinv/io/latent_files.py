@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,8 @@ import numpy as np
 from jaxinv.io import checkpoints
 from jaxinv.io.file_kinds import NPY, NPZ, read_kind
 from jaxinv.io.files import atomic_write
-from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES
+from jaxinv.specs.checks import check_choice, check_kind, check_place
+from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES, SPACES
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -36,6 +37,11 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
     `metadata` are texts by name; with "generator", `jaxinv render` knows what draws them. Noise
     maps become "noise/00", ... in drawing order.
     """
+    check_place("path", path)
+    check_kind("latents", latents, Mapping, ", a dict of arrays by space")
+    check_kind("metadata", metadata, Mapping, ", a dict of texts by name")
+    for name in latents:
+        check_choice("space in latents", name, SPACES)
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
@@ -51,6 +57,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
     of file is told by its first bytes; files of NumPy have no metadata, and are read as `codes_of`
     says. Raises `ValueError` when the file holds no latents, or more than one.
     """
+    check_place("path", path)
     path = Path(path)
     if read_kind(path) in (NPY, NPZ):
         codes = codes_of(read_numpy(path), path)

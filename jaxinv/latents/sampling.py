@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from numbers import Integral
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 
 from jaxinv.latents.spaces import DRAWS
+from jaxinv.models.arguments import check_generator
 from jaxinv.models.generators.base import convert
 from jaxinv.models.statistics import STATISTICS
-from jaxinv.specs.checks import check_whole
+from jaxinv.specs.checks import check_number, check_seed, check_whole, told
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
@@ -44,14 +46,20 @@ def truncate(params: Params, w: Array, psi: float, cutoff: int | None = None) ->
 
 def one_hot(gen: Generator, label: int | None) -> Array | None:
     """The class as [classes] zeros and a one; `ValueError` for a class that there is not."""
-    count = gen.spec.labels
-    if not count:
-        if label is not None:
-            raise ValueError(f"label {label}: generator {gen.spec.name!r} has no classes")
+    if label is None and not gen.spec.labels:
         return None
-    if label is None or not 0 <= label < count:
-        raise ValueError(f"label {label}; allowed: 0 to {count - 1} (generator {gen.spec.name!r})")
-    return jax.nn.one_hot(label, count)
+    check_label(gen, label)
+    return jax.nn.one_hot(label, gen.spec.labels)
+
+
+def check_label(gen: Generator, label: Any) -> None:
+    """Raise `ValueError` unless `label` is one of the generator's classes."""
+    count, name = gen.spec.labels, gen.spec.name
+    if not count:
+        raise ValueError(f"label {told(label)}: generator {name!r} has no classes")
+    whole = isinstance(label, Integral) and not isinstance(label, bool)
+    if not whole or not 0 <= int(label) < count:
+        raise ValueError(f"label {told(label)}; allowed: 0 to {count - 1} (generator {name!r})")
 
 
 def of_class(gen: Generator, latents: Latents, label: int) -> Latents:
@@ -72,6 +80,7 @@ def at_truncation(params: Params, truncation: float, *, published: bool = True) 
     in floating point; `published` follows it, otherwise they are interpolated. Other generators
     are left as they are. Raises `ValueError` for a truncation outside (0, 1].
     """
+    check_number("truncation", truncation)
     if not 0 < truncation <= 1:
         raise ValueError(f"truncation must be in (0, 1], got {truncation}")
 
@@ -108,18 +117,23 @@ def sample_latents(
     `ValueError` for a count below 1, a class that the generator does not have, and a `psi` other
     than 1 where neither applies.
     """
+    check_generator(gen, params)
     check_whole("count", count, 1)
+    check_seed(seed)
+    check_number("psi", psi)
+    if label is not None or gen.spec.labels:
+        check_label(gen, label)
     spec, classes = gen.spec, one_hot(gen, label)
-    keys = jax.random.split(jax.random.key(seed), count)
     cut = psi != 1.0 and spec.embedding > 0
+    if psi != 1.0 and not cut:
+        average(params)  # says so where there is none
+    keys = jax.random.split(jax.random.key(seed), count)
     draw = DRAWS["truncated_normal" if cut else spec.prior]
     z = jax.vmap(lambda key: draw(key, (spec.z_dim,)))(keys)
     given: Latents = {"z": psi * z if cut else z}
     if classes is not None:
         given["label"] = jnp.broadcast_to(classes, (count, len(classes)))
     if not spec.w_dim:
-        if psi != 1.0 and not cut:
-            average(params)
         return given
     w = jax.jit(jax.vmap(lambda one: convert(gen, params, one, "w")))(given)
     return {"w": w if psi == 1.0 else truncate(params, w, psi)}

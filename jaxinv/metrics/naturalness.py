@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from jaxinv.metrics.reconstruction import Scores, Stack
+from jaxinv.metrics.reconstruction import Scores, Stack, check_stack
 
 TILE = 64  # px; tiles are looked at one by one
 NEAR, FAR = 2, 6  # frequencies that surround a peak: their distance from it, in steps of 1/TILE
@@ -28,6 +28,7 @@ def grid_energy(images: Stack, period: int) -> Scores:
     Raises:
         ValueError: images are smaller than a tile, or the period does not divide it so.
     """
+    images = check_stack("images", images)
     if period not in (2, 4, 8):
         raise ValueError(f"period {period!r}; allowed: 2, 4, 8")
     if min(images.shape[1:3]) < TILE:

@@ -12,10 +12,11 @@ import numpy as np
 from jaxinv.losses.base import TermInputs
 from jaxinv.losses.terms import extract_features, term_value
 from jaxinv.metrics.reconstruction import check_pair
+from jaxinv.models.arguments import check_net
 from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import resize
 from jaxinv.specs import Term
-from jaxinv.specs.checks import check_choice
+from jaxinv.specs.checks import check_choice, check_whole
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
@@ -50,8 +51,11 @@ def lpips(
     Source: Zhang et al. 2018, The Unreasonable Effectiveness of Deep Features, equation 1.
     """
     check_choice("net", net, tuple(NETS))
+    if size is not None:
+        check_whole("size", size, 1)
     x, y = check_pair(a, b)
     least, found = NETS[net].smallest, min(x.shape[1:3]) if size is None else size
     if found < least:
         raise ValueError(f"lpips of {net!r} on images of {found} px; allowed: at least {least}")
+    check_net(net, params)
     return np.array([float(_distance(net, params, p, q, size)) for p, q in zip(x, y, strict=True)])

@@ -10,6 +10,8 @@ import numpy as np
 from jaxtyping import Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
+from jaxinv.specs.checks import check_array, told
+
 Stack = UInt8[np.ndarray, "b h w 3"]
 Scores = Float64[np.ndarray, " b"]
 
@@ -82,13 +84,18 @@ def _blur(image: np.ndarray) -> np.ndarray:
     return sliding_window_view(image, _WINDOW, axis=1) @ kernel
 
 
+def check_stack(name: str, images: object) -> np.ndarray:
+    """The images; `ValueError` unless they are uint8 [b, h, w, 3]."""
+    stack = check_array(name, images, "biuf")
+    if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3:
+        found = f"{told(stack)}; allowed: to_uint8 of pixels in [-1, 1]"
+        raise ValueError(f"{name}: expected uint8 [b, h, w, 3], found {found}")
+    return stack
+
+
 def check_pair(a: Stack, b: Stack) -> tuple[np.ndarray, np.ndarray]:
     """Return both stacks; `ValueError` unless they are uint8 [b, h, w, 3] of one shape."""
-    x, y = np.asarray(a), np.asarray(b)
-    for name, stack in (("a", x), ("b", y)):
-        if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[-1] != 3:
-            found = f"{stack.dtype}{list(stack.shape)}"
-            raise ValueError(f"{name}: expected uint8 [b, h, w, 3], found {found}")
+    x, y = check_stack("a", a), check_stack("b", b)
     if x.shape != y.shape:
         raise ValueError(f"shapes differ: a is {list(x.shape)}, b is {list(y.shape)}")
     return x, y

@@ -27,7 +27,7 @@ from jaxinv.models.statistics import STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
-from jaxinv.specs.checks import check_choice
+from jaxinv.specs.checks import check_choice, check_list
 from jaxinv.specs.vocabulary import NETS
 
 if TYPE_CHECKING:
@@ -143,6 +143,7 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     `invert` loads what it needs by itself; `lpips` takes `load_features(("alexnet",))["alexnet"]`.
     Raises `ValueError` for other names, and where `jaxinv pull lpips` has not been run.
     """
+    check_list("names", names, "names of feature nets")
     nets: dict[str, Params] = {}
     for name in names:
         check_choice("feature net", name, NETS)

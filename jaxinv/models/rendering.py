@@ -11,6 +11,7 @@ from flax.errors import FlaxError
 
 from jaxinv.io import images
 from jaxinv.io.latent_files import fit_latents
+from jaxinv.models.arguments import check_generator, check_latents
 from jaxinv.specs.checks import check_whole
 
 if TYPE_CHECKING:
@@ -41,14 +42,14 @@ def render(
     Samples go through the compiled program one at a time, so that an image's bytes do not depend on
     what is drawn beside it.
     """
+    check_generator(gen, params)
     if size is not None:
         check_whole("size", size, 1)
-    counts = {leaf.shape[0] for leaf in jax.tree.leaves(latents)}
-    if len(counts) != 1:
-        raise ValueError(f"latents need one common leading axis, got lengths {sorted(counts)}")
+        if size > gen.spec.resolution:
+            raise ValueError(f"size {size}; allowed: at most {gen.spec.resolution}")
+    latents, count = check_latents(gen, params, latents)
     samples = (
-        fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents))
-        for i in range(counts.pop())
+        fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents)) for i in range(count)
     )
     try:
         return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])

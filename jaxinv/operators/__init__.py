@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 
@@ -10,12 +11,12 @@ from jaxinv.operators import coding, filters, measurements, resampling
 from jaxinv.operators.base import Given, Maker, Operator, Shape, keep, linear
 from jaxinv.operators.masks import KEPT, hide, keeps
 from jaxinv.operators.measurements import gaussian_matrix
-from jaxinv.specs.checks import check_choice
+from jaxinv.specs import OperatorSpec
+from jaxinv.specs.checks import check_choice, check_key, check_kind, check_list, is_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from jaxinv.specs import OperatorSpec
     from jaxinv.types import Array, Key
 
 __all__ = ["Operator", "build", "gaussian_matrix", "mask", "seeded"]
@@ -36,9 +37,20 @@ def build(
 
     Raises `ValueError` where the operator does not fit the shape, and for arrays that are missing.
     """
-    if len(image_shape) != 3 or min(image_shape) < 1:
-        raise ValueError(f"image shape {tuple(image_shape)}; allowed: (height, width, channels)")
+    check_build(spec, image_shape, key, arrays)
     return _made(spec, tuple(image_shape), key, arrays or {})
+
+
+def check_build(spec: object, image_shape: object, key: object, arrays: object) -> None:
+    """Raise `ValueError` unless these are what `build` and `mask` take, whatever their values."""
+    check_kind("operator", spec, OperatorSpec, " (read_operator makes one of text)")
+    check_list("image shape", image_shape, "height, width, channels")
+    sides: Any = image_shape
+    if len(sides) != 3 or not all(is_number(n) and n == int(n) and n >= 1 for n in sides):
+        raise ValueError(f"image shape {tuple(sides)}; allowed: (height, width, channels)")
+    if key is not None:
+        check_key(key)
+    check_kind("arrays", arrays or {}, Mapping, ", a dict of arrays by name")
 
 
 def _made(
@@ -63,6 +75,7 @@ def mask(
     arrays: Mapping[str, Array] | None = None,
 ) -> Array:
     """Which pixels a mask keeps, float [h, w, 1]; `ValueError` if `spec` is no mask."""
+    check_build(spec, image_shape, key, arrays)
     check_choice("mask", spec.name, tuple(KEPT))
     return keeps(spec, tuple(image_shape), Given(seeded(spec, key), arrays or {}))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ class Given(NamedTuple):
             known = ", ".join(self.arrays) or "none"
             raise ValueError(f"no array {name!r} was given; given: {known}")
         found = self.arrays[name]
-        if tuple(found.shape) != shape:
-            raise ValueError(f"array {name!r} has shape {tuple(found.shape)}; allowed: {shape}")
+        if np.shape(found) != shape:
+            raise ValueError(f"array {name!r} has shape {np.shape(found)}; allowed: {shape}")
         return found
 
 

@@ -150,6 +150,7 @@ def _read(
     )
     missing = None if request.mask is None else mask_of(Path(request.mask), file, photo)
     made = with_noise_level(model, make_observation(model, photo, missing))
+    photo = replace(photo, warnings=(*photo.warnings, *made.notes))
     named = {
         name: resize_mask(mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()

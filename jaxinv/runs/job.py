@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import jax
 
-from jaxinv.inversion.arguments import batch_for
+from jaxinv.inversion.arguments import batch_for, check_labels
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.memory import MOST
 from jaxinv.inversion.preset_adaptation import adapt_preset
@@ -59,6 +59,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
     gen, params = load_generator(request.generator)
+    check_labels(gen, preset, None if request.label is None else [request.label], 1)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
     observation_model = ObservationModel(

@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.inversion.arguments import read_pixels
 from jaxinv.inversion.compatibility import source_side
 from jaxinv.io import images
 from jaxinv.io.files import BadFile
-from jaxinv.io.image_ops import noise_level
+from jaxinv.io.image_ops import colour_beside_tint, noise_level
 from jaxinv.operators import build as build_operator
 from jaxinv.runs.masks import resize_mask
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SMALLEST = 32
 MAX_CHANNEL_SPREAD = 0.1  # of the channels of a grey picture, on [-1, 1], for JPEG's sake
+MAX_COLOUR = 0.06  # of a toned or stained picture beside its tint (see `colour_beside_tint`)
 ESTIMATE_PER_IMAGE = "estimated"  # in the place of a strength of noise: each picture's own
 MIN_NOISE = 1 / 127.5  # a level of 8 bits: there is always so much
 
@@ -53,7 +55,8 @@ class Observation:
     """What is searched for: `measurement` [h, w, c] or [count], `mask` [h, w], clean picture.
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
-    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds.
+    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds. `notes`
+    say what was done to the picture.
     """
 
     measurement: np.ndarray
@@ -62,6 +65,7 @@ class Observation:
     side: int
     noise: float | None = None
     named_masks: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    notes: tuple[str, ...] = ()
 
 
 def check_operator(operator: OperatorSpec, resolution: int, size: int | None) -> None:
@@ -125,7 +129,8 @@ def make_observation(
         return Observation(pixels, mask, reference, side)
     if not model.simulate:
         made = build_operator(model.operator, (side, side, 3))
-        return Observation(as_measured(pixels, model.operator, made), mask, None, side)
+        seen = as_measured(pixels, model.operator, made)
+        return Observation(seen, mask, None, side, notes=tint_notes(pixels, model.operator))
     measurement = simulated(model.operator, pixels)
     mask = mask if measurement.shape[:2] == pixels.shape[:2] else None
     return Observation(measurement, mask, reference, side)
@@ -177,7 +182,8 @@ def _from_measured_size(model: ObservationModel, photo: images.Photo) -> Observa
         )
     pixels = at_size(photo.pixels, made.shape[0])
     mask = None if photo.mask is None else resize_mask(photo.mask, made.shape[0])
-    return Observation(as_measured(pixels, operator, made), mask, None, side)
+    seen = as_measured(pixels, operator, made)
+    return Observation(seen, mask, None, side, notes=tint_notes(pixels, operator))
 
 
 def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
@@ -188,6 +194,8 @@ def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
         measurement = np.load(file, allow_pickle=False).astype(np.float32)
         shape = measurement.shape
         side = source_side(model.resolution, model.operator, shape) if measurement.size else 0
+        if np.isfinite(measurement).all():
+            read_pixels(measurement[None], model.operator)
     except (ValueError, OSError, EOFError) as error:
         raise BadFile(f"cannot be used as measurements: {error}") from error
     if not side or not np.isfinite(measurement).all():
@@ -198,19 +206,35 @@ def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
 def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> np.ndarray:
     """Pixels [h, w, 3] with the channels that the operator gives.
 
-    Raises `BadFile` for colours where the operator leaves none.
+    Where it leaves no colour, toned and stained pictures are made grey. Raises `BadFile` for
+    pictures that are plainly in colour.
     """
-    last = operator.chain[-1].name
-    if last not in ("gray", "luma"):
+    if not _leaves_grey(operator):
         return pixels
-    tint = float(np.max(np.ptp(pixels, axis=-1)))
-    if tint > MAX_CHANNEL_SPREAD:
+    if _spread(pixels) > MAX_CHANNEL_SPREAD and (left := colour_beside_tint(pixels)) > MAX_COLOUR:
         raise BadFile(
-            f"its channels differ by up to {tint:.2g}, operator {last!r} leaves no colour; "
-            f"allowed: grey pictures, or clean ones with --simulate"
+            f"it is in colour ({left:.2g} beside its tint, of at most {MAX_COLOUR}), operator "
+            f"{operator.chain[-1].name!r} leaves no colour; allowed: grey pictures, whatever their "
+            f"tint, or clean ones with --simulate (to recolour it, save it as grey first)"
         )
     grey = np.mean(pixels, axis=-1, keepdims=True)
     return np.broadcast_to(grey, made.shape).astype(np.float32)
+
+
+def tint_notes(pixels: np.ndarray, operator: OperatorSpec) -> tuple[str, ...]:
+    """What there is to say of a picture that `as_measured` makes grey: nothing, if it is grey."""
+    spread = _spread(pixels)
+    if not _leaves_grey(operator) or spread <= MAX_CHANNEL_SPREAD:
+        return ()
+    return (f"made grey: it has a tint (its channels differ by up to {spread * 127.5:.0f} of 255)",)
+
+
+def _leaves_grey(operator: OperatorSpec) -> bool:
+    return operator.chain[-1].name in ("gray", "luma")
+
+
+def _spread(pixels: np.ndarray) -> float:
+    return float(np.max(np.ptp(pixels, axis=-1)))
 
 
 @partial(jax.jit, static_argnums=0)

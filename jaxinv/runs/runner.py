@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import numpy as np
 
 from jaxinv.inversion.invert import invert
 from jaxinv.io.files import open_new, write_json
+from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.output_folder import RUN, output_folder
 from jaxinv.reports.html import ReportItem, write_report
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
@@ -127,22 +129,23 @@ def search(job: Job, preset: Preset, given: list[Observation], display: Display)
     """Latents for one batch of what was seen."""
     request = job.manifest.request
     masks = [seen.mask for seen in given if seen.mask is not None]
-    return invert(
-        job.gen,
-        params_for(job, preset),
-        np.stack([seen.measurement for seen in given]),
-        preset=preset,
-        nets=job.nets,
-        masks=np.stack(masks) if masks else None,
-        named_masks={
-            name: np.stack([seen.named_masks[name] for seen in given])
-            for name in request.mask_places
-        },
-        labels=None if request.label is None else [request.label] * len(given),
-        seed=request.seed,
-        restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
-        batch=request.batch,
-        precision=request.precision,
-        keep_all_restarts=request.samples is not None,
-        report=display.step,
-    )
+    with warnings.catch_warnings(action="ignore", category=PixelRangeWarning):
+        return invert(
+            job.gen,
+            params_for(job, preset),
+            np.stack([seen.measurement for seen in given]),
+            preset=preset,
+            nets=job.nets,
+            masks=np.stack(masks) if masks else None,
+            named_masks={
+                name: np.stack([seen.named_masks[name] for seen in given])
+                for name in request.mask_places
+            },
+            labels=None if request.label is None else [request.label] * len(given),
+            seed=request.seed,
+            restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
+            batch=request.batch,
+            precision=request.precision,
+            keep_all_restarts=request.samples is not None,
+            report=display.step,
+        )

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import Partial
 
 from jaxinv.solvers.base import LeastSquares, Solver, side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.registry import build
 from jaxinv.specs import SolverSpec
-from jaxinv.specs.checks import check_whole
+from jaxinv.specs.checks import check_array, check_key, check_whole, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,8 +90,8 @@ def minimise(
     >>> found.losses.shape, found.failed.tolist()
     ((2, 80), [False, False])
     """
-    chosen, points = _solver(solver), _starts(u0)
     check_whole("steps", steps, 1)
+    chosen, points = _solver(solver), _starts(u0)
     count, squares = len(jax.tree.leaves(points)[0]), hasattr(fn, "residuals")
     check_whole("width", count if width is None else width, 1)
     called = fn.residuals if squares else fn
@@ -143,7 +144,7 @@ def _run(plan: _Plan, fn: Callable[..., Any], lanes: tuple[Tree, Key]) -> Minimu
 def _takes_key(fn: Any) -> bool:
     """Whether `fn` is called with a key; `ValueError` for what cannot be called with a point."""
     if not callable(fn):
-        raise ValueError(f"fn {fn!r}; allowed: a function, an object with residuals")
+        raise ValueError(f"fn {told(fn)}; allowed: a function, an object with residuals")
     kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = inspect.signature(fn).parameters.values()
     needed = [p.name for p in parameters if p.kind in kinds and p.default is p.empty]
@@ -160,11 +161,13 @@ def _objective(plan: _Plan, fn: Callable[..., Any]) -> Callable[..., Any]:
     def call(u: Tree, key: Key) -> tuple[Array, tuple[()]]:
         found: Any = fn(u, key) if plan.takes_key else fn(u)
         value = found[0] if isinstance(found, tuple) and len(found) == 2 else found
-        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(value)]
+        given = jax.tree.leaves(value)
+        leaves = [leaf if hasattr(leaf, "dtype") else np.asarray(leaf) for leaf in given]
         floats = [leaf for leaf in leaves if jnp.issubdtype(leaf.dtype, jnp.floating)]
         if len(leaves) != 1 or [leaf.ndim for leaf in floats] != [squares]:
-            raise ValueError(f"fn returns {_shapes(leaves)}; allowed: {allowed}, alone or with aux")
-        return leaves[0].astype(float), ()
+            returned = ", ".join(map(told, leaves)) or "nothing"
+            raise ValueError(f"fn returns {returned}; allowed: {allowed}, alone or with aux")
+        return jnp.asarray(leaves[0]).astype(float), ()
 
     return LeastSquares(call) if squares else call
 
@@ -173,7 +176,7 @@ def _solver(solver: Any) -> Solver:
     if isinstance(solver, Solver):
         return solver
     if not isinstance(solver, str | SolverSpec):
-        raise ValueError(f"solver {solver!r}; allowed: a name, a SolverSpec, a Solver")
+        raise ValueError(f"solver {told(solver)}; allowed: a name, a SolverSpec, a Solver")
     return _built(SolverSpec(solver) if isinstance(solver, str) else solver)
 
 
@@ -182,25 +185,22 @@ _built = lru_cache(maxsize=64)(build)  # equal specs give one object, and so one
 
 def _starts(u0: Tree) -> Tree:
     """The starts as float arrays that have their leading axis in common."""
-    u0 = strip_weak_types(u0)
     leaves, usual = jax.tree.leaves(u0), jnp.zeros(()).dtype
-    axes = {leaf.shape[:1] for leaf in leaves}
-    if len(axes) != 1 or axes <= {(), (0,)} or any(leaf.dtype != usual for leaf in leaves):
+    for leaf in leaves:
+        if not isinstance(leaf, jax.Array):  # nor a value that jax traces
+            check_array("u0", leaf, meant=" [L, ...], one start each")
+    named = [f"{jnp.result_type(leaf)}{list(np.shape(leaf))}" for leaf in leaves]
+    axes = {np.shape(leaf)[:1] for leaf in leaves}
+    other = any(jnp.result_type(leaf) != usual for leaf in leaves)
+    if len(axes) != 1 or axes <= {(), (0,)} or other:
         raise ValueError(
-            f"u0 has leaves {_shapes(leaves)}; allowed: {usual}[L, ...], with the same "
-            f"number L of starts in all (of a single start u: u[None])"
+            f"u0 has leaves {', '.join(named) or 'nothing'}; allowed: {usual}[L, ...], "
+            f"with the same number L of starts in all (of a single start u: u[None])"
         )
-    return u0
+    return strip_weak_types(u0)
 
 
 def _lane_keys(key: Any, count: int) -> Key:
     key = jax.random.key(0) if key is None else key
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.shape not in ((), (count,)):
-        told = _shapes([key]) if isinstance(key, jax.Array) else repr(key)
-        raise ValueError(f"key {told}; allowed: jax.random.key(seed), or {count} such keys")
+    check_key(key, count)
     return key if key.shape else jax.vmap(partial(jax.random.fold_in, key))(jnp.arange(count))
-
-
-def _shapes(leaves: list[Array]) -> str:
-    return ", ".join(f"{leaf.dtype}{list(leaf.shape)}" for leaf in leaves) or "nothing"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from jaxinv.specs.checks import check_choice, check_whole
+from jaxinv.specs.checks import check_choice, check_fields, check_whole
 from jaxinv.specs.vocabulary import PRIORS, SPACES
 
 # Least and most of every size, so that no file can ask for memory without end.
@@ -61,6 +61,7 @@ class GeneratorSpec:
     facts: tuple[tuple[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, (least, most) in BOUNDS.items():
             value: Any = getattr(self, name)
             values: list[Any] = [*value] if name in LISTS else [value]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxinv.specs.checks import check_above, check_choice, check_whole
+from jaxinv.specs.checks import check_above, check_choice, check_fields, check_whole
 from jaxinv.specs.operators import MASKS, OperatorSpec
 from jaxinv.specs.vocabulary import MASK_SOURCES, NETS
 
@@ -36,6 +36,7 @@ class MaskSpec:
     within: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if not self.name or self.name.startswith(NOT):
             raise ValueError(f"name of a mask {self.name!r}; allowed: some text without 'not '")
         check_choice(f"source of mask {self.name!r}", self.source, MASK_SOURCES)

@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.specs.checks import (
+    check_above,
+    check_at_least,
+    check_choice,
+    check_fields,
+    check_kind,
+    check_seed,
+    check_whole,
+)
 
 # Degradations and the options that they take; those of MASKS hide a part of the image.
 _SEEDED = ("seed",)
@@ -98,6 +106,7 @@ class OperatorSpec:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("operator", self.name, tuple(OPERATORS))
         takes = OPERATORS[self.name]
         for field in fields(self)[1:]:
@@ -118,9 +127,10 @@ class OperatorSpec:
     def _check_numbers(self) -> None:
         for name, least in (
             *(("cells", 2), ("factor", 1), ("length", 1), ("levels", 2), ("quality", 1)),
-            *(("count", 0), ("seed", 0)),
+            ("count", 0),
         ):
             check_whole(f"{name} of {self.name!r}", getattr(self, name), least)
+        check_seed(self.seed, f"seed of {self.name!r}")
         for name, above in (("share", True), ("level", True), ("low", False), ("inner", False)):
             value = getattr(self, name)
             if not (0 < value <= 1 if above else 0 <= value <= 1):
@@ -187,6 +197,7 @@ def read_operator(text: str) -> OperatorSpec:
     Parts apply from left to right; the four numbers of a box have slashes between them. Raises
     `ValueError` naming the operators, the options or the kind of value that are allowed.
     """
+    check_kind("operator", text, str)
     parts = tuple(_read_part(part.strip()) for part in text.split("+"))
     return parts[0] if len(parts) == 1 else OperatorSpec("compose", parts=parts)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxinv.specs.checks import check_above, check_choice
+from jaxinv.specs.checks import check_above, check_choice, check_fields
 from jaxinv.specs.vocabulary import SCHEDULES
 
 
@@ -36,6 +36,7 @@ class Schedule:
     end: float = 0.001
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("schedule", self.kind, SCHEDULES)
         for name in ("rise", "fall", "until"):
             check_above(f"schedule {name}", getattr(self, name), 0.0)

@@ -16,18 +16,13 @@ from types import NoneType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jaxinv.specs import GeneratorSpec, Preset
+from jaxinv.specs.checks import KINDS
 
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
 LARGEST = 1_000_000  # characters of a file
 LARGEST_FACT, LONGEST, DEEPEST = 2**20, 2**10, 8  # of what architectures say of themselves
-KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    str: ("text", (str,)),
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-}
 
 
 def to_json(preset: Preset) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from jaxinv.specs.checks import check_above, check_choice, check_whole
+from jaxinv.specs.checks import check_above, check_choice, check_fields, check_number, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.specs.vocabulary import (
     HOOKS,
@@ -32,10 +32,12 @@ class SolverSpec:
     options: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("solver", self.name, SOLVERS)
         check_above("learning rate", self.learning_rate, 0.0)
         for name, value in self.options:
             check_choice(f"option of solver {self.name!r}", name, OPTIONS[self.name])
+            check_number(f"{self.name} {name}", value)
             if name in WHOLE_OPTIONS:
                 check_whole(f"{self.name} {name}", value, WHOLE_OPTIONS[name])
             if name in POSITIVE_OPTIONS:
@@ -68,6 +70,7 @@ class Hook:
     bound: float = 1.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("hook", self.kind, tuple(HOOKS))
         check_choice(f"variable of hook {self.kind!r}", self.variable, HOOKS[self.kind])
         check_above(f"bound of hook {self.kind!r}", self.bound, 0.0)

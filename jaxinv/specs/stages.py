@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from jaxinv.specs.checks import check_at_least, check_choice, check_whole
+from jaxinv.specs.checks import (
+    check_at_least,
+    check_choice,
+    check_fields,
+    check_number,
+    check_whole,
+)
 from jaxinv.specs.masks import MaskSpec, base_name
 from jaxinv.specs.operators import OperatorSpec
 from jaxinv.specs.schedules import DECAYING, Schedule
@@ -37,6 +43,7 @@ class Jitter:
     schedule: Schedule = DECAYING
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_at_least("jitter scale", self.scale, 0.0)
 
 
@@ -58,9 +65,11 @@ class Stop:
     gain: float = 1e-3
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("stop", self.kind, STOPS)
         check_whole("patience", self.patience, 1)
         check_at_least("gain", self.gain, 0.0)
+        check_number("below", self.below)
 
 
 @dataclass(frozen=True)
@@ -93,6 +102,7 @@ class Stage:
     pgd_step_size: float = 0.0
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_whole("steps", self.steps, 1)
         check_at_least("pgd_step_size", self.pgd_step_size, 0.0)
         check_choice("keep", self.keep, KEEPS)
@@ -231,6 +241,7 @@ class Preset:
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_whole("restarts", self.restarts, 1)
         check_choice("restart rule", self.restart_rule, RESTART_RULES)
         check_whole("enlarge", 8 if self.enlarge is None else self.enlarge, 8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from jaxinv.specs.checks import check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_span, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.specs.term_kinds import IMAGE, TERMS, TermKind
 from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES, GLOBAL_DISTANCES, LAYERS, REDUCTIONS
@@ -29,6 +29,7 @@ class View:
     min_size: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, side in (("view size", self.size), ("least view size", self.min_size)):
             if side is not None:
                 check_whole(name, side, 8)
@@ -107,6 +108,7 @@ class Term:
     moves: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("term", self.name, tuple(TERMS))
         check_choice("reduction", self.reduction, REDUCTIONS)
         check_choice("distance", self.distance, DISTANCES)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_span, check_whole
+from jaxinv.specs.checks import (
+    check_above,
+    check_at_least,
+    check_choice,
+    check_fields,
+    check_span,
+    check_whole,
+)
 from jaxinv.specs.vocabulary import (
     CODECS,
     DEFAULT,
@@ -50,6 +57,7 @@ class InitSpec:
     options: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("layerwise method", self.method, tuple(LAYERWISE))
         for name, value in self.options:
             check_choice(f"option of method {self.method!r}", name, LAYERWISE[self.method])
@@ -121,6 +129,7 @@ class Variable:
     mask: str = ""
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_choice("space", self.space, SPACES)
         check_above(f"rate of {self.space!r}", self.rate, 0.0)
         check_choice("codec", self.codec, tuple(CODECS))

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxinv.inversion.arguments import check_images
+from jaxinv.inversion.arguments import check_images, read_pixels
+from jaxinv.inversion.bind import check_problem
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.objective import num_candidates
@@ -18,12 +19,20 @@ from jaxinv.inversion.result import Inversion, Progress
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.latents.spaces import SPACES
 from jaxinv.metrics.convergence import at_selected, evaluations_to, psnr_of, selected_index
+from jaxinv.models.arguments import check_generator, check_latents
 from jaxinv.models.generators.base import convert
 from jaxinv.models.loading import load_features
 from jaxinv.models.rendering import render
 from jaxinv.specs import Preset, Term, View
 from jaxinv.specs import labels as labels_of
-from jaxinv.specs.checks import check_above, check_choice, check_whole
+from jaxinv.specs.checks import (
+    check_above,
+    check_callable,
+    check_choice,
+    check_list,
+    check_seed,
+    check_whole,
+)
 from jaxinv.specs.vocabulary import LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -192,10 +201,18 @@ def study(
     Raises:
         ValueError: something cannot be studied; before anything is compiled.
     """
-    images = np.asarray(images)
+    check_generator(gen, params)
+    check_list("presets", presets, "presets, or of names of presets")
+    images = read_pixels(images)
     chosen = [with_steps(find_preset(preset), steps) for preset in presets]
     check_study(gen, images, chosen, seeds=seeds, target=target)
+    check_callable("report", report)
+    if truth is not None:
+        check_latents(gen, params, truth, "truth")
     nets = load_features(tuple({n for p in chosen for n in p.nets})) if nets is None else nets
+    check_seed(seed)
+    for preset in chosen:
+        check_problem(gen, params, images, preset, nets=nets, labels=labels, batch=batch)
     trials = []
     for preset in chosen:
         timer, (seeing, label) = ChunkTimer(), with_mse_term(preset, images.shape[1])

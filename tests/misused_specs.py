@@ -1,0 +1,133 @@
+"""Misuse of the constructors of specs: what is called, and what its error says."""
+
+# What is wrong here would be found by a checker of types.
+# pyright: reportArgumentType=false, reportReturnType=false, reportCallIssue=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from jaxinv.specs import (
+    GeneratorSpec,
+    Hook,
+    InitSpec,
+    Jitter,
+    MaskSpec,
+    OperatorSpec,
+    Preset,
+    Schedule,
+    SolverSpec,
+    Stage,
+    Stop,
+    Term,
+    Variable,
+    View,
+    read_operator,
+)
+
+STAGE = Stage((Variable("z"),), (Term("mse"),), 4)
+SPECS: dict[str, tuple[Callable[[], Any], str]] = {
+    "variable-unknown": (lambda: Variable("y"), "unknown space 'y'"),
+    "variable-none": (lambda: Variable(None), r"space.* must be text, got None"),
+    "variable-codec": (lambda: Variable("w+", "whitened"), "nearest: whiten"),
+    "variable-rate-text": (lambda: Variable("w", rate="fast"), r"rate.* must be a number"),
+    "variable-rate-nan": (lambda: Variable("w", rate=np.nan), "rate of 'w'"),
+    "variable-init-text": (lambda: Variable("w", init="prior"), r"init.* must be an InitSpec"),
+    "variable-tie-list": (lambda: Variable("w+", tie=[0, 0]), r"tie.*a tuple"),
+    "variable-layers-text": (
+        lambda: Variable("features", layers="b4"),
+        r"layers.*a tuple",
+    ),
+    "variable-shared-text": (
+        lambda: Variable("weights", shared="yes"),
+        r"shared.*true or",
+    ),
+    "variable-freeze-short": (lambda: Variable("w+", freeze=(1,)), r"freeze.* must be"),
+    "term-misspelt": (lambda: Term("lpisp"), "unknown term 'lpisp'.*nearest: lpips"),
+    "term-weight-text": (lambda: Term("mse", "1"), r"weight.* must be a number, got '1'"),
+    "term-weight-nan": (lambda: Term("mse", np.nan), "weight of term 'mse'"),
+    "term-weight-negative": (lambda: Term("mse", -1), "weight of term 'mse'"),
+    "term-weight-array": (lambda: Term("mse", np.ones(3)), r"weight.* must be a number"),
+    "term-weight-true": (lambda: Term("mse", weight=True), r"weight.* must be a number, got True"),
+    "term-view-number": (lambda: Term("mse", view=64), r"view.* must be a View, got 64"),
+    "term-net-unknown": (lambda: Term("lpips", net="vgg"), "net of term 'lpips' 'vgg'"),
+    "term-net-missing": (lambda: Term("lpips"), "net of term 'lpips'"),
+    "term-layers-text": (
+        lambda: Term("features", net="vgg16", layers="conv1_1"),
+        r"layers.*tuple",
+    ),
+    "view-size-half": (lambda: View(64.5), r"size.* must be a whole number or None, got 64.5"),
+    "view-size-small": (lambda: View(2), "view size must be a whole number of at least 8"),
+    "view-crop-outside": (lambda: View(crop=(0.5, 0, 0.6, 1)), "crop"),
+    "view-crop-short": (lambda: View(crop=(0.5, 0)), r"crop.*a tuple"),
+    "solver-misspelt": (lambda: SolverSpec("adma"), "unknown solver 'adma'.*nearest: adam"),
+    "solver-rate-zero": (lambda: SolverSpec("adam", 0.0), "learning rate"),
+    "solver-rate-text": (lambda: SolverSpec("adam", "0.1"), r"learning_rate.* must be a number"),
+    "solver-rate-none": (lambda: SolverSpec("adam", None), r"learning_rate.* must be a number"),
+    "solver-options-dict": (lambda: SolverSpec(options={"b1": 0.9}), r"options.*a tuple"),
+    "solver-option-unknown": (lambda: SolverSpec(options=(("beta", 0.9),)), "'beta'"),
+    "solver-option-text": (lambda: SolverSpec(options=(("b1", "x"),)), "must be a number"),
+    "solver-option-nan": (lambda: SolverSpec(options=(("b1", np.nan),)), "adam b1"),
+    "solver-schedule-text": (
+        lambda: SolverSpec(schedule="cosine"),
+        r"schedule.*a Schedule",
+    ),
+    "schedule-unknown": (lambda: Schedule("cosinus"), "nearest: cosine"),
+    "schedule-points": (lambda: Schedule(points=((0.5,),)), r"points.*a tuple"),
+    "stage-one-variable": (lambda: Stage(Variable("w"), (Term("mse"),), 5), r"variables.* must be"),
+    "stage-list": (lambda: Stage([Variable("w")], (Term("mse"),), 5), "got a list"),
+    "stage-names": (lambda: Stage(("w",), ("mse",), 5), "a Variable, got 'w'"),
+    "stage-mixed-up": (lambda: Stage((Term("mse"),), (Variable("w"),), 5), "got a Term"),
+    "stage-steps-half": (
+        lambda: Stage(STAGE.variables, STAGE.terms, 2.5),
+        r"steps.*a whole",
+    ),
+    "stage-steps-zero": (
+        lambda: Stage(STAGE.variables, STAGE.terms, 0),
+        r"steps.*a whole",
+    ),
+    "stage-no-terms": (lambda: Stage(STAGE.variables, (), 5), "at least one image term"),
+    "stage-no-variables": (lambda: Stage((), STAGE.terms, 5), "at least one variable"),
+    "stage-solver-name": (
+        lambda: Stage(STAGE.variables, STAGE.terms, 5, "adam"),
+        r"solver.* must be a SolverSpec, got 'adam'",
+    ),
+    "stage-keep": (lambda: Stage(STAGE.variables, STAGE.terms, 5, keep="first"), "keep 'first'"),
+    "preset-one-stage": (lambda: Preset("p", STAGE, "", ""), r"stages.*a tuple"),
+    "preset-no-stages": (lambda: Preset("p", (), "", ""), "no stages"),
+    "preset-name": (lambda: Preset(None, (STAGE,), "", ""), r"name.* must be text"),
+    "preset-restarts": (lambda: Preset("p", (STAGE,), "", "", restarts=0), "restarts"),
+    "preset-operator": (lambda: Preset("p", (STAGE,), "", "", operator="gray"), "OperatorSpec"),
+    "preset-masks": (lambda: Preset("p", (STAGE,), "", "", masks=("hair",)), "a MaskSpec"),
+    "preset-enlarge": (lambda: Preset("p", (STAGE,), "", "", enlarge=2), "enlarge"),
+    "jitter-text": (lambda: Jitter("5%"), r"scale.* must be a number"),
+    "jitter-negative": (lambda: Jitter(-1.0), "jitter scale"),
+    "stop-kind": (lambda: Stop(kind="never"), "stop 'never'"),
+    "stop-below-nan": (lambda: Stop(below=np.nan), r"below.* must be a finite number"),
+    "stop-patience": (lambda: Stop(patience=2.5), r"patience.* must be a whole number"),
+    "hook-unknown": (lambda: Hook("clip", "z"), "hook 'clip'"),
+    "hook-space": (lambda: Hook("standardize", "z"), "'z'; allowed: noise"),
+    "hook-bound": (lambda: Hook("clamp", "z", None), r"bound.* must be a number"),
+    "init-unknown": (lambda: InitSpec("mena"), "nearest: mean"),
+    "init-count": (lambda: InitSpec(count=0), "init count"),
+    "mask-source": (lambda: MaskSpec("hair", "file"), "source of mask 'hair' 'file'"),
+    "mask-name-empty": (lambda: MaskSpec(""), "name of a mask ''"),
+    "mask-name-number": (lambda: MaskSpec(3), r"name.* must be text, got 3"),
+    "mask-operator": (lambda: MaskSpec("m", "operator", OperatorSpec("gray")), "'gray'"),
+    "operator-unknown": (lambda: OperatorSpec("blurr"), "nearest: blur"),
+    "operator-factor-half": (lambda: OperatorSpec("down", factor=2.5), r"factor.* must be a whole"),
+    "operator-sigma-nan": (lambda: OperatorSpec("blur", sigma=np.nan), "sigma of 'blur'"),
+    "operator-option": (lambda: OperatorSpec("gray", sigma=2.0), "takes no sigma"),
+    "operator-seed": (lambda: OperatorSpec("noise", seed=2**40), "seed of 'noise'"),
+    "operator-quality": (lambda: OperatorSpec("jpeg", quality=101), "quality"),
+    "operator-box": (lambda: OperatorSpec("box", box=(0.5, 0.5)), r"box.*a tuple"),
+    "operator-parts": (lambda: OperatorSpec("compose", parts=("gray",)), "an OperatorSpec"),
+    "generator-side": (lambda: GeneratorSpec("g", "dcgan", 64.5, 8), r"resolution.* must be"),
+    "generator-styles": (lambda: GeneratorSpec("g", "a", 64, 8, styles=[8]), r"styles.* must be"),
+    "read-operator-number": (lambda: read_operator(4), "operator is 4"),
+    "read-operator-misspelt": (lambda: read_operator("donw:factor=4"), "nearest: down"),
+    "read-operator-option": (lambda: read_operator("down:by=4"), "'by'"),
+}
