@@ -23,6 +23,7 @@ from jaxinv.inversion.arguments import (
 )
 from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
 from jaxinv.inversion.masks import check_named_masks, known_masks
+from jaxinv.inversion.preset_adaptation import with_cutoffs
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.problem import NetworkParams
 from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
@@ -163,6 +164,7 @@ def check_problem(
     weights = check_masks(masks, images.shape[:3])
     named = check_named_masks(preset, named_masks, images.shape[:3])
     seen = images.shape[1:]
+    preset = with_cutoffs(preset, min(seen[:2]) if len(seen) == 3 and seen[1] > 1 else size)
     if preset.operator is None:
         size = loss_side(gen, preset, size)
         seen = (size, size, 3)

@@ -12,7 +12,13 @@ import jax.numpy as jnp
 from jaxinv.inversion.batch import initial_latents, sequential
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.inversion.restarts import Batch
-from jaxinv.inversion.stages import decode_lanes, init_lanes, run_chunk, target_features
+from jaxinv.inversion.stages import (
+    decode_lanes,
+    init_lanes,
+    run_chunk,
+    target_features,
+    with_pivots,
+)
 
 if TYPE_CHECKING:
     from jaxinv.inversion.bind import BoundProblem
@@ -76,7 +82,8 @@ def automatic_batch(bound: BoundProblem, lanes: Batch) -> int:
         lane = Lane(
             target_features(problem, weights, images), masks, keys, lanes.restarts[:1], given, named
         )
-        fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.restarts_per_image)
         state = init_lanes(problem, weights, lane)
+        lane = with_pivots(problem, weights, lane, state[1].codes)
+        fit = min(fit, lanes_that_fit(problem, weights, lane, room()) // lanes.restarts_per_image)
         previous = decode_lanes(problem, weights, lane, state[1].codes)
     return (1 << max(fit, 1).bit_length() - 1) * jax.local_device_count()

@@ -127,8 +127,7 @@ class ImageObjective:
         codes = {v.space: stop_frozen_gradients(v, codes[v.space]) for v in problem.stage.variables}
         latents = image_latents(problem, weights.params, codes, lane)
         drawn = jittered(problem, weights.params, latents, (key, self.progress))
-        render = problem.gen.synthesize(weights.params, drawn, problem.render_size)
-        image = apply_output_variables(drawn, render)
+        render, image = draw(problem, weights.params, drawn)
         visible = mask_out(apply_operator(problem, image), lane.mask)
         discriminator = problem.gen.discriminator
         return TermInputs(
@@ -141,6 +140,7 @@ class ImageObjective:
             params=weights.params,
             start=self.initial,
             render=render,
+            pivot=lane.pivot,
             discriminator=discriminator,
             elsewhere_features=locality_features(problem, weights, latents, key),
             named_masks=lane.named_masks,
@@ -186,6 +186,23 @@ def decode_latents(problem: Problem, params: Params, codes: dict[str, Tree], lan
 
     def one(own: dict[str, Tree], member: Lane) -> Latents:
         return image_latents(problem, params, own, member)
+
+    return over_images(problem, one, codes, lane)
+
+
+def draw(problem: Problem, params: Params, latents: Latents) -> tuple[Array, Array]:
+    """The generator's render, and the image that output variables make of it, at render size."""
+    render = problem.gen.synthesize(params, latents, problem.render_size)
+    return render, apply_output_variables(latents, render)
+
+
+def draw_pivot(
+    problem: Problem, weights: NetworkParams, codes: dict[str, Tree], lane: Lane
+) -> Array:
+    """The image [h, w, 3] of a lane's codes; those of a group, stacked."""
+
+    def one(own: dict[str, Tree], member: Lane) -> Array:
+        return draw(problem, weights.params, image_latents(problem, weights.params, own, member))[1]
 
     return over_images(problem, one, codes, lane)
 

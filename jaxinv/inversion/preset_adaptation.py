@@ -53,6 +53,16 @@ def adapt_preset(
     return preset if stages == preset.stages else replace(preset, stages=stages)
 
 
+def with_cutoffs(preset: Preset, side: int) -> Preset:
+    """The preset whose high-pass anchors begin above what targets of `side` px can hold."""
+
+    def cut(term: Term) -> Term:
+        return replace(term, cutoff=side) if term.kind.pivot and not term.cutoff else term
+
+    stages = tuple(replace(one, terms=tuple(map(cut, one.terms))) for one in preset.stages)
+    return preset if stages == preset.stages else replace(preset, stages=stages)
+
+
 def _quiet_side(side: int, noise: float) -> int:
     """The side at which the noise of pictures is `MAX_NET_NOISE`, at least `MIN_NET_SIDE`."""
     return min(max(int(side * MAX_NET_NOISE / max(noise, MAX_NET_NOISE)), MIN_NET_SIDE), side)

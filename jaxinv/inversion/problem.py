@@ -35,7 +35,7 @@ class Problem(NamedTuple):
         """Size of the render: the loss resolution, or more if a term looks closer."""
         terms, full = self.stage.terms, self.gen.spec.resolution
         closer = [
-            full if term.needs_discriminator else term.view.size or 0
+            full if term.needs_discriminator or term.kind.pivot else term.view.size or 0
             for term in terms
             if term.kind.family == RENDER
         ]
@@ -60,7 +60,10 @@ class NetworkParams(NamedTuple):
 
 
 class Lane(NamedTuple):
-    """What one lane is given; masks are [h, w, 1], `previous` the latents of earlier stages."""
+    """What one lane is given; masks are [h, w, 1], `previous` the latents of earlier stages.
+
+    `pivot` is the picture with which the stage starts, where a term asks for it.
+    """
 
     target: Features
     mask: Array | None
@@ -68,6 +71,7 @@ class Lane(NamedTuple):
     restart: Array
     previous: Latents
     named_masks: dict[str, Array] = {}  # noqa: RUF012 - never written to
+    pivot: Array | None = None
 
 
 def image_terms(stage: Stage) -> tuple[Term, ...]:

@@ -21,6 +21,7 @@ from jaxinv.inversion.objective import (
     apply_operator,
     choose_start,
     decode_latents,
+    draw_pivot,
     num_candidates,
 )
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
@@ -204,6 +205,23 @@ def decode_lanes(problem: Problem, weights: NetworkParams, lanes: Lane, codes: T
     )
 
 
+def with_pivots(
+    problem: Problem, weights: NetworkParams, lanes: Lane, codes: dict[str, Tree]
+) -> Lane:
+    """The lanes with the pictures of their first codes, if a term asks for them."""
+    asked = any(term.kind.pivot for term in problem.stage.terms)
+    return lanes._replace(pivot=_draw_pivots(problem, weights, lanes, codes)) if asked else lanes
+
+
+@partial(jax.jit, static_argnums=0)
+def _draw_pivots(
+    problem: Problem, weights: NetworkParams, lanes: Lane, codes: dict[str, Tree]
+) -> Array:
+    return map_lanes(
+        lambda args: draw_pivot(problem, weights, args[1], args[0]), problem.width, (lanes, codes)
+    )
+
+
 @partial(jax.jit, static_argnums=0)
 def target_features(problem: Problem, weights: NetworkParams, images: Array) -> Features:
     """What the stage's terms see of every target [L, size, size, 3]."""
@@ -231,6 +249,7 @@ def solve(
     """
     steps, count, problem = problem.stage.steps, len(lanes.restart), problem.program
     state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
+    lanes = with_pivots(problem, weights, lanes, state[1].codes)
     best, given = state[1], lanes
     curves = {
         name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.record_terms)

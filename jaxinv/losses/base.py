@@ -24,7 +24,7 @@ class TermInputs(NamedTuple):
     codes: the free variables, in the units of their codecs; `start`: the same at the first step.
     latents: what the generator was given.
     image: the render [h, w, 3] that is compared, before any degradation; `render` is the
-        generator's own, where that is another.
+        generator's own, where that is another; `pivot` is what the stage starts with.
     features: those of the degraded image; `target`: those of the target, with the `mask` [h, w, 1].
     named_masks: those that terms name, [h, w, 1].
     params, nets: parameters of the generator and of the feature nets.
@@ -44,6 +44,7 @@ class TermInputs(NamedTuple):
     mask: Array | None = None
     named_masks: dict[str, Array] = {}  # noqa: RUF012
     nets: dict[str, Params] = {}  # noqa: RUF012
+    pivot: Array | None = None
 
 
 TermFunction = Callable[["Term", TermInputs], "Array"]

@@ -12,7 +12,7 @@ from jaxinv.losses import regularizers
 from jaxinv.losses.base import TermInputs
 from jaxinv.models.generators.weight_deltas import differences
 from jaxinv.models.statistics import STATISTICS, P, to_p
-from jaxinv.nn.resample import area_reduce
+from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.specs.vocabulary import DISCRIMINATOR
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ def weak_haar_details(image: Array) -> Array:
     details = jnp.concatenate([a + b - c - d, a - b + c - d, a - b - c + d], axis=-1)
     faint = MAX_DETAIL * jnp.tanh(details / (2 * MAX_DETAIL))
     return area_reduce(faint, max(min(faint.shape[:2]) // WINDOW, 1))
+
+
+def moved_detail(term: Term, inputs: TermInputs) -> Array:
+    """How far the render [h, w, 3] is from the stage's first, without what `cutoff` px can hold.
+
+    Zeros where the render has no more pixels than that. What a target of `cutoff` px a side does
+    not show is then left as the pivot draws it, while weights are tuned to what it shows.
+    """
+    if inputs.pivot is None:
+        raise ValueError(f"term {term.label!r} needs the picture with which the stage starts")
+    moved, side = inputs.image - inputs.pivot, term.cutoff or inputs.image.shape[0]
+    return moved - resize(area_reduce(moved, min(side, moved.shape[0])), moved.shape[0])
 
 
 def realism(term: Term, inputs: TermInputs) -> Array:

@@ -58,6 +58,7 @@ TERMS: dict[str, TermFunctions] = {
     )._replace(smallest=lambda t: distances.smallest(t.scales)),
     "attention": _layers(images.faded(images.attention)),
     "checkerboard": mean_square(lambda t, i: priors.weak_haar_details(apply_view(i.image, t.view))),
+    "high_pass_anchor": mean_square(priors.moved_detail),
     "realism": TermFunctions(priors.realism),
     "noise_autocorrelation": sum_of_squares(
         lambda t, i: priors.autocorrelations(i.latents["noise"])

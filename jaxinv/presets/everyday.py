@@ -13,6 +13,8 @@ LIKENESS = (
 # A loss at 256 px hardly sees what later rows draw. Left alone they drift to three times the
 # distance from the mean that random codes have, and draw skin as engraving and hair as oil paint.
 WEAVE = Term("checkerboard", 4000.0, view=View(512))
+# What tuned weights draw above the photograph's resolution stays what the code alone drew.
+ANCHOR = Term("high_pass_anchor", 20.0)
 CALM = (
     WEAVE,
     Term("gaussian", 0.1, variable="w+", row_range=(0.35, 1.0)),
@@ -98,7 +100,7 @@ FAITHFUL = Preset(
                     select=("block[1-9]/*/pointwise", "*/bias", "head/kernel"),
                 ),
             ),
-            terms=(*LIKENESS, WEAVE),
+            terms=(*LIKENESS, ANCHOR),
             steps=50,
             solver=SolverSpec(
                 "adam",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxinv.presets.everyday import CALM, CODE, LEAST, LIKENESS, SOLVER, WEAVE
+from jaxinv.presets.everyday import ANCHOR, CALM, CODE, LEAST, LIKENESS, SOLVER
 from jaxinv.specs import (
     InitSpec,
     MaskSpec,
@@ -58,7 +58,7 @@ DHR = Preset(
                     rate=0.1,
                 ),
             ),
-            (*REFINED, WEAVE),
+            (*REFINED, ANCHOR),
             steps=50,
             solver=SolverSpec("adam", learning_rate=0.09, options=(("b2", 0.99),)),
         ),
@@ -67,7 +67,7 @@ DHR = Preset(
             (
                 Term("mse", 3.0, view=View(512), mask=OUT),
                 Term("lpips", 1.0, net="alexnet", view=EYE, mask=OUT),
-                WEAVE,
+                ANCHOR,
             ),
             steps=50,
             solver=SolverSpec(

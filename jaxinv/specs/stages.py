@@ -166,7 +166,7 @@ class Stage:
         kinds = {variable.init.kind for variable in self.variables}
         several = any(variable.num_codes for variable in self.variables)
         for term in self.terms:
-            if term.kind.initial_codes and "best-of" in kinds:
+            if (term.kind.initial_codes or term.kind.pivot) and "best-of" in kinds:
                 raise ValueError(
                     f"term {term.label!r} in a stage that starts at 'best-of'; allowed: 'previous' "
                     f"or another start, with 'best-of' in the stage before"

@@ -31,6 +31,7 @@ class TermKind:
     attention: needs the attention maps of that discriminator.
     statistics: those of the mapping network that it needs: "w" (mean and axes), "p" (those of P_N).
     initial_codes: needs the codes at which the stage starts.
+    pivot: needs the picture with which the stage starts, at full size.
     one_code: compares the rows of one code, and refuses several codes.
     random: draws something at every evaluation.
     """
@@ -45,6 +46,7 @@ class TermKind:
     attention: bool = False
     statistics: tuple[str, ...] = ()
     initial_codes: bool = False
+    pivot: bool = False
     one_code: bool = False
     random: bool = False
 
@@ -75,6 +77,7 @@ TERMS: dict[str, TermKind] = {
         attention=True,
     ),
     "checkerboard": TermKind(RENDER, ("view", "moves")),
+    "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),

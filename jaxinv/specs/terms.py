@@ -61,7 +61,9 @@ class Term:
     on top of the mask of the image itself.
 
     **Terms of the drawn picture alone**: "checkerboard" penalises a fine regular pattern, also
-    above the resolution at which images are compared; "realism" is softplus(-score) of the
+    above the resolution at which images are compared; "high_pass_anchor" is how far its detail
+    above what `cutoff` px a side can hold (0: the side of the target) is from that of the picture
+    with which the stage starts, which no target restrains; "realism" is softplus(-score) of the
     discriminator, or -score for a `critic`.
 
     **Terms of variables** act on what is moved.
@@ -104,6 +106,7 @@ class Term:
     power: int = 0
     radius: float = 0.0
     reference_side: int = 0
+    cutoff: int = 0
     mask: str = ""
     moves: tuple[str, ...] = ()
 
@@ -119,6 +122,7 @@ class Term:
         check_at_least("radius", self.radius, 0.0)
         check_whole("last_layers", self.last_layers, 0)
         check_whole("reference_side", self.reference_side, 0)
+        check_whole("cutoff", self.cutoff, 0)
         check_whole("scales", self.scales, 1)
         if self.row_range is not None and not 0 <= self.row_range[0] < self.row_range[1] <= 1:
             raise ValueError(

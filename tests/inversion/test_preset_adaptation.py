@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.inversion.preset_adaptation import adapt_preset
+from jaxinv.inversion.preset_adaptation import adapt_preset, with_cutoffs
 from jaxinv.io import images
 from jaxinv.io.image_ops import noise_level
+from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.presets import PRESETS
-from jaxinv.specs import Term, Variable, View, read_operator
-from tests.engine import one, preset
+from jaxinv.specs import InitSpec, Term, Variable, View, read_operator
+from jaxinv.types import Latents
+from tests.engine import MSE, SIDE, one, preset, run, targets
+from tests.tiny import linear
 
 
 def test_presets_lose_the_terms_that_cannot_see() -> None:
@@ -92,3 +97,33 @@ def test_priors_weigh_more_for_pictures_that_say_less(
     made = preset(one(Variable("w"), terms=terms), operator=operator and read_operator(operator))
     _, fixed, prior = adapt_preset(made, shape, noise).stages[0].terms
     assert (fixed.weight, prior.weight) == pytest.approx((0.5, expected))
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_detail_that_the_photograph_does_not_show_stays_that_of_the_pivot(restarts: int) -> None:
+    gen, params = linear()
+    images = np.stack([np.asarray(area_reduce(jnp.asarray(x), SIDE // 2)) for x in targets(2)])
+
+    def detail(latents: Latents, which: int) -> np.ndarray:
+        latents = jax.tree.map(lambda a: a[which], latents)
+        full = np.asarray(gen.synthesize(params, latents))
+        return full - np.asarray(resize(area_reduce(jnp.asarray(full), SIDE // 2), SIDE))
+
+    first = one(Variable("w"), steps=5)
+    pivots = run(preset(first), images, restarts=restarts).latents
+    moved: list[float] = []
+    for terms in (MSE, (*MSE, Term("high_pass_anchor", 1e4))):
+        second = one(Variable("w+", init=InitSpec("previous")), terms=terms, steps=60)
+        found = run(preset(first, second), images, restarts=restarts)
+        if len(terms) > 1:  # what is recorded says where the anchor began
+            assert found.preset.stages[1].terms[1].cutoff == SIDE // 2
+        away = [detail(found.latents, i) - detail(pivots, i) for i in range(len(images))]
+        moved.append(float(np.mean(np.square(away))))
+    assert moved[1] < 1e-3 * moved[0]
+
+
+def test_the_anchor_begins_above_what_was_photographed() -> None:
+    made = preset(one(terms=(*MSE, Term("high_pass_anchor"), Term("high_pass_anchor", cutoff=64))))
+    cut = [term.cutoff for term in with_cutoffs(made, 256).stages[0].terms]
+    assert cut == [0, 256, 64]
+    assert with_cutoffs(PRESETS["default"], 256) is PRESETS["default"]

@@ -346,3 +346,29 @@ def test_weave_looks_at_the_render_through_its_view() -> None:
     np.testing.assert_array_equal(
         term_value(term, sample({}, image)), checkerboard(area_reduce(image, 32))
     )
+
+
+def detail(moved: Array, cutoff: int = 0) -> Array:
+    """The high-pass anchor where the picture differs from the stage's first one by `moved`."""
+    given = sample({}, picture(1, *moved.shape) + moved)
+    return term_value(
+        Term("high_pass_anchor", cutoff=cutoff), given._replace(pivot=picture(1, *moved.shape))
+    )
+
+
+def test_the_high_pass_anchor_leaves_free_what_the_target_holds() -> None:
+    stripes = jnp.broadcast_to(0.1 * (1 - 2 * (jnp.arange(64) % 2))[:, None, None], (64, 64, 3))
+    even = jnp.full((64, 64, 3), 0.3)
+    slope = jnp.broadcast_to(jnp.linspace(-1, 1, 64)[:, None, None], (64, 64, 3))
+    np.testing.assert_allclose(detail(stripes, 32), 0.01, rtol=1e-4)  # all of it is beyond 32 px
+    np.testing.assert_allclose(detail(stripes + even, 32), 0.01, rtol=1e-4)
+    assert detail(even, 32) < 1e-10
+    assert detail(slope, 32) < 1e-4 * jnp.mean(slope**2)
+    for held in (64, 128, 0):  # the target holds as much as the render
+        assert detail(stripes, held) == 0
+    np.testing.assert_allclose(detail(2 * stripes, 16), 4 * detail(stripes, 16), rtol=1e-4)
+
+
+def test_the_high_pass_anchor_asks_for_the_first_picture() -> None:
+    with pytest.raises(ValueError, match="'high_pass_anchor' needs the picture"):
+        term_value(Term("high_pass_anchor"), sample({}))

@@ -46,6 +46,7 @@ IMAGES = (
 )
 PENALTIES = (
     Term("checkerboard", 10.0),
+    Term("high_pass_anchor", 10.0, cutoff=8),
     Term("noise_autocorrelation"),
     Term("gaussian", variable="w+", margin=0.3, row_range=(0.3, 1.0)),
     Term("gaussian", variable="noise"),
@@ -101,7 +102,8 @@ def sample(image: Array, seen: Any) -> TermInputs:
         "features": {"a": picture(8, 4), "b": picture(9, 8)},
         "weights": {"synthesis": {"a": {"kernel": {"times": rows}}}},
     }
-    return TermInputs(codes, latents, image, seen, params, jax.tree.map(lambda x: 0.5 * x, codes))
+    start = jax.tree.map(lambda x: 0.5 * x, codes)
+    return TermInputs(codes, latents, image, seen, params, start, pivot=0.5 * image[::-1])
 
 
 def test_every_term_has_functions_and_a_line_here() -> None:

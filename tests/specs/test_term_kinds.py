@@ -32,6 +32,7 @@ OTHERS: dict[str, Any] = {
     "power": 2,
     "radius": 3.0,
     "reference_side": 64,
+    "cutoff": 64,
     "mask": "not face",
     "moves": ("w",),
 }
