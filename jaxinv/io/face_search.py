@@ -40,6 +40,7 @@ SURE = 1.0
 BETTER = 0.5
 PASSES = 4  # over a cut; all but the last may move the frame
 TURNS = ((90, 270, 180), (45, 135, 225, 315))  # degrees; the second ones if the first find nothing
+TURNED = 5  # degrees; a face that is turned by less is called upright
 _CUT, _MARGIN = 256, 1.4  # px of the cut that is looked at again; its side, in sides of the frame
 _TURNED_SIDE = 1024  # longest side, in px, of the photo in which turned faces are looked for
 
@@ -72,7 +73,7 @@ def find_face(image: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     if turned is None and len(seen) > 1:
         notes = (f"{len(seen)} faces found: the largest one is used",)
     if turned is not None or best.moved:
-        notes += (f"the face is {_tilt(best.landmarks)}: its landmarks are those of its own cut",)
+        notes += (_found_again(best.landmarks),)
     return best.landmarks, notes
 
 
@@ -126,9 +127,11 @@ def _again(image: np.ndarray, landmarks: np.ndarray) -> _Seen | None:
     return None
 
 
-def _tilt(landmarks: np.ndarray) -> str:
-    """How far a face is turned, in words."""
+def _found_again(landmarks: np.ndarray) -> str:
+    """Says that a face was found again in its own cut, and how far it is turned, if it is."""
     quad = ffhq_quad(landmarks)
     x, y = quad[3] - quad[0]
     degrees = round(float(np.degrees(np.arctan2(y, x))))
-    return f"turned by {abs(degrees)} degrees {'counter' if degrees < 0 else ''}clockwise"
+    way = f"{'counter' if degrees < 0 else ''}clockwise"
+    turned = f" is turned by {abs(degrees)} degrees {way} and" if abs(degrees) >= TURNED else ""
+    return f"the face{turned} was found again in its own cut, whose landmarks are used"

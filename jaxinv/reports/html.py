@@ -25,7 +25,8 @@ class ReportItem:
 
     An item without `reconstruction`, or with a `reason`, is listed among the problems. `losses` is
     [restarts, steps] and may hold non-finite values; they leave gaps in the curve. `captions` are
-    those of target and reconstruction, `more` holds further pictures with theirs.
+    those of target and reconstruction, `more` holds further pictures with theirs. `detail` is a
+    part of what was written, shown one pixel for one where the page is wide enough.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ReportItem:
     losses: Sequence[Sequence[float]] = ()
     captions: tuple[str, str] = ("target", "reconstruction")
     more: Sequence[tuple[str, bytes]] = ()
+    detail: bytes = b""
 
 
 _MAGIC = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
@@ -195,8 +197,15 @@ def _card(i: int, item: ReportItem, columns: Mapping[str, Column], difference_ca
         f'<article class="card" id="image-{i}">'
         f"<h2><bdi>{_text(item.name)}</bdi> {_badge(item)}</h2>"
         f'<ul class="scores">{scores}</ul>{notes}'
-        f'<div class="row">{pictures}{_chart(item.losses)}</div></article>'
+        f'<div class="row">{pictures}{_chart(item.losses)}</div>{_detail(item)}</article>'
     )
+
+
+def _detail(item: ReportItem) -> str:
+    if not item.detail:
+        return ""
+    picture = _picture(item.detail, "part of the written picture, pixel for pixel")
+    return f'<details class="detail" open><summary>at full size</summary>{picture}</details>'
 
 
 def _picture(data: bytes, caption: str) -> str:

@@ -44,6 +44,8 @@ tr:first-child th { border-top: 0; padding-top: 0 }
 .scores b { color: var(--ink); font-weight: 600; font-variant-numeric: tabular-nums }
 .row { display: grid; gap: .75rem; grid-template-columns: repeat(4, 1fr) }
 figure { margin: 0 } img, svg { display: block; width: 100%; height: auto; border-radius: .3rem }
+.detail { margin-top: .7rem } .detail img { width: auto; max-width: 100% } .detail figcaption {
+  text-align: left } summary { cursor: pointer; color: var(--soft) }
 figcaption { color: var(--soft); font-size: .85rem; text-align: center; padding-top: .2rem }
 svg text { fill: var(--soft); font-size: 13px } svg .grid { stroke: var(--edge) }
 svg .axis { stroke: var(--soft); fill: none }

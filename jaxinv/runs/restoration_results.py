@@ -14,7 +14,14 @@ import numpy as np
 from jaxinv.io import images
 from jaxinv.io.latent_files import save_latents
 from jaxinv.operators import build as build_operator
-from jaxinv.runs.results import ImageResult, latent_metadata, report_item, thumbnail, write
+from jaxinv.runs.results import (
+    ImageResult,
+    detail,
+    latent_metadata,
+    report_item,
+    thumbnail,
+    write,
+)
 
 if TYPE_CHECKING:
     from jaxinv.inversion.result import Inversion
@@ -104,6 +111,7 @@ def finish_restoration(
         reconstruction=thumbnail(full),
         more=[(text, thumbnail(picture)) for text, picture in views],
         losses=losses.tolist(),
+        detail=detail(full),
     )
     return result, shown
 

@@ -30,6 +30,7 @@ SEARCH = {
 }
 COLUMNS: dict[str, Column] = {**table.METRICS, **SEARCH}
 REPORT_SIZE = 384
+DETAIL_SIZE = (384, 640)  # of the part that is shown pixel for pixel
 DIFFERENCE_GAIN = 2.0
 
 
@@ -152,7 +153,21 @@ def compared_item(
         reconstruction=thumbnail(images.to_uint8(ours)),
         difference=thumbnail(images.to_uint8(difference)),
         losses=losses.tolist(),
+        detail=detail(full),
     )
+
+
+def detail(full: np.ndarray) -> bytes:
+    """JPEG file of the middle of a written picture uint8 [n, n, 3], as it is; of small ones, none.
+
+    In the frame of FFHQ that is from the eyes to the mouth.
+    """
+    height, width = full.shape[:2]
+    if min(height, width) <= REPORT_SIZE:
+        return b""
+    top, left = (height - DETAIL_SIZE[0]) // 2, (width - DETAIL_SIZE[1]) // 2
+    part = full[max(top, 0) :, max(left, 0) :][: DETAIL_SIZE[0], : DETAIL_SIZE[1]]
+    return images.encode_jpeg(part, 90)
 
 
 def thumbnail(u8: np.ndarray) -> bytes:

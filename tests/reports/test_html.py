@@ -84,6 +84,15 @@ def test_pictures_are_embedded_unchanged_and_captioned() -> None:
         assert base64.b64decode(body) == data
 
 
+def test_a_part_is_shown_pixel_for_pixel() -> None:
+    assert "at full size" not in page(GOOD).text("summary")
+    report = page(dataclasses.replace(GOOD, detail=JPEG))
+    assert report.text("summary") == "at full size"
+    (style,) = (text for tag, text in report.texts if tag == "style")
+    assert ".detail img { width: auto" in style
+    assert len(report.of("img")) == 1 + len(page(GOOD).of("img"))
+
+
 def test_gain_is_not_claimed_unless_stated() -> None:
     assert page(GOOD).of("img")[2]["alt"] == "difference"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxinv.cli.console import DONE, SOME_FAILED, UNFINISHED
 from jaxinv.cli.main import main
@@ -253,3 +255,17 @@ def test_write_json_keeps_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 def test_an_image_as_large_as_the_generators_is_compared_at_that() -> None:
     assert [observations.loss_size(own, None, 28) for own in (27, 28, 300)] == [16, 28, 28]
+
+
+def test_the_detail_of_a_report_is_the_middle_of_the_written_picture() -> None:
+    rows, columns = np.mgrid[:1024, :1024]
+    full = np.stack([rows // 4, columns // 4, 0 * rows], axis=-1).astype(np.uint8)
+    shown = np.asarray(Image.open(io.BytesIO(results.detail(full)))).astype(int)
+    assert shown.shape == (384, 640, 3)
+    assert np.abs(shown - full[320:704, 192:832]).mean() < 3  # JPEG
+    assert np.asarray(Image.open(io.BytesIO(results.detail(full[:512, :512])))).shape == (
+        384,
+        512,
+        3,
+    )
+    assert results.detail(full[:256, :256]) == b""
