@@ -15,6 +15,26 @@ T = TypeVar("T")
 LINE_EVERY = 10.0  # seconds between plain lines
 
 
+class TimeLeft:
+    """How long something still takes, by its pace since the first report: before that it compiles.
+
+    Called with how much is done of how much, it gives a text, "" where nothing can be said yet.
+    """
+
+    def __init__(self) -> None:
+        self.first: tuple[float, float] | None = None
+
+    def __call__(self, done: float, total: float) -> str:
+        """The seconds that are left, as a text."""
+        now = time.monotonic()
+        if self.first is None:
+            self.first = now, done
+        began, before = self.first
+        if not before < done < total:
+            return ""
+        return f"{(now - began) / (done - before) * (total - done):.0f} s left"
+
+
 def announce(text: str) -> None:
     """Print one line on stderr, before any bar is shown."""
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
@@ -40,16 +60,12 @@ def track(
     task = bar.add_task("", total=total, left="")
     tell = report or announce
     tell(f"{label}: {total}, once")
-    spoken = started = time.monotonic()
+    spoken, left = time.monotonic(), TimeLeft()
     with bar:
         for done, item in enumerate(items):
-            if done == 1:
-                started = time.monotonic()
-            now = time.monotonic()
-            left = (now - started) / (done - 1) * (total - done) if done > 1 else 0.0
-            text = f"{left:.0f} s left" if left else ""
+            text = left(done, total) if done else ""
             bar.update(task, completed=done, left=text)
-            if left and not live and (now - spoken > LINE_EVERY or done == 2):
-                spoken = now
+            if text and not live and (time.monotonic() - spoken > LINE_EVERY or done == 2):
+                spoken = time.monotonic()
                 tell(f"{label}: {done} of {total}, {text}")
             yield item

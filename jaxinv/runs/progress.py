@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from jaxinv.io.progress import LINE_EVERY
+from jaxinv.io.progress import LINE_EVERY, TimeLeft
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -25,18 +24,17 @@ class Display:
     def __init__(self, images: int, evaluations: int) -> None:
         self.images, self.evaluations, self.finished = images, evaluations, 0
         self.console = Console(stderr=True)
-        self.started = self.spoken = time.monotonic()
+        self.spoken, self.left = time.monotonic(), TimeLeft()
         self.live = self.console.is_terminal
         columns = (
             TextColumn("[bold]images"),
             MofNCompleteColumn(),
             BarColumn(),
             TextColumn("{task.fields[detail]}"),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
         )
         self.bar = Progress(*columns, console=self.console, disable=not self.live)
-        self.task = self.bar.add_task("images", total=images, detail="starting")
+        self.task = self.bar.add_task("images", total=images, detail="starting", left="")
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -69,8 +67,9 @@ class Display:
         self.console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _show(self, progress: float, detail: str, *, whole: bool = False) -> None:
+        left = self.left(progress, self.images)
         if self.live:
-            self.bar.update(self.task, completed=min(progress, self.images))
+            self.bar.update(self.task, completed=min(progress, self.images), left=left)
             if detail:
                 self.bar.update(self.task, detail=detail)
             return
@@ -78,7 +77,6 @@ class Display:
         if now - self.spoken < LINE_EVERY and not (whole and self.finished == self.images):
             return
         self.spoken = now
-        left = (now - self.started) * (self.images - progress) / progress if progress else math.inf
         text = f"images {self.finished}/{self.images} {detail}".rstrip()
-        self.say(f"{text}, {left:.0f} s left" if math.isfinite(left) and left else text)
+        self.say(f"{text}, {left}" if left else text)
         sys.stderr.flush()

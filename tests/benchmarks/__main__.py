@@ -31,6 +31,7 @@ def arguments() -> argparse.ArgumentParser:
     looks.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
+    names.add_parser("cold", help="the first picture, with nothing measured or compiled")
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     return top
 
@@ -66,6 +67,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import fullwidth
 
         fullwidth.report()
+    elif options.name == "cold":
+        from tests.benchmarks import cold
+
+        cold.report()
     elif options.name == "engine":
         from tests.benchmarks import engine
 

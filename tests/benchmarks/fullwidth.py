@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-IMPORTS = "import jaxinv.loading, weights_convert"
+IMPORTS = "import jaxinv.models.loading, weights_convert"
 WRITE = "import sys; from tests.benchmarks import checkpoints; checkpoints.{}(sys.argv[1])"
 
 
