@@ -10,7 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.io.checkpoints import read_metadata, weights_file
-from jaxinv.models.features import arcface, clip, face_parsing, facenet, inception, resnet
+from jaxinv.models.features import (
+    arcface,
+    clip,
+    face_attributes,
+    face_parsing,
+    facenet,
+    inception,
+    resnet,
+)
 from jaxinv.models.features.named_layers import Net, Shapes, shapes_of
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -28,6 +36,9 @@ BUILDERS: dict[str, Callable[[Shapes], Net]] = {
     "clip": clip.build,
     "facenet": facenet.build,
     "moco-resnet50": resnet.build,
+    "face-landmarks": partial(face_attributes.build, "face-landmarks", "out"),
+    "face-age-gender": partial(face_attributes.build, "face-age-gender", "features"),
+    "face-expression": partial(face_attributes.build, "face-expression", "out"),
 }
 
 
@@ -56,7 +67,7 @@ def build_net(architecture: str, shapes: Shapes) -> Net:
 
 
 def load_net(name: str) -> tuple[Net, Params]:
-    """A net that `jaxinv convert` made, and its parameters.
+    """A net that `jaxinv convert` or `jaxinv pull attributes` made, and its parameters.
 
     Args:
         name: what it was called by `jaxinv convert --name`, or its .safetensors file.
