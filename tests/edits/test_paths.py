@@ -57,7 +57,9 @@ PATHS: dict[str, tuple[Path, str, float]] = {
     "flow": (flow("flow", "w", lambda x, t: jnp.tanh(x @ MATRIX) + t), "w", 0.8),
     "flow of rows": (flow("flow", "w+", lambda x, t: jnp.sin(x) * t), "w+", 0.8),
     "conditional flow": (
-        conditional_flow("age", "w", lambda x, t, a: jnp.tanh(x @ MATRIX) + a[0], [0.5], [1.0], tolerance=1e-7),
+        conditional_flow(
+            "age", "w", lambda x, t, a: jnp.tanh(x @ MATRIX) + a[0], [0.5], [1.0], tolerance=1e-7
+        ),
         "w", 0.8,
     ),
 }
@@ -261,7 +263,7 @@ def test_a_conditioned_direction_is_orthogonal_to_every_condition(space: str, co
         if space == "weights":
             tree = {"a": tree.get("a", {"b": np.zeros((3, 2))}), "c": tree["c"]}
         if space == "w+":
-            tree = np.broadcast_to(tree, (ROWS, D))
+            tree = np.ones((ROWS, 1)) * np.asarray(tree)
         return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
     first, *others = [draw(i) for i in range(count + 1)]
