@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxinv.edits.directions import Direction
+from jaxinv.edits.directions import Direction, generator_hash
 from jaxinv.io.latent_files import LAYOUT
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.generators.base import convert
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 # InterFaceGAN's files: stylegan_ffhq_age_c_gender_w_boundary.npy.
-BOUNDARY = re.compile(r"(?P<generator>[^_]+_[^_]+)_(?P<name>.+?)(?P<w>_w)?_boundary$")
+BOUNDARY = re.compile(
+    r"(?:.*_)?(?P<generator>(?:pggan|stylegan2?)_[^_]+)_(?P<name>.+?)(?P<w>_w)?_boundary$"
+)
 # GANSpace's keys: components, their deviations; those of latents before those of activations.
 COMPONENTS = (("lat_comp", "lat_stdev"), ("comp", "std"), ("act_comp", "act_stdev"))
 SAMPLES = 2_000  # styles whose deviations are the unit of channels
@@ -126,7 +128,15 @@ def channel_direction(
     vector = tuple(a * b for a, b in zip(steps, deviations, strict=True))
     shown = name or ",".join(f"{layer}:{channel}" for layer, channel, _ in channels)
     unit = f"the steps given, in standard deviations of {SAMPLES} random styles"
-    return Direction(shown, "s", vector, unit=unit, source="StyleSpace channels")
+    return Direction(
+        shown,
+        "s",
+        vector,
+        generator=generator_hash(params),
+        generator_name=gen.spec.name,
+        unit=unit,
+        source="StyleSpace channels",
+    )
 
 
 def style_deviations(gen: Generator, params: Params) -> tuple[np.ndarray, ...]:

@@ -47,21 +47,20 @@ def encode_animation(frames: Sequence[np.ndarray], kind: str, *, seconds: float 
 
 def _mp4(frames: Sequence[np.ndarray], rate: float) -> bytes:
     try:
+        import av  # noqa: F401  # what writes it
         import imageio.v3 as iio
-        import imageio_ffmpeg  # noqa: F401  # what writes it
     except ImportError as error:
         raise ValueError(
-            "mp4 needs imageio with ffmpeg: pip install 'jaxinv[video]'; allowed without: gif, webp"
+            "mp4 needs imageio with PyAV: pip install 'jaxinv[video]'; allowed without: gif, webp"
         ) from error
     even = [frame[: len(frame) // 2 * 2, : frame.shape[1] // 2 * 2] for frame in frames]
     return iio.imwrite(
         "<bytes>",
         np.stack(even),
         extension=".mp4",
-        plugin="FFMPEG",
-        fps=rate,
-        macro_block_size=2,
-        quality=8,
+        plugin="pyav",
+        codec="libx264",
+        fps=float(rate),
     )
 
 
