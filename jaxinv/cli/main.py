@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from jaxinv import __version__
 from jaxinv.cli import blend, doctor, draw, edit, invert, presets, restore, study, weights
-from jaxinv.cli.argument_types import joined
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 all fine, 3 finished with failed items, 2 wrong usage, 1 did not finish."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
-        options, unknown = parser().parse_known_args(joined(arguments))
+        options, unknown = parser().parse_known_args(arguments)
         if unknown:
             options.own.error(f"unknown option {' '.join(unknown)}")
         done = options.run(options)

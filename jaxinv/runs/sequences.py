@@ -31,7 +31,8 @@ def check_place_for(out: str | Path, read: Sequence[str | Path]) -> str:
     place = Path(out)
     kind = place.suffix.lower().lstrip(".")
     if kind in (*ANIMATIONS, "png"):
-        check_target(place, read)
+        for target in (place, place.with_suffix(".safetensors")):
+            check_target(target, read)
         return kind
     if kind and not place.is_dir():
         allowed = ", ".join(f".{one}" for one in ("png", *ANIMATIONS))
