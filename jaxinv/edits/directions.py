@@ -178,13 +178,14 @@ def fit_direction(direction: Direction, gen: Generator, params: Params) -> Direc
     shape is compared. Raises `ValueError` naming both generators, or both spaces or shapes.
     """
     check_kind("direction", direction, Direction)
-    check_generator_of(direction, gen.spec, generator_hash(params))
+    if direction.generator:
+        check_generator_of(direction, gen.spec, generator_hash(params))
     return fit_shape(direction, gen.spec, params)
 
 
 def check_generator_of(direction: Direction, spec: GeneratorSpec, generator: str) -> None:
-    """Raise `ValueError` unless the direction belongs to the generator of this hash, or to any."""
-    if direction.generator not in ("", generator):
+    """Raise `ValueError` unless the direction belongs to the generator of this hash."""
+    if direction.generator != generator:
         theirs = direction.generator_name or "another"
         raise ValueError(
             f"direction {direction.name!r} belongs to generator {theirs!r} "

@@ -12,6 +12,7 @@ from PIL import Image
 from jaxinv.cli.argument_types import amounts, joined
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
+from jaxinv.io.files import find_images
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.metrics import identity as identities
@@ -99,6 +100,27 @@ def test_tuned_weights_travel_with_their_latents() -> None:
     np.testing.assert_array_equal(pixels("OUT/images/tuned.png"), render_uint8(GEN, PARAMS, moved))
     plain = render_uint8(GEN, PARAMS, {"w+": moved["w+"]})
     assert np.abs(pixels("OUT/images/tuned.png") - plain).max() > 2
+
+
+@pytest.mark.usefixtures("place")
+def test_edits_are_edited_again_and_never_read_as_photographs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*EDIT, "--amount", "1"]) == DONE
+    assert main(["edit", "OUT", "-o", "AGAIN", "-d", "smile", "--amount", "-1"]) == DONE
+    moved, told = load_latents("AGAIN/latents/a.safetensors")
+    first = load_latents("run/latents/a.safetensors")[0]["w+"]
+    expected = first + keep_of("age") - keep_of("smile")
+    np.testing.assert_allclose(moved["w+"], expected, rtol=1e-5, atol=1e-6)
+    assert [one["direction"] for one in json.loads(told["edits"])] == ["age", "smile"]
+    assert find_images(["OUT", "AGAIN"]) == []
+    capsys.readouterr()
+    assert main(["edit", "OUT", "-o", "OUT", "-d", "smile", "--amount", "1"]) == USAGE
+    assert "might replace" in capsys.readouterr().err
+    assert main(["edit", "run", "-o", "run", "-d", "smile", "--amount", "1"]) == USAGE
+    assert "might replace" in capsys.readouterr().err
+    assert main(["edit", "photos", "-o", "NEW", "-d", "smile", "--amount", "1"]) == USAGE
+    assert "photos holds no results" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("place")
