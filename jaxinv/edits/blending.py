@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.edits.directions import row_numbers
 from jaxinv.edits.paths import code_at, with_code
+from jaxinv.io.latent_files import fit_latents
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.latents.spaces import SPACES
 from jaxinv.models.arguments import check_generator
 from jaxinv.models.generators.weight_deltas import leaves, nested
-from jaxinv.specs.checks import check_array, check_choice, check_kind, check_whole
+from jaxinv.specs.checks import check_array, check_choice, check_kind, check_list, check_whole
 from jaxinv.specs.vocabulary import LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -60,8 +62,15 @@ def interpolate(
         ValueError: an unknown space or way, or one that the latents cannot be carried to.
     """
     check_generator(gen, params)
-    check_kind("ends", ends, tuple, " of two latents")
-    check_array("shares", shares, "iuf")
+    check_list("ends", ends, "two latents")
+    if len(ends) != 2:
+        raise ValueError(f"ends are {len(ends)} latents; allowed: 2")
+    numbers = check_array("shares", shares, "iuf")
+    if numbers.ndim != 1 or not numbers.size:
+        raise ValueError(f"shares have shape {list(numbers.shape)}; allowed: [n], one or more")
+    for one in ends:
+        check_kind("latents", one, dict, " of arrays by space")
+    ends = (fit_latents(gen.spec, ends[0]), fit_latents(gen.spec, ends[1]))
     if space is None:
         space = common_space(*ends)
     check_choice("space", space, LATENT_SPACES)
@@ -78,7 +87,7 @@ def interpolate(
             other = with_code(other, "weights", other["weights"])
         return with_code(other, space, code)
 
-    found = [at(float(share)) for share in shares]
+    found = [at(float(share)) for share in numbers]
     return jax.tree.map(lambda *arrays: np.stack(arrays), *found)
 
 
@@ -108,7 +117,7 @@ def common_space(*ends: Latents) -> str:
     """
     found = []
     for latents in ends:
-        check_kind("latents", latents, dict, ", arrays by space")
+        check_kind("latents", latents, dict, " of arrays by space")
         if "mix" in latents or not set(LATENT_SPACES) & set(latents):
             raise ValueError(f"latents with {', '.join(latents)}; allowed: a code in one space")
         found.append(max(LATENT_SPACES.index(name) for name in latents if name in LATENT_SPACES))
@@ -148,14 +157,14 @@ def mix(
     Raises `ValueError` for rows that there are not.
     """
     check_generator(gen, params)
+    rows = row_numbers("rows", rows)
     space = "s" if common_space(content, style) == "s" else "w+"
     if space not in gen.spec.spaces:
         raise ValueError(f"generator {gen.spec.name!r} has no rows; allowed: one with W")
     count = len(gen.spec.styles) if space == "s" else gen.spec.rows
-    for row in rows:
-        check_whole("row", row, 0)
-    if not len(rows) or max(rows) >= count:
+    if rows[-1] >= count:
         raise ValueError(f"rows {list(rows)}; allowed: some of 0 to {count - 1}")
+    content, style = (fit_latents(gen.spec, one) for one in (content, style))
     first, second = (code_at(gen, params, one, space) for one in (content, style))
     mixed: Tree = tuple(second[i] if i in rows else first[i] for i in range(count))
     return with_code(content, space, mixed if space == "s" else jnp.stack(mixed))

@@ -8,8 +8,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.edits.paths import Path
-from jaxinv.specs.checks import check_above, check_array, check_callable, check_whole
+from jaxinv.edits.paths import Path, check_function
+from jaxinv.specs.checks import check_above, check_array, check_list, check_whole
 
 PARALLEL = 1e-6  # sine of the angle below which two codes span no circle
 Velocity = Callable[..., Any]  # (code, time) or (code, time, condition) -> d code / d time
@@ -22,7 +22,9 @@ def recursion(name: str, space: str, scale: Any, shift: Any) -> Path:
     fraction where M > 0 (steps between are those of the same recursion). Raises `ValueError` for
     zeros in the diagonal, from which there is no way back.
     """
-    m, q = (check_array(f"{what} of {name!r}", x) for what, x in (("M", scale), ("q", shift)))
+    m, q = (
+        check_array(f"{what} of {name!r}", x, "iuf") for what, x in (("M", scale), ("q", shift))
+    )
     if not (m.shape == q.shape and m.ndim == 1 and m.all()):
         raise ValueError(
             f"M {list(m.shape)} and q {list(q.shape)} of {name!r}; allowed: two of shape [d], and "
@@ -38,7 +40,7 @@ def recursion(name: str, space: str, scale: Any, shift: Any) -> Path:
         gained = np.where(still, amount * q, q * (1 - power) / (1 - base))
         return np.where(still, 1.0, power).astype(np.float32) * code + gained.astype(np.float32)
 
-    return Path(name, space, move)
+    return Path(name, space, move, shape=m.shape)
 
 
 def circle(name: str, space: str, vector: Any, *, fixed: Sequence[Any] = ()) -> Path:
@@ -50,8 +52,16 @@ def circle(name: str, space: str, vector: Any, *, fixed: Sequence[Any] = ()) -> 
     that have not passed the direction. Raises `ValueError` for a direction in the span of the fixed
     ones.
     """
-    v = check_array(f"direction of {name!r}", vector).astype(np.float64)
-    rows = [check_array(f"fixed direction of {name!r}", one).astype(np.float64) for one in fixed]
+    check_list("fixed", fixed, "directions")
+    v, *rows = (
+        check_array(f"direction of {name!r}", one, "iuf").astype(np.float64)
+        for one in (vector, *fixed)
+    )
+    if v.ndim != 1 or any(one.shape != v.shape for one in rows):
+        shapes = ", ".join(str(list(one.shape)) for one in (v, *rows))
+        raise ValueError(
+            f"directions of {name!r} have shapes {shapes}; allowed: [d], one d for all"
+        )
     basis = np.linalg.qr(np.stack(rows, axis=1))[0] if rows else np.zeros((len(v), 0))
     free = v - basis @ (basis.T @ v)
     if np.linalg.norm(free) <= PARALLEL * np.linalg.norm(v):
@@ -69,7 +79,7 @@ def circle(name: str, space: str, vector: Any, *, fixed: Sequence[Any] = ()) -> 
             raise ValueError(f"a code along the direction of {name!r} spans no circle with it")
         return kept + rest * np.cos(amount) + towards / sine * length * np.sin(amount)
 
-    return Path(name, space, move)
+    return Path(name, space, move, shape=unit.shape)
 
 
 def learned_steps(
@@ -81,8 +91,8 @@ def learned_steps(
     et al. 2020, section 3.2, the nonlinear walk). A fraction of a step is that part of the line to
     its end. The way back is that of the other map: as exact as its training.
     """
-    check_callable(f"forward of {name!r}", forward)
-    check_callable(f"backward of {name!r}", backward)
+    check_function(f"forward of {name!r}", forward)
+    check_function(f"backward of {name!r}", backward)
 
     def move(code: Any, amount: float) -> Any:
         step = forward if amount >= 0 else backward
@@ -103,7 +113,7 @@ def flow(name: str, space: str, velocity: Velocity, *, tolerance: float = 1e-5) 
     solver (Dormand and Prince's of order 5, by diffrax). Raises `ValueError` where diffrax is not
     installed (extra `edit`).
     """
-    check_callable(f"velocity of {name!r}", velocity)
+    check_function(f"velocity of {name!r}", velocity)
     check_above("tolerance", tolerance, 0)
     _diffrax()
 
@@ -138,7 +148,7 @@ def conditional_flow(
         check_array(f"{w} of {name!r}", x)
         for w, x in zip(("condition", "change"), (condition, change), strict=True)
     )
-    check_callable(f"velocity of {name!r}", velocity)
+    check_function(f"velocity of {name!r}", velocity)
     _diffrax()
 
     def through(code: Any, first: Any, second: Any) -> Any:

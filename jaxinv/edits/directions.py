@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,14 @@ from jaxinv.io import checkpoints
 from jaxinv.io.latent_files import LAYOUT
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.conv import BACKWARD_KERNELS
-from jaxinv.specs.checks import check_array, check_choice, check_kind, check_number, check_place
+from jaxinv.specs.checks import (
+    check_array,
+    check_choice,
+    check_kind,
+    check_list,
+    check_number,
+    check_place,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +82,9 @@ class Direction:
         if self.rows is not None:
             object.__setattr__(self, "rows", _checked_rows(what, self.space, self.rows))
         if self.usable is not None:
+            check_list(f"usable amounts of {what}", self.usable, "two numbers")
+            if len(self.usable) != 2:
+                raise ValueError(f"usable amounts of {what}: {self.usable}; allowed: low, high")
             low, high = self.usable
             check_number(f"least amount of {what}", low)
             check_number(f"greatest amount of {what}", high)
@@ -83,6 +94,7 @@ class Direction:
                 )
         check_kind(f"effects of {what}", self.effects, dict)
         for name, value in self.effects.items():
+            check_kind(f"what {what} changes", name, str)
             check_number(f"effect of {what} on {name!r}", value)
 
 
@@ -92,9 +104,11 @@ def _checked_vector(what: str, space: str, vector: Tree) -> Tree:
         check_kind(f"vector of {what}", vector, kind, f", as {space!r} is laid out")
     elif isinstance(vector, tuple | dict):
         raise ValueError(f"vector of {what} is a {type(vector).__name__}; allowed: an array")
-    found = jax.tree.map(
-        lambda leaf: check_array(f"vector of {what}", leaf, "iuf").astype(np.float32), vector
-    )
+
+    def array(leaf: Any) -> np.ndarray:
+        return check_array(f"vector of {what}", leaf, "iuf").astype(np.float32)
+
+    found = array(vector) if kind is None else jax.tree.map(array, vector)
     most = {"s": 1, "weights": math.inf}.get(space, 2 if space in ROWED else 1)
     leaves = jax.tree.leaves(found)
     for leaf in leaves:
@@ -111,9 +125,16 @@ def _checked_vector(what: str, space: str, vector: Tree) -> Tree:
 def _checked_rows(what: str, space: str, rows: tuple[int, ...]) -> tuple[int, ...]:
     if space not in (*ROWED, "w", "p"):
         raise ValueError(f"rows of {what} in {space!r}; allowed: None, since it has no rows")
-    found = check_array(f"rows of {what}", list(rows), "iuf")
-    if not len(found) or found.dtype.kind not in "iu" or found.min() < 0:
-        raise ValueError(f"rows of {what} are {list(rows)}; allowed: whole numbers from 0, or None")
+    return row_numbers(f"rows of {what}", rows)
+
+
+def row_numbers(what: str, rows: Sequence[int]) -> tuple[int, ...]:
+    """Numbers of rows in order, each once; `ValueError` unless they are whole numbers from 0."""
+    if not isinstance(rows, range):
+        check_list(what, rows, "whole numbers")
+    found = check_array(what, list(rows), "iuf")
+    if not found.size or found.ndim != 1 or found.dtype.kind not in "iu" or found.min() < 0:
+        raise ValueError(f"{what} are {list(rows)}; allowed: whole numbers from 0")
     return tuple(sorted({int(row) for row in found}))
 
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxinv.edits.conditions import conditioned
-from jaxinv.edits.directions import Direction, fit_direction
+from jaxinv.edits.directions import Direction, fit_direction, row_numbers
 from jaxinv.edits.paths import Path, apply_all, linear
 from jaxinv.models.arguments import check_generator, check_latents
 from jaxinv.specs.checks import check_at_least, check_kind, check_list, check_number, told, warn
@@ -57,6 +57,8 @@ def edit(
     """
     check_generator(gen, params)
     check_list("moves", moves, "pairs of a direction and an amount")
+    if not len(moves):
+        raise ValueError("moves are empty; allowed: one pair or more")
     latents, count = check_latents(gen, params, latents)
     paths: list[tuple[Path, float]] = []
     for pair in moves:
@@ -88,11 +90,12 @@ def fitted(
     Raises `ValueError` as `fit_direction` and `conditioned` do, and for rows that there are not.
     """
     found = fit_direction(direction, gen, params)
+    check_list("conditions", conditions, "directions")
     held = [fit_direction(one, gen, params) for one in conditions]
     found = conditioned(found, held) if held else found
     if rows is None:
         return found
-    return fit_direction(replace(found, rows=tuple(rows)), gen, params)
+    return fit_direction(replace(found, rows=row_numbers("rows", rows)), gen, params)
 
 
 def beyond(direction: Direction, amount: float) -> str:

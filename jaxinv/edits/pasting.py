@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, map_coordinates
 
 from jaxinv.io.image_ops import quad_side, shrink
-from jaxinv.specs.checks import check_array
+from jaxinv.specs.checks import check_array, check_number
 
 BORDER = 0.12  # width of the border in which a picture fades, in its sides
 SOFTNESS = 0.015  # standard deviation of the blur of masks, in sides
@@ -42,8 +42,14 @@ def paste(
     corners = check_array("quad", quad, "iuf").astype(np.float64)
     if corners.shape != (4, 2):
         raise ValueError(f"quad has shape {list(corners.shape)}; allowed: [4, 2]")
+    if picture.shape[0] != picture.shape[1]:
+        raise ValueError(f"picture is {list(picture.shape)}; allowed: a square")
+    check_number("border", border)
     if not 0 <= border <= 0.5:
         raise ValueError(f"border {border}; allowed: 0 to 0.5")
+    weights = check_array("mask", np.ones((1, 1)) if mask is None else mask, "biuf")
+    if weights.ndim != 2 or weights.shape[0] != weights.shape[1]:
+        raise ValueError(f"mask has shape {list(weights.shape)}; allowed: [n, n]")
     along = np.stack([corners[3] - corners[0], corners[1] - corners[0]], axis=1)
     if abs(np.linalg.det(along)) < 1:
         raise ValueError("the quad spans no area; allowed: corners of a square")
@@ -57,7 +63,7 @@ def paste(
     shown = _sampled(picture, u, v, quad_side(corners))
     weight = fade(u, border) * fade(v, border)
     if mask is not None:
-        weight = weight * _sampled(np.asarray(mask)[..., None] * 255.0, u, v, np.inf)[..., 0] / 255
+        weight = weight * _sampled(weights[..., None] * 255.0, u, v, np.inf)[..., 0] / 255
     part = photo[low[1] : high[1], low[0] : high[0]].astype(np.float64)
     out = photo.copy()
     blend = part + weight[..., None] * (shown - part)

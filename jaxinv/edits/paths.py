@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.edits.directions import DIRECTION_SPACES, ROWED, Direction
+from jaxinv.io.latent_files import fit_latents
 from jaxinv.latents.codecs import CODECS
 from jaxinv.models.generators.base import convert
 from jaxinv.models.generators.weight_deltas import difference, leaves, nested
-from jaxinv.specs.checks import check_callable, check_choice, check_kind, check_number
+from jaxinv.specs.checks import check_callable, check_choice, check_kind, check_number, told
 from jaxinv.specs.vocabulary import LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Path:
         undo: (code, amount) -> the code from which `move` came by that amount; None: it moves by
             minus the amount.
         rows: those that move; None is all.
+        shape: of what codes are moved by, [d] or [rows, d]; None where it fits any.
     """
 
     name: str
@@ -45,10 +47,11 @@ class Path:
     move: Move
     undo: Move | None = None
     rows: tuple[int, ...] | None = None
+    shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         check_choice(f"space of path {self.name!r}", self.space, DIRECTION_SPACES)
-        check_callable(f"move of path {self.name!r}", self.move)
+        check_function(f"move of path {self.name!r}", self.move)
         check_callable(f"undo of path {self.name!r}", self.undo)
 
     def apply(self, gen: Generator, params: Params, latents: Latents, amount: float) -> Latents:
@@ -71,7 +74,13 @@ class Path:
     ) -> Latents:
         check_number(f"amount of {self.name!r}", amount)
         place = place_of(self, latents)
+        latents = fit_latents(gen.spec, latents)
         code = code_at(gen, params, latents, place)
+        if self.shape is not None and self.shape not in (code.shape, code.shape[-1:]):
+            raise ValueError(
+                f"{self.name!r} has shape {list(self.shape)}; the code that it moves has "
+                f"{list(code.shape)}"
+            )
         moved = move(code, amount)
         if self.rows is not None:
             moves = np.isin(np.arange(len(code)), self.rows)[:, None]
@@ -79,12 +88,18 @@ class Path:
         return with_code(latents, place, moved)
 
 
+def check_function(what: str, value: object) -> None:
+    """Raise `ValueError` unless `value` can be called."""
+    if not callable(value):
+        raise ValueError(f"{what} is {told(value)}; allowed: a function")
+
+
 def place_of(path: Path, latents: Latents) -> str:
     """The space in which a path moves these latents: its own, or that with rows of it.
 
     Raises `ValueError` naming both spaces where they cannot be carried there.
     """
-    check_kind("latents", latents, dict, ", arrays by space")
+    check_kind("latents", latents, dict, " of arrays by space")
     if "mix" in latents:
         raise ValueError(f"{path.name!r} moves one code; these latents mix several: 'mix'")
     held = next((name for name in reversed(LATENT_SPACES) if name in latents), None)
@@ -176,7 +191,7 @@ def linear(
     check_kind("direction", direction, Direction)
     check_number("psi", psi)
     tree = direction.space in ("s", "weights")
-    if tree and (absolute or keep_norm or cutoff is not None):
+    if tree and (absolute or keep_norm or psi != 1.0 or cutoff is not None):
         raise ValueError(f"{direction.name!r} lies in {direction.space!r}; allowed: a plain line")
     if absolute and (keep_norm or psi != 1.0):
         raise ValueError("an absolute amount with keep_norm or psi; allowed: one of them")
@@ -189,7 +204,8 @@ def linear(
         move, undo = _turned_by_line(vector), _turned_back(vector)
     else:
         move, undo = (lambda code, amount: code + amount * vector), None
-    return Path(direction.name, direction.space, *_scaled(move, undo, psi, cutoff), direction.rows)
+    move, undo = _scaled(move, undo, psi, cutoff)
+    return Path(direction.name, direction.space, move, undo, direction.rows, vector.shape)
 
 
 def _sum(vector: Tree, code: Tree, amount: float) -> Tree:

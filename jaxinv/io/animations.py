@@ -10,7 +10,7 @@ from PIL import Image
 
 from jaxinv.io.image_ops import grid
 from jaxinv.io.images import encode_png, from_uint8, resize, to_uint8
-from jaxinv.specs.checks import check_above, check_choice
+from jaxinv.specs.checks import check_above, check_array, check_choice, check_list, told
 from jaxinv.specs.vocabulary import ANIMATIONS
 
 STRIP_SIDE = 256
@@ -24,6 +24,11 @@ def encode_animation(frames: Sequence[np.ndarray], kind: str, *, seconds: float 
     """
     check_choice("animation", kind, ANIMATIONS)
     check_above("seconds", seconds, 0)
+    check_list("frames", frames, "pictures")
+    for frame in frames:
+        found = check_array("frame", frame, "fu")
+        if found.dtype != np.uint8 or found.ndim != 3 or found.shape[-1] != 3:
+            raise ValueError(f"a frame is {told(found)}; allowed: uint8 [h, w, 3]")
     shapes = {np.shape(frame) for frame in frames}
     if len(shapes) != 1:
         raise ValueError(f"{len(frames)} frames of shapes {sorted(shapes)}; allowed: one or more")

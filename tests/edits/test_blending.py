@@ -121,7 +121,7 @@ def test_wrong_spaces_and_ways_are_refused() -> None:
         with pytest.raises(ValueError, match=said):
             interpolate(GEN, PARAMS, ends, [0.5], **options)
     with pytest.raises(ValueError, match="allowed: a code in one space"):
-        interpolate(GEN, PARAMS, ({"noise": ()}, {"w": draw(D)}), [0.5])
+        interpolate(GEN, PARAMS, ({"noise": GEN.stored_noise(PARAMS)}, {"w": draw(D)}), [0.5])
 
 
 @pytest.mark.parametrize("space", ["w", "w+", "s"])
