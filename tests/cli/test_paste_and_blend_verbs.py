@@ -16,6 +16,7 @@ from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.models.rendering import render_uint8
 from tests.edited import GEN, PARAMS, SIDE, keep_of, make_place, pixels
 from tests.offline import photo
+from tests.tiers import mostly_slow
 
 EDIT = ["edit", "run", "-o", "OUT", "-d", "age"]
 
@@ -96,7 +97,7 @@ BETWEEN: dict[str, tuple[list[str], Callable[[np.ndarray], bool]]] = {
 }
 
 
-@pytest.mark.parametrize("name", BETWEEN)
+@pytest.mark.parametrize("name", mostly_slow(BETWEEN, fast=("interpolate", "mix")))
 @pytest.mark.usefixtures("place")
 def test_codes_between_codes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     words, right = BETWEEN[name]

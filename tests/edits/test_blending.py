@@ -14,6 +14,7 @@ from jaxinv.latents.sampling import of_class
 from jaxinv.models.rendering import render
 from jaxinv.types import Latents
 from tests import tiny
+from tests.tiers import mostly_slow
 
 DRAWS = np.random.default_rng(5)
 GEN, PARAMS = tiny.style()
@@ -124,7 +125,7 @@ def test_wrong_spaces_and_ways_are_refused() -> None:
         interpolate(GEN, PARAMS, ({"noise": GEN.stored_noise(PARAMS)}, {"w": draw(D)}), [0.5])
 
 
-@pytest.mark.parametrize("space", ["w", "w+", "s"])
+@pytest.mark.parametrize("space", mostly_slow(["w+", "w", "s"], fast=["w+"]))
 def test_mixing_takes_rows_of_the_second(space: str) -> None:
     codes = {"w": draw(D), "w+": draw(ROWS, D), "s": draw_styles()}
     content, style = {"w": draw(D), "noise": GEN.stored_noise(PARAMS)}, {space: codes[space]}

@@ -16,6 +16,7 @@ from jaxinv.edits.paths import Path, apply_all, code_at, linear, undo_all
 from jaxinv.models.generators.base import convert
 from jaxinv.models.rendering import render
 from tests import tiny
+from tests.tiers import mostly_slow
 
 DRAWS = np.random.default_rng(7)
 GEN, PARAMS = tiny.style()
@@ -66,7 +67,10 @@ PATHS: dict[str, tuple[Path, str, float]] = {
 # fmt: on
 
 
-@pytest.mark.parametrize("name", PATHS)
+QUICK = tuple(name for name in PATHS if "flow" not in name)
+
+
+@pytest.mark.parametrize("name", mostly_slow(PATHS, fast=QUICK))
 def test_the_way_back_leads_to_the_start(name: str) -> None:
     path, space, amount = PATHS[name]
     latents = {space: CODES[space], "noise": GEN.stored_noise(PARAMS)}
