@@ -53,19 +53,19 @@ def find_direction(
     place, mark, number = text.rpartition("#")
     file = Path(text if Path(text).is_file() or not mark else place)
     if file.is_file():
-        return _chosen(file, number if mark and file == Path(place) else None, space)
+        return _chosen(file, number if mark and file == Path(place) else None, space, gen)
     if file.suffix or len(file.parts) > 1:
         raise ValueError(f"no direction {text}: there is no such file")
     return kept_direction(name, text)
 
 
-def _chosen(file: Path, number: str | None, space: str | None) -> Direction:
+def _chosen(file: Path, number: str | None, space: str | None, gen: Generator) -> Direction:
     from jaxinv.edits.directions import load_direction
     from jaxinv.edits.published import published_directions
 
     tree = foreign_tree(file)
     found = [load_direction(file)] if tree is None else published_directions(
-        tree, file.name, space=space
+        tree, file.name, space=space, styles=gen.spec.styles
     )  # fmt: skip
     if number is None and len(found) > 1:
         raise ValueError(

@@ -35,16 +35,19 @@ SAMPLES = 2_000  # styles whose deviations are the unit of channels
 UNIT_LENGTH = "a step of length 1"
 
 
-def published_directions(tree: Any, path: str, *, space: str | None = None) -> list[Direction]:
+def published_directions(
+    tree: Any, path: str, *, space: str | None = None, styles: Sequence[int] = ()
+) -> list[Direction]:
     """Directions in what another tool saved, in the order of its file.
 
     Args:
         tree: the file's plain contents: an array [d], [1, d] or [1, rows, d], of several directions
             [k, d] or [k, rows, d] (InterFaceGAN, e4e, PTI, SeFa); a dict of GANSpace's components;
-            a list of one array per layer of S (StyleCLIP, StyleSpace); or a dict of "layer",
-            "channel" and "value" of the same.
+            a list of one array per layer of S (StyleCLIP); or a dict of "layer", "channel" and
+            "value", [k] each: single channels of S, as StyleCLIP's global directions are.
         path: the file's name, of which names, spaces and generators are read where it has
             InterFaceGAN's form (`NET_DATA_NAME_boundary`, `_w_` for W; Z without).
+        styles: channels of every layer of S (`GeneratorSpec.styles`), for single channels.
         space: "z", "w", "w+", "p" or "s", in which they lie; where it is None and the name does
             not say: "w+" with rows, "s" for lists, otherwise "w".
 
@@ -58,6 +61,9 @@ def published_directions(tree: Any, path: str, *, space: str | None = None) -> l
         name, owner = named["name"], named["generator"]
         space = space or ("w" if named["w"] else "z")
     unit = UNIT_LENGTH
+    if isinstance(tree, Mapping) and {"layer", "channel", "value"} <= tree.keys():
+        arrays = _single_channels(tree, tuple(styles), of)
+        return [Direction(name, "s", arrays, unit="the values of the file", source=of)]
     tree, scaled = _unwrapped(tree)
     if scaled:
         unit = "a standard deviation of the component"
@@ -85,8 +91,6 @@ def _unwrapped(tree: Any) -> tuple[Any, bool]:
     """The array or list of arrays in a dict; True with it where it is scaled by deviations."""
     if not isinstance(tree, Mapping):
         return tree, False
-    if {"layer", "channel", "value"} <= tree.keys():
-        raise ValueError("channels need their generator's layers; allowed: channel_direction")
     for components, deviations in COMPONENTS:
         if components not in tree:
             continue
@@ -103,6 +107,36 @@ def _unwrapped(tree: Any) -> tuple[Any, bool]:
     raise ValueError(f"a dict with {keys or 'nothing'}; allowed: one array, or GANSpace's keys")
 
 
+def _single_channels(
+    tree: Mapping[str, Any], styles: tuple[int, ...], of: str
+) -> tuple[np.ndarray, ...]:
+    """Layers of S [channels] with the file's values in the channels that it names, 0 elsewhere."""
+    layers, channels, values = (
+        check_array(f"{key} of {of}", tree[key], kinds).ravel()
+        for key, kinds in (("layer", "iuf"), ("channel", "iuf"), ("value", "iuf"))
+    )
+    if not layers.shape == channels.shape == values.shape:
+        raise ValueError(f"{of}: layer, channel and value differ in length; allowed: [k] each")
+    found = [np.zeros(width, np.float32) for width in styles]
+    for layer, channel, value in zip(layers, channels, values, strict=True):
+        place = _channel(styles, layer, channel)
+        found[place[0]][place[1]] += value
+    return tuple(found)
+
+
+def _channel(styles: Sequence[int], layer: Any, channel: Any) -> tuple[int, int]:
+    """Layer and channel as numbers; `ValueError` for those that there are not."""
+    check_whole("layer", layer, 0)
+    check_whole("channel", channel, 0)
+    if layer >= len(styles):
+        raise ValueError(f"layer {layer} of S; allowed: 0 to {len(styles) - 1}")
+    if channel >= styles[int(layer)]:
+        raise ValueError(
+            f"channel {channel} of layer {layer}; allowed: 0 to {styles[int(layer)] - 1}"
+        )
+    return int(layer), int(channel)
+
+
 def channel_direction(
     gen: Generator, params: Params, channels: Sequence[tuple[int, int, float]], *, name: str = ""
 ) -> Direction:
@@ -115,15 +149,8 @@ def channel_direction(
     widths = gen.spec.styles
     steps = [np.zeros(width, np.float32) for width in widths]
     for layer, channel, value in channels:
-        check_whole("layer", layer, 0)
-        check_whole("channel", channel, 0)
-        if layer >= len(widths):
-            raise ValueError(f"layer {layer} of S; allowed: 0 to {len(widths) - 1}")
-        if channel >= widths[layer]:
-            raise ValueError(
-                f"channel {channel} of layer {layer}; allowed: 0 to {widths[layer] - 1}"
-            )
-        steps[layer][channel] = value
+        place = _channel(widths, layer, channel)
+        steps[place[0]][place[1]] = value
     deviations = style_deviations(gen, params)
     vector = tuple(a * b for a, b in zip(steps, deviations, strict=True))
     shown = name or ",".join(f"{layer}:{channel}" for layer, channel, _ in channels)

@@ -132,6 +132,23 @@ def test_channels_move_by_their_deviations() -> None:
             channel_direction(GEN, PARAMS, [channel])
 
 
+def test_files_of_single_channels() -> None:
+    tree = {"layer": np.array([3, 0]), "channel": np.array([5, 1]), "value": np.array([2.0, -1.0])}
+    (found,) = published_directions(tree, "smile.npz", styles=GEN.spec.styles)
+    fitted = fit_direction(found, GEN, PARAMS)
+    moved = {
+        (i, int(c)): layer[c] for i, layer in enumerate(fitted.vector) for c in layer.nonzero()[0]
+    }
+    assert moved == {(0, 1): -1.0, (3, 5): 2.0}
+    for change, said in (
+        ({"layer": np.array([9, 0])}, "layer 9 of S; allowed: 0 to 7"),
+        ({"channel": np.array([5, 16])}, "channel 16 of layer 0; allowed: 0 to 15"),
+        ({"value": np.ones(3)}, "differ in length"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            published_directions(tree | change, "smile.npz", styles=GEN.spec.styles)
+
+
 def test_written_directions_are_read_again() -> None:
     spec = replace(GEN.spec, layout18=(0, 1, 1, 2, 3, 3))
     gen = GEN._replace(spec=spec)
