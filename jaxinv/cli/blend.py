@@ -68,8 +68,6 @@ def _prepared(
     found = []
     for place in places:
         held = list_latents([place], read_codes)
-        if held[0].reason:
-            raise ValueError(f"{place}: {held[0].reason}")
         if len(held) > 1:
             names = ", ".join(str(one.file) for one in held[:4])
             raise ValueError(f"{place} holds {len(held)} latents; allowed: one of {names}")

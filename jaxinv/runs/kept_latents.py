@@ -62,11 +62,13 @@ def list_latents(places: Iterable[str | Path], read: Reader = one_file) -> list[
     """Latents of all places: folders of results (those in their latents/), and files.
 
     A file that cannot be read becomes a reason. Raises `ValueError` for a folder without results,
-    and where there is nothing at all.
+    and where no file can be read.
     """
     found = [one for file in _files(places) for one in _read(file, read)]
     if not found:
         raise ValueError(f"no latents in {', '.join(map(str, places)) or 'nothing'}")
+    if all(one.reason for one in found):
+        raise ValueError(f"{found[0].file}: {found[0].reason}")
     taken: set[str] = set()
     unique = []
     for one in found:

@@ -121,6 +121,9 @@ def test_edits_are_edited_again_and_never_read_as_photographs(
     assert "might replace" in capsys.readouterr().err
     assert main(["edit", "photos", "-o", "NEW", "-d", "smile", "--amount", "1"]) == USAGE
     assert "photos holds no results" in capsys.readouterr().err
+    assert main(["edit", "nowhere", "-o", "NEW", "-d", "smile", "--amount", "1"]) == USAGE
+    assert "nowhere: No such file" in capsys.readouterr().err
+    assert not Path("NEW").exists()
 
 
 @pytest.mark.usefixtures("place")
