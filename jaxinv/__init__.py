@@ -6,6 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from jaxinv.edits.blending import interpolate, mix, walk
+    from jaxinv.edits.conditions import conditioned
+    from jaxinv.edits.directions import Direction, load_direction, save_direction
+    from jaxinv.edits.editing import AmountWarning, edit
+    from jaxinv.edits.pasting import paste
     from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
@@ -35,7 +40,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PRESETS",
+    "AmountWarning",
     "BoundProblem",
+    "Direction",
     "GeneratorSpec",
     "Hook",
     "InitSpec",
@@ -53,22 +60,35 @@ __all__ = [
     "Variable",
     "View",
     "bind",
+    "conditioned",
+    "edit",
+    "interpolate",
     "invert",
+    "load_direction",
     "load_features",
     "load_generator",
     "load_latents",
     "lpips",
     "minimise",
+    "mix",
+    "paste",
     "psnr",
     "read_images",
     "read_photo",
     "render",
+    "save_direction",
     "save_latents",
     "ssim",
+    "walk",
     "write_images",
 ]
 
 _HOMES = {
+    "edits.blending": ("interpolate", "mix", "walk"),
+    "edits.conditions": ("conditioned",),
+    "edits.directions": ("Direction", "load_direction", "save_direction"),
+    "edits.editing": ("AmountWarning", "edit"),
+    "edits.pasting": ("paste",),
     "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),

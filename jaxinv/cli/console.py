@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
+
+from jaxinv.cli.argument_types import joined
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
@@ -15,6 +17,10 @@ class Unfinished(Exception):
 
 class Parser(argparse.ArgumentParser):
     """Wrong usage is a `ValueError` of one line that ends in the allowed options."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As usual, but amounts below 0 are no options."""
+        return super().parse_known_args(joined(args), namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise `ValueError` instead of printing and leaving."""
