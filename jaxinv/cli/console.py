@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
+
+from jaxinv.io.text import printable, printable_lines
 
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
@@ -22,11 +24,15 @@ class Parser(argparse.ArgumentParser):
 
 
 def say(text: str) -> None:
-    """Write one line to standard output, whatever it can encode."""
-    coding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding) + "\n")
+    """Write lines to standard output, whatever it can encode; nothing in them steers a terminal."""
+    _write(sys.stdout, printable_lines(text))
 
 
 def complain(text: str) -> None:
     """Write one line to standard error."""
-    sys.stderr.write(f"jaxinv: {' '.join(text.split())}\n")
+    _write(sys.stderr, f"jaxinv: {printable(' '.join(text.split()))}")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    coding = stream.encoding or "utf-8"
+    stream.write(text.encode(coding, "backslashreplace").decode(coding) + "\n")

@@ -7,9 +7,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import positive
+from jaxinv.cli.argument_types import number, positive, seed
 from jaxinv.cli.console import DONE, say
-from jaxinv.cli.weights import ready_generator
+from jaxinv.cli.weights import held_generator, ready_generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ def verb_render(options: argparse.Namespace) -> int:
     for stem, code, metadata in _codes(files):
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
-            ready_generator(name)
+            ready_generator(name) if options.generator else held_generator(name)
             loaded[name] = load_generator(name)
         gen, params = loaded[name]
         fitted = fit_latents(gen.spec, code)
@@ -52,7 +52,7 @@ def verb_render(options: argparse.Namespace) -> int:
 def _codes(files: list[Path]) -> Iterator[tuple[str, Latents, dict[str, str]]]:
     """Name, latents and metadata of every code in the files, ours or another tool's."""
     from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
-    from jaxinv.io.latent_files import codes_of, load_latents, read_numpy
+    from jaxinv.io.latent_files import codes_of, load_latents, numpy_codes
     from jaxinv.runs.inputs import unique_names
     from weights_convert.sources.containers import read_checkpoint
 
@@ -61,8 +61,8 @@ def _codes(files: list[Path]) -> Iterator[tuple[str, Latents, dict[str, str]]]:
         if kind not in (NPY, NPZ, PICKLE, TORCH):
             yield stem, *load_latents(file)
             continue
-        tree = read_numpy(file) if kind in (NPY, NPZ) else read_checkpoint(file).tree
-        codes = codes_of(tree, file)
+        named = kind in (NPY, NPZ)
+        codes = numpy_codes(file) if named else codes_of(read_checkpoint(file).tree, file)
         for index, latents in enumerate(codes):
             yield (f"{stem}-{index:02d}" if len(codes) > 1 else stem), latents, {}
 
@@ -105,6 +105,6 @@ def add(verbs: argparse._SubParsersAction) -> None:
     sample.add_argument("generator", metavar="GENERATOR")
     sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")
     sample.add_argument("-o", "--out", required=True, metavar="GRID.png")
-    sample.add_argument("--seed", type=int, default=0, metavar="S")
-    sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
+    sample.add_argument("--seed", type=seed, default=0, metavar="S")
+    sample.add_argument("--psi", type=number, default=1.0, metavar="P", help="truncation")
     sample.add_argument("--label", type=int, metavar="L", help="class, from 0")

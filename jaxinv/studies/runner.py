@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from jaxinv.inversion.presets import find_preset, with_steps
-from jaxinv.io.files import atomic_write, find_images, write_json
+from jaxinv.io.files import atomic_write, check_exists, find_images, write_json
 from jaxinv.io.images import ImageError, read_photo
 from jaxinv.io.output_folder import STUDY, output_folder
 from jaxinv.latents.sampling import sample_latents
@@ -99,8 +99,10 @@ def prepare(request: StudyRequest) -> list[Preset]:
     if (request.images is None) == (request.draws is None):
         given = "both" if request.images is not None else "neither"
         raise ValueError(f"--images and --self: {given} given; allowed: one of them")
-    if request.images is not None and not find_images([request.images], limit=1):
-        raise ValueError(f"no image files in {request.images}")
+    if request.images is not None:
+        check_exists(request.images)
+        if not find_images([request.images], limit=1):
+            raise ValueError(f"no image files in {request.images}")
     presets = [with_steps(preset, request.steps) for preset in read_methods(request.methods)]
     for rate in request.rates:
         check_above("learning rate", rate, 0.0)
