@@ -73,12 +73,14 @@ def verb_sample(options: argparse.Namespace) -> int:
     from jaxinv.io.image_ops import grid, to_uint8
     from jaxinv.io.images import encode_png
     from jaxinv.io.output_folder import check_target
-    from jaxinv.latents.sampling import at_truncation, sample_latents
+    from jaxinv.latents.sampling import at_truncation, check_label, sample_latents
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render
 
     check_target(options.out, [options.generator])
-    ready_generator(options.generator)
+    spec = ready_generator(options.generator)
+    if spec.labels or options.label is not None:
+        check_label(spec, options.label)
     gen, params = load_generator(options.generator)
     latents = sample_latents(
         gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label

@@ -24,7 +24,7 @@ def ready_generator(name: str) -> GeneratorSpec:
 
     Raises `ValueError` for a name that is neither a file nor in the zoo.
     """
-    from jaxinv.io.checkpoints import cache_dir, read_metadata, read_spec, weights_file
+    from jaxinv.io.checkpoints import cache_dir, stored_spec
     from jaxinv.models.zoo import ZOO
 
     known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]
@@ -35,7 +35,7 @@ def ready_generator(name: str) -> GeneratorSpec:
             f"{nearest(Path(name))}"
         )
     ensure(name)
-    return read_spec(read_metadata(weights_file(name)))
+    return stored_spec(name)
 
 
 def held_generator(name: str) -> None:

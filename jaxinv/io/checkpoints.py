@@ -236,6 +236,11 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
         raise ValueError(f"not the facts of a generator: {error}") from error
 
 
+def stored_spec(name: str) -> GeneratorSpec:
+    """The spec of the generator called `name`, or in that file; errors as of both functions."""
+    return read_spec(read_metadata(weights_file(name)))
+
+
 def check_shapes(what: str, held: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless the tree `held` has all arrays of `expected`, in their shapes.
 

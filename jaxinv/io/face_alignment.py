@@ -30,12 +30,15 @@ def align_photo(
     name: str = "",
     size: int | None = None,
     alpha: np.ndarray | None = None,
+    source_size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any] | None, tuple[str, ...]]:
     """Cut the largest face out of an upright photo [h, w, 3], or leave the photo as it is.
 
     `mode` is "none", "auto" (look for faces, leave framed photos alone) or the path of a JSON file
-    of landmarks, in which the photo is entered as `name`. Returns pixels, mask (alpha and padding),
-    the crop's transform (None if nothing was cut) and warnings. `size` is `crop_size` by default.
+    of landmarks, in which the photo is entered as `name`. Landmarks and the returned quad are in
+    pixels of the file, whose (width, height) is `source_size` where `pixels` have another.
+    Returns pixels, mask (alpha and padding), the crop's transform (None if nothing was cut) and
+    warnings. `size` is `crop_size` by default.
 
     Raises:
         AlignError: this photo has no entry in the file, or landmarks that do not fit it.
@@ -43,7 +46,9 @@ def align_photo(
     """
     if mode == "none":
         return pixels, alpha, None, ()
-    quad, notes = _search(pixels) if mode == "auto" else (ffhq_quad(_given(mode, name)), ())
+    size_here = pixels.shape[1], pixels.shape[0]
+    share = np.divide(size_here, source_size or size_here)
+    quad, notes = _search(pixels) if mode == "auto" else (ffhq_quad(_given(mode, name) * share), ())
     if quad is None:
         return pixels, alpha, None, notes
     wanted = size or crop_size(quad)
@@ -56,7 +61,7 @@ def align_photo(
         raise AlignError(str(error)) from error
     if alpha is not None:
         mask = cut[..., 3] if mask is None else mask * cut[..., 3]
-    transform = {"kind": "align", "quad": quad.tolist()}
+    transform = {"kind": "align", "quad": (quad / share).tolist()}
     return np.ascontiguousarray(cut[..., :3]), mask, transform, notes
 
 

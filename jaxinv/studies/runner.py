@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from jaxinv.inversion.arguments import check_labels
 from jaxinv.inversion.presets import find_preset, with_steps
+from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.files import atomic_write, check_exists, find_images, write_json
 from jaxinv.io.images import ImageError, read_photo
 from jaxinv.io.output_folder import STUDY, output_folder
-from jaxinv.latents.sampling import sample_latents
+from jaxinv.latents.sampling import check_label, sample_latents
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
 from jaxinv.specs import Preset
@@ -168,6 +170,12 @@ def write_study(
     request: StudyRequest, presets: list[Preset], out: Path, *, report: Callable[[str], object]
 ) -> tuple[str, int]:
     """Fill the folder of a study; the summary, and how many files were skipped."""
+    spec, labels = stored_spec(request.generator), None
+    if request.label is not None or (request.draws and spec.labels):
+        check_label(spec, request.label)
+        labels = [request.label]
+    for preset in presets:
+        check_labels(spec, preset, labels, 1)
     gen, params = load_generator(request.generator)
     given = load_images(request, gen, params)
     for file, reason in given.skipped.items():
