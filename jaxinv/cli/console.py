@@ -6,8 +6,9 @@ import argparse
 import sys
 from typing import NoReturn, TextIO
 
-from jaxinv.io.text import printable, printable_lines
+from jaxinv.io.text import printable, printable_lines, shortened
 
+LONGEST = 600  # characters of what is said about one wrong option
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
 
@@ -20,7 +21,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `ValueError` instead of printing and leaving."""
-        raise ValueError(f"{message}; {' '.join(self.format_usage().split())}")
+        raise ValueError(f"{shortened(message, LONGEST)}; {' '.join(self.format_usage().split())}")
 
 
 def say(text: str) -> None:

@@ -170,10 +170,10 @@ def write_study(
     request: StudyRequest, presets: list[Preset], out: Path, *, report: Callable[[str], object]
 ) -> tuple[str, int]:
     """Fill the folder of a study; the summary, and how many files were skipped."""
-    spec, labels = stored_spec(request.generator), None
-    if request.label is not None or (request.draws and spec.labels):
+    spec = stored_spec(request.generator)
+    labels = None if request.label is None else [request.label]
+    if request.draws and spec.labels:
         check_label(spec, request.label)
-        labels = [request.label]
     for preset in presets:
         check_labels(spec, preset, labels, 1)
     gen, params = load_generator(request.generator)
