@@ -14,6 +14,7 @@ from jaxinv.io.checkpoints import read_spec
 from jaxinv.io.files import sha256_file
 from jaxinv.io.output_folder import check_target
 from jaxinv.specs.checks import check_above
+from jaxinv.specs.serialization import parse_json
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
@@ -142,6 +143,6 @@ def _config(file: Path) -> Any:
     if not path.is_file() or path.stat().st_size > CONFIG_BYTES:
         return None
     try:
-        return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise UnsafeFileError(f"{path.name} beside the file is not JSON ({error})") from error
+        return parse_json(path.read_bytes(), f"{path.name} beside the file")
+    except ValueError as error:
+        raise UnsafeFileError(str(error)) from error

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import sys
 from collections.abc import Sequence
 
+from jaxinv.io.text import shortened
+
+LARGEST = 10_000_000  # of counts, sizes and steps
+SHOWN = 40  # characters of a value in what is said about it
+
 
 def positive(text: str) -> int:
-    """A whole number of at least 1."""
+    """A whole number from 1 to `LARGEST`."""
     value = int(text)
     if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {shortened(text, SHOWN)}")
+    if value > LARGEST:
+        raise argparse.ArgumentTypeError(f"must be at most {LARGEST}, got {shortened(text, SHOWN)}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number of 32 bits: of larger ones, random keys keep a part only."""
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(
+            f"must lie in 0..{2**32 - 1}, got {shortened(text, SHOWN)}"
+        )
     return value
 
 
@@ -21,9 +39,17 @@ def batch_size(text: str) -> int | str:
     return text if text == "auto" else positive(text)
 
 
+def number(text: str) -> float:
+    """A finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be finite, got {shortened(text, SHOWN)}")
+    return value
+
+
 def numbers(text: str) -> tuple[float, ...]:
-    """Numbers with commas between them."""
-    return tuple(float(part) for part in text.split(","))
+    """Finite numbers with commas between them."""
+    return tuple(number(part) for part in text.split(","))
 
 
 def joined(arguments: Sequence[str] | None) -> list[str]:
@@ -41,13 +67,13 @@ def joined(arguments: Sequence[str] | None) -> list[str]:
 
 
 def amounts(text: str) -> tuple[float, ...]:
-    """One amount, or N of them from A to B, written A:B:N."""
+    """One finite amount, or N of them from A to B, written A:B:N."""
     first, *rest = text.split(":")
     if not rest:
-        return (float(first),)
+        return (number(first),)
     if len(rest) != 2:
-        raise argparse.ArgumentTypeError(f"must be A or A:B:N, got {text}")
-    low, high, count = float(first), float(rest[0]), positive(rest[1])
+        raise argparse.ArgumentTypeError(f"must be A or A:B:N, got {shortened(text, SHOWN)}")
+    low, high, count = number(first), number(rest[0]), positive(rest[1])
     if count == 1:
         return (low,)
     return tuple(low + (high - low) * i / (count - 1) for i in range(count))
@@ -55,7 +81,7 @@ def amounts(text: str) -> tuple[float, ...]:
 
 def above_zero(text: str) -> float:
     """A finite number above 0."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be above 0 and finite, got {text}")
+    value = number(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"must be above 0, got {shortened(text, SHOWN)}")
     return value

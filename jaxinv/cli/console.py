@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from jaxinv.cli.argument_types import joined
+from jaxinv.io.text import printable, printable_lines, shortened
 
+LONGEST = 600  # characters of what is said about one wrong option
 DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
 
 
@@ -24,15 +26,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise `ValueError` instead of printing and leaving."""
-        raise ValueError(f"{message}; {' '.join(self.format_usage().split())}")
+        raise ValueError(f"{shortened(message, LONGEST)}; {' '.join(self.format_usage().split())}")
 
 
 def say(text: str) -> None:
-    """Write one line to standard output, whatever it can encode."""
-    coding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(coding, "backslashreplace").decode(coding) + "\n")
+    """Write lines to standard output, whatever it can encode; nothing in them steers a terminal."""
+    _write(sys.stdout, printable_lines(text))
 
 
 def complain(text: str) -> None:
     """Write one line to standard error."""
-    sys.stderr.write(f"jaxinv: {' '.join(text.split())}\n")
+    _write(sys.stderr, f"jaxinv: {printable(' '.join(text.split()))}")
+
+
+def _write(stream: TextIO, text: str) -> None:
+    coding = stream.encoding or "utf-8"
+    stream.write(text.encode(coding, "backslashreplace").decode(coding) + "\n")

@@ -6,10 +6,10 @@ import argparse
 import math
 from pathlib import Path
 
-from jaxinv.cli.argument_types import positive
+from jaxinv.cli.argument_types import number, positive, seed
 from jaxinv.cli.console import DONE, say
 from jaxinv.cli.foreign_files import read_codes
-from jaxinv.cli.weights import ready_generator
+from jaxinv.cli.weights import held_generator, ready_generator
 
 
 def verb_render(options: argparse.Namespace) -> int:
@@ -34,7 +34,7 @@ def verb_render(options: argparse.Namespace) -> int:
     for stem, code, metadata in codes:
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
-            ready_generator(name)
+            ready_generator(name) if options.generator else held_generator(name)
             loaded[name] = load_generator(name)
         gen, params = loaded[name]
         fitted = fit_latents(gen.spec, code)
@@ -52,12 +52,14 @@ def verb_sample(options: argparse.Namespace) -> int:
     from jaxinv.io.image_ops import grid, to_uint8
     from jaxinv.io.images import encode_png
     from jaxinv.io.output_folder import check_target
-    from jaxinv.latents.sampling import at_truncation, sample_latents
+    from jaxinv.latents.sampling import at_truncation, check_label, sample_latents
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render
 
     check_target(options.out, [options.generator])
-    ready_generator(options.generator)
+    spec = ready_generator(options.generator)
+    if spec.labels or options.label is not None:
+        check_label(spec, options.label)
     gen, params = load_generator(options.generator)
     latents = sample_latents(
         gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label
@@ -84,6 +86,6 @@ def add(verbs: argparse._SubParsersAction) -> None:
     sample.add_argument("generator", metavar="GENERATOR")
     sample.add_argument("-n", "--count", type=positive, default=16, metavar="N")
     sample.add_argument("-o", "--out", required=True, metavar="GRID.png")
-    sample.add_argument("--seed", type=int, default=0, metavar="S")
-    sample.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
+    sample.add_argument("--seed", type=seed, default=0, metavar="S")
+    sample.add_argument("--psi", type=number, default=1.0, metavar="P", help="truncation")
     sample.add_argument("--label", type=int, metavar="L", help="class, from 0")

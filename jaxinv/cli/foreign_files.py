@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def foreign_tree(file: Path) -> Any:
     """The plain contents of another tool's file; None for one of ours. Nothing is executed."""
+    from jaxinv.io.arrays import read_numpy
     from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
-    from jaxinv.io.latent_files import read_numpy
     from weights_convert.sources.containers import read_checkpoint
 
     kind = read_kind(file)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import batch_size, positive
+from jaxinv.cli.argument_types import batch_size, positive, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -112,7 +112,7 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
         default="float32",
         help="type of kernels and activations while searching; bfloat16 is for accelerators",
     )
-    verb.add_argument("--seed", type=int, default=0, metavar="S")
+    verb.add_argument("--seed", type=seed, default=0, metavar="S")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
     verb.add_argument(
         "--size",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxinv import __version__
 from jaxinv.cli import blend, doctor, draw, edit, invert, presets, restore, study, weights
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
+from jaxinv.io.files import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return done
     except ValueError as error:
         complain(str(error))
+        return USAGE
+    except (FileNotFoundError, IsADirectoryError) as error:
+        if error.filename is None:
+            complain(f"did not finish: {error}")
+            return UNFINISHED
+        place = Path(os.fsdecode(error.filename))
+        folder = isinstance(error, IsADirectoryError)
+        wrong = "a folder; allowed: a file" if folder else f"no such file{nearest(place)}"
+        complain(f"{place}: {wrong}")
         return USAGE
     except BrokenPipeError:  # whoever reads the output has enough of it, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

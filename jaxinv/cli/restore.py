@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import positive
+from jaxinv.cli.argument_types import number, positive
 from jaxinv.cli.invert import add_run, carry_out
 from jaxinv.specs.operators import KERNELS, OPERATORS
 
@@ -53,7 +53,7 @@ RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         {
             "--factor": {
                 "required": True,
-                "type": int,
+                "type": positive,
                 "metavar": "K",
                 "help": "how many times the side; that must be a side that the generator draws",
             },
@@ -69,7 +69,7 @@ RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "find pictures without their noise",
         {
             "--sigma": {
-                "type": float,
+                "type": number,
                 "metavar": "S",
                 "help": (
                     "standard deviation of the noise, where black is -1 and white 1 (default: "
@@ -81,10 +81,10 @@ RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "deblur": (
         "find pictures without their blur",
         {
-            "--sigma": {"type": float, "metavar": "PX", "help": "of a Gaussian blur, in pixels"},
+            "--sigma": {"type": number, "metavar": "PX", "help": "of a Gaussian blur, in pixels"},
             "--motion": {"type": positive, "metavar": "PX", "help": "length of a motion instead"},
             "--angle": {
-                "type": float,
+                "type": number,
                 "default": 0.0,
                 "metavar": "DEG",
                 "help": "its direction, counter-clockwise from the right (default: 0)",
@@ -95,7 +95,7 @@ RESTORATIONS: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
         "continue pictures beyond their edges",
         {
             "--border": {
-                "type": float,
+                "type": number,
                 "default": 0.25,
                 "metavar": "SHARE",
                 "help": "added on each side, as a share of the result's side (default: 0.25)",

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jaxinv.cli.argument_types import batch_size, numbers, positive
+from jaxinv.cli.argument_types import batch_size, numbers, positive, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 
@@ -90,7 +90,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="B|auto",
         help="images per batch; auto: as many as the device's memory holds",
     )
-    verb.add_argument("--seed", type=int, default=0, metavar="S", help="number of the first seed")
+    verb.add_argument("--seed", type=seed, default=0, metavar="S", help="number of the first seed")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
     verb.add_argument(
         "--align", default="auto", metavar="auto|none|LANDMARKS.json", help="as in invert"

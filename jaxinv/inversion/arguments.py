@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxinv.models.generators.base import Generator
-    from jaxinv.specs import OperatorSpec, Variable
+    from jaxinv.specs import GeneratorSpec, OperatorSpec, Variable
     from jaxinv.types import Latents
 
 
@@ -119,20 +119,20 @@ def upsampled_masks(masks: np.ndarray, side: int) -> np.ndarray:
 
 
 def check_labels(
-    gen: Generator, preset: Preset, labels: Sequence[int] | None, count: int
+    spec: GeneratorSpec, preset: Preset, labels: Sequence[int] | None, count: int
 ) -> np.ndarray | None:
     """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
     if labels is None:
         sought = {v.space for v in preset.stages[0].variables if v.init.kind in ("prior", "mean")}
-        if gen.spec.embedding and not sought & set(CLASSES):
-            raise ValueError(f"generator {gen.spec.name!r} draws classes: give a label per image")
+        if spec.embedding and not sought & set(CLASSES):
+            raise ValueError(f"generator {spec.name!r} draws classes: give a label per image")
         return None
     check_list("labels", labels, "classes, one per image")
     if len(labels) != count:
         raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
     for label in labels:
-        check_label(gen, label)
-    return np.eye(gen.spec.labels, dtype=np.float32)[np.asarray(labels, int)]
+        check_label(spec, label)
+    return np.eye(spec.labels, dtype=np.float32)[np.asarray(labels, int)]
 
 
 def check_record_terms(preset: Preset, record_terms: tuple[str, ...]) -> None:

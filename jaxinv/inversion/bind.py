@@ -180,7 +180,7 @@ def check_problem(
     check_measured(gen, preset, seen, size)
     if nets is not None:
         check_nets(nets, preset.nets)
-    classes = check_labels(gen, preset, labels, len(images))
+    classes = check_labels(gen.spec, preset, labels, len(images))
     if starts is not None:
         starts = check_latents(gen, params, starts, "starts")[0]
     preset = with_given_starts(preset, starts, len(images))

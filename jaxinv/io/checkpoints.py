@@ -20,7 +20,7 @@ import numpy as np
 import safetensors
 
 from jaxinv.io.file_kinds import HEAD_BYTES, SAFETENSORS, UNKNOWN, kind_of
-from jaxinv.io.files import atomic_write
+from jaxinv.io.files import BadFile, atomic_write, open_regular
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_place
 from jaxinv.specs.serialization import generator_from_json
@@ -164,7 +164,11 @@ def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
 def _check_header_size(path: str | Path) -> None:
     # The first 8 bytes state the size of the JSON header, little-endian. Checked before anything is
     # parsed.
-    with Path(path).open("rb") as handle:
+    try:
+        opened = open_regular(path)
+    except BadFile as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    with opened as handle:
         head = handle.read(HEAD_BYTES)
         prefix = head[:8]
         available = os.fstat(handle.fileno()).st_size - 8
@@ -230,6 +234,11 @@ def read_spec(metadata: dict[str, str]) -> GeneratorSpec:
         return generator_from_json(metadata["spec"])
     except ValueError as error:
         raise ValueError(f"not the facts of a generator: {error}") from error
+
+
+def stored_spec(name: str) -> GeneratorSpec:
+    """The spec of the generator called `name`, or in that file; errors as of both functions."""
+    return read_spec(read_metadata(weights_file(name)))
 
 
 def check_shapes(what: str, held: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ Only arrays live here: files, colour and encodings are `images`. Quads count pix
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,12 @@ import numpy as np
 from jaxinv.io.face_detection import AlignerMissing
 from jaxinv.io.face_frame import AlignError, crop_size, ffhq_quad, framed_corners, is_framed
 from jaxinv.io.face_search import find_face
+from jaxinv.io.files import BadFile, read_bytes
 from jaxinv.io.image_ops import CropError, crop, quad_side, to_uint8
 from jaxinv.specs.checks import check_place
+from jaxinv.specs.serialization import parse_json
+
+MOST_LANDMARKS = 2**27  # bytes of a file of them
 
 
 def align_photo(
@@ -27,12 +30,15 @@ def align_photo(
     name: str = "",
     size: int | None = None,
     alpha: np.ndarray | None = None,
+    source_size: tuple[int, int] | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any] | None, tuple[str, ...]]:
     """Cut the largest face out of an upright photo [h, w, 3], or leave the photo as it is.
 
     `mode` is "none", "auto" (look for faces, leave framed photos alone) or the path of a JSON file
-    of landmarks, in which the photo is entered as `name`. Returns pixels, mask (alpha and padding),
-    the crop's transform (None if nothing was cut) and warnings. `size` is `crop_size` by default.
+    of landmarks, in which the photo is entered as `name`. Landmarks and the returned quad are in
+    pixels of the file, whose (width, height) is `source_size` where `pixels` have another.
+    Returns pixels, mask (alpha and padding), the crop's transform (None if nothing was cut) and
+    warnings. `size` is `crop_size` by default.
 
     Raises:
         AlignError: this photo has no entry in the file, or landmarks that do not fit it.
@@ -40,7 +46,9 @@ def align_photo(
     """
     if mode == "none":
         return pixels, alpha, None, ()
-    quad, notes = _search(pixels) if mode == "auto" else (ffhq_quad(_given(mode, name)), ())
+    size_here = pixels.shape[1], pixels.shape[0]
+    share = np.divide(size_here, source_size or size_here)
+    quad, notes = _search(pixels) if mode == "auto" else (ffhq_quad(_given(mode, name) * share), ())
     if quad is None:
         return pixels, alpha, None, notes
     wanted = size or crop_size(quad)
@@ -53,7 +61,7 @@ def align_photo(
         raise AlignError(str(error)) from error
     if alpha is not None:
         mask = cut[..., 3] if mask is None else mask * cut[..., 3]
-    transform = {"kind": "align", "quad": quad.tolist()}
+    transform = {"kind": "align", "quad": (quad / share).tolist()}
     return np.ascontiguousarray(cut[..., :3]), mask, transform, notes
 
 
@@ -74,14 +82,13 @@ def read_landmarks(path: str | Path) -> Mapping[str, np.ndarray]:
         ValueError: naming the file and the entry that is wrong.
     """
     try:
-        entries = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
+        data = read_bytes(path, MOST_LANDMARKS)
+    except BadFile as error:
         raise ValueError(
             f"align must be 'none', 'auto' or a JSON file of landmarks; {str(path)!r} cannot be"
-            f" read: {error.strerror}"
+            f" read: {error}"
         ) from error
-    except ValueError as error:
-        raise ValueError(f"landmarks file {str(path)!r} is not JSON: {error}") from error
+    entries = parse_json(data, f"landmarks file {str(path)!r}")
     if not isinstance(entries, dict):
         raise ValueError(f"landmarks file {str(path)!r} must be an object of file names to points")
     return {name: _entry(str(path), name, points) for name, points in entries.items()}
@@ -91,7 +98,7 @@ def _entry(path: str, name: str, points: object) -> np.ndarray:
     """Check one entry of a landmarks file: float64 [68 or 5, 2], finite."""
     try:
         array = np.asarray(points, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape not in ((68, 2), (5, 2)) or not np.isfinite(array).all():
         raise ValueError(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxinv.io.files import BadFile, open_regular
+
 HEAD_BYTES = 512
 ZIP, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 TORCH_LEGACY = bytes.fromhex("80028a0a6cfc9c46f9206aa850190ee803")[:14]
@@ -64,9 +66,12 @@ def kind_of(head: bytes) -> FileKind:
 
 
 def read_kind(path: str | Path) -> FileKind:
-    """The same of a file; `OSError` if there is none."""
-    with Path(path).open("rb") as handle:
-        return kind_of(handle.read(HEAD_BYTES))
+    """The same of a file; `OSError` if there is none, `ValueError` for what is no regular file."""
+    try:
+        with open_regular(path) as handle:
+            return kind_of(handle.read(HEAD_BYTES))
+    except BadFile as error:
+        raise BadFile(f"{path}: {error}") from error
 
 
 def _kind_of_zip(head: bytes) -> FileKind:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import hashlib
 import itertools
-import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from jaxinv.io.output_folder import results_among
+from jaxinv.io.text import json_text
 from jaxinv.specs.checks import check_whole
 
 MAX_BYTES = 2**30
@@ -47,25 +49,64 @@ def find_images(paths: Iterable[str | Path], *, limit: int | None = None) -> lis
     return list(itertools.islice(_once(found), limit))
 
 
-def read_bytes(path: Path) -> bytes:
-    """Contents of a regular, non-empty file of at most `MAX_BYTES`; else BadFile says why."""
-    if path.is_dir():
-        listable = os.access(path, os.R_OK | os.X_OK)
+def open_regular(path: str | Path) -> BinaryIO:
+    """Open a regular file for reading; pipes, devices and sockets are never waited for.
+
+    Raises `BadFile` for anything that is none, and for a link that leads nowhere,
+    `FileNotFoundError` where there is nothing, `OSError` for what cannot be read.
+    """
+    place = Path(path)
+    if place.is_dir():
+        listable = os.access(place, os.R_OK | os.X_OK)
         raise BadFile("a folder, not a file" if listable else "a folder that cannot be listed")
-    if not path.exists():
-        link = path.is_symlink()
-        raise BadFile("a link that leads nowhere" if link else "no such file or folder")
-    if not path.is_file():
+    if place.is_symlink() and not place.exists():
+        raise BadFile("a link that leads nowhere")
+    if place.exists() and not place.is_file():
         raise BadFile("not a regular file")
-    if path.stat().st_size > MAX_BYTES:
-        raise BadFile(f"{path.stat().st_size} bytes, more than the allowed {MAX_BYTES}")
+    # What became a pipe since then is not waited for either.
+    handle = os.open(place, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadFile("not a regular file")
+    return os.fdopen(handle, "rb")
+
+
+def read_bytes(path: str | Path, most: int | None = None) -> bytes:
+    """Contents of a regular, non-empty file of at most `most` bytes (None: `MAX_BYTES`).
+
+    Raises `BadFile`, which says why, for every other file and where there is none.
+    """
+    place, most = Path(path), MAX_BYTES if most is None else most
     try:
-        data = path.read_bytes()
+        with open_regular(place) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise BadFile(f"{size} bytes, more than the allowed {most}")
+            data = file.read(size)
+    except FileNotFoundError as error:
+        raise BadFile(f"no such file or folder{nearest(place)}") from error
     except OSError as error:
         raise BadFile(f"cannot be read: {error.strerror}") from error
     if not data:
         raise BadFile("empty file (0 bytes)")
     return data
+
+
+def check_exists(path: str | Path) -> None:
+    """Raise `ValueError` where nothing has that path: neither a file or folder, nor a link."""
+    if not os.path.lexists(path):
+        raise ValueError(f"no such file or folder: {path}{nearest(Path(path))}")
+
+
+def nearest(place: Path) -> str:
+    """What the first part of a path that is not there resembles: "; nearest: NAME", or nothing."""
+    while place.parent != place and not os.path.lexists(place.parent):
+        place = place.parent
+    names: list[str] = []
+    with contextlib.suppress(OSError):
+        names = [entry.name for entry in place.parent.iterdir()]
+    found = difflib.get_close_matches(place.name, names, n=1)
+    return f"; nearest: {place.parent / found[0]}" if found else ""
 
 
 def _once(files: Iterable[Path]) -> Iterator[Path]:
@@ -107,9 +148,9 @@ _BLOCK = 2**20
 
 
 def sha256_file(path: str | Path) -> str:
-    """SHA-256 of a file as 64 hex digits, read in blocks; `OSError` if it cannot be read."""
+    """SHA-256 of a file as 64 hex digits, read in blocks; errors as of `open_regular`."""
     digest = hashlib.sha256()
-    with Path(path).open("rb") as handle:
+    with open_regular(path) as handle:
         while block := handle.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
@@ -120,9 +161,11 @@ def atomic_write(path: str | Path, writer: Callable[[BinaryIO], object]) -> Path
 
     `path` is never half-written. The file and its folder are flushed to the disk. If `writer` (or
     the disk) fails, the temporary file is removed, an older `path` stays as it was, and the error
-    passes on. Returns `path`.
+    passes on. Returns `path`. Raises `ValueError` where that is a device, a pipe or a socket.
     """
     path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise ValueError(f"{path} is a device, a pipe or a socket; allowed: a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -161,8 +204,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file atomically."""
-    # File names that are not UTF-8 hold lone surrogates, for which JSON has its own escape.
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    data = text.encode("utf-8", "backslashreplace")
+    """Write a JSON file atomically; `ValueError` for NaN and infinity."""
+    data = json_text(value, indent=2).encode()
     atomic_write(path, lambda file: file.write(data))

@@ -29,8 +29,10 @@ def to_uint8(x: np.ndarray) -> np.ndarray:
         return x
     if np.isnan(x).any():
         raise ValueError("pixels must not be NaN")
-    scaled = (x.astype(np.float32) + 1) * np.float32(127.5)
-    return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
+    scaled = x.astype(np.float32)
+    scaled += 1  # in place: it may be large
+    scaled *= np.float32(127.5)
+    return np.rint(np.clip(scaled, 0, 255, out=scaled), out=scaled).astype(np.uint8)
 
 
 PIXELS = " in [-1, 1]"
@@ -69,18 +71,32 @@ def from_uint8(u: np.ndarray) -> np.ndarray:
     u = np.asarray(u)
     if u.dtype != np.uint8:
         raise ValueError(f"pixels must be uint8, got {u.dtype}")
-    return u.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    scaled = np.array(u, np.float32)
+    scaled /= np.float32(127.5)  # in place: it may be large
+    scaled -= np.float32(1)
+    return scaled
 
 
 def as_float(pixels: np.ndarray) -> np.ndarray:
-    """Pixels as float32 in [-1, 1], whether they are uint8 or float already."""
-    return from_uint8(pixels) if pixels.dtype == np.uint8 else pixels.astype(np.float32)
+    """Pixels as float32 in [-1, 1], whether they are uint8 or float already (then no copy)."""
+    return from_uint8(pixels) if pixels.dtype == np.uint8 else np.asarray(pixels, np.float32)
 
 
 def shrink(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     """Exact area averages: [h, w, c] -> float32 [height, width, c], no larger than before."""
+    if pixels.shape[:2] == (height, width):
+        return np.array(pixels, np.float32, order="C")
     rows = _average_rows(pixels, height)
     return np.ascontiguousarray(_average_rows(rows.swapaxes(0, 1), width).swapaxes(0, 1))
+
+
+def shrink_float(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The same of float pixels in [-1, 1] or uint8, in [-1, 1]."""
+    small = shrink(pixels, height, width)  # before the scaling: a large photo stays in bytes
+    if pixels.dtype == np.uint8:
+        small /= np.float32(127.5)
+        small -= 1
+    return small
 
 
 def noise_level(pixels: np.ndarray) -> float:
@@ -185,7 +201,10 @@ def fit_square(
         inside = slice(-top, height - top), slice(-left, width - left)
         square = np.full((n, n, 3), 2 * background - 1, np.float32)
         weights = np.zeros((n, n), np.float32)
-        square[inside], weights[inside] = as_float(pixels), 1.0 if mask is None else mask
+        for rows in np.array_split(np.arange(height), max(1, height // 256)):
+            place = slice(rows[0] - top, rows[-1] + 1 - top), inside[1]
+            square[place] = as_float(pixels[rows[0] : rows[-1] + 1])  # in strips: it may be large
+        weights[inside] = 1.0 if mask is None else mask
         return square, weights, box_quad(left, top, n, n)
     cut = slice(top, top + n), slice(left, left + n)
     return pixels[cut], None if mask is None else mask[cut], box_quad(left, top, n, n)

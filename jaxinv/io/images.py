@@ -8,24 +8,33 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
-import threading
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from jaxinv.io.arguments import Fit, check_reading, check_writing
+from jaxinv.io.decoding import MIN_SIDE, MOST_KEPT, Upright, decode
 from jaxinv.io.face_alignment import align_photo
 from jaxinv.io.face_frame import AlignError
 from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
-from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
+from jaxinv.io.image_ops import (
+    as_float,
+    box_quad,
+    fit_square,
+    from_uint8,
+    grid,
+    shrink_float,
+    to_uint8,
+)
 from jaxinv.io.output_folder import check_new
-from jaxinv.io.pixel_modes import rgb_pixels
+from jaxinv.io.text import printable
 from jaxinv.specs.checks import check_place
 
 __all__ = [
@@ -46,19 +55,13 @@ __all__ = [
     "write_images",
 ]
 
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
-MAX_PIXELS = 89_478_485  # a quarter of a GiB of 24-bit pixels: Pillow's own warning level
-MIN_SIDE = 16
-DRAFT_PIXELS = 2**24  # JPEGs above this are decoded at a reduced scale when the target is known
-_PILLOW = threading.Lock()  # `warnings.catch_warnings` is process-wide
-
 
 class ImageError(ValueError):
     """A file that cannot be used as an image: `file`, and `reason` in one line."""
 
     def __init__(self, file: str, reason: str) -> None:
         self.file, self.reason = file, reason
-        super().__init__(f"{_shown(file)}: {reason}")
+        super().__init__(f"{printable(file)}: {printable(reason)}")
 
 
 class PhotoWarning(UserWarning):
@@ -83,16 +86,6 @@ class Photo:
     warnings: tuple[str, ...]
 
 
-@dataclass
-class _Upright:
-    """A decoded file: uint8 or float32 [h, w, 3], alpha [h, w] in [0, 1], (w, h) in the file."""
-
-    pixels: np.ndarray
-    alpha: np.ndarray | None
-    source_size: tuple[int, int]
-    notes: list[str]
-
-
 def read_photo(
     path: str | Path,
     *,
@@ -106,7 +99,9 @@ def read_photo(
     `align` is "none", "auto" or a file of landmarks (see `face_alignment.align_photo`). Photos that
     are not square after that are cut, padded, stretched or refused as `fit` says. Transparent
     pixels and padding show `background` (0 black .. 1 white) and weigh less in the mask. The
-    content decides about the format, never the name; animations give their first frame.
+    content decides about the format, never the name; animations give their first frame. Pictures of
+    more than `MOST_KEPT` pixels are halved while they are read, which is noted: whatever a file
+    states, reading it takes at most 1.25 GiB beside its own bytes.
 
     Raises:
         ImageError: the file is missing, broken, too large, too small or refused by `fit`.
@@ -116,9 +111,14 @@ def read_photo(
     file = os.fspath(path)
     try:
         data = read_bytes(Path(path))
-        image = _decode(data, size=size if align == "none" else None, background=background)
+        image = decode(data, size=size if align == "none" else None, background=background)
         pixels, mask, transform, notes = align_photo(
-            image.pixels, align, name=file, size=size, alpha=image.alpha
+            image.pixels,
+            align,
+            name=file,
+            size=size,
+            alpha=image.alpha,
+            source_size=image.source_size,
         )
         image.notes += notes
         if transform is None:
@@ -141,7 +141,7 @@ def read_upright(path: str | Path) -> tuple[np.ndarray, str]:
     check_place("path", path)
     try:
         data = read_bytes(Path(path))
-        pixels = _decode(data, size=None, background=0.5).pixels
+        pixels = decode(data, size=None, background=0.5).pixels
     except BadFile as error:
         raise ImageError(os.fspath(path), str(error)) from error
     return to_uint8(pixels), hashlib.sha256(data).hexdigest()
@@ -190,7 +190,7 @@ def read_images(
         raise ImageError(", ".join(map(str, paths)) or "no paths", "no images found")
     for photo in photos:
         for note in photo.warnings:
-            warnings.warn(f"{_shown(photo.file)}: {note}", PhotoWarning, stacklevel=2)
+            warnings.warn(f"{printable(photo.file)}: {printable(note)}", PhotoWarning, stacklevel=2)
     side = size or 2 ** (min(len(photo.pixels) for photo in photos).bit_length() - 1)
     return np.stack([resize(photo.pixels, side) for photo in photos])
 
@@ -257,9 +257,8 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[0] != pixels.shape[1] or size < 1:
         raise ValueError(f"need [n, n, c] and size >= 1, got {list(pixels.shape)} and {size}")
     if size <= len(pixels):
-        small = shrink(pixels, size, size)  # before the scaling: a large photo stays in bytes
-        small = small / np.float32(127.5) - 1 if pixels.dtype == np.uint8 else small
-        return np.clip(small, -1, 1)
+        small = shrink_float(pixels, size, size)
+        return np.clip(small, -1, 1, out=small if pixels.dtype == np.uint8 else None)
     planes = np.moveaxis(as_float(pixels), -1, 0)
     large = [
         Image.fromarray(np.ascontiguousarray(p)).resize((size, size), Image.Resampling.LANCZOS)
@@ -268,78 +267,8 @@ def resize(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.clip(np.stack([np.asarray(p) for p in large], axis=-1), -1, 1)
 
 
-def _shown(file: str) -> str:
-    """A file name that can be printed anywhere, even if it is not valid UTF-8."""
-    return file.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _decode(data: bytes, *, size: int | None, background: float) -> _Upright:
-    """Decode a file's bytes; every failure is a `BadFile` and Pillow's warnings become notes."""
-    with _PILLOW, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            image = _decoded(data, size, background)
-        except BadFile:
-            raise
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-            raise BadFile(f"declares more than the allowed {MAX_PIXELS} pixels") from error
-        except UnidentifiedImageError as error:
-            raise BadFile(_unknown(data)) from error
-        except Exception as error:  # decoders raise struct.error, KeyError, MemoryError and more
-            text = str(error).strip().splitlines() or ["no reason given"]
-            raise BadFile(f"cannot be decoded: {text[0]} ({type(error).__name__})") from error
-    said = [str(w.message) for w in caught if not issubclass(w.category, DeprecationWarning)]
-    image.notes += [f"Pillow says: {text.splitlines()[0]}" for text in dict.fromkeys(said) if text]
-    return image
-
-
-def _unknown(data: bytes) -> str:
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1"):
-        return "a HEIC image, which Pillow cannot read: convert it to JPEG or PNG"
-    return f"not an image in a known format ({', '.join(FORMATS)})"
-
-
-def _decoded(data: bytes, size: int | None, background: float) -> _Upright:
-    notes: list[str] = []
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        declared = image.size
-        if declared[0] * declared[1] > MAX_PIXELS:
-            raise BadFile(f"declares {declared[0]}x{declared[1]} px, over {MAX_PIXELS} pixels")
-        if min(declared) < MIN_SIDE:
-            raise BadFile(f"{declared[0]}x{declared[1]} px: smaller than {MIN_SIDE} px")
-        if image.format != "MPO" and getattr(image, "is_animated", False):
-            notes.append("several frames: only the first is used")
-        if size is not None and declared[0] * declared[1] > DRAFT_PIXELS:
-            image.draft(None, (2 * size, 2 * size))  # type: ignore[arg-type]
-        image.load()
-        drafted = image.size != declared and image.format in ("JPEG", "MPO")
-        upright = _turned(image, notes)
-        turned = upright.size != image.size
-        tags = getattr(image, "tag_v2", {})
-        pixels, alpha = rgb_pixels(upright, 12 if tags.get(258) == (12,) else 16, notes)
-    if alpha is not None:
-        if alpha.max() <= 0:
-            raise BadFile("every pixel is transparent")
-        ground = np.float32(2 * background - 1)
-        pixels = ground + alpha[..., None] * (as_float(pixels) - ground)
-    source = upright.size
-    if drafted:
-        source = (declared[1], declared[0]) if turned else declared
-    return _Upright(pixels, alpha, source, notes)
-
-
-def _turned(image: Image.Image, notes: list[str]) -> Image.Image:
-    """The image upright after its EXIF orientation; broken EXIF is a note."""
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception as error:
-        notes.append(f"broken EXIF data, orientation not applied ({type(error).__name__})")
-        return image
-
-
 def _fitted(
-    image: _Upright, fit: Fit, background: float
+    image: Upright, fit: Fit, background: float
 ) -> tuple[np.ndarray, np.ndarray | None, dict[str, Any]]:
     """The photo made square, its mask and transform; the quad is in pixels of the file."""
     height, width = image.pixels.shape[:2]
@@ -349,6 +278,9 @@ def _fitted(
         return image.pixels, image.alpha, {"kind": "whole", "quad": quad.tolist()}
     if fit == "refuse":
         raise BadFile(f"{source[0]}x{source[1]} px is not square: use fit crop, pad or stretch")
+    if fit == "pad" and max(height, width) ** 2 > MOST_KEPT:
+        image = _for_padding(image)
+        height, width = image.pixels.shape[:2]
     pixels, mask, quad = fit_square(image.pixels, image.alpha, fit, background)
     done = {"crop": "cut to its central square", "pad": "padded to a square"}
     image.notes.append(f"{source[0]}x{source[1]} px {done.get(fit, 'stretched to a square')}")
@@ -356,12 +288,29 @@ def _fitted(
     return pixels, mask, {"kind": f"fit-{fit}", "quad": quad.tolist()}
 
 
+def _for_padding(image: Upright) -> Upright:
+    """The photo reduced, so that its padded square has no more than `MOST_KEPT` pixels."""
+    sides = image.pixels.shape[:2]
+    share = math.isqrt(MOST_KEPT) / max(sides)
+    height, width = (round(side * share) for side in sides)
+    if min(height, width) < MIN_SIDE:
+        shown = "x".join(map(str, image.source_size))
+        raise BadFile(f"{shown} px is too long to be padded to a square: use fit crop or stretch")
+    alpha = image.alpha
+    if alpha is not None:
+        alpha = shrink_float(alpha[..., None], height, width)[..., 0]
+    return replace(image, pixels=shrink_float(image.pixels, height, width), alpha=alpha)
+
+
 def _resized(
     pixels: np.ndarray, mask: np.ndarray | None, size: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    if mask is not None:
-        mask = np.clip(resize(mask[..., None], size)[..., 0], 0, 1)
-    return resize(pixels, size), mask
+    """Both at `size` px; what has that size is not copied, since it may be large."""
+    own = len(pixels) == size and pixels.dtype == np.float32 and pixels.flags.c_contiguous
+    if mask is not None and not own:
+        mask = resize(mask[..., None], size)[..., 0]
+    mask = None if mask is None else np.clip(mask, 0, 1)
+    return np.clip(pixels, -1, 1, out=pixels) if own else resize(pixels, size), mask
 
 
 def _bytes(u8: np.ndarray) -> np.ndarray:

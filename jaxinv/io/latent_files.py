@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.io import checkpoints
+from jaxinv.io.arrays import read_numpy
 from jaxinv.io.file_kinds import NPY, NPZ, read_kind
-from jaxinv.io.files import atomic_write
+from jaxinv.io.files import BadFile, atomic_write
 from jaxinv.specs.checks import check_choice, check_kind, check_place
 from jaxinv.specs.vocabulary import LATENT_SPACES, NETWORK_VARIABLES, OUTPUT_VARIABLES, SPACES
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 SCHEMA = "1"
 LISTS = ("noise", "s")  # one array per layer
 TREES = (*NETWORK_VARIABLES, *OUTPUT_VARIABLES)  # nested dicts
-MAX_BYTES = 2**28  # of an .npz, unpacked
 # What other tools call codes in W and W+.
 CODES = (
     "w", "ws", "wp", "w+", "w_plus", "wplus", "latent", "latents", "latent_in", "latent_code",
@@ -60,7 +59,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
     check_place("path", path)
     path = Path(path)
     if read_kind(path) in (NPY, NPZ):
-        codes = codes_of(read_numpy(path), path)
+        codes = numpy_codes(path)
         if len(codes) > 1:
             raise ValueError(f"{path} holds {len(codes)} codes; allowed: 1")
         return codes[0], {}
@@ -133,28 +132,13 @@ def _owner(rows: int) -> str:
     return f"the rows of a StyleGAN2 of {2 ** (rows // 2 + 1)} px" if fits else ""
 
 
-def read_numpy(path: Path) -> Any:
-    """The array of an .npy file, or the dict of arrays of an .npz.
-
-    Raises `ValueError` for a broken file, for objects (which could run code) and for more than
-    `MAX_BYTES`; `OSError` if there is none.
-    """
+def numpy_codes(path: Path) -> list[Latents]:
+    """The latents in an .npy or .npz file, as `codes_of` finds them; errors name the file."""
     try:
-        # Opened here, since numpy leaves a broken archive open.
-        with path.open("rb") as file:
-            if read_kind(path) == NPY:
-                return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
-            with zipfile.ZipFile(file) as archive:
-                size = sum(member.file_size for member in archive.infolist())
-            if size > MAX_BYTES:
-                raise ValueError(f"{size} bytes; allowed: at most {MAX_BYTES}")
-            file.seek(0)
-            with np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-    except OSError:
-        raise
-    except Exception as error:  # zipfile, zlib and numpy raise whatever they like
-        raise ValueError(f"{path}: not a readable file of NumPy arrays ({error!s:.120})") from error
+        tree = read_numpy(path)
+    except BadFile as error:
+        raise ValueError(f"{path}: not a readable file of NumPy arrays ({error})") from error
+    return codes_of(tree, path)
 
 
 def codes_of(tree: Any, path: str | Path) -> list[Latents]:

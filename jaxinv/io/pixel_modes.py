@@ -42,8 +42,10 @@ def _grey(values: np.ndarray, full: float) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > full:
         raise BadFile(f"pixels range over {low:g}..{high:g}, must lie in 0..{full:g}")
-    scaled = (values.astype(np.float64) * (2 / full) - 1).astype(np.float32)
-    return np.repeat(scaled[..., None], 3, axis=-1)
+    pixels = np.empty((*values.shape, 3), np.float32)
+    for row in range(len(values)):  # one by one: it may be large
+        pixels[row] = (values[row].astype(np.float64) * (2 / full) - 1)[:, None]
+    return pixels
 
 
 def _to_srgb(image: Image.Image, data: bytes, notes: list[str]) -> Image.Image:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from jaxinv.io.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -37,7 +39,8 @@ class TimeLeft:
 
 def announce(text: str) -> None:
     """Print one line on stderr, before any bar is shown."""
-    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
+    shown = printable(text)
+    Console(stderr=True).print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def track(
@@ -47,7 +50,7 @@ def track(
 
     The first item, which compiles, does not count for the estimate.
     """
-    console = Console(stderr=True)
+    label, console = printable(label), Console(stderr=True)
     live = console.is_terminal
     columns = (TextColumn(label, markup=False), MofNCompleteColumn(), BarColumn())
     bar = Progress(

@@ -17,6 +17,7 @@ from jaxinv.specs.checks import check_number, check_seed, check_whole, told
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Latents, Params
 
 
@@ -48,13 +49,13 @@ def one_hot(gen: Generator, label: int | None) -> Array | None:
     """The class as [classes] zeros and a one; `ValueError` for a class that there is not."""
     if label is None and not gen.spec.labels:
         return None
-    check_label(gen, label)
+    check_label(gen.spec, label)
     return jax.nn.one_hot(label, gen.spec.labels)
 
 
-def check_label(gen: Generator, label: Any) -> None:
+def check_label(spec: GeneratorSpec, label: Any) -> None:
     """Raise `ValueError` unless `label` is one of the generator's classes."""
-    count, name = gen.spec.labels, gen.spec.name
+    count, name = spec.labels, spec.name
     if not count:
         raise ValueError(f"label {told(label)}: generator {name!r} has no classes")
     whole = isinstance(label, Integral) and not isinstance(label, bool)
@@ -122,7 +123,7 @@ def sample_latents(
     check_seed(seed)
     check_number("psi", psi)
     if label is not None or gen.spec.labels:
-        check_label(gen, label)
+        check_label(gen.spec, label)
     spec, classes = gen.spec, one_hot(gen, label)
     cut = psi != 1.0 and spec.embedding > 0
     if psi != 1.0 and not cut:

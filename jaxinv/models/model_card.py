@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.io.checkpoints import content_sha256, read_spec
+from jaxinv.io.text import printable
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.loading import UNFIT, build, check_parameters
 
@@ -31,7 +32,7 @@ def card(params: Params, metadata: dict[str, str]) -> list[str]:
         raise
     except UNFIT as error:
         raise ValueError(f"the file's facts fit no generator ({error!r:.120})") from error
-    return [_visible(line) for line in lines]
+    return [printable(line) for line in lines]
 
 
 def _lines(params: Params, metadata: dict[str, str]) -> Iterator[str]:
@@ -58,11 +59,6 @@ def _lines(params: Params, metadata: dict[str, str]) -> Iterator[str]:
         yield from _field(name, text)
     yield "  cuts (steps) and the features after them"
     yield from feature_shapes(gen)
-
-
-def _visible(line: str) -> str:
-    """Without characters that steer a terminal: the text comes from the file."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)
 
 
 def _field(name: str, text: str) -> Iterator[str]:

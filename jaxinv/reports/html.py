@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxinv.io.files import atomic_write
+from jaxinv.io.text import printable
 from jaxinv.reports.charts import _chart
 from jaxinv.reports.columns import Column
 from jaxinv.reports.style import _STYLE
@@ -108,8 +109,7 @@ def report_html(
 
 def _text(value: object) -> str:
     """Escape for HTML; invisible characters and bytes that are not UTF-8 become visible codes."""
-    shown = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
-    return html.escape("".join(shown))
+    return html.escape(printable(value))
 
 
 def _is_problem(item: ReportItem) -> bool:

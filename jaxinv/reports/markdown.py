@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from jaxinv.io.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,4 +22,4 @@ def head(columns: Sequence[str]) -> str:
 
 def line(*cells: str) -> str:
     """A line of a table in Markdown."""
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(map(printable, cells))} |"

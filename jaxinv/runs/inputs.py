@@ -6,7 +6,6 @@ A file that cannot be used becomes a reason, never an exception.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxinv.io import images
-from jaxinv.io.files import BadFile, find_images, read_bytes
+from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes
 from jaxinv.runs.masks import mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
@@ -37,7 +36,7 @@ LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 class Input:
     """One file of the run: its output name, the photo and what is made of it, or why there is none.
 
-    Of a file of measurements the photo has no pixels. `mask_sha256` is a digest of the mask.
+    The photo has no pixels any more: what is made of it has. `mask_sha256` is a digest of the mask.
     """
 
     file: str
@@ -84,7 +83,9 @@ def output_stem(file: Path) -> str:
 
 
 def list_files(request: Request) -> list[Path]:
-    """The files to invert; `ValueError` when there is none."""
+    """The files to invert; `ValueError` when there is none, and for a path that leads nowhere."""
+    for path in request.paths:
+        check_exists(path)
     files = find_images(request.paths, limit=request.limit)
     if not files:
         raise ValueError(f"no image files in {', '.join(request.paths)}")
@@ -131,6 +132,8 @@ def read_inputs(request: Request, model: ObservationModel, files: list[Path]) ->
             yield Input(shown, name, reason=error.reason)
         except BadFile as error:
             yield Input(shown, name, reason=str(error))
+        except MemoryError:
+            yield Input(shown, name, reason="needs more memory than there is")
 
 
 def _read(
@@ -141,7 +144,7 @@ def _read(
         photo = images.Photo(
             os.fspath(file), hashlib.sha256(data).hexdigest(), np.empty((0, 0, 3)), None, None, ()
         )
-        return photo, measurements(model, io.BytesIO(data))
+        return photo, measurements(model, data)
     photo = images.read_photo(
         file,
         size=request.size if model.keeps_size and model.border is None else None,
@@ -155,7 +158,8 @@ def _read(
         name: resize_mask(mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()
     }
-    return photo, replace(made, named_masks=named)
+    bare = replace(photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)  # a batch holds many
+    return bare, replace(made, named_masks=named)
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
@@ -180,5 +184,4 @@ def deduplicated(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Inp
             seen.add(item.dedup_key)
             yield item
         else:
-            bare = replace(item.photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)
-            repeated.append(replace(item, photo=bare, observation=None))
+            repeated.append(replace(item, observation=None))

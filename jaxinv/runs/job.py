@@ -13,6 +13,7 @@ from jaxinv.inversion.memory import MOST
 from jaxinv.inversion.preset_adaptation import adapt_preset
 from jaxinv.inversion.presets import with_steps
 from jaxinv.inversion.statistics import with_statistics
+from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.manifest import Manifest, manifest_for
@@ -58,8 +59,9 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
+    labels = None if request.label is None else [request.label]
+    check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
     gen, params = load_generator(request.generator)
-    check_labels(gen, preset, None if request.label is None else [request.label], 1)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
     observation_model = ObservationModel(

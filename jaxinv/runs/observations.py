@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ import numpy as np
 from jaxinv.inversion.arguments import read_pixels
 from jaxinv.inversion.compatibility import source_side
 from jaxinv.io import images
+from jaxinv.io.arrays import parse_npy
 from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import colour_beside_tint, noise_level
 from jaxinv.operators import build as build_operator
@@ -186,17 +187,21 @@ def _from_measured_size(model: ObservationModel, photo: images.Photo) -> Observa
     return Observation(seen, mask, None, side, notes=tint_notes(pixels, operator))
 
 
-def measurements(model: ObservationModel, file: BinaryIO) -> Observation:
-    """The numbers of a .npy file; `BadFile` unless the operator can have made them."""
+def measurements(model: ObservationModel, data: bytes) -> Observation:
+    """The numbers of a .npy file's bytes; `BadFile` unless the operator can have made them."""
     if model.simulate or model.operator is None:
         raise BadFile("measurements; allowed with --simulate: clean pictures")
     try:
-        measurement = np.load(file, allow_pickle=False).astype(np.float32)
+        numbers = parse_npy(data)
+        if numbers.dtype.kind not in "fiub":
+            raise BadFile(f"an array of {numbers.dtype}; allowed: whole numbers and floats")
+        with np.errstate(over="ignore"):  # what is too large is not finite, which is said below
+            measurement = numbers.astype(np.float32)
         shape = measurement.shape
         side = source_side(model.resolution, model.operator, shape) if measurement.size else 0
         if np.isfinite(measurement).all():
             read_pixels(measurement[None], model.operator)
-    except (ValueError, OSError, EOFError) as error:
+    except ValueError as error:
         raise BadFile(f"cannot be used as measurements: {error}") from error
     if not side or not np.isfinite(measurement).all():
         raise BadFile(f"measurements {list(measurement.shape)} that are empty or not finite")

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from jaxinv.io.progress import LINE_EVERY, TimeLeft
+from jaxinv.io.text import printable
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -63,8 +64,9 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line above the bar; line breaks and escape codes of file names become visible."""
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-        self.console.print(shown, markup=False, emoji=False, highlight=False, soft_wrap=True)
+        self.console.print(
+            printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True
+        )
 
     def _show(self, progress: float, detail: str, *, whole: bool = False) -> None:
         left = self.left(progress, self.images)

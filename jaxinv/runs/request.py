@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jaxinv.io import images
+from jaxinv.io.files import nearest
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Request:
         for text in self.named_masks:
             name, equals, place = text.partition("=")
             if not (name and equals and Path(place).exists()):
-                raise ValueError(f"--named-mask {text!r}; allowed: NAME=FILE or NAME=FOLDER")
+                raise ValueError(
+                    f"--named-mask {text!r}; allowed: NAME=FILE or NAME=FOLDER"
+                    f"{nearest(Path(place)) if place else ''}"
+                )
             found[name] = Path(place)
         return found

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jaxinv.io.files import nearest
 from jaxinv.runs.observations import ESTIMATE_PER_IMAGE
 from jaxinv.specs import read_operator
 from jaxinv.specs.checks import check_above, check_whole
@@ -33,7 +34,9 @@ def inpaint(request: Request, mask: str) -> Request:
     Raises `ValueError` if it does not exist.
     """
     if not Path(mask).exists():
-        raise ValueError(f"no mask {mask!r}; allowed: an image file, or a folder of them")
+        raise ValueError(
+            f"no mask {mask!r}; allowed: an image file, or a folder of them{nearest(Path(mask))}"
+        )
     return replace(request, verb="inpaint", mask=mask)
 
 

@@ -6,7 +6,6 @@ before the next batch starts, so that nothing computed is lost when a run ends e
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import warnings
@@ -20,6 +19,7 @@ from jaxinv.inversion.invert import invert
 from jaxinv.io.files import open_new, write_json
 from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.output_folder import RUN, output_folder
+from jaxinv.io.text import json_text
 from jaxinv.reports.html import ReportItem, write_report
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
 from jaxinv.runs.inputs import (
@@ -70,7 +70,7 @@ def write_results(job: Job, files: list[Path]) -> tuple[int, int]:
             for results in iter_results(job, files, display):
                 for result, item in results:
                     record = result.record() | manifest.settings
-                    lines.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                    lines.write(json_text(record) + "\n")
                     items.append(item)
                 lines.flush()
                 os.fsync(lines.fileno())

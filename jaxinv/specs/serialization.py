@@ -21,7 +21,7 @@ from jaxinv.specs.checks import KINDS
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
-LARGEST = 1_000_000  # characters of a file
+LARGEST = 1_000_000  # bytes of a file
 LARGEST_FACT, LONGEST, DEEPEST = 2**20, 2**10, 8  # of what architectures say of themselves
 
 
@@ -38,7 +38,7 @@ def from_json(text: str) -> Preset:
     and for values of the wrong kind, each with its place and what is allowed there, and for values
     that `specs` refuses.
     """
-    value = _loaded(text, "preset")
+    value = parse_json(text, "preset")
     if isinstance(value, dict):
         found = value.pop("schema", None)
         if isinstance(found, bool) or found != SCHEMA:
@@ -54,11 +54,14 @@ def generator_from_json(text: str) -> GeneratorSpec:
 
     Raises `ValueError` as `from_json` does.
     """
-    return _made(GeneratorSpec, _loaded(text, "spec"), "spec")
+    return _made(GeneratorSpec, parse_json(text, "spec"), "spec")
 
 
-def _loaded(text: str, what: str) -> Any:
-    """JSON of finite numbers whose fields are given once."""
+def parse_json(text: str | bytes, what: str) -> Any:
+    """The value of JSON of finite numbers, whole ones of 64 bits, whose fields are given once.
+
+    Raises `ValueError` that says `what` is not so.
+    """
     try:
         return json.loads(
             text,
@@ -68,18 +71,21 @@ def _loaded(text: str, what: str) -> Any:
         )
     except RecursionError as error:
         raise ValueError(f"{what} is nested too deeply") from error
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{what} is not JSON: {error}") from error
 
 
 def read(path: str | Path) -> Preset:
     """The preset of a JSON file; `ValueError` where there is none or `from_json` refuses it."""
+    place = Path(path)
+    if place.exists() and not place.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path} is not a regular file; allowed: a JSON file of a preset")
     try:
-        text = Path(path).read_text("utf-8")
+        if (size := place.stat().st_size) > LARGEST:
+            raise ValueError(f"{path} has {size} bytes; allowed: at most {LARGEST}")
+        text = place.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"no preset can be read from {str(path)!r}: {error}") from error
-    if len(text) > LARGEST:
-        raise ValueError(f"{path} has {len(text)} characters; allowed: at most {LARGEST}")
     try:
         return from_json(text)
     except ValueError as error:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from jaxinv.inversion.arguments import check_labels
 from jaxinv.inversion.presets import find_preset, with_steps
-from jaxinv.io.files import atomic_write, find_images, write_json
+from jaxinv.io.checkpoints import stored_spec
+from jaxinv.io.files import atomic_write, check_exists, find_images, write_json
 from jaxinv.io.images import ImageError, read_photo
 from jaxinv.io.output_folder import STUDY, output_folder
-from jaxinv.latents.sampling import sample_latents
+from jaxinv.latents.sampling import check_label, sample_latents
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
 from jaxinv.specs import Preset
@@ -99,8 +101,10 @@ def prepare(request: StudyRequest) -> list[Preset]:
     if (request.images is None) == (request.draws is None):
         given = "both" if request.images is not None else "neither"
         raise ValueError(f"--images and --self: {given} given; allowed: one of them")
-    if request.images is not None and not find_images([request.images], limit=1):
-        raise ValueError(f"no image files in {request.images}")
+    if request.images is not None:
+        check_exists(request.images)
+        if not find_images([request.images], limit=1):
+            raise ValueError(f"no image files in {request.images}")
     presets = [with_steps(preset, request.steps) for preset in read_methods(request.methods)]
     for rate in request.rates:
         check_above("learning rate", rate, 0.0)
@@ -166,6 +170,12 @@ def write_study(
     request: StudyRequest, presets: list[Preset], out: Path, *, report: Callable[[str], object]
 ) -> tuple[str, int]:
     """Fill the folder of a study; the summary, and how many files were skipped."""
+    spec = stored_spec(request.generator)
+    labels = None if request.label is None else [request.label]
+    if request.draws and spec.labels:
+        check_label(spec, request.label)
+    for preset in presets:
+        check_labels(spec, preset, labels, 1)
     gen, params = load_generator(request.generator)
     given = load_images(request, gen, params)
     for file, reason in given.skipped.items():

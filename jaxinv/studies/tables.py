@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.io.files import atomic_write
+from jaxinv.io.text import json_text
 from jaxinv.metrics.convergence import log_spaced_counts, median
 from jaxinv.reports.markdown import markdown
 from jaxinv.studies.study import LINE
@@ -122,8 +122,7 @@ def _cells(study: Study, trial: Trial) -> tuple[str, ...]:
 
 def write_rows(folder: Path, name: str, rows: list[Row]) -> list[Path]:
     """Write NAME.jsonl, and NAME.parquet where pyarrow is installed; returns the paths."""
-    text = "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows)
-    data = text.encode("utf-8", "backslashreplace")
+    data = "".join(json_text(row) + "\n" for row in rows).encode()
     written = [atomic_write(folder / f"{name}.jsonl", lambda file: file.write(data))]
     if find_spec("pyarrow") is not None:
         from pyarrow import Table, parquet  # pyright: ignore[reportMissingImports]

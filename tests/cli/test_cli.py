@@ -283,7 +283,7 @@ def test_render_refuses_what_the_generator_cannot_draw(
         assert main(["render", str(tmp_path / name), *out]) == USAGE
         line = error_line(capsys)
         assert [word for word in words if word not in line] == []
-    assert main(["render", str(tmp_path / "missing.safetensors"), *out]) == UNFINISHED
+    assert main(["render", str(tmp_path / "missing.safetensors"), *out]) == USAGE
     assert "missing.safetensors" in error_line(capsys)
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from jaxinv.io import images
+from jaxinv.io import decoding, images
 from jaxinv.io.image_ops import from_uint8, to_uint8
 from jaxinv.io.images import ImageError, read_images, read_photo
 from tests import awkward
@@ -282,16 +282,16 @@ def test_bombs_are_refused_even_if_pillow_is_told_to_allow_them(folder, monkeypa
 
 def test_large_jpeg_is_decoded_small_when_the_target_is_known(tmp_path, monkeypatch):
     seen = []
-    turned = images._turned
+    turned = decoding._turned
     monkeypatch.setattr(
-        images, "_turned", lambda im, notes: seen.append(im.size) or turned(im, notes)
+        decoding, "_turned", lambda im, notes: seen.append(im.size) or turned(im, notes)
     )
     large = Image.fromarray(awkward.smooth_face(1024))
     exif = Image.Exif()
     exif[0x0112] = 6
     data = encoded(large.resize((1600, 1024)), "JPEG", quality=90, exif=exif.tobytes())
     full = read(data, tmp_path, size=64)
-    monkeypatch.setattr(images, "DRAFT_PIXELS", 10**6)
+    monkeypatch.setattr(decoding, "DRAFT_PIXELS", 10**6)
     small = read(data, tmp_path, size=64)
     assert seen == [(1600, 1024), (200, 128)]
     assert off(small.pixels, full.pixels) < 6

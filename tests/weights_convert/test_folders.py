@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as orbax
 import pytest
+import tensorstore
 
 from jaxinv.io import checkpoints
 from jaxinv.models.loading import load_generator
@@ -98,3 +100,58 @@ def test_graphs_that_are_none_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"<net/>")
     with pytest.raises(UnsafeFileError):
         containers.read_checkpoint(tmp_path)
+
+
+def chunks_of(folder: Path, **changes: Any) -> None:
+    """Change how the array `synthesis.a` of a checkpoint says that it is stored."""
+    store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder}/"}).result()
+    facts = json.loads(store.read("synthesis.a/.zarray").result().value)
+    store.write("synthesis.a/.zarray", json.dumps(facts | changes).encode()).result()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"chunks": [2**28]}, "arrays of 1073741824 bytes"),
+        ({"shape": [2**40], "chunks": [1000]}, r"arrays of \d+ bytes"),
+        ({"shape": [2**40], "chunks": [2**40]}, r"arrays of \d+ bytes"),
+        ({"compressor": {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1}}, "blosc"),
+        ({"compressor": {"id": "bz2", "level": 1}}, "bz2"),
+        ({"chunks": [0]}, "no readable orbax checkpoint"),
+        ({"dtype": "|O"}, "no readable orbax checkpoint"),
+    ],
+)
+def test_chunks_are_not_unpacked_beyond_the_budget(
+    changes: dict[str, Any], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(tmp_path / "a", {"synthesis": {"a": np.arange(1000, dtype=np.float32)}})
+    assert containers.read_checkpoint(folder).tree["synthesis"]["a"].shape == (1000,)
+    chunks_of(folder, **changes)
+    monkeypatch.setattr(orbax.PyTreeCheckpointer, "restore", lambda *_: pytest.fail("is read"))
+    with pytest.raises(UnsafeFileError, match=message):
+        containers.read_checkpoint(folder)
+
+
+ELSEWHERE = [
+    "/etc/passwd", "gs://bucket/a", "s3://bucket/a", "http://localhost/a", "file:///etc/passwd",
+    "../../a", "..", "a\\b", "a/b", "gcs_grpc://b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_names_of_arrays_are_no_places(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save(tmp_path / "a", {"synthesis": {"a": np.arange(9, dtype=np.float32)}})
+    text = (folder / folders.ORBAX).read_text()
+    (folder / folders.ORBAX).write_text(text.replace('"a"', json.dumps(name)))
+    monkeypatch.setattr(orbax.PyTreeCheckpointer, "metadata", lambda *_: pytest.fail("is opened"))
+    with pytest.raises(UnsafeFileError, match="an array called"):
+        containers.read_checkpoint(folder)
+
+
+def test_what_is_no_file_in_a_folder_is_refused(tmp_path: Path) -> None:
+    folder = save(tmp_path / "a", {"synthesis": {"a": np.arange(9, dtype=np.float32)}})
+    os.mkfifo(folder / "d" / "pipe")
+    with pytest.raises(UnsafeFileError, match="holds links or devices"):
+        containers.read_checkpoint(folder)

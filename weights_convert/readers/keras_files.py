@@ -7,7 +7,6 @@ is asked for, with what Keras uses of it: groups with symbol tables, and numbers
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxinv.io.file_kinds import HDF5
+from jaxinv.specs.serialization import parse_json
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers.pickles import USUAL, Limits
 
@@ -280,9 +280,9 @@ class _File:
 
     def _json(self, text: bytes) -> Any:
         try:
-            found = json.loads(text.decode())
+            found = parse_json(text, "model_config")
         except ValueError as error:
-            raise UnsafeFileError(f"model_config is no JSON: {error}"[:200]) from error
+            raise UnsafeFileError(str(error)[:200]) from error
         self._measure(found, 0)
         return found
 

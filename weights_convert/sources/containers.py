@@ -6,6 +6,7 @@ its name. Nothing in it is executed.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from jaxinv.io import checkpoints
 from jaxinv.io.file_kinds import HDF5, HEAD_BYTES, NPZ, TORCH_LEGACY, UNKNOWN, ZIP, kind_of
+from jaxinv.io.files import BadFile, open_regular
 from weights_convert.errors import UnsafeFileError
 from weights_convert.readers import keras_files, nvlabs, tf_bundles, torch_files
 from weights_convert.readers.pickles import USUAL, Limits
@@ -48,10 +50,14 @@ def read_checkpoint(path: str | Path, *, limits: Limits = USUAL) -> Contents:
     path = Path(path)
     if path.is_dir():
         return Contents(*folders.read(path, limits))
-    if (size := path.stat().st_size) > limits.file_bytes:
+    try:
+        opened = open_regular(path)
+    except BadFile as error:
+        raise UnsafeFileError(f"{path.name}: {error}") from error
+    with opened as handle:
+        size, head = os.fstat(handle.fileno()).st_size, handle.read(16)
+    if size > limits.file_bytes:
         raise UnsafeFileError(f"file of {size} bytes; allowed: at most {limits.file_bytes}")
-    with path.open("rb") as handle:
-        head = handle.read(16)
     if _is_safetensors(head, size):
         return Contents("safetensors", _safetensors(path))
     return parse(path.read_bytes(), limits=limits, beside=partial(_beside, path, limits))
