@@ -131,6 +131,8 @@ def _by_method(rows: Iterable[tuple[str, str, float]], seed: int) -> dict[str, E
     for rater, method, value in rows:
         given[method][rater].append(value)
     return {
-        method: estimate(np.array([np.mean(given[method][r]) for r in sorted(given[method])]), seed=seed)
+        method: estimate(
+            np.array([np.mean(given[method][r]) for r in sorted(given[method])]), seed=seed
+        )
         for method in sorted(given)
     }

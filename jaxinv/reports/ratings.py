@@ -6,15 +6,12 @@ everything else. Which method drew a picture is not shown, and the order differs
 
 from __future__ import annotations
 
-import base64
 import json
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from jaxinv.io.files import atomic_write
-from jaxinv.reports.html import escape, picture_kind
-from jaxinv.reports.style import _STYLE
+from jaxinv.reports.page import data_uri, escape, page
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +34,8 @@ def write_rating_page(path: str | Path, question: str, pictures: Sequence[Rated]
         ValueError: no pictures, two of one method and name, or one that is neither PNG nor JPEG.
         OSError: the file cannot be written.
     """
-    page = rating_page(question, pictures)
-    atomic_write(Path(path), lambda file: file.write(page.encode("utf-8")))
+    text = rating_page(question, pictures)
+    atomic_write(Path(path), lambda file: file.write(text.encode("utf-8")))
 
 
 def rating_page(question: str, pictures: Sequence[Rated]) -> str:
@@ -50,39 +47,33 @@ def rating_page(question: str, pictures: Sequence[Rated]) -> str:
     if twice:
         raise ValueError(f"two pictures are {twice[0]}; allowed: one of each method and name")
     items = [
-        {"method": one.method, "picture": one.picture, "source": _source(one)} for one in pictures
+        {
+            "method": one.method,
+            "picture": one.picture,
+            "source": data_uri(one.data, one.picture),
+        }
+        for one in pictures
     ]
     # Inside a script, "</" would end it and "<!--" hide what follows.
     data = json.dumps(items).replace("<", "\\u003c")
     buttons = "".join(
         f'<button type="button" value="{i}">{i} {word}</button>' for i, word in enumerate(SCALE, 1)
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'\">"
-        f"<title>{escape(question)}</title><style>{_STYLE}{_OWN}</style></head><body>"
+    body = (
         f"<h1>{escape(question)}</h1><p class=count id=count></p><section class=card id=start>"
         "<label>Your name or number <input id=rater autocomplete=off></label> "
         "<button type=button id=begin>begin</button></section>"
         f"<section class=card id=task hidden><img id=shown alt=picture><p>{buttons}</p></section>"
         "<section class=card id=end hidden><p>Thank you. <a id=save>save the ratings</a></p>"
-        f"</section><script>const items = {data};{_SCRIPT}</script></body></html>\n"
+        "</section>"
     )
+    return page(question, body, style=_OWN, script=f"const items = {data};{_SCRIPT}")
 
 
-def _source(one: Rated) -> str:
-    kind = picture_kind(one.data, one.picture)
-    return f"data:image/{kind};base64,{base64.b64encode(one.data).decode('ascii')}"
-
-
-_OWN = re.sub(
-    r"\s+",
-    " ",
-    """#shown { width: auto; max-width: 100%; max-height: 75vh; margin: auto }
-    button, input { font: inherit; padding: .4rem .8rem; margin: .2rem }""",
-)
+_OWN = """
+#shown { width: auto; max-width: 100%; max-height: 75vh; margin: auto }
+button, input { font: inherit; padding: .4rem .8rem; margin: .2rem }
+"""
 _SCRIPT = """
 const at = id => document.getElementById(id), rows = [];
 let place = 0;
