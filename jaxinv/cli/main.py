@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from jaxinv import __version__
-from jaxinv.cli import doctor, draw, invert, presets, restore, study, weights
+from jaxinv.cli import doctor, draw, evaluate, invert, presets, restore, study, weights
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAMILIES = (invert, restore, draw, weights, presets, study, doctor)  # each adds its verbs
+FAMILIES = (invert, restore, draw, evaluate, weights, presets, study, doctor)  # each adds its verbs
 
 
 def parser() -> Parser:

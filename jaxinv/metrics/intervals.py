@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 
+from jaxinv.reports.columns import Estimate
 from jaxinv.specs.checks import check_array, check_seed, is_number, told
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
-
-
-class Estimate(NamedTuple):
-    """A mean, the ends of its interval (NaN of a single value), and how many values there are."""
-
-    mean: float
-    low: float
-    high: float
-    count: int
 
 
 def estimate(

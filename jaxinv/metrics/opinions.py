@@ -63,7 +63,8 @@ def _rating(row: Any, where: str) -> Rating:
     if missing:
         raise ValueError(f"{where} has no {missing[0]}; allowed: {', '.join(COLUMNS)}")
     try:
-        return Rating(*(str(row[name]) for name in COLUMNS[:-1]), float(row["rating"]))
+        rater, picture, method = (str(row[name]) for name in COLUMNS[:-1])
+        return Rating(rater, picture, method, float(row["rating"]))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where} is {told(row['rating'])}; allowed: {WORST} to {BEST}") from error
 
@@ -130,9 +131,5 @@ def _by_method(rows: Iterable[tuple[str, str, float]], seed: int) -> dict[str, E
     given: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for rater, method, value in rows:
         given[method][rater].append(value)
-    return {
-        method: estimate(
-            np.array([np.mean(given[method][r]) for r in sorted(given[method])]), seed=seed
-        )
-        for method in sorted(given)
-    }
+    means = {method: [np.mean(of[rater]) for rater in sorted(of)] for method, of in given.items()}
+    return {method: estimate(np.array(means[method]), seed=seed) for method in sorted(means)}

@@ -1,4 +1,4 @@
-"""What every HTML page is made of: one file, its own style, embedded pictures, nothing from outside.
+"""What every HTML page is made of: its own style, embedded pictures, nothing from outside.
 
 Every text that comes from outside (file names above all) is escaped, and a content policy inside
 the page forbids everything but its own style, its embedded pictures and, if it has one, its script.
