@@ -1,7 +1,7 @@
 """All scores of two sets of pictures in one table, as `table` has those of pairs.
 
-Scores of features are called after their net; FID, KID and Inception Score only on the net that
-these names mean.
+Scores of features are called after their net. FID, KID, Inception Score and Frechet Segmentation
+Distance are names for one net each, and stand for no other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from jaxinv.reports.columns import Column
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-INCEPTION = "inception-fid"  # the net of 2015-12-05
+INCEPTION, PARTS = "inception-fid", "bisenet-faces"  # nets that have names of their own here
 SCORED = ("pictures", "features", "logits")
 
 
@@ -68,19 +68,18 @@ class TwoSets:
 class SetMetric(Column):
     """A score of two sets: a column, what it needs (of `SCORED`), and what measures it.
 
-    `own` is its name on the net `INCEPTION`; on others the net's name is added to the label.
+    `own` are its names on some nets; on others the net's name is added to the label.
     """
 
     needs: str = "features"
-    own: str = ""
+    own: tuple[tuple[str, str], ...] = ()
     measure: Callable[[TwoSets], float] | None = None
 
     def on(self, net: str) -> Column:
         """The column for what this net saw."""
         if self.needs == "pictures":
             return self
-        label = self.own if net == INCEPTION and self.own else f"{self.label} ({net})"
-        return replace(self, label=label)
+        return replace(self, label=dict(self.own).get(net, f"{self.label} ({net})"))
 
 
 def _kernel(sets: TwoSets) -> float:
@@ -105,12 +104,14 @@ SET_METRICS = {
         ".2f",
         "",
         True,
-        own="FID",
+        own=((INCEPTION, "FID"), (PARTS, "Frechet Segmentation Distance")),
         measure=lambda x: frechet_distance(*x.features),
     ),
-    "kernel": SetMetric("kernel distance", ".4f", "", True, own="KID", measure=_kernel),
+    "kernel": SetMetric(
+        "kernel distance", ".4f", "", True, own=((INCEPTION, "KID"),), measure=_kernel
+    ),
     "inception": SetMetric(
-        "score of classes", ".2f", "", False, "logits", "Inception Score", measure=_score
+        "score of classes", ".2f", "", False, "logits", ((INCEPTION, "Inception Score"),), _score
     ),
     "precision": SetMetric("precision", ".3f", "", False, measure=lambda x: x.around.precision),
     "recall": SetMetric("recall", ".3f", "", False, measure=lambda x: x.around.recall),

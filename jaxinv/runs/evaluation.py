@@ -85,7 +85,7 @@ def evaluate(request: EvaluationRequest) -> Comparison:
         protocol |= found.protocol
         problems += found.problems
         for name, metric in SET_METRICS.items():
-            columns[name] = metric.on(request.features or "")
+            columns[name] = metric.on(found.net)
             cells[name] = {
                 label: Cell(Estimate(scores[name], np.nan, np.nan, len(shared)), scores[name])
                 for label, scores in found.values.items()

@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.io import images
-from jaxinv.io.checkpoints import read_metadata, weights_file
-from jaxinv.metrics.set_table import TwoSets, measure_sets
+from jaxinv.metrics.distributions import class_pixels
+from jaxinv.metrics.set_table import INCEPTION, PARTS, TwoSets, measure_sets
 from jaxinv.models.features.backbones import NETS
+from jaxinv.models.features.nets import embed, load_net
 from jaxinv.models.loading import load_features
 
 if TYPE_CHECKING:
@@ -34,13 +35,24 @@ class Extractor(NamedTuple):
 def extractor(name: str) -> Extractor:
     """The net of that name or file, for features of whole pictures.
 
-    AlexNet and VGG-16 give the means of their last layer over the picture. Raises `ValueError` for
-    other files, and where there is none.
+    "alexnet" and "vgg16" give the means of their last layer over the picture; a net that `jaxinv
+    convert` made its own vector; one that parses pictures the number of pixels of every class.
+    Raises `ValueError` for other names and files.
     """
-    if name not in NETS:
-        architecture = read_metadata(weights_file(name)).get("architecture", "nothing known")
-        raise ValueError(f"features of {name} ({architecture}); allowed: {', '.join(NETS)}")
-    return Extractor(name, partial(_means, name, load_features((name,))[name]))
+    if name in NETS:
+        return Extractor(name, partial(_means, name, load_features((name,))[name]))
+    net, params = load_net(name)
+
+    def see(tap: str, picture: np.ndarray) -> np.ndarray:
+        return embed(net, params, picture[None], tap=tap)[0]
+
+    def parts(picture: np.ndarray) -> np.ndarray:
+        scores = see("", picture)
+        return class_pixels(scores.argmax(-1)[None], scores.shape[-1])[0]
+
+    own = net.architecture
+    logits = partial(see, "logits") if own == INCEPTION else None
+    return Extractor(own, parts if own == PARTS else partial(see, ""), logits)
 
 
 def _means(name: str, params: Params, picture: np.ndarray) -> np.ndarray:
@@ -55,9 +67,10 @@ def _last_means(name: str, params: Params, picture: Array) -> Array:
 
 
 class SetScores(NamedTuple):
-    """Scores by run, what the reference was, and what could not be measured or read."""
+    """Scores by run, the net, what the reference was, and what could not be measured or read."""
 
     values: dict[str, dict[str, float]]
+    net: str
     protocol: dict[str, object]
     problems: list[str]
 
@@ -93,9 +106,9 @@ def score_sets(
         values[run.label], reasons = measure_sets(sets)
         problems += [f"{run.label}: {reason}" for reason in reasons]
     protocol: dict[str, object] = {"reference": f"{reference}: {len(real)} pictures at {side} px"}
-    if net is not None:
-        protocol["features"] = f"{net}, in the order generated, real"
-    return SetScores(values, protocol, problems)
+    if used is not None:
+        protocol["features"] = f"{net} ({used.net}) on pictures of {side} px"
+    return SetScores(values, used.net if used else "", protocol, problems)
 
 
 def _rows(see: Callable[[np.ndarray], np.ndarray], pictures: np.ndarray) -> np.ndarray:

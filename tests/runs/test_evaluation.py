@@ -19,7 +19,11 @@ from jaxinv.io.images import encode_png
 from jaxinv.metrics.intervals import estimate
 from jaxinv.reports.comparison import FIELDS
 from jaxinv.runs import edited, set_scores
+from jaxinv.runs.set_scores import Extractor
+from tests.net_fixtures.nets import torch_file
+from tests.net_fixtures.rules import tensors
 from tests.offline import SIDE, go_offline, photo, write_photos
+from tests.test_net_fixtures import FIXTURES
 
 NETS = {"alexnet": "a" * 64, "vgg16": "b" * 64}
 REQUEST = {
@@ -259,8 +263,23 @@ def test_a_net_looks_at_whole_pictures(
     found = seen.features(picture)
     assert (seen.net, found.shape) == ("alexnet", (256,))
     assert not np.allclose(found, seen.features(255 - picture))
-    with pytest.raises(ValueError, match=r"features of tiny.*; allowed: alexnet, vgg16"):
+    with pytest.raises(ValueError, match=r"tiny.safetensors is of kind 'generator'.*inception-fid"):
         set_scores.extractor("tiny")
+
+
+@pytest.mark.slow
+def test_converted_nets_are_known_by_what_they_are(tmp_path: Path) -> None:
+    folder = FIXTURES / "inception-fid"
+    if not folder.is_dir():
+        pytest.skip(f"no fixtures in {FIXTURES.name}")
+    (tmp_path / "published.pth").write_bytes(torch_file(tensors(folder)))
+    net = str(tmp_path / "net.safetensors")
+    assert main(["convert", str(tmp_path / "published.pth"), "--out", net]) == DONE
+    seen = set_scores.extractor(net)
+    assert seen.logits is not None
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert (seen.net, seen.features(picture).shape) == ("inception-fid", (2048,))
+    assert seen.logits(picture).shape == (1008,)
 
 
 def edits(place: Path, of: str, amounts: list[float], direction: str = "luma") -> str:
