@@ -30,6 +30,7 @@ from jaxinv.specs.checks import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxinv.models.generators.base import Generator
     from jaxinv.types import Array, Key, Params, Tree
 
     Draw = Callable[[Any, Array, Key], Array]
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 EPSILON = 1e-4
 SIZE = 256
 WAYS = ("lerp", "slerp")
+SPACES = ("z", "w")
 SAMPLINGS = ("full", "end")
 LOW, HIGH = 1.0, 99.0  # percentiles
 
@@ -163,6 +165,32 @@ def _view(image: Array, crop: bool, size: int | None) -> Array:
     rows, columns = (length // factor for length in image.shape[:2])
     cut = image[: rows * factor, : columns * factor]
     return cut.reshape(rows, factor, columns, factor, -1).mean(axis=(1, 3))
+
+
+def drawing(gen: Generator, space: str = "w") -> Draw:
+    """The `draw` of a generator: from its Z or its W, with noise drawn anew for every path.
+
+    Its parameters are the generator's. Raises `ValueError` for a space that it does not have, and
+    for a generator of classes in Z.
+    """
+    check_choice("space", space, SPACES)
+    spec = gen.spec
+    if (space == "w" and not spec.w_dim) or (space == "z" and spec.labels):
+        raise ValueError(
+            f"space {space!r} of generator {spec.name!r}; allowed: w of one with a W, z of one "
+            "without classes"
+        )
+
+    def draw(params: Params, code: Array, key: Key) -> Array:
+        code = gen.map(params, code) if space == "z" and spec.w_dim else code
+        keys = jax.random.split(key, max(len(spec.noise), 1))
+        noise = tuple(
+            jax.random.normal(k, (side, side)) for k, side in zip(keys, spec.noise, strict=False)
+        )
+        code_space = "w" if spec.w_dim else "z"
+        return gen.synthesize(params, {code_space: code} | ({"noise": noise} if noise else {}))
+
+    return draw
 
 
 def lpips_features(net: str) -> Features:

@@ -14,6 +14,7 @@ from scipy.spatial import geometric_slerp
 from jaxinv.metrics import paths
 from jaxinv.metrics.paths import perceptual_path_length, trimmed_mean
 from jaxinv.metrics.perceptual import lpips
+from tests import tiny
 from tests.offline import random_net
 
 SIDE, WIDTH = 4, 6
@@ -121,6 +122,26 @@ def test_only_what_is_beyond_the_percentiles_is_left_out(count: int, kept: int) 
     assert abs(len(inside) - kept) <= 2
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["w", "z"])
+def test_a_generator_draws_its_paths(space: str) -> None:
+    gen, params = tiny.style()
+    width = {"w": gen.spec.w_dim, "z": gen.spec.z_dim}[space]
+    a, b = np.random.default_rng(0).normal(size=(2, 3, width)).astype(np.float32)
+    way = "slerp" if space == "z" else "lerp"
+    drawn = paths.drawing(gen, space)
+    options = {"way": way, "batch": 3}
+    given = (drawn, flat, (params, ()), a, b)
+    exact = perceptual_path_length(*given, epsilon=None, **options)
+    rough = perceptual_path_length(*given, epsilon=1e-3, **options)
+    np.testing.assert_allclose(rough.lengths, exact.lengths, rtol=0.05)
+    assert exact.lengths.min() > 0
+    keys = [jax.random.key(i) for i in range(2)]
+    one, other, again = (drawn(params, jnp.asarray(a[0]), keys[i]) for i in (0, 1, 0))
+    np.testing.assert_array_equal(one, again)
+    assert bool(gen.spec.noise) == (not np.array_equal(one, other))
+
+
 def ppl(a: Any = None, b: Any = None, **options: Any) -> Callable[[], Any]:
     given = (codes(1) if x is None else x for x in (a, b))
     return lambda: perceptual_path_length(draw, flat, GIVEN, *given, **options)
@@ -139,6 +160,9 @@ REFUSED: dict[str, tuple[Callable[[], Any], str]] = {
     "nan": (ppl(np.full((2, 6), np.nan)), "starts must be finite"),
     "zero": (ppl(np.zeros((40, 6)), way="slerp"), "length 0"),
     "net": (lambda: paths.lpips_features("vgg"), "unknown net 'vgg'"),
+    "space": (lambda: paths.drawing(tiny.style()[0], "s"), "unknown space 's'; allowed: z, w"),
+    "no-w": (lambda: paths.drawing(tiny.grown()[0], "w"), "allowed: w of one with a W"),
+    "classes": (lambda: paths.drawing(tiny.classes()[0], "z"), "without classes"),
     "trim-empty": (lambda: trimmed_mean(np.zeros(0)), r"\[n\] with n >= 1"),
     "trim-range": (lambda: trimmed_mean(np.ones(3), 60, 40), "low < high"),
 }
