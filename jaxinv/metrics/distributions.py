@@ -60,10 +60,10 @@ def moments(features: np.ndarray, *, ddof: int = 1, full_rank: bool = True) -> M
     """
     if ddof not in (0, 1):
         raise ValueError(f"ddof is {told(ddof)}; allowed: 0, 1")
-    rows = check_rows("features", features, 2, why="a covariance")
+    rows = check_rows("features", features)
     count, width = rows.shape
-    if full_rank and count <= width:
-        check_rows("features", rows, width + 1, why=f"a covariance of {width} features")
+    least = width + 1 if full_rank else 2
+    check_rows("features", rows, least, why=f"a covariance of {width} features")
     mean = rows.mean(axis=0)
     centred = (rows - mean) / math.sqrt(count - ddof)
     root = np.asarray(np.linalg.qr(centred, mode="r")) if count > width else centred
@@ -113,7 +113,7 @@ def frechet_distance(
 
     Arguments and errors are those of `moments`. It falls like 1/n for samples of one distribution.
     """
-    x, y = check_two_sets(a, b, 2, why="a covariance")
+    x, y = check_two_sets(a, b)
     return frechet(*(moments(one, ddof=ddof, full_rank=full_rank) for one in (x, y)))
 
 

@@ -22,12 +22,18 @@ def check_rows(what: str, value: object, least: int = 1, *, why: str = "") -> np
 
 
 def check_two_sets(
-    a: object, b: object, least: int = 1, *, why: str = ""
+    a: object,
+    b: object,
+    least: int = 1,
+    *,
+    why: str = "",
+    names: tuple[str, str] = ("a", "b"),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Both as float64 [n, d] and [m, d]; `ValueError` as `check_rows`, and for unequal d."""
-    x, y = check_rows("a", a, least, why=why), check_rows("b", b, least, why=why)
+    x, y = (check_rows(name, one, least, why=why) for name, one in zip(names, (a, b), strict=True))
     if x.shape[1] != y.shape[1]:
-        raise ValueError(f"a has {x.shape[1]} features, b {y.shape[1]}; allowed: as many in both")
+        widths = f"{names[0]} has {x.shape[1]} features, {names[1]} {y.shape[1]}"
+        raise ValueError(f"{widths}; allowed: as many in both")
     return x, y
 
 

@@ -42,7 +42,8 @@ def neighbourhoods(real: np.ndarray, fake: np.ndarray, k: int = K) -> Neighbourh
         ValueError: other shapes, k below 1, sets of fewer than k + 1 samples.
     """
     check_whole("k", k, 1)
-    x, y = check_two_sets(real, fake, k + 1, why=f"a neighbour of rank {k}")
+    names = "real", "fake"
+    x, y = check_two_sets(real, fake, k + 1, why=f"a neighbour of rank {k}", names=names)
     around_real, around_fake = radii(x, k), radii(y, k)
     precise, crowded, nearest = [], [], np.full(len(x), np.inf)
     recalled = np.zeros(len(x), bool)

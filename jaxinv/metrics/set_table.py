@@ -84,7 +84,7 @@ class SetMetric(Column):
 
 def _kernel(sets: TwoSets) -> float:
     fake, real = sets.features
-    return kernel_distance(fake, real, size=min(SUBSET, len(fake), len(real))).mean
+    return kernel_distance(fake, real, size=max(min(SUBSET, len(fake), len(real)), 2)).mean
 
 
 def _texture(sets: TwoSets) -> float:
