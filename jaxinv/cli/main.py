@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jaxinv import __version__
-from jaxinv.cli import blend, doctor, draw, edit, invert, presets, restore, study, weights
+from jaxinv.cli import (
+    blend,
+    doctor,
+    draw,
+    edit,
+    evaluate,
+    invert,
+    presets,
+    restore,
+    study,
+    weights,
+)
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
 from jaxinv.io.files import nearest
 
@@ -21,6 +32,7 @@ FAMILIES = (
     edit,
     blend,
     draw,
+    evaluate,
     weights,
     presets,
     study,

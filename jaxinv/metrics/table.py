@@ -8,10 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jaxinv.metrics.identity import identity, measurable
 from jaxinv.metrics.naturalness import TILE, grid_energy
 from jaxinv.metrics.perceptual import lpips
-from jaxinv.metrics.reconstruction import psnr, ssim
+from jaxinv.metrics.reconstruction import MS_SSIM_WHOLE, l1, ms_ssim, mse, psnr, ssim
 from jaxinv.reports.columns import Column
 
 if TYPE_CHECKING:
@@ -31,12 +33,14 @@ class Metric(Column):
     `measure` is of the answers, the targets (both uint8 [B, h, w, 3], of one size) and the
     parameters of `nets` by name; None where the run itself measures (see `restoration_results`).
     `available` says whether files are here that not everybody has; without them there is no score.
-    `look` is instead of the answer alone, at the size that is written.
+    Below `least` px there is none either. `look` is instead of the answer alone, at the size that
+    is written.
     """
 
     measure: Measure | None = None
     nets: tuple[str, ...] = ()
     available: Callable[[], bool] | None = None
+    least: int = 1
     look: Look | None = None
 
 
@@ -47,8 +51,13 @@ def _lpips(net: str) -> Measure:
 METRICS = {
     "psnr": Metric("PSNR", ".2f", " dB", False, lambda x, y, _: psnr(x, y)),
     "ssim": Metric("SSIM", ".3f", "", False, lambda x, y, _: ssim(x, y)),
+    "ms_ssim": Metric(
+        "MS-SSIM", ".3f", "", False, lambda x, y, _: ms_ssim(x, y), least=MS_SSIM_WHOLE
+    ),
     "lpips_alex": Metric("LPIPS (Alex)", ".3f", "", True, _lpips("alexnet"), ("alexnet",)),
     "lpips_vgg": Metric("LPIPS (VGG)", ".3f", "", True, _lpips("vgg16"), ("vgg16",)),
+    "mse": Metric("MSE", ".4f", "", True, lambda x, y, _: mse(x, y)),
+    "l1": Metric("L1", ".4f", "", True, lambda x, y, _: l1(x, y)),
     "identity": Metric(
         "identity distance", ".3f", "", True, lambda x, y, _: identity(x, y), available=measurable
     ),
@@ -68,10 +77,12 @@ def measure(answer: Stack, target: Stack, nets: dict[str, Params]) -> dict[str, 
 
     Raises `ValueError` where the target has another shape or type.
     """
+    side = min(np.shape(target)[1:3], default=0)
     return {
         name: float(metric.measure(answer, target, nets)[0])
         for name, metric in METRICS.items()
-        if metric.measure and (metric.available is None or metric.available())
+        if metric.measure and metric.least <= side
+        if metric.available is None or metric.available()
     }
 
 

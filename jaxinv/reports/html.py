@@ -6,18 +6,15 @@ the page forbids everything but its own style and its embedded pictures.
 
 from __future__ import annotations
 
-import base64
-import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from jaxinv.io.files import atomic_write
-from jaxinv.io.text import printable
 from jaxinv.reports.charts import _chart
 from jaxinv.reports.columns import Column
-from jaxinv.reports.style import _STYLE
+from jaxinv.reports.page import definitions, escape, figure, page
 
 
 @dataclass(frozen=True)
@@ -44,9 +41,6 @@ class ReportItem:
     detail: bytes = b""
 
 
-_MAGIC = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg"}
-
-
 def write_report(
     path: str | Path,
     run: Mapping[str, object],
@@ -62,8 +56,8 @@ def write_report(
     Raises:
         OSError: the file cannot be written; what was there before is untouched.
     """
-    page = report_html(run, records, columns, difference_gain=difference_gain)
-    atomic_write(Path(path), lambda file: file.write(page.encode("utf-8")))
+    text = report_html(run, records, columns, difference_gain=difference_gain)
+    atomic_write(Path(path), lambda file: file.write(text.encode("utf-8")))
 
 
 def report_html(
@@ -95,21 +89,12 @@ def report_html(
     cards = "".join(
         _card(i, item, columns, caption) for i, item in enumerate(records) if _has_card(item)
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
-        "img-src data:; style-src 'unsafe-inline'\">"
-        f"<title>jaxinv report</title><style>{_STYLE}</style></head><body>"
+    body = (
         f"<header><h1>jaxinv report</h1>{_count(records)}"
-        f'<div class="tiles">{tiles}</div>{_run_list(run)}</header>'
-        f"{_problems(records)}<main>{cards}</main></body></html>\n"
+        f'<div class="tiles">{tiles}</div>{definitions(run)}</header>'
+        f"{_problems(records)}<main>{cards}</main>"
     )
-
-
-def _text(value: object) -> str:
-    """Escape for HTML; invisible characters and bytes that are not UTF-8 become visible codes."""
-    return html.escape(printable(value))
+    return page("jaxinv report", body)
 
 
 def _is_problem(item: ReportItem) -> bool:
@@ -139,25 +124,14 @@ def _tile(name: str, column: Column, records: Sequence[ReportItem]) -> str:
     if len(finite) < len(values):
         notes.append(f"{len(values) - len(finite)} not finite, left out")
     return (
-        f'<div class="tile"><span>mean {_text(column.label)}</span><b>{column.show(mean)}</b>'
+        f'<div class="tile"><span>mean {escape(column.label)}</span><b>{column.show(mean)}</b>'
         f"<small>{', '.join(notes) or '&nbsp;'}</small></div>"
     )
 
 
-def _run_list(run: Mapping[str, object]) -> str:
-    rows = "".join(f"<dt>{_text(key)}</dt><dd>{_run_value(key, run[key])}</dd>" for key in run)
-    return f"<dl>{rows}</dl>" if rows else ""
-
-
-def _run_value(key: str, value: object) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{_text(k)}&nbsp;{_text(v)}" for k, v in value.items())
-    return f"<code>{_text(value)}</code>" if key == "command" else _text(value)
-
-
 def _problems(records: Sequence[ReportItem]) -> str:
     cells = (
-        (_name_link(i, item), _badge(item), _text(item.reason))
+        (_name_link(i, item), _badge(item), escape(item.reason))
         for i, item in enumerate(records)
         if _is_problem(item)
     )
@@ -169,14 +143,14 @@ def _problems(records: Sequence[ReportItem]) -> str:
 
 
 def _name_link(i: int, item: ReportItem) -> str:
-    name = f"<bdi>{_text(item.name)}</bdi>"
+    name = f"<bdi>{escape(item.name)}</bdi>"
     return f'<a href="#image-{i}">{name}</a>' if _has_card(item) else name
 
 
 def _badge(item: ReportItem) -> str:
     level = "warn" if item.reason or item.warnings else "ok"
     level = level if item.reconstruction else "bad"
-    return f'<span class="badge {level}">{_text(item.status)}</span>'
+    return f'<span class="badge {level}">{escape(item.status)}</span>'
 
 
 def _card(i: int, item: ReportItem, columns: Mapping[str, Column], difference_caption: str) -> str:
@@ -186,16 +160,16 @@ def _card(i: int, item: ReportItem, columns: Mapping[str, Column], difference_ca
         (item.difference, difference_caption),
         *((data, caption) for caption, data in item.more),
     )
-    pictures = "".join(_picture(data, caption) for data, caption in captioned if data)
+    pictures = "".join(figure(data, caption) for data, caption in captioned if data)
     scores = "".join(
-        f"<li>{_text(columns[name].label)} <b>{columns[name].show(value)}</b></li>"
+        f"<li>{escape(columns[name].label)} <b>{columns[name].show(value)}</b></li>"
         for name, value in item.metrics.items()
     )
     texts = [text for text in (item.reason, *item.warnings) if text]
-    notes = "".join(f'<p class="note">{_text(text)}</p>' for text in texts)
+    notes = "".join(f'<p class="note">{escape(text)}</p>' for text in texts)
     return (
         f'<article class="card" id="image-{i}">'
-        f"<h2><bdi>{_text(item.name)}</bdi> {_badge(item)}</h2>"
+        f"<h2><bdi>{escape(item.name)}</bdi> {_badge(item)}</h2>"
         f'<ul class="scores">{scores}</ul>{notes}'
         f'<div class="row">{pictures}{_chart(item.losses)}</div>{_detail(item)}</article>'
     )
@@ -204,16 +178,5 @@ def _card(i: int, item: ReportItem, columns: Mapping[str, Column], difference_ca
 def _detail(item: ReportItem) -> str:
     if not item.detail:
         return ""
-    picture = _picture(item.detail, "part of the written picture, pixel for pixel")
+    picture = figure(item.detail, "part of the written picture, pixel for pixel")
     return f'<details class="detail" open><summary>at full size</summary>{picture}</details>'
-
-
-def _picture(data: bytes, caption: str) -> str:
-    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
-    if kind is None:
-        raise ValueError(f"{caption} picture starts with {data[:8]!r}; allowed: PNG, JPEG")
-    source = f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
-    return (
-        f'<figure><img src="{source}" alt="{_text(caption)}" loading="lazy">'
-        f"<figcaption>{_text(caption)}</figcaption></figure>"
-    )

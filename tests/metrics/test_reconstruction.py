@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from skimage.metrics import structural_similarity
+from skimage.metrics import mean_squared_error, structural_similarity
+from skimage.transform import downscale_local_mean
 
 from jaxinv.metrics import psnr, ssim
+from jaxinv.metrics.reconstruction import l1, ms_ssim, mse
 
 METRICS = [psnr, ssim]
 
@@ -119,3 +121,52 @@ def test_other_inputs_are_refused(metric, bad: np.ndarray, message: str) -> None
         metric(_stack(6), bad)
     with pytest.raises(ValueError, match=message):
         metric(bad, _stack(6))
+
+
+@pytest.mark.parametrize("difference", [1, 7, 255])
+def test_errors_of_a_constant_difference_are_told_on_pixels_from_minus_1_to_1(
+    difference: int,
+) -> None:
+    pair = _flat(0), _flat(difference)
+    np.testing.assert_allclose(l1(*pair), [difference / 127.5], rtol=1e-14)
+    np.testing.assert_allclose(mse(*pair), [(difference / 127.5) ** 2], rtol=1e-14)
+
+
+def test_errors_equal_those_of_scikit_image() -> None:
+    a, b = _stack(1), _noisy(_stack(1), 30)
+    x, y = (one / 127.5 - 1 for one in (a, b))
+    known = [mean_squared_error(p, q) for p, q in zip(x, y, strict=True)]
+    np.testing.assert_allclose(mse(a, b), known, rtol=1e-12)
+    np.testing.assert_allclose(l1(a, b), np.abs(x - y).mean((1, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(psnr(a, b), 10 * np.log10(4 / mse(a, b)), rtol=1e-12)
+
+
+def test_ms_ssim_is_made_of_the_ssim_of_every_scale() -> None:
+    """With equal means, SSIM is its contrast and structure alone: scikit-image gives each scale."""
+    rough = np.random.default_rng(0).integers(-40, 41, (176, 192, 3))
+    a = (128 + rough).astype(np.uint8)
+    b = (128 + rough // 2).astype(np.uint8)
+    known, x, y = 1.0, a.astype(float), b.astype(float)
+    for weight in (0.0448, 0.2856, 0.3001, 0.2363, 0.1333):
+        similar = structural_similarity(
+            x, y, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255,
+            channel_axis=-1,
+        )  # fmt: skip
+        known *= float(np.asarray(similar)) ** weight
+        x, y = (downscale_local_mean(one, (2, 2, 1)) for one in (x, y))
+    assert ms_ssim(a[None], b[None])[0] == pytest.approx(known, rel=1e-3)
+
+
+@pytest.mark.parametrize(("h", "w"), [(32, 32), (33, 47), (177, 200)])
+def test_ms_ssim_has_its_ends(h: int, w: int) -> None:
+    a = _stack(3, b=2, h=h, w=w)
+    np.testing.assert_allclose(ms_ssim(a, a), 1)
+    b = _noisy(a, 60)
+    np.testing.assert_array_equal(ms_ssim(a, b), ms_ssim(b, a))
+    assert np.all((ms_ssim(a, b) < ms_ssim(a, _noisy(a, 10))) & (ms_ssim(a, b) >= 0))
+    assert ms_ssim(a, 255 - a).max() == 0  # negative structure counts as none
+
+
+def test_ms_ssim_refuses_images_that_are_too_small() -> None:
+    with pytest.raises(ValueError, match=r"\(31, 40\); allowed: at least 32 px"):
+        ms_ssim(_stack(0, h=31, w=40), _stack(1, h=31, w=40))
