@@ -5,16 +5,11 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jaxinv.cli.argument_types import positive
 from jaxinv.cli.console import DONE, say
+from jaxinv.cli.foreign_files import read_codes
 from jaxinv.cli.weights import ready_generator
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from jaxinv.types import Latents
 
 
 def verb_render(options: argparse.Namespace) -> int:
@@ -34,7 +29,9 @@ def verb_render(options: argparse.Namespace) -> int:
     for stem in unique_names(files):
         check_target(out / f"{stem}.png", read)
     out.mkdir(parents=True, exist_ok=True)
-    for stem, code, metadata in _codes(files):
+    named = zip(files, unique_names(files), strict=True)
+    codes = ((stem + end, *rest) for file, stem in named for end, *rest in read_codes(file))
+    for stem, code, metadata in codes:
         name = options.generator or metadata.get("generator", "ffhq")
         if name not in loaded:
             ready_generator(name)
@@ -47,24 +44,6 @@ def verb_render(options: argparse.Namespace) -> int:
         (path,) = images.write_images(out, picture, names=[file], overwrite=options.overwrite)
         say(str(path))
     return DONE
-
-
-def _codes(files: list[Path]) -> Iterator[tuple[str, Latents, dict[str, str]]]:
-    """Name, latents and metadata of every code in the files, ours or another tool's."""
-    from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
-    from jaxinv.io.latent_files import codes_of, load_latents, read_numpy
-    from jaxinv.runs.inputs import unique_names
-    from weights_convert.sources.containers import read_checkpoint
-
-    for file, stem in zip(files, unique_names(files), strict=True):
-        kind = read_kind(file)
-        if kind not in (NPY, NPZ, PICKLE, TORCH):
-            yield stem, *load_latents(file)
-            continue
-        tree = read_numpy(file) if kind in (NPY, NPZ) else read_checkpoint(file).tree
-        codes = codes_of(tree, file)
-        for index, latents in enumerate(codes):
-            yield (f"{stem}-{index:02d}" if len(codes) > 1 else stem), latents, {}
 
 
 def verb_sample(options: argparse.Namespace) -> int:

@@ -7,13 +7,24 @@ import sys
 from typing import TYPE_CHECKING
 
 from jaxinv import __version__
-from jaxinv.cli import doctor, draw, invert, presets, restore, study, weights
+from jaxinv.cli import blend, doctor, draw, edit, invert, presets, restore, study, weights
+from jaxinv.cli.argument_types import joined
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-FAMILIES = (invert, restore, draw, weights, presets, study, doctor)  # each adds its verbs
+FAMILIES = (
+    invert,
+    restore,
+    edit,
+    blend,
+    draw,
+    weights,
+    presets,
+    study,
+    doctor,
+)  # each adds its verbs
 
 
 def parser() -> Parser:
@@ -32,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; 0 all fine, 3 finished with failed items, 2 wrong usage, 1 did not finish."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
-        options, unknown = parser().parse_known_args(arguments)
+        options, unknown = parser().parse_known_args(joined(arguments))
         if unknown:
             options.own.error(f"unknown option {' '.join(unknown)}")
         done = options.run(options)

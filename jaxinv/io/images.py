@@ -26,6 +26,7 @@ from jaxinv.io.files import BadFile, atomic_write, find_images, read_bytes
 from jaxinv.io.image_ops import as_float, box_quad, fit_square, from_uint8, grid, shrink, to_uint8
 from jaxinv.io.output_folder import check_new
 from jaxinv.io.pixel_modes import rgb_pixels
+from jaxinv.specs.checks import check_place
 
 __all__ = [
     "Fit",
@@ -39,6 +40,7 @@ __all__ = [
     "grid",
     "read_images",
     "read_photo",
+    "read_upright",
     "resize",
     "to_uint8",
     "write_images",
@@ -129,6 +131,20 @@ def read_photo(
     transform |= {"source_size": list(image.source_size), "size": len(pixels)}
     digest = hashlib.sha256(data).hexdigest()
     return Photo(file, digest, pixels, mask, transform, tuple(image.notes))
+
+
+def read_upright(path: str | Path) -> tuple[np.ndarray, str]:
+    """A whole photo as it is shown, uint8 [h, w, 3], and the SHA-256 of the file's bytes.
+
+    Transparent pixels are grey. Raises `ImageError` as `read_photo` does.
+    """
+    check_place("path", path)
+    try:
+        data = read_bytes(Path(path))
+        pixels = _decode(data, size=None, background=0.5).pixels
+    except BadFile as error:
+        raise ImageError(os.fspath(path), str(error)) from error
+    return to_uint8(pixels), hashlib.sha256(data).hexdigest()
 
 
 def read_images(

@@ -34,12 +34,16 @@ STUDY = Layout(
         *("curves.parquet", "finals.parquet", "slices.parquet"),
     )),
 )  # fmt: skip
+EDITS = Layout(
+    frozenset(("edits.json", "edits.jsonl")),
+    frozenset(("images", "latents", "strips", "animations")),
+)
 
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
     """Those of the names in a folder that earlier runs have written there."""
     held = frozenset(names)
-    found = (layout.names | layout.marks for layout in (RUN, STUDY) if layout.marks <= held)
+    found = (layout.names | layout.marks for layout in (RUN, STUDY, EDITS) if layout.marks <= held)
     return held.intersection(frozenset[str]().union(*found))
 
 

@@ -129,4 +129,5 @@ HOOKS: dict[str, tuple[str, ...]] = {
 }
 STOPS = ("below", "plateau")
 KEEPS = ("best", "last")
+ANIMATIONS = ("gif", "webp", "mp4")
 RESTART_RULES = ("lowest-loss",)  # how one of several restarts is chosen

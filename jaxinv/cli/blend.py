@@ -1,0 +1,145 @@
+"""`jaxinv interpolate`, `mix` and `walk`: pictures between codes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jaxinv.cli.argument_types import above_zero, positive
+from jaxinv.cli.console import DONE, say
+from jaxinv.cli.foreign_files import read_codes
+from jaxinv.cli.weights import ready_generator
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Latents, Params
+
+
+def verb_interpolate(options: argparse.Namespace) -> int:
+    """Draw what lies between two codes."""
+    from jaxinv.edits.blending import interpolate
+
+    drawn_by, ends, facts = _prepared(options, [options.first, options.second])
+    shares = [i / max(options.steps - 1, 1) for i in range(options.steps)]
+    latents = interpolate(
+        *drawn_by, (ends[0], ends[1]), shares, space=options.space, way=options.way
+    )
+    return _write(options, drawn_by, latents, facts)
+
+
+def verb_mix(options: argparse.Namespace) -> int:
+    """Draw one code with rows of another."""
+    import jax
+    import numpy as np
+
+    from jaxinv.edits.blending import mix, rows_of
+
+    (gen, params), ends, facts = _prepared(options, [options.first, options.second])
+    rows = rows_of(options.rows, gen)
+    latents = jax.tree.map(lambda a: np.asarray(a)[None], mix(gen, params, ends[0], ends[1], rows))
+    return _write(options, (gen, params), latents, facts)
+
+
+def verb_walk(options: argparse.Namespace) -> int:
+    """Draw a walk through random codes."""
+    from jaxinv.edits.blending import walk
+
+    drawn_by, ends, facts = _prepared(options, [options.start] if options.start else [])
+    latents = walk(
+        *drawn_by,
+        options.count,
+        options.between,
+        seed=options.seed,
+        psi=options.psi,
+        label=options.label,
+        start=ends[0] if ends else None,
+    )
+    return _write(options, drawn_by, latents, facts)
+
+
+def _prepared(
+    options: argparse.Namespace, places: list[str]
+) -> tuple[tuple[Generator, Params], list[Latents], dict[str, str]]:
+    """The generator of all latents, the latents laid out for it, and what is said of new ones."""
+    from jaxinv.runs.kept_latents import Generators, list_latents
+    from jaxinv.runs.sequences import check_place_for
+
+    found = []
+    for place in places:
+        held = list_latents([place], read_codes)
+        if held[0].reason:
+            raise ValueError(f"{place}: {held[0].reason}")
+        if len(held) > 1:
+            names = ", ".join(str(one.file) for one in held[:4])
+            raise ValueError(f"{place} holds {len(held)} latents; allowed: one of {names}")
+        found.append(held[0])
+    check_place_for(options.out, [one.file for one in found])
+    generators = Generators(options.generator, ready_generator)
+    names = list(dict.fromkeys(map(generators.name_for, found))) or [options.generator or "ffhq"]
+    if len(names) > 1:
+        raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
+    gen, params = generators.load(names[0])
+    facts = {"generator": names[0], "verb": options.verb, "source": ",".join(places)}
+    return (gen, params), [generators.fit(one)[2] for one in found], facts
+
+
+def _write(
+    options: argparse.Namespace,
+    drawn_by: tuple[Generator, Params],
+    latents: Latents,
+    facts: dict[str, str],
+) -> int:
+    from jaxinv.runs.sequences import write_sequence
+
+    place = write_sequence(
+        options.out, drawn_by, latents, facts, seconds=options.seconds, overwrite=options.overwrite
+    )
+    say(str(Path(place)))
+    return DONE
+
+
+def add(verbs: argparse._SubParsersAction) -> None:
+    """The verbs that draw between codes."""
+    between = verbs.add_parser("interpolate", help="draw what lies between two codes")
+    between.set_defaults(run=verb_interpolate)
+    _ends(between)
+    between.add_argument(
+        "--steps", type=positive, default=9, metavar="N", help="both ends included"
+    )
+    between.add_argument("--space", choices=("z", "z+", "w", "w+", "s"), help="of the codes")
+    between.add_argument("--way", choices=("lerp", "slerp"), help="default: slerp in z")
+    _common(between)
+    mix = verbs.add_parser("mix", help="draw one code with rows of another")
+    mix.set_defaults(run=verb_mix)
+    _ends(mix)
+    mix.add_argument(
+        "--rows",
+        default="fine",
+        metavar="R",
+        help="rows of the second: 8-17, or coarse, middle, fine, content, style (default: fine)",
+    )
+    _common(mix)
+    walk = verbs.add_parser("walk", help="draw a closed walk through random codes")
+    walk.set_defaults(run=verb_walk)
+    walk.add_argument("start", nargs="?", metavar="RUN|LATENT", help="where it starts")
+    walk.add_argument("-n", "--count", type=positive, default=4, metavar="N", help="random codes")
+    walk.add_argument("--between", type=positive, default=8, metavar="F", help="frames to the next")
+    walk.add_argument("--seed", type=int, default=0, metavar="S")
+    walk.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
+    walk.add_argument("--label", type=int, metavar="L", help="class, from 0")
+    _common(walk)
+
+
+def _ends(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("first", metavar="RUN|LATENT")
+    verb.add_argument("second", metavar="RUN|LATENT")
+
+
+def _common(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "-o", "--out", required=True, metavar="OUT", help=".gif, .webp, .mp4, .png, or a folder"
+    )
+    verb.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
+    verb.add_argument("--seconds", type=above_zero, default=3.0, metavar="S", help="its length")
+    verb.add_argument("--overwrite", action="store_true", help="replace pictures that are there")

@@ -1,0 +1,93 @@
+"""Files of latents and directions, ours or other tools', as the verbs read them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jaxinv.edits.directions import Direction
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Latents, Params
+
+
+def foreign_tree(file: Path) -> Any:
+    """The plain contents of another tool's file; None for one of ours. Nothing is executed."""
+    from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
+    from jaxinv.io.latent_files import read_numpy
+    from weights_convert.sources.containers import read_checkpoint
+
+    kind = read_kind(file)
+    if kind in (NPY, NPZ):
+        return read_numpy(file)
+    return read_checkpoint(file).tree if kind in (PICKLE, TORCH) else None
+
+
+def read_codes(file: Path) -> list[tuple[str, Latents, dict[str, str]]]:
+    """Latents and metadata of every code in a file, ours or another tool's.
+
+    With each comes what its name adds to the file's: "-00", "-01" where there are several.
+    """
+    from jaxinv.io.latent_files import codes_of, load_latents
+
+    tree = foreign_tree(file)
+    if tree is None:
+        return [("", *load_latents(file))]
+    codes = codes_of(tree, file)
+    return [(f"-{i:02d}" if len(codes) > 1 else "", one, {}) for i, one in enumerate(codes)]
+
+
+def find_direction(
+    text: str, name: str, gen: Generator, params: Params, *, space: str | None = None
+) -> Direction:
+    """The direction that a user calls `text`, for the generator called `name`.
+
+    A file, with #NUMBER where it holds several; "s:LAYER:CHANNEL", with commas between several; or
+    a kept one. Raises `ValueError` naming what is there, and the nearest name.
+    """
+    from jaxinv.edits.kept import kept_direction
+    from jaxinv.edits.published import channel_direction
+
+    if text.startswith("s:"):
+        return channel_direction(gen, params, _channels(text), name=text)
+    place, mark, number = text.rpartition("#")
+    file = Path(text if Path(text).is_file() or not mark else place)
+    if file.is_file():
+        return _chosen(file, number if mark and file == Path(place) else None, space)
+    if file.suffix or len(file.parts) > 1:
+        raise ValueError(f"no direction {text}: there is no such file")
+    return kept_direction(name, text)
+
+
+def _chosen(file: Path, number: str | None, space: str | None) -> Direction:
+    from jaxinv.edits.directions import load_direction
+    from jaxinv.edits.published import published_directions
+
+    tree = foreign_tree(file)
+    found = [load_direction(file)] if tree is None else published_directions(
+        tree, file.name, space=space
+    )  # fmt: skip
+    if number is None and len(found) > 1:
+        raise ValueError(
+            f"{file} holds {len(found)} directions; allowed: {file}#0 to #{len(found) - 1}"
+        )
+    if number is not None and not (number.isdecimal() and int(number) < len(found)):
+        raise ValueError(f"direction {number!r} of {file}; allowed: #0 to #{len(found) - 1}")
+    return found[int(number or 0)]
+
+
+def _channels(text: str) -> list[tuple[int, int, float]]:
+    """Channels of "s:LAYER:CHANNEL,LAYER:CHANNEL:STEP"; a step is 1 by default."""
+    found = []
+    for part in text.removeprefix("s:").split(","):
+        pieces = part.split(":")
+        try:
+            layer, channel, *step = pieces
+            (size,) = step or ["1"]
+            found.append((int(layer), int(channel), float(size)))
+        except ValueError as error:
+            raise ValueError(
+                f"channels {text!r}; allowed: s:LAYER:CHANNEL or s:LAYER:CHANNEL:STEP, with commas "
+                "between several"
+            ) from error
+    return found

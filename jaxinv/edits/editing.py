@@ -1,0 +1,128 @@
+"""Edits of latents: directions fitted to a generator, walked by amounts, within stated bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from jaxinv.edits.conditions import conditioned
+from jaxinv.edits.directions import Direction, fit_direction
+from jaxinv.edits.paths import Path, apply_all, linear
+from jaxinv.models.arguments import check_generator, check_latents
+from jaxinv.specs.checks import check_at_least, check_kind, check_list, check_number, told, warn
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Latents, Params
+
+HALVINGS = 6  # of the amount, when the largest one within a bound is searched
+
+
+class AmountWarning(UserWarning):
+    """An amount beyond the range in which a direction leaves pictures intact."""
+
+
+def edit(
+    gen: Generator,
+    params: Params,
+    latents: Latents,
+    moves: Sequence[tuple[Direction | Path, float]],
+    *,
+    rows: Sequence[int] | None = None,
+    conditions: Sequence[Direction] = (),
+) -> Latents:
+    """Move latents along one direction or several.
+
+    Args:
+        gen: the generator, with its `params`.
+        params: its parameters.
+        latents: by space, each with a leading axis B, as in `Inversion.latents`.
+        moves: pairs of a direction (or a path) and an amount, in the direction's units.
+        rows: those of w+ that move, instead of the directions' own.
+        conditions: directions along which nothing may move (see `conditioned`).
+
+    Returns:
+        Latents with the same leading axis, to be drawn by `render`. Changes of weights that belong
+        to an image stay with it.
+
+    Raises:
+        ValueError: a direction is of another generator or space, or has another shape.
+
+    An amount outside the usable range of a direction is an `AmountWarning`.
+    """
+    check_generator(gen, params)
+    check_list("moves", moves, "pairs of a direction and an amount")
+    latents, count = check_latents(gen, params, latents)
+    paths: list[tuple[Path, float]] = []
+    for pair in moves:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"a move is {told(pair)}; allowed: a direction and an amount")
+        way, amount = pair
+        if isinstance(way, Direction):
+            note = beyond(way, amount)
+            if note:
+                warn(note, AmountWarning)
+            way = linear(fitted(way, gen, params, rows=rows, conditions=conditions))
+        check_kind("what is moved along", way, Path)
+        paths.append((way, amount))
+    samples = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(count))
+    moved = [apply_all(gen, params, one, paths) for one in samples]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
+
+
+def fitted(
+    direction: Direction,
+    gen: Generator,
+    params: Params,
+    *,
+    rows: Sequence[int] | None = None,
+    conditions: Sequence[Direction] = (),
+) -> Direction:
+    """The direction as it is walked: of this generator, in these rows, without the conditions.
+
+    Raises `ValueError` as `fit_direction` and `conditioned` do, and for rows that there are not.
+    """
+    found = fit_direction(direction, gen, params)
+    held = [fit_direction(one, gen, params) for one in conditions]
+    found = conditioned(found, held) if held else found
+    if rows is None:
+        return found
+    return fit_direction(replace(found, rows=tuple(rows)), gen, params)
+
+
+def beyond(direction: Direction, amount: float) -> str:
+    """Says that the amount lies outside the direction's usable range, and names it; else empty."""
+    check_number(f"amount of {direction.name!r}", amount)
+    if direction.usable is None or direction.usable[0] <= amount <= direction.usable[1]:
+        return ""
+    low, high = direction.usable
+    return (
+        f"{amount:g} of {direction.name!r} lies beyond its usable range, {low:g} to {high:g}: "
+        "the picture may break"
+    )
+
+
+def largest_share(distance: Callable[[float], float], bound: float) -> tuple[float, float]:
+    """The largest share in [0, 1] of an edit whose distance stays within `bound`, and its distance.
+
+    `distance(share)` is taken to grow with the share; NaN counts as beyond the bound. The share is
+    found to one part in 64. At a share of 0, where nothing is edited, it is 0.
+    """
+    check_at_least("bound", bound, 0)
+    whole = distance(1.0)
+    if whole <= bound:
+        return 1.0, whole
+    low, high, held = 0.0, 1.0, 0.0
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        found = distance(middle)
+        if not math.isnan(found) and found <= bound:
+            low, held = middle, found
+        else:
+            high = middle
+    return low, held

@@ -1,0 +1,279 @@
+"""Kept latents moved along directions: pictures, strips, animations, and the moved latents."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxinv.edits.blending import rows_of
+from jaxinv.edits.directions import Direction
+from jaxinv.edits.editing import beyond, fitted, largest_share
+from jaxinv.edits.pasting import behind_mask
+from jaxinv.edits.paths import Path as Way
+from jaxinv.edits.paths import apply_all, linear
+from jaxinv.io import images
+from jaxinv.io.animations import encode_animation, encode_strip, there_and_back
+from jaxinv.io.files import open_new, write_json
+from jaxinv.io.latent_files import save_latents
+from jaxinv.io.output_folder import EDITS, output_folder
+from jaxinv.metrics.identity import identity, measurable
+from jaxinv.models.rendering import render_uint8
+from jaxinv.runs.kept_latents import Generators, Kept, Reader, list_latents, mask_for, one_file
+from jaxinv.runs.results import write
+from jaxinv.specs.checks import check_at_least, check_choice, check_number
+
+if TYPE_CHECKING:
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Latents, Params
+
+KEEPS = ("identity",)
+IDENTITY_BOUND = 0.6  # below it dlib's authors call two faces one person
+IDENTITY_SIDE = 256  # px at which faces are compared
+# Finds a direction by the name or file that the user gave, for a generator of that name.
+Finder = Callable[[str, str, "Generator", "Params"], Direction]
+Amounts = tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True)
+class EditRequest:
+    """What is asked of an edit.
+
+    Attributes:
+        places: folders of results, and files of latents.
+        out: the folder for the results.
+        directions: names or files.
+        amounts: for every step one amount for each direction.
+        generator: name of the one that draws; None: what the latents say.
+        rows: text for `rows_of`; None: the directions' own.
+        conditions: names or files of directions along which nothing may move.
+        keep: "identity": amounts are shortened until the face stays within `bound`.
+        bound: largest distance of identity from the picture before the edit.
+        mask: file, or folder of files, that is white where the edit may show.
+        animate: one of `ANIMATIONS`, or None.
+        seconds: how long an animation lasts.
+    """
+
+    places: tuple[str, ...]
+    out: str
+    directions: tuple[str, ...]
+    amounts: Amounts
+    generator: str | None = None
+    rows: str | None = None
+    conditions: tuple[str, ...] = ()
+    keep: str | None = None
+    bound: float = IDENTITY_BOUND
+    mask: str | None = None
+    animate: str | None = None
+    seconds: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not self.directions or not self.amounts:
+            raise ValueError("no direction or no amount; allowed: at least one of each")
+        for step in self.amounts:
+            if len(step) != len(self.directions):
+                raise ValueError(f"{len(step)} amounts; allowed: {len(self.directions)}, one each")
+            for amount in step:
+                check_number("amount", amount)
+        check_at_least("bound", self.bound, 0)
+        if self.keep is not None:
+            check_choice("quality to keep", self.keep, KEEPS)
+
+
+@dataclass(frozen=True)
+class Job:
+    """An edit with all that it needs: generators, and the paths of each by its name."""
+
+    request: EditRequest
+    generators: Generators
+    ways: dict[str, list[Way]]
+    notes: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class EditResult:
+    """What became of one sample; the field names are those of edits.jsonl.
+
+    `amounts` are those that were walked, for every step one for each direction; `identity` is the
+    distance of every step from the picture before the edit, where it was asked for.
+    """
+
+    file: str
+    name: str
+    status: str
+    reason: str = ""
+    generator: str = ""
+    amounts: Amounts = ()
+    identity: tuple[float, ...] = ()
+    files: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def run_edits(
+    request: EditRequest,
+    find: Finder,
+    *,
+    read: Reader = one_file,
+    ready: Callable[[str], object] | None = None,
+    say: Callable[[str], object] = lambda line: None,
+) -> tuple[int, int]:
+    """Carry out an edit; returns (samples done, samples failed).
+
+    `find` reads directions, `read` files of latents, `ready` is called with every generator's name
+    before it is loaded, and `say` gets the warnings. One sample's fault costs that sample. Raises
+    `ValueError` before anything is drawn for directions, rows and settings that cannot be used.
+    """
+    if request.keep and not measurable():
+        raise ValueError(
+            "keeping identity needs dlib and its files: run 'jaxinv pull landmarks identity'"
+        )
+    if request.mask and not Path(request.mask).exists():
+        raise ValueError(f"no mask {request.mask}; allowed: a file, or a folder of files")
+    found = list_latents(request.places, read)
+    job = prepare(request, found, find, Generators(request.generator, ready))
+    for note in dict.fromkeys(note for notes in job.notes.values() for note in notes):
+        say(f"warning: {note}")
+    with output_folder(request.out, EDITS, inputs=[one.file for one in found]) as out:
+        write_json(out / "edits.json", {"schema": 1} | asdict(request))
+        lines, failed = open_new(out / "edits.jsonl"), 0
+        with lines:
+            for kept in found:
+                result = _one(job, kept)
+                if result.status != "ok":
+                    failed += 1
+                    say(f"warning: {kept.file}: {result.reason}")
+                line = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(result).items()}
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+                lines.flush()
+                os.fsync(lines.fileno())
+    return len(found) - failed, failed
+
+
+def prepare(
+    request: EditRequest, found: Sequence[Kept], find: Finder, generators: Generators
+) -> Job:
+    """The paths for every generator that the latents need, and what the user should know."""
+    job = Job(request, generators, {}, {})
+    for name in dict.fromkeys(generators.name_for(one) for one in found if not one.reason):
+        gen, params = generators.load(name)
+        rows = None if request.rows is None else rows_of(request.rows, gen)
+        held = [find(one, name, gen, params) for one in request.conditions]
+        directions = [find(one, name, gen, params) for one in request.directions]
+        job.ways[name] = [
+            linear(fitted(one, gen, params, rows=rows, conditions=held)) for one in directions
+        ]
+        notes = [_unknown(one, name) for one in [*directions, *held] if not one.generator]
+        for index, one in enumerate(directions):
+            notes += [beyond(one, step[index]) for step in request.amounts]
+        job.notes[name] = [note for note in dict.fromkeys(notes) if note]
+    return job
+
+
+def _unknown(direction: Direction, name: str) -> str:
+    """Says that nobody knows whether a direction belongs to the generator called `name`."""
+    whose = f"is said to be of {direction.generator_name!r}" if direction.generator_name else ""
+    return (
+        f"direction {direction.name!r} {whose or 'does not say its generator'}: it is used as one "
+        f"of {name!r}, which only its length agrees with"
+    )
+
+
+def _one(job: Job, kept: Kept) -> EditResult:
+    if kept.reason:
+        return EditResult(str(kept.file), kept.name, "skipped", kept.reason)
+    try:
+        return edit_one(job, kept)
+    except (ValueError, OSError) as error:
+        return EditResult(str(kept.file), kept.name, "failed", " ".join(str(error).split()))
+
+
+def edit_one(job: Job, kept: Kept) -> EditResult:
+    """Draw and write every step of one sample; `ValueError` if it cannot be edited."""
+    request, name = job.request, job.generators.name_for(kept)
+    gen, params, latents = job.generators.fit(kept)
+    out, ways = Path(request.out), job.ways[name]
+    needed = request.keep or request.mask
+    before = render_uint8(gen, params, latents) if needed else None
+    mask = mask_for(Path(request.mask), kept, gen.spec.resolution) if request.mask else None
+    pictures, walked, kept_to, files = [], [], [], []
+
+    @cache
+    def moved(amounts: tuple[float, ...]) -> tuple[Latents, np.ndarray]:
+        found = apply_all(gen, params, latents, list(zip(ways, amounts, strict=True)))
+        picture = render_uint8(gen, params, found)
+        if mask is not None and before is not None:
+            picture = behind_mask(picture, before, mask)
+        return found, picture
+
+    for index, step in enumerate(request.amounts):
+        if before is not None and request.keep:
+            share, far = largest_share(
+                lambda share, step=step: _distance(
+                    before, moved(tuple(share * a for a in step))[1]
+                ),
+                request.bound,
+            )
+            step = tuple(share * amount for amount in step)  # noqa: PLW2901
+            kept_to.append(far)
+        code, picture = moved(step)
+        stem = kept.name if len(request.amounts) == 1 else f"{kept.name}-{index:03d}"
+        write(out / "images" / f"{stem}.png", images.encode_png(picture))
+        facts = _metadata(job, kept, name, code, step)
+        place = out / "latents" / f"{stem}.safetensors"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save_latents(place, code, facts)
+        pictures.append(picture)
+        walked.append(step)
+        files.append(f"images/{stem}.png")
+    files += _together(request, kept.name, pictures)
+    return EditResult(
+        str(kept.file), kept.name, "ok", "", name, tuple(walked), tuple(kept_to), tuple(files),
+        tuple(job.notes[name]),
+    )  # fmt: skip
+
+
+def _together(request: EditRequest, name: str, pictures: list[np.ndarray]) -> list[str]:
+    """Write the strip and the animation of several steps; returns their names."""
+    out, files = Path(request.out), []
+    if len(pictures) > 1:
+        files.append(f"strips/{name}.png")
+        write(out / files[-1], encode_strip(pictures))
+    if request.animate is not None:
+        files.append(f"animations/{name}.{request.animate}")
+        frames = there_and_back(pictures)
+        write(out / files[-1], encode_animation(frames, request.animate, seconds=request.seconds))
+    return files
+
+
+def _distance(before: np.ndarray, after: np.ndarray) -> float:
+    side = min(IDENTITY_SIDE, len(before))
+    small = [
+        images.to_uint8(images.resize(images.from_uint8(one), side))[None]
+        for one in (before, after)
+    ]
+    return float(identity(*small)[0])
+
+
+def _metadata(
+    job: Job, kept: Kept, generator: str, latents: Latents, amounts: Sequence[float]
+) -> dict[str, str]:
+    """What a file of moved latents says: all that it said before, and how it was moved."""
+    moves: list[dict[str, Any]] = json.loads(kept.metadata.get("edits", "[]"))
+    moves += [
+        {"direction": name, "amount": amount}
+        for name, amount in zip(job.request.directions, amounts, strict=True)
+    ]
+    return {
+        **kept.metadata,
+        "generator": generator,
+        "space": ",".join(sorted(latents)),
+        "verb": "edit",
+        "edits": json.dumps(moves),
+        "edited": str(kept.file),
+    }

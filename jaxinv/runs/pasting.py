@@ -1,0 +1,77 @@
+"""Pictures of kept latents put back into the photographs from which they were cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from jaxinv.edits.pasting import paste, soft_mask
+from jaxinv.io import images
+from jaxinv.io.output_folder import check_new
+from jaxinv.runs.kept_latents import Kept, mask_for
+from jaxinv.runs.results import write
+
+
+def paste_one(
+    kept: Kept,
+    *,
+    photos: str | None = None,
+    border: float,
+    mask: str | None = None,
+) -> np.ndarray:
+    """The photograph, uint8 [h, w, 3], with the picture of these latents in its place.
+
+    `photos` is the photograph, or a folder in which it has the name that the latents give; None: it
+    lies where it lay. Raises `ValueError` for latents of no photograph, without a picture, and for
+    a photograph of another size or content.
+    """
+    transform = kept.transform
+    if kept.reason:
+        raise ValueError(kept.reason)
+    if transform is None:
+        raise ValueError("these latents do not say where in which photograph they lie")
+    if not kept.picture.is_file():
+        raise ValueError(f"no picture {kept.picture}; allowed: results of invert or edit")
+    place = photo_of(kept, photos)
+    photo, digest = images.read_upright(place)
+    wanted, found = transform.get("source_size"), [photo.shape[1], photo.shape[0]]
+    if wanted not in (None, found):
+        raise ValueError(f"{place} has {found} px; the picture was cut out of {wanted}")
+    stated = kept.metadata.get("source_sha256")
+    if photos is None and stated not in (None, "", digest):
+        raise ValueError(
+            f"{place} is another file than the one that was inverted; allowed: --photo"
+        )
+    picture, _ = images.read_upright(kept.picture)
+    weights = None
+    if mask is not None:
+        weights = soft_mask(mask_for(Path(mask), kept, len(picture)))
+    return paste(photo, picture, np.asarray(transform["quad"]), border=border, mask=weights)
+
+
+def photo_of(kept: Kept, photos: str | None) -> Path:
+    """The photograph of these latents; `ValueError` where there is none."""
+    source = kept.metadata.get("source", "")
+    if photos is None:
+        place = Path(source)
+    else:
+        given = Path(photos)
+        place = given / Path(source).name if given.is_dir() else given
+    if not source and photos is None:
+        raise ValueError("these latents do not say their photograph; allowed: --photo")
+    if not place.is_file():
+        raise ValueError(f"no photograph {place}; allowed: --photo, a file or a folder")
+    return place
+
+
+def write_pasted(out: Path, name: str, picture: np.ndarray, read: Iterable[Path]) -> Path:
+    """Write a pasted photograph; `ValueError` where another file is there, or one that is read."""
+    from jaxinv.io.output_folder import check_target
+
+    target, data = out / f"{name}.png", images.encode_png(picture)
+    check_target(target, read)
+    check_new(target, data)
+    write(target, data)
+    return target
