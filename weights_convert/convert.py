@@ -1,4 +1,4 @@
-"""`convert(file)`: a checkpoint that somebody else's code wrote -> a jaxinv generator on disk."""
+"""`convert(file)`: a checkpoint of somebody else's code -> a jaxinv generator or net on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from jaxinv.specs.checks import check_above
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
-from weights_convert.sources import containers, orbax
+from weights_convert.sources import containers, nets, orbax
 
 CONFIG_BYTES = 2**20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -34,9 +34,10 @@ def convert(
     report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
-    """Path of the converted generator.
+    """Path of the converted generator, or of the converted feature net.
 
-    `name` (default: the file's stem) is what `-g` and `load_generator` know it by; `out` (default:
+    `name` (default: the file's stem) is what `-g` and `load_generator` know it by, or, of a feature
+    net, `load_net`, which takes no further options; `out` (default:
     that name in the cache folder) must end in .safetensors; `alignment` is how the training images
     were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
     another one; `like` is the generator whose parameters an orbax checkpoint holds; `report` is
@@ -44,7 +45,7 @@ def convert(
     noise); `options`: see `sources.convert`, None leaves one out. Nothing in the files is executed.
 
     Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
-    bad name, `OSError` if there is no file.
+    bad name or an option that is not this file's, `OSError` if there is no file.
     """
     file = Path(file)
     name = file.stem if name is None else name
@@ -61,6 +62,12 @@ def convert(
             check_above(option, options[option], 0.0)
     contents = containers.read_checkpoint(file)
     given = {key: value for key, value in options.items() if value is not None}
+    if (net := nets.find(contents.tree)) is not None:
+        others = {"alignment": alignment != "none", "discriminator": discriminator, "like": like}
+        _refuse(net, [*(key for key, value in others.items() if value), *given])
+        found = _converted_net(net, file, contents, name)
+        metadata = _metadata("features", found, file, contents)
+        return checkpoints.save(path, found.params, metadata)
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
@@ -73,17 +80,8 @@ def convert(
     for note in found.notes:
         report(note)
     facts = {"name": name, "alignment": alignment, **found.facts}
-    metadata = {
-        "format": "jaxinv",
-        "schema": SCHEMA,
-        "kind": "generator",
-        "architecture": facts["architecture"],
-        "spec": json.dumps(facts),
-        "source": f"{found.source} ({contents.container}), {file.name}",
-        "source_sha256": _sha256(file),
-        "licence": "that of the source file",
-        "content_sha256": checkpoints.content_sha256(found.params),
-    }
+    found = found._replace(facts=facts)
+    metadata = _metadata("generator", found, file, contents)
     if found.notes:
         metadata["notes"] = "; ".join(found.notes)
     try:
@@ -91,6 +89,42 @@ def convert(
     except ValueError as error:
         raise UnsafeFileError(f"{file.name}: a network of impossible sizes ({error})") from error
     return checkpoints.save(path, found.params, metadata)
+
+
+def _refuse(net: nets.Found, options: list[str]) -> None:
+    """Raise `ValueError` for options that are those of generators."""
+    if options:
+        raise ValueError(
+            f"option {options[0]!r} with a file of {nets.NETS[net.architecture]}; "
+            "allowed: name, out"
+        )
+
+
+def _converted_net(
+    net: nets.Found, file: Path, contents: containers.Contents, name: str
+) -> sources.Converted:
+    try:
+        params = nets.convert(net)
+    except UnsafeFileError as error:
+        raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
+    facts = {"name": name, "architecture": net.architecture}
+    return sources.Converted(params, facts, nets.NETS[net.architecture])
+
+
+def _metadata(
+    kind: str, found: sources.Converted, file: Path, contents: containers.Contents
+) -> dict[str, str]:
+    return {
+        "format": "jaxinv",
+        "schema": SCHEMA,
+        "kind": kind,
+        "architecture": found.facts["architecture"],
+        "spec": json.dumps(found.facts),
+        "source": f"{found.source} ({contents.container}), {file.name}",
+        "source_sha256": _sha256(file),
+        "licence": "that of the source file",
+        "content_sha256": checkpoints.content_sha256(found.params),
+    }
 
 
 def _sha256(path: Path) -> str:

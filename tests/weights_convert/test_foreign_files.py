@@ -186,7 +186,7 @@ def test_errors_name_what_was_found_and_formats_are_listed_on_request(
     file.write_bytes(torch.zip_file(torch.state_dict(arrays), arrays))
     assert main(["convert", str(file)]) == USAGE
     said = capsys.readouterr().err
-    told = "encoder.pt (torch zip): no known generator in the file: it holds encoder.* (1 arrays)"
+    told = "encoder.pt (torch zip): no known generator or net in the file: it holds encoder.* (1"
     assert told in said
     assert "latent_avg [4]" in said
     assert "\x1b" not in said

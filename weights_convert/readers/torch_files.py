@@ -142,6 +142,22 @@ EXTRAS: Mapping[tuple[str, str], StandIn] = {
     ("models.utils.config", "BaseConfig"): holder("BaseConfig"),
 }
 NAMES: Mapping[tuple[str, str], StandIn] = {**NUMPY, **TENSORS, **EXTRAS, **MODULES}
+SCRIPTED = "__torch__"  # where the classes of a TorchScript archive lie, beside its code
+
+
+class _Scripted(dict[tuple[str, str], StandIn]):
+    """`NAMES`, and every class of a TorchScript archive: its objects become their attributes.
+
+    The code that the archive carries is not read.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (
+            isinstance(name, tuple) and str(name[0]).split(".")[0] == SCRIPTED
+        )
+
+    def __missing__(self, name: tuple[str, str]) -> StandIn:
+        return holder(name[1])
 
 
 class _Storages:
@@ -217,7 +233,7 @@ def _from_zip(archive: zipfile.ZipFile, limits: Limits) -> Any:
         raise UnsafeFileError(f"torch file of byte order {order[:10]!r}; allowed: little")
     storages = _Storages()
     stream = io.BytesIO(_member(archive, f"{roots[0]}data.pkl"))
-    raw = read_raw(stream, names=NAMES, limits=limits, persistent=storages.find)
+    raw = read_raw(stream, names=_Scripted(NAMES), limits=limits, persistent=storages.find)
     for key, storage in storages.by_key.items():
         storage.raw = _member(archive, f"{roots[0]}data/{key}")
     return raw

@@ -13,6 +13,7 @@ from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
 from weights_convert.sources import (
     containers,
     discriminators,
+    nets,
     nvlabs_tensorflow,
     nvlabs_torch,
     state_dicts,
@@ -83,12 +84,14 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
                     f"allowed: {', '.join(source.options) or 'none'}"
                 )
             return _converted(source, found, place, options)
-    raise UnsafeFileError(f"no known generator in the file: it holds {_summary(tree)}{_hint(tree)}")
+    raise UnsafeFileError(
+        f"no known generator or net in the file: it holds {_summary(tree)}{_hint(tree)}"
+    )
 
 
 def formats() -> list[str]:
     """What can be converted, a line each: containers, then whose generators in them."""
-    return [*containers.CONTAINERS, *(source.name for source in SOURCES)]
+    return [*containers.CONTAINERS, *(source.name for source in SOURCES), *nets.NETS.values()]
 
 
 def _hint(tree: Any) -> str:

@@ -5,7 +5,6 @@ Krizhevsky et al. 2012; Simonyan & Zisserman 2015.
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
@@ -15,6 +14,7 @@ import jax.numpy as jnp
 from jaxinv.models.features.base import FeatureNet, normalise
 from jaxinv.nn.conv import BACKWARD_KERNELS, Conv, precompute_backward
 from jaxinv.nn.module import Module
+from jaxinv.nn.pool import max_pool
 from jaxinv.specs.vocabulary import LAYERS
 
 if TYPE_CHECKING:
@@ -36,20 +36,6 @@ VGG16 = tuple(
     for layer in range(1, layers + 1)
 )
 Rows = tuple[tuple[str, int, int, int, int, int], ...]
-
-
-def max_pool(x: Array, side: int) -> Array:
-    """Maximum over side x side windows at stride 2, no padding; [h, w, c] -> [h', w', c].
-
-    Written with slices: the window primitive's gradient is a slow scatter on CPU.
-    """
-    height, width = ((n - side) // 2 + 1 for n in x.shape[:2])
-    parts = (
-        x[row : row + 2 * height - 1 : 2, column : column + 2 * width - 1 : 2]
-        for row in range(side)
-        for column in range(side)
-    )
-    return reduce(jnp.maximum, parts)
 
 
 class Trunk(Module):
