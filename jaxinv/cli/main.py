@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from jaxinv import __version__
-from jaxinv.cli import blend, doctor, draw, edit, invert, presets, restore, study, weights
+from jaxinv.cli import blend, discover, doctor, draw, edit, invert, presets, restore, study, weights
 from jaxinv.cli.argument_types import joined
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
 
@@ -18,6 +18,7 @@ FAMILIES = (
     invert,
     restore,
     edit,
+    discover,
     blend,
     draw,
     weights,

@@ -6,10 +6,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from jaxinv.edits.discovery import boundaries, jacobian, principal, sefa, styleclip, stylespace
+from jaxinv.edits.discovery import (
+    boundaries,
+    flows,
+    jacobian,
+    latent_discovery,
+    principal,
+    reconstructors,
+    sefa,
+    styleclip,
+    stylespace,
+)
 from jaxinv.edits.discovery.affines import latent_weights
 from jaxinv.latents.sampling import truncate
 from jaxinv.models.generators.base import Generator
@@ -235,12 +247,81 @@ def check_lowrankgan(folder: Path) -> None:
     check_cosines(free, held["projected"], "projected")
 
 
+@pytest.mark.slow
+def check_styleflow(folder: Path) -> None:
+    held, weights = read_arrays(folder / "io.npz"), tensors(folder)
+    rows = held["w"].shape[1]
+    with jax.enable_x64(True):
+        wide = {name: jnp.asarray(array, jnp.float64) for name, array in weights.items()}
+        w = jnp.asarray(held["w"][0], jnp.float64)
+        probe = jnp.asarray(held["probe_sign"][0], jnp.float64)
+        given, target = (
+            jnp.repeat(jnp.asarray(held[name].reshape(1, -1), jnp.float64), rows, 0)
+            for name in ("attributes", "target_attributes")
+        )
+        there = flows.forward(wide, w, given, probe=probe, tolerance=1e-9)
+        back = flows.reverse(wide, there.codes, given, probe=probe, tolerance=1e-9)
+        other = flows.reverse(wide, there.codes, target, probe=probe, tolerance=1e-9)
+        slope = flows.field(wide, jnp.asarray(0.3), w, given)
+    # The answer of the mathematics; both solvers stop at 1e-9.
+    check_close(there.codes, held["z_tight"][0], "z", 1e-6)
+    check_close(other.codes, held["edited_w_tight"][0], "edit", 1e-6)
+    check_close(there.log_density, held["delta_logp_tight"][0, :, 0], "density", 1e-6)
+    check_close(slope, held["vector_field_t03"][0], "field", 1e-5)
+    check_close(back.codes, held["w"][0], "round trip", 1e-6)
+    # At the settings of the original, in float32: as far from it as it is from the mathematics.
+    loose = flows.forward(
+        weights, jnp.asarray(held["w"][0]), jnp.asarray(given, jnp.float32), probe=None
+    )
+    check_close(loose.codes, held["z_tight"][0], "z at 1e-5", 5e-4)
+    assert np.abs(np.asarray(other.log_density) - held["delta_logp_edit"][0, :, 0]).max() < 1e-2
+
+
+@pytest.mark.slow
+def check_latent_discovery(folder: Path) -> None:
+    held, settings = read_arrays(folder / "io.npz"), read_meta(folder)["settings"]
+    given = jnp.asarray(held["input"])
+    for name in ("linear", "linear_nobias", "projective", "fc", "ortho"):
+        weights, kind = tensors(folder, name), name.removesuffix("_nobias")
+        ours = reconstructors.deform(kind, weights, given, settings["shift_dim"])
+        check_close(ours, held[f"out_{name}"], name)
+    check_close(reconstructors.deform("id", {}, given), held["out_id"], "id")
+    half = jnp.asarray(tensors(folder, "ortho")["log_mat_half"])
+    check_close(reconstructors.orthogonal(half), held["ortho_matrix"], "matrix")
+    shifts = latent_discovery.Shifts(
+        settings["params"]["shift_scale"], settings["params"]["min_shift"]
+    )
+    sizes = latent_discovery.shift_sizes(jnp.asarray(held["uniform"]), shifts)
+    check_close(sizes, held["shifts"], "shifts")
+    one_hot = np.eye(settings["input_dim"])[held["target_index"]]
+    check_close(one_hot * np.asarray(sizes)[:, None], held["basis_shift"], "basis")
+    images = [jnp.asarray(held[name]) / 127.5 - 1 for name in ("image_a", "image_b")]
+    channels = settings["lenet_channels"]
+    small = [x[:, :32, :32, :channels] for x in images]
+    for name, net, pair in (
+        ("resnet", reconstructors.resnet, images),
+        ("lenet", reconstructors.lenet, small),
+    ):
+        logits, sizes = net(tensors(folder, f"{name} reconstructor"), *pair)
+        check_close(logits, held[f"{name}_logits"], f"{name} logits", 2e-5)
+        check_close(sizes, held[f"{name}_shift"], f"{name} shift", 2e-5)
+    logits, targets = jnp.asarray(held["loss_logits"]), jnp.asarray(held["target_index"])
+    label, size = latent_discovery.losses(
+        logits, jnp.asarray(held["loss_shift_prediction"]), targets, jnp.asarray(held["shifts"])
+    )
+    check_close(label, held["loss_label"], "label loss")
+    check_close(size, held["loss_shift"], "shift loss")
+    check_close(latent_discovery.accuracy(logits, targets), held["rca"], "RCA")
+
+
 CHECKS: dict[str, Callable[[Path], None]] = {
+    "gan-latent-discovery": check_latent_discovery,
     "ganspace": check_ganspace,
     "interfacegan": check_interfacegan,
     "lowrankgan": check_lowrankgan,
     "sefa": check_sefa,
     "styleclip-global": check_styleclip_global,
     "styleclip-mapper": check_styleclip_mapper,
+    "styleflow-cnf": check_styleflow,
     "stylespace": check_stylespace,
 }

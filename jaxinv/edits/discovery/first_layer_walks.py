@@ -22,26 +22,26 @@ if TYPE_CHECKING:
 Transformation: TypeAlias = Callable[["Array"], "Array"]
 
 
-def _shift_x(place: Array, amount: float) -> Array:
-    return place - jnp.array([0.0, amount])
+def _shift_x(place: Array, amount: Array) -> Array:
+    return place - jnp.stack([jnp.zeros_like(amount), amount])
 
 
-def _shift_y(place: Array, amount: float) -> Array:
-    return place - jnp.array([amount, 0.0])
+def _shift_y(place: Array, amount: Array) -> Array:
+    return place - jnp.stack([amount, jnp.zeros_like(amount)])
 
 
-def _zoom(place: Array, amount: float) -> Array:
+def _zoom(place: Array, amount: Array) -> Array:
     return place / amount
 
 
-def _rotate(place: Array, amount: float) -> Array:
+def _rotate(place: Array, amount: Array) -> Array:
     turn = jnp.deg2rad(amount)
     cos, sin = jnp.cos(turn), jnp.sin(turn)
-    return place @ jnp.array([[cos, sin], [-sin, cos]])
+    return place @ jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
 
 
 # Where a cell, measured from the centre, takes its value from.
-SOURCES: dict[str, Callable[[Array, float], Array]] = {
+SOURCES: dict[str, Callable[[Array, Array], Array]] = {
     "shift-x": _shift_x,
     "shift-y": _shift_y,
     "zoom": _zoom,
@@ -60,6 +60,11 @@ def transform(kind: str, amount: float, shape: tuple[int, int]) -> tuple[Transfo
     check_number("amount", amount)
     if kind == "zoom" and amount <= 0:
         raise ValueError(f"zoom {amount}; allowed: above 0")
+    return warped(kind, jnp.asarray(amount, float), shape)
+
+
+def warped(kind: str, amount: Array, shape: tuple[int, int]) -> tuple[Transformation, Array]:
+    """`transform` of an amount that jax may trace, without its checks."""
     height, width = shape
     centre = jnp.array([(height - 1) / 2, (width - 1) / 2])
     place = jnp.stack(jnp.meshgrid(*map(jnp.arange, shape), indexing="ij"), -1) - centre
@@ -69,7 +74,7 @@ def transform(kind: str, amount: float, shape: tuple[int, int]) -> tuple[Transfo
     at = jnp.clip(source, 0, edge)
 
     def plane(values: Array) -> Array:
-        return map_coordinates(values, (at[..., 0], at[..., 1]), order=1) * defined
+        return map_coordinates(values, [at[..., 0], at[..., 1]], order=1) * defined
 
     return jax.vmap(plane, in_axes=2, out_axes=2), defined.astype(float)
 
