@@ -52,16 +52,14 @@ def regions(features: np.ndarray, count: int, *, seed: int = 0) -> Regions:
 def contributions(features: np.ndarray, found: Regions) -> np.ndarray:
     """How much channel c contributes to region k: [k, c], from features [n, h, w, c].
 
-    The mean square of its values in the region, in units of its deviation over all pixels, divided
-    by the sum over the regions. Equation 2 of Collins et al.
+    The mean square of its values, in units of its deviation over all pixels, with those outside of
+    the region as 0: the regions add up to 1. Equation 2 of Collins et al.
     """
     given = check_array("features", features).astype(np.float64)
     flat, place = given.reshape(-1, given.shape[-1]), found.labels.ravel()
     square = ((flat - flat.mean(0)) / np.maximum(flat.std(0), 1e-12)) ** 2
-    parts = [square[place == k].mean(0) if (place == k).any() else 0 * square[0]
-             for k in range(len(found.centres))]  # fmt: skip
-    whole = np.stack(parts)
-    return whole / np.maximum(whole.sum(0), 1e-12)
+    parts = [(square * (place == k)[:, None]).mean(0) for k in range(len(found.centres))]
+    return np.stack(parts)
 
 
 def channel_query(
