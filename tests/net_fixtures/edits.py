@@ -11,6 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv.edits.conditions import conditioned
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery import (
     boundaries,
     flows,
@@ -56,6 +58,11 @@ def check_interfacegan(folder: Path) -> None:
     assert found.normal @ held["boundary"][0] > 0.9999
     said = [line.split()[-1] for line in meta["log"] if line.startswith("Accuracy")]
     assert [f"{found.validation:.6f}", f"{found.rest:.6f}"] == said
+    normal = Direction("boundary", "z", held["boundary"][0])
+    others = [Direction(f"other {i}", "z", row) for i, row in enumerate(held["conditions"])]
+    for count in range(1, len(others) + 1):
+        left = conditioned(normal, others[:count]).vector
+        check_close(left, held[f"projected_{count}"][0], f"without {count}")
 
 
 def check_sefa(folder: Path) -> None:

@@ -108,21 +108,18 @@ def test_a_net_cannot_tell_what_does_not_show() -> None:
 
 
 @pytest.mark.slow
-def test_learned_directions_are_told_apart_better_than_random_ones() -> None:
-    scores = {}
-    for matrix in ("ortho", "random"):
-        found = latent_discovery.discover(
-            draw_moved,
-            PARAMS,
-            sample,
-            (DIM, DIM, 16),
-            Training(2000, 2e-3),
-            matrix=matrix,
-            shifts=latent_discovery.Shifts(3.0),
-        )
-        scores[matrix] = found.accuracy
-    # 0.993 and 0.982 were found; the standard error of 3200 pairs is below 0.003.
-    assert scores["ortho"] > scores["random"] + 0.005
+def test_learned_directions_are_told_apart() -> None:
+    found = latent_discovery.discover(
+        draw_moved,
+        PARAMS,
+        sample,
+        (DIM, DIM, 16),
+        Training(2000, 2e-3),
+        shifts=latent_discovery.Shifts(3.0),
+    )
+    # 0.993 was found, chance is 1/8. Random orthonormal directions reach 0.98 to 0.99 here: eight
+    # factors fill all eight numbers, so that this renderer does not tell which are better.
+    assert found.accuracy > 0.95
 
 
 def test_bases_of_weights_are_singular_vectors_and_curvatures() -> None:
