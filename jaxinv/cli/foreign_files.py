@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def foreign_tree(file: Path) -> Any:
     """The plain contents of another tool's file; None for one of ours. Nothing is executed."""
-    from jaxinv.io.arrays import read_numpy
     from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
+    from jaxinv.io.latent_files import numpy_tree
     from weights_convert.sources.containers import read_checkpoint
 
     kind = read_kind(file)
     if kind in (NPY, NPZ):
-        return read_numpy(file)
+        return numpy_tree(file)
     return read_checkpoint(file).tree if kind in (PICKLE, TORCH) else None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxinv import __version__
 from jaxinv.cli import (
     blend,
+    discover,
     doctor,
     draw,
     edit,
@@ -30,6 +31,7 @@ FAMILIES = (
     invert,
     restore,
     edit,
+    discover,
     blend,
     draw,
     evaluate,

@@ -59,7 +59,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
     check_place("path", path)
     path = Path(path)
     if read_kind(path) in (NPY, NPZ):
-        codes = numpy_codes(path)
+        codes = codes_of(numpy_tree(path), path)
         if len(codes) > 1:
             raise ValueError(f"{path} holds {len(codes)} codes; allowed: 1")
         return codes[0], {}
@@ -132,13 +132,12 @@ def _owner(rows: int) -> str:
     return f"the rows of a StyleGAN2 of {2 ** (rows // 2 + 1)} px" if fits else ""
 
 
-def numpy_codes(path: Path) -> list[Latents]:
-    """The latents in an .npy or .npz file, as `codes_of` finds them; errors name the file."""
+def numpy_tree(path: Path) -> np.ndarray | dict[str, np.ndarray]:
+    """What an .npy or .npz file holds; `ValueError` naming it where it cannot be read."""
     try:
-        tree = read_numpy(path)
+        return read_numpy(path)
     except BadFile as error:
         raise ValueError(f"{path}: not a readable file of NumPy arrays ({error})") from error
-    return codes_of(tree, path)
 
 
 def codes_of(tree: Any, path: str | Path) -> list[Latents]:

@@ -38,7 +38,10 @@ def check_generator(gen: object, params: object) -> None:
     if not isinstance(params, Mapping):
         raise ValueError(f"params is {told(params)}; allowed: a dict of arrays{FROM}")
     whose = f"generator {generator.spec.name!r}"
-    _check_arrays("params", params, _expected(generator.init), whose)
+    expected = _expected(generator.init)
+    if expected is not None and "average" in params.get("mapping", {}):  # of training, if kept
+        expected = {**expected, "mapping/average": (generator.spec.w_dim,)}
+    _check_arrays("params", params, expected, whose)
     mean = params.get(STATISTICS, {}).get("mean")
     if generator.spec.w_dim and mean is not None and np.shape(mean) != (generator.spec.w_dim,):
         raise ValueError(

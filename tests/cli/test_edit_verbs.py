@@ -228,7 +228,7 @@ def test_outside_a_mask_the_picture_stays(of_photo: bool) -> None:
         (["-d", "s:99:0", "--amount", "1"], "layer 99 of S"),
         (["-d", "age", "--amount", "1:2"], "must be A or A:B:N"),
         (["-d", "age", "--amount", "x"], "'x'"),
-        (["-d", "age", "--amount", "nan"], "amount must be a finite number"),
+        (["-d", "age", "--amount", "nan"], "must be finite, got nan"),
         (["-d", "age", "--amount", "1", "--amount", "2"], "2 amounts for 1 directions"),
         (["-d", "age", "-d", "smile", "--amount", "0:1:2", "--amount", "0:1:3"], "2, 3 steps"),
         (["-d", "age", "--amount", "1", "--rows", "0-99"], "generator 'tiny' has 0 to 7"),

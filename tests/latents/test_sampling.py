@@ -55,6 +55,16 @@ def test_the_average_of_training_comes_before_the_measured_mean() -> None:
     np.testing.assert_array_equal(average(params), 1)
 
 
+def test_a_generator_that_keeps_the_average_of_training_is_sampled_and_drawn() -> None:
+    gen, params = style()
+    kept = {**params["mapping"], "average": jnp.full(gen.spec.w_dim, 0.5)}
+    latents = sample_latents(gen, {**params, "mapping": kept}, 1, psi=0.5)
+    assert np.isfinite(render(gen, {**params, "mapping": kept}, latents)).all()
+    kept["average"] = jnp.ones(gen.spec.w_dim + 1)
+    with pytest.raises(ValueError, match="mapping/average"):
+        sample_latents(gen, {**params, "mapping": kept}, 1)
+
+
 @pytest.mark.parametrize("join", ["embed", "concat"])
 def test_classes_decide_what_is_drawn(join: str) -> None:
     facts = (("label", join), ("label_width", 8), ("mapping_layers", 2))

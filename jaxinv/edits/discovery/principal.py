@@ -1,0 +1,116 @@
+"""GANSpace: principal and independent directions of codes or of features.
+
+Härkönen et al. 2020, arXiv:2004.02546.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jaxinv.edits.discovery.boundaries import unit
+from jaxinv.specs.checks import check_array, check_choice, check_whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Components(NamedTuple):
+    """Directions [k, d] of unit length, the standard deviation along each [k], largest first.
+
+    `shares` [k] are of the whole variance; `mean` [d] is that of the samples.
+    """
+
+    directions: np.ndarray
+    deviations: np.ndarray
+    shares: np.ndarray
+    mean: np.ndarray
+
+
+def _pca(solver: str) -> Callable[[np.ndarray, int], Any]:
+    def fit(centred: np.ndarray, count: int) -> Any:
+        from sklearn.decomposition import PCA
+
+        return PCA(count, svd_solver=solver, random_state=0).fit(centred).components_
+
+    return fit
+
+
+def _incremental(centred: np.ndarray, count: int) -> Any:
+    from sklearn.decomposition import IncrementalPCA
+
+    return IncrementalPCA(count, batch_size=max(100, 2 * count)).fit(centred).components_
+
+
+def _independent(centred: np.ndarray, count: int) -> Any:
+    from sklearn.decomposition import FastICA
+
+    # Columns of the mixing: a step along one changes one source and no other.
+    model: Any = FastICA(count, random_state=0, whiten="unit-variance", max_iter=1000)
+    model.fit(centred)
+    return model.mixing_.T
+
+
+def _sparse(centred: np.ndarray, count: int) -> Any:
+    from sklearn.decomposition import MiniBatchSparsePCA
+
+    return MiniBatchSparsePCA(count, random_state=0).fit(centred).components_
+
+
+ESTIMATORS: dict[str, Callable[[np.ndarray, int], Any]] = {
+    "pca": _pca("full"),
+    "randomized": _pca("randomized"),
+    "incremental": _incremental,
+    "ica": _independent,
+    "sparse": _sparse,
+}
+
+
+def principal(codes: np.ndarray, count: int, estimator: str = "pca") -> Components:
+    """The `count` directions along which codes [n, ...], taken as [n, d], vary most.
+
+    `estimator` is a name of `ESTIMATORS`. Deviations are of the samples' coordinates, by n.
+    Section 3.1 of the paper. Raises `ValueError` for more directions than samples or numbers of a
+    code, codes that are constant, and unknown estimators.
+    """
+    check_choice("estimator", estimator, tuple(ESTIMATORS))
+    given: Any = check_array("codes", codes, meant=" [n, ...]")
+    check_whole("count", count, 1)
+    flat = given.reshape(len(given), -1).astype(np.float64)
+    if count > min(flat.shape):
+        raise ValueError(
+            f"{count} directions of {len(flat)} samples of {flat.shape[1]} numbers; "
+            f"allowed: at most {min(flat.shape)}"
+        )
+    mean = flat.mean(0)
+    centred = flat - mean
+    whole = np.sum(centred**2) / len(flat)
+    if whole == 0:
+        raise ValueError("all codes are equal; allowed: samples that differ")
+    directions = unit(ESTIMATORS[estimator](centred, int(count)))
+    deviations = (centred @ directions.T).std(0)
+    order = np.argsort(-deviations, kind="stable")
+    directions, deviations = directions[order], deviations[order]
+    return Components(directions, deviations, deviations**2 / whole, mean)
+
+
+def coordinates(found: Components, codes: np.ndarray) -> np.ndarray:
+    """Codes [n, ...] in units of standard deviations along the components, [n, k]."""
+    flat = np.asarray(codes, np.float64).reshape(len(codes), -1)
+    return (flat - found.mean) @ found.directions.T / found.deviations
+
+
+def regress_latents(latents: np.ndarray, coordinates: np.ndarray) -> np.ndarray:
+    """What a step of one deviation along each feature direction is in latents: rows [k, d].
+
+    Least squares from coordinates [n, k] of features to the latents [n, d] that drew them, without
+    an intercept; the paper's equation 2. Raises `ValueError` for shapes that do not fit.
+    """
+    a, z = check_array("coordinates", coordinates), check_array("latents", latents)
+    if a.ndim != 2 or z.ndim != 2 or len(a) != len(z) or len(a) < a.shape[1]:
+        raise ValueError(
+            f"coordinates {list(a.shape)} and latents {list(z.shape)}; allowed: [n, k] and [n, d] "
+            f"with at least k samples"
+        )
+    return np.linalg.lstsq(a.astype(np.float64), z.astype(np.float64), rcond=None)[0]
