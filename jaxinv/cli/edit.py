@@ -106,10 +106,8 @@ def described(direction: Direction) -> list[str]:
     low, high = direction.usable or (None, None)
     rows = "all rows" if direction.rows is None else f"rows {','.join(map(str, direction.rows))}"
     usable = "not measured" if direction.usable is None else f"{low:g} to {high:g}"
-    told = (
-        ", ".join(f"{name} {value:+.3g}" for name, value in direction.effects.items())
-        or "not measured"
-    )
+    effects = (f"{name} {value:+.3g}" for name, value in direction.effects.items())
+    told = ", ".join(effects) or "not measured"
     unit = f"; 1 is {direction.unit}" if direction.unit else ""
     return [
         f"{direction.name:20} {direction.space} ({rows}), usable {usable}{unit}",

@@ -98,9 +98,9 @@ def learn_catalogue(
     """All directions of `CATALOGUE` for a generator of faces framed as FFHQ, by name.
 
     An amount of 1 is about one standard deviation of the score among random faces. `effects` are
-    measured changes of every score per unit of the amount, its own first, and `usable` ends where the same person
-    is no longer recognised (identity distance 0.6, median of some faces) or at the largest amount
-    that was tried. Lines about the progress go to `report`, or to stderr.
+    measured changes of every score per unit of the amount, its own first, and `usable` ends where
+    the same person is no longer recognised (identity distance 0.6, median of some faces) or at the
+    largest amount that was tried. Lines about the progress go to `report`, or to stderr.
 
     Raises `ValueError` for a generator without W or of other pictures, for fewer than 100 samples,
     and where `jaxinv pull attributes` has not been run.
