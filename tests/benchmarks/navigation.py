@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -17,16 +16,15 @@ import numpy as np
 
 from jaxinv.edits.conditions import conditioned
 from jaxinv.edits.directions import Direction
-from jaxinv.edits.discovery import boundaries, flows, latent_discovery, local_styles
+from jaxinv.edits.discovery import boundaries, flows, latent_discovery
 from jaxinv.edits.discovery import regressor_walks as walks
 from jaxinv.edits.discovery.training import Training
-from jaxinv.latents.sampling import sample_latents
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models import zoo
-from jaxinv.models.generators.base import StepRange, convert
-from jaxinv.models.loading import load_generator
 from jaxinv.reports.markdown import head, line
+from jaxinv.specs.checks import check_choice
 from jaxinv.types import Array, Key, Params
+from tests.benchmarks.face_regions import PARTS, transferred
 from tests.benchmarks.methods.sources import WEIGHTS, trained
 from tests.edits.renderer import (
     DIM,
@@ -81,7 +79,9 @@ class Setting(NamedTuple):
 SETTINGS = {"mnist28": Setting(16, 600, 2e-3, 6.0), "celeba32": Setting(64, 500, 2e-3, 6.0)}
 
 
-def reconstructed(name: str, matrix: str, *, shuffled: bool = False, seed: int = 0) -> float:
+def reconstructed(
+    name: str, matrix: str, *, shuffled: bool = False, steps: int | None = None
+) -> float:
     """The RCA of a small net; with `shuffled`, moves belong to the label of another pair."""
     gen, params = trained(name)
     setting = SETTINGS[name]
@@ -99,7 +99,7 @@ def reconstructed(name: str, matrix: str, *, shuffled: bool = False, seed: int =
         params,
         sample,
         (setting.count, gen.spec.z_dim, gen.spec.resolution),
-        Training(setting.steps if not shuffled else setting.steps // 4, setting.rate, seed=seed),
+        Training(steps or setting.steps, setting.rate),
         matrix=matrix,
         shifts=latent_discovery.Shifts(setting.scale),
     )
@@ -108,7 +108,7 @@ def reconstructed(name: str, matrix: str, *, shuffled: bool = False, seed: int =
 
 def told_apart(name: str) -> Found:
     learned, drawn = (reconstructed(name, matrix) for matrix in ("ortho", "random"))
-    control, count = reconstructed(name, "random", shuffled=True), SETTINGS[name].count
+    control, count = reconstructed(name, "random", shuffled=True, steps=100), SETTINGS[name].count
     # 3200 pairs: what chance gives lies within 4 standard errors.
     by_chance = abs(control - 1 / count) < 4 * (1 / count / 3200) ** 0.5
     return Found(
@@ -295,103 +295,6 @@ def walking(method: Callable[[int, float], list[float]], seeds: int = 5) -> Foun
 
 # --- Editing in Style -----------------------------------------------------------------------------
 
-STEPS = ("block1", "block2", "block3")  # of 16, 32 and 64 px; their features are scaled by a style
-CLUSTERS, GRID, SIZE = 24, 32, 128  # fewer clusters mix eyes and mouth
-# Where faces of ffhq have their parts, as shares of the side: row, column, height, width.
-PARTS = {"mouth": (0.72, 0.5, 0.12, 0.27), "eyes": (0.47, 0.5, 0.08, 0.45)}
-
-
-def style_of(gen: Any, step: str) -> int:
-    """Which style scales the features after a step: that of the next block's enlargement."""
-    return 3 * gen.steps.index(step) + 1
-
-
-def box(part: str) -> np.ndarray:
-    """The pixels [GRID, GRID] where faces have a part."""
-    row, column, height, width = PARTS[part]
-    at = (np.arange(GRID) + 0.5) / GRID
-    return (np.abs(at - row) < height / 2)[:, None] & (np.abs(at - column) < width / 2)[None]
-
-
-class Faces(NamedTuple):
-    """Styles of some faces, and their features [n, h, w, c] after every step of `STEPS`."""
-
-    styles: tuple[np.ndarray, ...]
-    features: dict[str, np.ndarray]
-
-
-@lru_cache
-def sampled(count: int = 32) -> Faces:
-    gen, params = load_generator("ffhq")
-    drawn = sample_latents(gen, params, count, seed=3, psi=0.7)
-    look = jax.jit(lambda params, w: (convert(gen, params, w, "s"), _states(gen, params, w)))
-    rows = [
-        look(params, jax.tree.map(lambda leaf, i=i: jnp.asarray(leaf[i]), drawn))
-        for i in range(count)
-    ]
-    return jax.tree.map(lambda *leaves: np.stack(leaves), *[Faces(*row) for row in rows])
-
-
-def _states(gen: Any, params: Params, w: Any) -> dict[str, Array]:
-    found, state, code = {}, {}, convert(gen, params, w, "s")
-    for name in gen.steps[: gen.steps.index(STEPS[-1]) + 1]:
-        first = gen.steps.index(name)
-        state = gen.run(params, code, None, state, StepRange(first, first + 1))
-        if name in STEPS:
-            found[name] = state["x"]
-    return found
-
-
-def gridded(x: np.ndarray) -> np.ndarray:
-    """Feature maps [n, h, w, c] at GRID px: means of pixels, or repeated ones."""
-    side = x.shape[1]
-    if side > GRID:
-        k = side // GRID
-        return x.reshape(len(x), GRID, k, GRID, k, -1).mean((2, 4))
-    return x.repeat(GRID // side, 1).repeat(GRID // side, 2)
-
-
-def transferred(part: str, budget: float, pairs: int = 8) -> dict[str, float]:
-    """Mean change in the part over that elsewhere, of pictures that took over styles of others.
-
-    "query": the channels of the part alone; "all": all channels of the same layers.
-    """
-    gen, params = load_generator("ffhq")
-    faces = sampled()
-    maps = {name: gridded(x) for name, x in faces.features.items()}
-    found = local_styles.regions(maps[STEPS[0]], CLUSTERS)
-    place = box(part)
-    hits = np.array([(found.labels == k)[:, place].sum() for k in range(CLUSTERS)])
-    sizes = np.array([(found.labels == k).sum() for k in range(CLUSTERS)])
-    union = sizes + len(found.labels) * place.sum() - hits
-    region = int((hits / union).argmax())
-    queries = {}
-    for name, x in maps.items():
-        shares = local_styles.contributions(x, found)
-        queries[style_of(gen, name)] = local_styles.channel_query(shares, region, budget=budget)
-    paint = jax.jit(lambda params, s: gen.synthesize(params, {"s": s}, SIZE))
-    ratios: dict[str, list[float]] = {"query": [], "all": []}
-    k = SIZE // GRID
-    for i in range(pairs):
-        own, other = (tuple(s[j] for s in faces.styles) for j in (i, i + pairs))
-        before = np.asarray(paint(params, own))
-        inside = (found.labels[i] == region).repeat(k, 0).repeat(k, 1)
-        for kind, values in ratios.items():
-            mixed = list(own)
-            for index, query in queries.items():
-                taken = query if kind == "query" else np.ones_like(query)
-                mixed[index] = local_styles.transfer(own[index], other[index], taken)
-            moved = [jnp.asarray(s, jnp.float32) for s in mixed]
-            change = np.abs(np.asarray(paint(params, tuple(moved))) - before).mean(-1)
-            values.append(float(change[inside].mean() / change[~inside].mean()))
-    taken = sum(int(query.sum()) for query in queries.values())
-    return {kind: float(np.mean(v)) for kind, v in ratios.items()} | {
-        "channels": taken,
-        "least": min(ratios["query"]),
-        "pixels": float((found.labels == region).mean()),
-    }
-
-
 BUDGET, FACTOR = 20.0, 3.0
 
 
@@ -450,6 +353,8 @@ ROWS: dict[str, Row] = {
 
 def report(names: Sequence[str]) -> None:
     """Print the rows of a table, one when it is measured; all of them without names."""
+    for name in names:
+        check_choice("row", name, tuple(ROWS))
     print(head(HEAD))
     for name in names or ROWS:
         row, began = ROWS[name], time.monotonic()
