@@ -33,6 +33,8 @@ def arguments() -> argparse.ArgumentParser:
     moved.add_argument("folder", type=Path, metavar="RUN")
     moved.add_argument("--limit", type=int, default=16)
     moved.add_argument("-o", "--out", type=Path, help="folder for the strips")
+    found = names.add_parser("navigation", help="what methods that find directions claim")
+    found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
@@ -104,6 +106,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import naturalness
 
         naturalness.report(options.folder, tuple(options.presets), options.limit, options.out)
+    elif options.name == "navigation":
+        from tests.benchmarks import navigation
+
+        navigation.report(options.rows)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 
