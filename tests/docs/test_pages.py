@@ -133,6 +133,14 @@ def test_options_of_commands_are_explained(verb: str, page: str) -> None:
     assert {name for name in names if f"`{name}" not in text} == set()
 
 
+def test_every_option_stands_in_some_page() -> None:
+    text = " ".join(DOCS.values())
+    every = {option for verb in verbs().values() for option in options(verb)}
+    long = {option for option in every if option[:2] == "--" and option[:5] != "--no-"}
+    short = {"--help", "--out", "--generator", "--preset", "--direction", "--count"}
+    assert {option for option in long - short if option not in text} == set()
+
+
 def test_all_commands_weights_optimizers_and_presets_are_listed() -> None:
     def missing(names: Any, page: str) -> list[str]:
         return [name for name in names if name not in " ".join(spans(DOCS[page])).split()]
