@@ -42,9 +42,12 @@ def find_direction(
 ) -> Direction:
     """The direction that a user calls `text`, for the generator called `name`.
 
-    A file, with #NUMBER where it holds several; "s:LAYER:CHANNEL", with commas between several; or
-    a kept one. Raises `ValueError` naming what is there, and the nearest name.
+    A file, with #NUMBER where it holds several; "s:LAYER:CHANNEL", with commas between several; one
+    of the catalogue of faces, learned now if need be; or a kept one. Raises `ValueError` naming
+    what is there, and the nearest name.
     """
+    from jaxinv.cli.weights import ensure
+    from jaxinv.edits.catalogue import CATALOGUE, catalogue_direction
     from jaxinv.edits.kept import kept_direction
     from jaxinv.edits.published import channel_direction
 
@@ -56,6 +59,9 @@ def find_direction(
         return _chosen(file, number if mark and file == Path(place) else None, space, gen)
     if file.suffix or len(file.parts) > 1:
         raise ValueError(f"no direction {text}: there is no such file")
+    if text in CATALOGUE and gen.spec.alignment == "ffhq" and gen.spec.w_dim:
+        ensure("attributes")
+        return catalogue_direction(gen, params, name, text)
     return kept_direction(name, text)
 
 

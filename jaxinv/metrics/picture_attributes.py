@@ -17,6 +17,7 @@ _RGB_TO_XYZ = np.array(
         [0.0193339, 0.1191920, 0.9503041],
     ]
 )
+_CHEEKS = ((0.27, 0.42), (0.58, 0.73))  # columns of faces framed as FFHQ, left one first
 _WHITE = _RGB_TO_XYZ.sum(1)
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # where CIE Lab changes from a line to a root
 
@@ -103,3 +104,24 @@ def _moments(y: np.ndarray, axis: int) -> tuple[float, float]:
     weights = profile / total if total > 0 else np.full(profile.size, 1 / profile.size)
     mean = float(places @ weights)
     return mean, float(np.square(places - mean) @ weights)
+
+
+def hair_luma(picture: np.ndarray) -> float:
+    """Mean luma, 0..255, of where faces framed as FFHQ have their hair: above the forehead."""
+    return float(_part(luma(picture), (0.06, 0.18), (0.35, 0.65)).mean())
+
+
+def light_side(picture: np.ndarray) -> float:
+    """Log of the right cheek's luma over the left one's, of faces framed as FFHQ."""
+    lit = luma(picture) + 1.0
+    left, right = (_part(lit, (0.5, 0.66), columns).mean() for columns in _CHEEKS)
+    return float(np.log(right / left))
+
+
+def _part(
+    values: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]
+) -> np.ndarray:
+    height, width = values.shape
+    top, bottom = (round(edge * height) for edge in rows)
+    left, right = (round(edge * width) for edge in columns)
+    return values[top : max(bottom, top + 1), left : max(right, left + 1)]

@@ -13,6 +13,7 @@ import pytest
 
 import jaxinv
 from jaxinv.cli.main import parser
+from jaxinv.edits.catalogue import CATALOGUE
 from jaxinv.edits.discovery.methods import EDIT_NAMES, METHODS
 from jaxinv.metrics.attributes import ATTRIBUTES
 from jaxinv.models.zoo import ZOO
@@ -150,6 +151,7 @@ def test_all_commands_weights_optimizers_and_presets_are_listed() -> None:
     assert missing(SOLVERS, "docs/guides/optimizers.md") == []
     known = (*METHODS, *ATTRIBUTES, *itertools.chain(*EDIT_NAMES.values()))
     assert missing(known, "docs/guides/discovering.md") == []
+    assert missing(CATALOGUE, "docs/guides/editing.md") == []
     rows = re.findall(r"^\| \[`([^`]+)`\]", DOCS["docs/methods/index.md"], re.M)
     assert sorted(rows) == sorted(PRESETS)
     heads = [head for text in DOCS.values() for head in re.findall(r"^## `([^`]+)`$", text, re.M)]
