@@ -102,14 +102,12 @@ def verb_directions(options: argparse.Namespace) -> int:
 
 
 def described(direction: Direction) -> list[str]:
-    """One line about a direction, and one for each of its effects, the largest first."""
+    """Lines about a direction: where it moves and how far, its effects, and where it is from."""
     low, high = direction.usable or (None, None)
     rows = "all rows" if direction.rows is None else f"rows {','.join(map(str, direction.rows))}"
     usable = "not measured" if direction.usable is None else f"{low:g} to {high:g}"
-    effects = sorted(
-        direction.effects.items(), key=lambda one: (one[0] != direction.name, -abs(one[1]))
-    )
-    told = ", ".join(f"{name} {value:+.3g}" for name, value in effects) or "not measured"
+    effects = (f"{name} {value:+.3g}" for name, value in direction.effects.items())
+    told = ", ".join(effects) or "not measured"
     unit = f"; 1 is {direction.unit}" if direction.unit else ""
     return [
         f"{direction.name:20} {direction.space} ({rows}), usable {usable}{unit}",

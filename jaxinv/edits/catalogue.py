@@ -98,9 +98,9 @@ def learn_catalogue(
     """All directions of `CATALOGUE` for a generator of faces framed as FFHQ, by name.
 
     An amount of 1 is about one standard deviation of the score among random faces. `effects` are
-    measured changes of every score per unit of the amount, and `usable` ends where the same person
-    is no longer recognised (identity distance 0.6, median of some faces) or at the largest amount
-    that was tried. Lines about the progress go to `report`, or to stderr.
+    measured changes of every score per unit of the amount, its own first, and `usable` ends where
+    the same person is no longer recognised (identity distance 0.6, median of some faces) or at the
+    largest amount that was tried. Lines about the progress go to `report`, or to stderr.
 
     Raises `ValueError` for a generator without W or of other pictures, for fewer than 100 samples,
     and where `jaxinv pull attributes` has not been run.
@@ -222,7 +222,7 @@ def _measured(
     direction: Direction,
     given: tuple[Latents, np.ndarray, dict[str, np.ndarray]],
 ) -> Direction:
-    latents, base, before = given
+    (latents, base, before), own = given, CATALOGUE[direction.name].attribute
     changes: list[dict[str, np.ndarray]] = []
     distances: list[float] = []
     for amount in AMOUNTS:
@@ -234,7 +234,7 @@ def _measured(
     near = [i for i, amount in enumerate(AMOUNTS) if abs(amount) < max(AMOUNTS)]
     effects = {
         name: float(np.mean([np.median(changes[i][name]) / AMOUNTS[i] for i in near]))
-        for name in SCORES
+        for name in (own, *(other for other in SCORES if other != own))
     }
     return replace(direction, effects=effects, usable=usable_range(AMOUNTS, distances))
 

@@ -29,6 +29,10 @@ def arguments() -> argparse.ArgumentParser:
     looks.add_argument("--presets", nargs="+", default=["default"], metavar="NAME")
     looks.add_argument("--limit", type=int, default=16)
     looks.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    moved = names.add_parser("edits", help="what everyday directions do to a run of `faithful`")
+    moved.add_argument("folder", type=Path, metavar="RUN")
+    moved.add_argument("--limit", type=int, default=16)
+    moved.add_argument("-o", "--out", type=Path, help="folder for the strips")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
@@ -67,6 +71,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import fullwidth
 
         fullwidth.report()
+    elif options.name == "edits":
+        from tests.benchmarks import edits
+
+        edits.report(options.folder, options.limit, options.out)
     elif options.name == "cold":
         from tests.benchmarks import cold
 
