@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from jaxinv.edits.blending import interpolate, mix, walk
     from jaxinv.edits.conditions import conditioned
     from jaxinv.edits.directions import Direction, load_direction, save_direction
+    from jaxinv.edits.discovery.methods import discover
     from jaxinv.edits.editing import AmountWarning, edit
     from jaxinv.edits.pasting import paste
     from jaxinv.inversion.bind import BoundProblem, bind
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from jaxinv.inversion.result import Inversion
     from jaxinv.io.images import PhotoWarning, read_images, read_photo, write_images
     from jaxinv.io.latent_files import load_latents, save_latents
+    from jaxinv.metrics.attributes import ATTRIBUTES, attribute_scores, attributes
     from jaxinv.metrics.perceptual import lpips
     from jaxinv.metrics.reconstruction import psnr, ssim
+    from jaxinv.models.features.nets import embed, embed_texts, load_net
     from jaxinv.models.loading import load_features, load_generator
     from jaxinv.models.rendering import render
     from jaxinv.presets import PRESETS
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "ATTRIBUTES",
     "PRESETS",
     "AmountWarning",
     "BoundProblem",
@@ -59,15 +63,21 @@ __all__ = [
     "Term",
     "Variable",
     "View",
+    "attribute_scores",
+    "attributes",
     "bind",
     "conditioned",
+    "discover",
     "edit",
+    "embed",
+    "embed_texts",
     "interpolate",
     "invert",
     "load_direction",
     "load_features",
     "load_generator",
     "load_latents",
+    "load_net",
     "lpips",
     "minimise",
     "mix",
@@ -87,6 +97,7 @@ _HOMES = {
     "edits.blending": ("interpolate", "mix", "walk"),
     "edits.conditions": ("conditioned",),
     "edits.directions": ("Direction", "load_direction", "save_direction"),
+    "edits.discovery.methods": ("discover",),
     "edits.editing": ("AmountWarning", "edit"),
     "edits.pasting": ("paste",),
     "inversion.bind": ("BoundProblem", "bind"),
@@ -94,8 +105,10 @@ _HOMES = {
     "inversion.result": ("Inversion",),
     "io.images": ("PhotoWarning", "read_images", "read_photo", "write_images"),
     "io.latent_files": ("load_latents", "save_latents"),
+    "metrics.attributes": ("ATTRIBUTES", "attribute_scores", "attributes"),
     "metrics.perceptual": ("lpips",),
     "metrics.reconstruction": ("psnr", "ssim"),
+    "models.features.nets": ("embed", "embed_texts", "load_net"),
     "models.loading": ("load_features", "load_generator"),
     "models.rendering": ("render",),
     "presets": ("PRESETS",),

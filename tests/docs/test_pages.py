@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import itertools
 import re
 import shlex
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 
 import jaxinv
 from jaxinv.cli.main import parser
+from jaxinv.edits.catalogue import CATALOGUE
+from jaxinv.edits.discovery.methods import EDIT_NAMES, METHODS
+from jaxinv.metrics.attributes import ATTRIBUTES
 from jaxinv.models.zoo import ZOO
 from jaxinv.presets import PRESETS
 from jaxinv.specs.vocabulary import SOLVERS
@@ -110,15 +114,32 @@ def test_options_in_text_exist() -> None:
     assert {(place, option) for place, option in named if option not in every} == set()
 
 
-@pytest.mark.parametrize("verb", ["invert", "study"])
-def test_options_of_commands_are_explained(verb: str) -> None:
-    page = {"invert": "photos", "study": "comparing"}[verb]
+EXPLAINED = {
+    "invert": "photos",
+    "study": "comparing",
+    "edit": "editing",
+    "paste": "editing",
+    "discover": "discovering",
+    "evaluate": "results",
+}
+
+
+@pytest.mark.parametrize(("verb", "page"), EXPLAINED.items())
+def test_options_of_commands_are_explained(verb: str, page: str) -> None:
     shared = DOCS["docs/guides/photos.md"]
     text = DOCS[f"docs/guides/{page}.md"] + shared
     long = {option for option in options(verbs()[verb]) if option.startswith("--")}
-    short = {"--out": "-o", "--generator": "-g", "--preset": "-p"}
+    short = {"--out": "-o", "--generator": "-g", "--preset": "-p", "--direction": "-d"}
     names = {short.get(option, option) for option in long - {"--help"}}
     assert {name for name in names if f"`{name}" not in text} == set()
+
+
+def test_every_option_stands_in_some_page() -> None:
+    text = " ".join(DOCS.values())
+    every = {option for verb in verbs().values() for option in options(verb)}
+    long = {option for option in every if option[:2] == "--" and option[:5] != "--no-"}
+    short = {"--help", "--out", "--generator", "--preset", "--direction", "--count"}
+    assert {option for option in long - short if option not in text} == set()
 
 
 def test_all_commands_weights_optimizers_and_presets_are_listed() -> None:
@@ -128,6 +149,9 @@ def test_all_commands_weights_optimizers_and_presets_are_listed() -> None:
     assert missing(verbs(), "docs/commands.md") == []
     assert missing(ZOO, "docs/weights.md") == []
     assert missing(SOLVERS, "docs/guides/optimizers.md") == []
+    known = (*METHODS, *ATTRIBUTES, *itertools.chain(*EDIT_NAMES.values()))
+    assert missing(known, "docs/guides/discovering.md") == []
+    assert missing(CATALOGUE, "docs/guides/editing.md") == []
     rows = re.findall(r"^\| \[`([^`]+)`\]", DOCS["docs/methods/index.md"], re.M)
     assert sorted(rows) == sorted(PRESETS)
     heads = [head for text in DOCS.values() for head in re.findall(r"^## `([^`]+)`$", text, re.M)]
