@@ -87,7 +87,10 @@ def verb_paste(options: argparse.Namespace) -> int:
 
 def verb_directions(options: argparse.Namespace) -> int:
     """List the kept directions of a generator, or keep, show and write one."""
+    from jaxinv.edits.catalogue import CATALOGUE
     from jaxinv.edits.kept import kept_direction, kept_names
+    from jaxinv.io.checkpoints import stored_spec
+    from jaxinv.models.zoo import ZOO, is_present
 
     name = options.generator
     for each in [options.export] if options.export else kept_names(name):
@@ -98,6 +101,8 @@ def verb_directions(options: argparse.Namespace) -> int:
             _export(direction, name, options.out)
     if not kept_names(name):
         say(f"no directions are kept for generator {name!r}")
+        if name in ZOO and is_present(name) and stored_spec(name).alignment == "ffhq":
+            say(f"learned when one of them is first named: {', '.join(CATALOGUE)}")
     return DONE
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 LENGTH = "a step of length 1"
 DEVIATION = "a standard deviation of the samples"
 AT = 8  # codes over which Jacobian spectra are averaged
+SCORED_SIDE = 256  # px of the pictures that are scored, or the generator's own
 SIDE = 64  # px of the pictures that nets learn from
 
 
@@ -100,7 +101,8 @@ def _scored(asked: Request) -> tuple[np.ndarray, np.ndarray]:
     if not callable(asked.scores):
         return codes, check_scores(asked.scores)
     score: Any = asked.scores
-    scores = score_samples(asked.gen, asked.params, latents, score, report=asked.report)
+    size = min(SCORED_SIDE, asked.gen.spec.resolution)
+    scores = score_samples(asked.gen, asked.params, latents, score, size=size, report=asked.report)
     return codes, scores
 
 
