@@ -8,19 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.edits.directions import Direction
+from jaxinv.edits.directions import ROWED, Direction
 from jaxinv.models.generators.weight_deltas import leaves, nested
 from jaxinv.specs.checks import check_kind, check_list
 
 LEAST = 1e-5  # part of a direction's length that must be left
 
 
-def conditioned(direction: Direction, others: Sequence[Direction]) -> Direction:
-    """The direction projected onto the complement of any number of others, at its own length.
+def conditioned(
+    direction: Direction, others: Sequence[Direction], *, num_rows: int | None = None
+) -> Direction:
+    """The direction without what it does along any number of others.
 
-    v - C+ C v, with the others as rows of C (Shen et al. 2020, InterFaceGAN, section 3.3; there
-    with one and two conditions, and unit lengths). Effects and usable amounts are not known any
-    more. In spaces with rows all rows count together.
+    Where all of them have measured effects (the first is that on what a direction is about), those
+    multiples of the others are taken away that cancel its effects on what they are about; in spaces
+    with rows that needs `num_rows` of the generator unless all rows move. Otherwise it is projected
+    onto the complement of the others, at its own length: v - C+ C v, with the others as rows of C
+    (Shen et al. 2020, InterFaceGAN, section 3.3; there with one and two conditions, and unit
+    lengths); effects are not known any more then. Usable amounts never are.
 
     Raises:
         ValueError: another space or generator, or a direction that lies in the span of the others.
@@ -32,6 +37,9 @@ def conditioned(direction: Direction, others: Sequence[Direction]) -> Direction:
     for other in others:
         check_kind("direction", other, Direction)
         _check_together(direction, other)
+    cancelled = _cancelled(direction, others, num_rows)
+    if cancelled is not None:
+        return cancelled
     flat = [_flat(one) for one in (direction, *others)]
     keys = sorted({key for one in flat for key in one})
     shapes = {key: _common([one[key] for one in flat if key in one]) for key in keys}
@@ -60,6 +68,49 @@ def conditioned(direction: Direction, others: Sequence[Direction]) -> Direction:
         usable=None,
         source=f"{direction.source}, conditioned on {names}".lstrip(", "),
     )
+
+
+def _cancelled(
+    direction: Direction, others: Sequence[Direction], num_rows: int | None
+) -> Direction | None:
+    """The direction less multiples of the others, by measured effects; None where some are not."""
+    named = [next(iter(other.effects), "") for other in others]
+    about = next(iter(direction.effects), "")
+    known = all(name in direction.effects and name != about for name in named)
+    if not known or len(set(named)) < len(named) or direction.space not in ("z", "w", *ROWED):
+        return None
+    members = (direction, *others)
+    whole = all(one.rows is None and one.vector.ndim == 1 for one in members)
+    if not whole and num_rows is None:
+        return None
+    matrix = [[other.effects.get(name, 0.0) for other in others] for name in named]
+    if np.linalg.matrix_rank(matrix) < len(named):
+        return None
+    shares = np.linalg.solve(matrix, [direction.effects[name] for name in named])
+    parts = [one.vector if whole else _in_rows(one, int(num_rows or 0)) for one in members]
+    rows = {row for one in members for row in one.rows or range(num_rows or 0)}
+    effects = {
+        name: value
+        - float(sum(c * o.effects.get(name, 0.0) for c, o in zip(shares, others, strict=True)))
+        for name, value in direction.effects.items()
+    }
+    names = ", ".join(other.name for other in others)
+    return replace(
+        direction,
+        name=f"{direction.name} without {names}",
+        vector=parts[0] - np.tensordot(shares, np.stack(parts[1:]), 1),
+        rows=None if whole else tuple(sorted(rows)),
+        effects=effects,
+        usable=None,
+        source=f"{direction.source}, conditioned on {names}".lstrip(", "),
+    )
+
+
+def _in_rows(direction: Direction, num_rows: int) -> np.ndarray:
+    """The vector [num_rows, d], 0 in the rows that do not move."""
+    moving = np.zeros((num_rows, 1), np.float32)
+    moving[list(range(num_rows) if direction.rows is None else direction.rows)] = 1
+    return moving * direction.vector
 
 
 def _check_together(direction: Direction, other: Direction) -> None:

@@ -92,7 +92,7 @@ def fitted(
     found = fit_direction(direction, gen, params)
     check_list("conditions", conditions, "directions")
     held = [fit_direction(one, gen, params) for one in conditions]
-    found = conditioned(found, held) if held else found
+    found = conditioned(found, held, num_rows=gen.spec.rows) if held else found
     if rows is None:
         return found
     return fit_direction(replace(found, rows=row_numbers("rows", rows)), gen, params)

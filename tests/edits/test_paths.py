@@ -296,3 +296,29 @@ def test_a_direction_in_the_span_of_its_conditions_is_refused() -> None:
     with pytest.raises(ValueError, match="'a' is of generator '000000000000'"):
         conditioned(here, (there,))
     assert conditioned(first, ()) is first
+
+
+def test_measured_effects_are_cancelled_instead_of_projected() -> None:
+    age = Direction("age", "w", np.array([1.0, 0, 0]), effects={"age": 10.0, "male": 0.1})
+    smile = Direction("smile", "w", np.array([0, 1.0, 0]), effects={"smile": 2.0, "age": 1.0})
+    gender = Direction(
+        "gender", "w", np.array([1.0, 1, 1]), effects={"male": 0.5, "age": 6.0, "smile": 1.0}
+    )
+    found = conditioned(gender, [age, smile])
+    # 10 a + 1 s = 6 and 2 s = 1.
+    np.testing.assert_allclose(found.vector, [1 - 0.55, 1 - 0.5, 1], rtol=1e-6)
+    assert found.effects == pytest.approx({"male": 0.5 - 0.055, "age": 0.0, "smile": 0.0})
+    # What it hardly changes costs it nothing, however much the vectors point the same way.
+    calm = Direction("calm", "w", np.array([1.0, 1, 1]), effects={"male": 0.5, "age": 0.0})
+    np.testing.assert_array_equal(conditioned(calm, [age]).vector, calm.vector)
+    with pytest.raises(ValueError, match="lies in the span of age"):
+        conditioned(age, [age])
+
+
+def test_effects_are_cancelled_in_the_rows_that_move() -> None:
+    age = Direction("age", "w+", np.array([2.0, 0]), rows=(1, 2), effects={"age": 4.0})
+    yaw = Direction("yaw", "w+", np.array([0, 1.0]), rows=(0,), effects={"yaw": 1.0, "age": 2.0})
+    found = conditioned(yaw, [age], num_rows=4)
+    assert found.rows == (0, 1, 2)
+    np.testing.assert_allclose(found.vector, [[0, 1], [-1, 0], [-1, 0], [0, 0]])
+    assert conditioned(yaw, [age]).effects == {}  # without the number of rows: projected
