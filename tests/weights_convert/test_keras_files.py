@@ -152,12 +152,12 @@ REFUSED: dict[str, tuple[Callable[[h5py.File], object], dict[str, Any], str]] = 
     "newer": (many, {"libver": "latest"}, "newer layout; allowed: the first"),
     "ordered": (many, {"track_order": True}, "newer layout; allowed: the first"),
     "something before": (many, {"userblock_size": 512}, "unknown kind"),
-    "no JSON": (configured("{'a': 1}"), {}, "no JSON"),
+    "no JSON": (configured("{'a': 1}"), {}, "not JSON"),
     "no text": (configured(3.5), {}, "model_config of type"),
     "nested JSON": (configured("[" * 100 + "]" * 100), {}, "nested deeper than 64"),
     "very nested JSON": (configured("[" * 30_000 + "]" * 30_000), {}, "HDF5|nested"),
     "much JSON": (configured(" " * (2**20 + 1)), {}, "1048577 bytes; allowed: 1048576"),
-    "not UTF-8": (configured(np.bytes_(b'"\xff"')), {}, "no JSON|utf-8"),
+    "not UTF-8": (configured(np.bytes_(b'"\xff"')), {}, "not JSON|utf-8"),
 }
 
 
