@@ -213,8 +213,9 @@ def test_pictures_are_replaced_only_if_asked_for(here: Path) -> None:
 
 
 HOLD = """
-import sys, time
+import signal, sys, time
 from jaxinv.io.output_folder import RUN, output_folder
+signal.signal(signal.SIGINT, signal.default_int_handler)  # jobs in the background ignore it
 with output_folder("out", RUN):
     print("held", flush=True)
     time.sleep(600)
@@ -243,7 +244,7 @@ def test_one_run_at_a_time_writes_into_a_folder(
         )
         assert contents(here) == before
         other.send_signal(end)
-        other.wait()
+        other.wait(60)
     assert main([*INVERT, "out", "photos"]) == DONE  # what a dead process left is no lock
 
 
