@@ -24,9 +24,13 @@ from jaxinv.models.rendering import draw_one
 from jaxinv.reports.markdown import markdown
 
 AMOUNTS = tuple(np.linspace(-1.5, 1.5, 7))
-MOVED = {"age": "age", "smile": "happy", "yaw": "yaw"}  # direction: score
-SCORES = ("age", "happy", "yaw", "male")
-SLACK = {"age": 0.5, "happy": 0.01, "yaw": 0.5}  # a step back by less is none
+MOVED = {
+    "age": "age",
+    "smile": "smile",
+    "yaw": "yaw",
+}  # direction: score ("happy" is 1 of most faces)
+SCORES = ("age", "smile", "yaw", "male")
+SLACK = {"age": 0.5, "smile": 0.01, "yaw": 0.5}  # a step back by less is none
 SIDE, SAME_PERSON = 256, 0.6
 
 
@@ -75,7 +79,7 @@ def report(run: Path, limit: int, out: Path | None) -> None:
                 f"{free:.1f} -> {held:.1f} years",
             )
         )
-    head = ("codes of", "age", "happy", "yaw", "identity median / worst", "below 0.6", "gender|age")
+    head = ("codes of", "age", "smile", "yaw", "identity median / worst", "below 0.6", "gender|age")
     print(markdown(head, rows))
 
 
