@@ -26,10 +26,6 @@ from jaxinv.reports.markdown import markdown
 AMOUNTS = tuple(np.linspace(-1.5, 1.5, 7))
 # "happy" is 1 of most smiles: their width tells more.
 MOVED = {"age": "age", "smile": "smile", "yaw": "yaw"}  # direction: score
-    "age": "age",
-    "smile": "smile",
-    "yaw": "yaw",
-}  # direction: score ("happy" is 1 of most faces)
 SCORES = ("age", "smile", "yaw", "male")
 SLACK = {"age": 0.5, "smile": 0.01, "yaw": 0.5}  # a step back by less is none
 SIDE, SAME_PERSON = 256, 0.6
