@@ -120,7 +120,7 @@ def learn_catalogue(
     steps = shortest_steps(
         codes, scores, params[STATISTICS], [(e.attribute, e.free) for e in CATALOGUE.values()]
     )
-    found: dict[str, Direction] = {}
+    found, own = dict[str, Direction](), generator_hash(params)  # over all weights: once
     for (name, entry), step in zip(CATALOGUE.items(), steps, strict=True):
         first, last = (round(edge * spec.rows) for edge in entry.rows)
         found[name] = Direction(
@@ -128,7 +128,7 @@ def learn_catalogue(
             space="w+",
             vector=step,
             rows=tuple(range(first, last)),
-            generator=generator_hash(params),
+            generator=own,
             generator_name=generator_name,
             unit=f"about {_deviation(entry.attribute, scores)}",
             source=SOURCE.format(n=samples),
