@@ -189,7 +189,7 @@ def conv(x: Array, kernel: Array, backward: Array | None, geometry: Geometry = S
 
 
 class Conv(Module):
-    """Convolution with a [k, k, in, features] kernel and a bias, on one sample [h, w, in].
+    """Convolution with a [k, k, in, features] kernel, on one sample [h, w, in].
 
     `size` and `padding` may differ by direction: (rows, columns). Uses the frozen backward kernel
     when the "frozen" collection holds one; otherwise the kernel has a gradient as well.
@@ -199,6 +199,7 @@ class Conv(Module):
     size: int | tuple[int, int] = 3
     stride: int = 1
     padding: int | tuple[int, int] = 1
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -208,4 +209,6 @@ class Conv(Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(BACKWARD_KERNELS, "backward")
         y = conv(x, kernel, backward, Geometry(self.stride, self.padding))
+        if not self.bias:
+            return y
         return y + cast_like(self.param("bias", nn.initializers.zeros, (self.features,)), y)

@@ -17,6 +17,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from jaxinv.specs import GeneratorSpec, Preset
 from jaxinv.specs.checks import KINDS
+from jaxinv.specs.encoders import EncoderSpec
 
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
@@ -55,6 +56,11 @@ def generator_from_json(text: str) -> GeneratorSpec:
     Raises `ValueError` as `from_json` does.
     """
     return _made(GeneratorSpec, parse_json(text, "spec"), "spec")
+
+
+def encoder_from_json(text: str) -> EncoderSpec:
+    """The facts of an encoder that JSON describes, as `generator_from_json` reads a generator's."""
+    return _made(EncoderSpec, parse_json(text, "spec"), "spec")
 
 
 def parse_json(text: str | bytes, what: str) -> Any:

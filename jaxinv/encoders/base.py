@@ -1,0 +1,70 @@
+"""The interface of every encoder: pure functions of one sample, and of a batch that is learned."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.encoders.layers import BATCH, STATISTICS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flax.linen import Module
+
+    from jaxinv.specs.encoders import EncoderSpec
+    from jaxinv.types import Array, Key, Params
+
+WEIGHTS, BEFORE, AVERAGE = "params", "before", "average"
+Outputs = dict[str, Any]
+
+
+class Encoder(NamedTuple):
+    """One encoder; `params` is the nested dict that its checkpoint stores.
+
+    `params` holds "params" (what is trained), "batch_stats" (running means and variances),
+    "average" (the mean code, the shape of its code) where codes are added to it, and "before", the
+    same of the encoder `before`, if there is one. `predict(params, planes [side, side, channels])`
+    is one pass over one sample: {"code": the shape of its code, in units of its space}, with
+    "features" {cut: what is added there} or "weights" (changes of the generator's) where the head
+    makes such.
+    `learn(params, planes [b, side, side, channels])` gives the same for a batch, by the statistics
+    of that batch, and the moved "batch_stats". See `rollouts.encode` for what is made of it.
+    """
+
+    spec: EncoderSpec
+    init: Callable[[Key], Params]
+    predict: Callable[[Params, Array], Outputs]
+    learn: Callable[[Params, Array], tuple[Outputs, Params]]
+    before: Encoder | None = None
+
+
+def from_network(spec: EncoderSpec, network: Module, before: Encoder | None = None) -> Encoder:
+    """The encoder of a module that maps planes [side, side, channels] to outputs."""
+
+    def init(key: Key) -> Params:
+        own, others = jax.random.split(key)
+        made = network.init(own, jnp.zeros((spec.side, spec.side, spec.channels)))
+        params = {WEIGHTS: made[WEIGHTS], STATISTICS: made.get(STATISTICS, {})}
+        if spec.base == "mean":
+            params[AVERAGE] = jnp.zeros(spec.shape)
+        if before is not None:
+            params[BEFORE] = before.init(others)
+        return params
+
+    def variables(params: Params) -> Params:
+        return {name: params.get(name, {}) for name in (WEIGHTS, STATISTICS)}
+
+    def predict(params: Params, planes: Array) -> Outputs:
+        return network.apply(variables(params), planes)  # type: ignore[return-value]
+
+    def learn(params: Params, planes: Array) -> tuple[Outputs, Params]:
+        def one(sample: Array) -> tuple[Outputs, Params]:
+            outputs, moved = network.apply(variables(params), sample, mutable=[STATISTICS])
+            return outputs, moved.get(STATISTICS, {})  # type: ignore[return-value]
+
+        return jax.vmap(one, axis_name=BATCH, out_axes=(0, None))(planes)
+
+    return Encoder(spec, init, predict, learn, before)

@@ -1,0 +1,1 @@
+"""Checks of the fixtures of encoders: each module has CHECKS, by the names of their folders."""
