@@ -15,6 +15,7 @@ from jaxinv import __version__
 from jaxinv.io.checkpoints import weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.metrics.table import NETS
+from jaxinv.specs.vocabulary import CALLABLES
 
 if TYPE_CHECKING:
     from jaxinv.runs.request import Request
@@ -83,7 +84,7 @@ class Manifest:
 
 def manifest_for(request: Request, preset: Preset, spec: GeneratorSpec) -> Manifest:
     """The manifest of a run that starts now; `ValueError` where weights are not in place."""
-    nets = sorted({*NETS, *preset.nets})
+    nets = sorted({*NETS, *preset.nets} - {*CALLABLES})
     return Manifest(
         request=request,
         preset=preset,
