@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxinv.cli.argument_types import number, positive, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
+from jaxinv.specs.vocabulary import PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,17 +24,21 @@ def verb_train_generator(options: argparse.Namespace) -> int:
     from jaxinv.models.weights import use_compilation_cache
     from jaxinv.specs.checks import check_choice
     from jaxinv.training.data import Pictures, batches, flip, random_crop, split
-    from jaxinv.training.gan import FILE, GanSettings, gan_job, small_stylegan2
+    from jaxinv.training.gan import GanSettings, gan_job
     from jaxinv.training.loop import Run, train
+    from jaxinv.training.stylegan2 import FILE, small_stylegan2
 
     use_compilation_cache()
     check_choice("architecture", options.architecture, ARCHITECTURES)
     settings = GanSettings(
         batch=options.batch,
+        parts=options.parts,
         rate=options.rate,
         gamma=options.gamma,
         half_life=options.batch * 10_000 / 32,
         mixing=options.mixing,
+        path=options.path,
+        dtype=options.dtype,
         augment=options.augment,
     )
     pictures = open_set(options.data)
@@ -98,7 +103,7 @@ def _start(place: str | None) -> Params | None:
     if place is None:
         return None
     from jaxinv.models.weights import read_weights
-    from jaxinv.training.gan import FILE
+    from jaxinv.training.stylegan2 import FILE
 
     path = Path(place)
     return read_weights(path / FILE if path.is_dir() else path)[0]
@@ -127,10 +132,12 @@ def add(verbs: argparse._SubParsersAction) -> None:
         ("--latent", positive, 128, "length of z and w"),
         ("--mapping", positive, 4, "layers from z to w"),
         ("--batch", positive, 16, "pictures of a step"),
+        ("--parts", positive, 1, "parts of a batch, one after the other, where memory is short"),
         ("--rate", number, 2e-3, "learning rate"),
         ("--gamma", number, 1.0, "weight of the penalty R1"),
+        ("--path", number, 0.0, "weight of path length regularisation"),
         ("--mixing", number, 0.9, "probability of two codes in a picture"),
-        ("--seed", seed, 0, ""),
+        ("--seed", seed, 0, "of all draws"),
         ("--log-every", positive, 50, "steps"),
         ("--save-every", positive, 500, "steps"),
         ("--validate-every", positive, 1000, "steps"),
@@ -139,6 +146,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         verb.add_argument(option, type=kind, default=usual, help=f"{text} (default {usual})")
     verb.add_argument("--name", metavar="NAME", help="of the generator; default: that of RUN")
     verb.add_argument("--grow", metavar="RUN|FILE", help="start with the weights of a smaller one")
+    verb.add_argument("--dtype", choices=PRECISIONS, default="float32", help="of convolutions")
     verb.add_argument("--flip", action="store_true", help="mirror half of the pictures")
     verb.add_argument("--crop", choices=("centre", "random"), default="centre")
     verb.add_argument("--augment", action="store_true", help="adaptive flips and shifts (ADA)")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -29,6 +29,21 @@ def shared_out(mesh: Mesh, batch: Tree) -> Tree:
     """A batch of numpy arrays, the rows of this process, with its first axis over the devices."""
     sharding = NamedSharding(mesh, PartitionSpec(AXIS))
     return jax.tree.map(lambda a: jax.make_array_from_process_local_data(sharding, a), batch)
+
+
+def shared_rows(tree: Tree) -> Tree:
+    """Inside a compiled step: arrays made there, with their first axis over the devices.
+
+    Where the devices cannot share it evenly it is left to the compiler.
+    """
+    mesh = all_devices()
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+
+    def one(a: Any) -> Any:
+        even = mesh.size > 1 and len(a) % mesh.size == 0
+        return jax.lax.with_sharding_constraint(a, sharding) if even else a
+
+    return jax.tree.map(one, tree)
 
 
 def on_each(mesh: Mesh, tree: Tree) -> Tree:

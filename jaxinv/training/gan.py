@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -12,33 +10,33 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxinv.io import checkpoints
 from jaxinv.io.image_ops import grid, to_uint8
-from jaxinv.metrics.sliced import texture_distance
+from jaxinv.metrics.sliced import SMALLEST, texture_distance
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.loading import build
-from jaxinv.specs import GeneratorSpec
-from jaxinv.specs.checks import check_above, check_at_least, check_whole
+from jaxinv.nn.mixed_precision import cast_params
+from jaxinv.specs.checks import check_above, check_at_least, check_choice, check_whole
+from jaxinv.specs.vocabulary import PRECISIONS
 from jaxinv.training.augmentation import adapted, augmented
 from jaxinv.training.averages import decay_by_half_life, moved
 from jaxinv.training.critics import critic_loss, generator_loss, gradient_penalty
-from jaxinv.training.equalised import (
-    discriminator_gain,
-    equalised,
-    generator_gain,
-    scaled,
-)
+from jaxinv.training.devices import shared_rows
+from jaxinv.training.equalised import discriminator_gain, equalised, generator_gain, scaled
+from jaxinv.training.gradients import mean_gradients
 from jaxinv.training.loop import Job
+from jaxinv.training.stylegan2 import FILE, codes, draws, grown, pictures, save_generator
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import GeneratorSpec
     from jaxinv.types import Array, Key, Metrics, Params, State, Tree
 
-FILE = "generator.safetensors"
+GENERATOR = "generator"
 SHOWN = 64  # samples of a grid
 B1, B2, EPSILON = 0.0, 0.99, 1e-8
+PATH_DECAY = 0.01  # of the mean path length; Karras et al. 2020, appendix B
 
 
 @dataclass(frozen=True)
@@ -47,80 +45,51 @@ class GanSettings:
 
     Attributes:
         batch: pictures of a step.
+        parts: how many parts of it are made one after the other, where memory is short.
         rate: learning rate of both networks, before the factors of `equalised`.
         gamma: weight of R1.
-        lazy: steps between two R1 penalties.
+        lazy: steps between two penalties R1.
+        path: weight of the path length regularisation; 0: none.
+        path_lazy: steps between two of those.
         half_life: of the average of the generator's weights, in pictures.
-        mixing: probability that two codes share a picture (Karras et al. 2019, section 3.1).
+        mixing: probability that two codes share a picture.
         augment: whether the discriminator sees adaptive flips and shifts.
+        dtype: type of the convolutions, "float32" or "bfloat16".
     """
 
     batch: int = 16
+    parts: int = 1
     rate: float = 2e-3
     gamma: float = 1.0
     lazy: int = 16
+    path: float = 0.0
+    path_lazy: int = 4
     half_life: float = 5000.0
     mixing: float = 0.9
     augment: bool = False
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
-        for name in ("batch", "lazy"):
+        for name in ("batch", "parts", "lazy", "path_lazy"):
             check_whole(name, getattr(self, name), 1)
         for name in ("rate", "half_life"):
             check_above(name, getattr(self, name), 0)
-        for name in ("gamma", "mixing"):
+        for name in ("gamma", "mixing", "path"):
             check_at_least(name, getattr(self, name), 0)
         if self.mixing > 1:
             raise ValueError(f"mixing must be at most 1, got {self.mixing}")
-
-
-def small_stylegan2(
-    name: str, size: int, widths: tuple[int, ...], *, latent: int = 128, mapping: int = 4,
-    labels: int = 0, group: int = 4,
-) -> GeneratorSpec:  # fmt: skip
-    """The spec of a StyleGAN2 and a residual discriminator, both of `widths` at 4, 8, ... px.
-
-    Raises `ValueError` for widths that do not end at `size`.
-    """
-    if not widths or size != 4 << (len(widths) - 1):
-        raise ValueError(
-            f"{len(widths)} widths end at {4 << max(len(widths) - 1, 0)} px, size is {size}; "
-            f"allowed: one width for each of 4, 8, ... {size} px"
-        )
-    styles = [widths[0], widths[0]]
-    for before, own in zip(widths, widths[1:], strict=False):
-        styles += [before, own, own]
-    noise = [4] + [4 << block for block in range(1, len(widths)) for _ in (0, 1)]
-    label = "embed" if labels else "none"
-    plan = ("residual", widths, group, None, latent if labels else 1, label, mapping, latent)
-    return GeneratorSpec(
-        name,
-        "stylegan2",
-        size,
-        z_dim=latent,
-        w_dim=latent,
-        rows=2 * len(widths),
-        styles=tuple(styles),
-        noise=tuple(noise),
-        layout18=tuple(range(2 * len(widths))) if len(widths) <= 9 else (),
-        labels=labels,
-        facts=(
-            ("mapping_layers", mapping),
-            ("label", label),
-            ("label_width", latent),
-            ("clamp", None),
-            ("discriminator", ("progressive", *plan)),
-        ),
-    )
+        if self.batch % self.parts:
+            raise ValueError(f"batch {self.batch} in {self.parts} parts; allowed: divisors of it")
+        check_choice("dtype", self.dtype, PRECISIONS)
 
 
 def gan_job(
     spec: GeneratorSpec, settings: GanSettings, held: np.ndarray, start: Params | None = None
 ) -> Job:
-    """The job of training `spec` on batches {"image": uint8 [b, s, s, 3], "label"}.
+    """The job of training `spec` on batches {"image": uint8 [b, s, s, 3], "label": [b, classes]}.
 
-    `held` [n, s, s, 3] are pictures that validation compares samples with. `start` are parameters
-    of a smaller generator to grow from: arrays that both have keep their values.
+    `held` uint8 [n, s, s, 3] are pictures that validation compares samples with. `start` are the
+    parameters of a smaller generator to grow from (see `grown`).
     """
     gan = _Gan(build(spec), settings, held, start)
     return Job(gan.init, gan.step, gan.validate, gan.export, best="texture")
@@ -136,199 +105,191 @@ class _Gan:
             raise ValueError(f"generator {gen.spec.name!r} has no discriminator to train against")
         self.gen, self.judge, self.settings = gen, gen.discriminator, settings
         self.held, self.start = held, start
-        self.rates = self.started(jax.random.key(0))[1]
-        self.discriminate = jax.jit(self.discriminator_step)
-        self.penalise = jax.jit(self.penalty_step)
-        self.generate = jax.jit(self.generator_step)
-        self.drawn = jax.jit(lambda g, key: self.fakes(g, key, SHOWN, None))
+        self.rates = self._started(jax.random.key(0))[1]
+        self.discriminate = jax.jit(self._discriminator_step)
+        self.penalise = jax.jit(self._penalty_step)
+        self.generate = jax.jit(self._generator_step)
+        self.shorten = jax.jit(self._path_step)
+        self.sample = jax.jit(self._fakes)
 
-    def started(self, key: Key) -> tuple[dict[str, Params], dict[str, Params]]:
+    def _started(self, key: Key) -> tuple[dict[str, Params], dict[str, Params]]:
         first, second = jax.random.split(key)
         own = equalised(self.gen.init, first, generator_gain)
         other = equalised(self.judge.init, second, discriminator_gain)
-        params = {"generator": own.params, DISCRIMINATOR: other.params}
-        return params, {"generator": own.rates, DISCRIMINATOR: other.rates}
+        params = {GENERATOR: own.params, DISCRIMINATOR: other.params}
+        return params, {GENERATOR: own.rates, DISCRIMINATOR: other.rates}
 
     def init(self, key: Key) -> State:
-        """Fresh networks and optimisers."""
-        params = self.started(key)[0]
+        """Fresh networks, or grown ones, and fresh optimisers."""
+        params = self._started(key)[0]
         if self.start is not None:
             params = grown(params, self.start)
-        optimisers = {name: _adam(1.0).init(part) for name, part in params.items()}
         return {
             **params,
-            "average": params["generator"],
-            "optimisers": optimisers,
+            "average": params[GENERATOR],
+            "optimisers": {name: _adam(1.0).init(part) for name, part in params.items()},
             "seen": jnp.zeros(()),
             "p": jnp.zeros(()),
+            "path": jnp.zeros(()),
         }
 
     def step(self, state: State, batch: Tree, key: Key, number: int) -> tuple[State, Metrics]:
-        """The discriminator's step, now and then its penalty's, and the generator's."""
-        first, second, third = jax.random.split(key, 3)
-        state, metrics = self.discriminate(state, batch, first)
-        if self.settings.gamma and number % self.settings.lazy == 0:
-            state, more = self.penalise(state, batch, second)
-            metrics = {**metrics, **more}
-        state, more = self.generate(state, batch.get("label"), third)
-        return state, {**metrics, **more}
+        """A step of the discriminator, one of the generator, and now and then their penalties."""
+        own = jax.random.split(key, 4)
+        metrics: Metrics = {}
+        programs = [(self.discriminate, True), (self.penalise, self._now("gamma", number))]
+        programs += [(self.generate, True), (self.shorten, self._now("path", number))]
+        for (program, runs), one in zip(programs, own, strict=True):
+            if runs:
+                state, found = program(state, batch, one)
+                metrics |= found
+        return state, metrics
 
-    def fakes(self, params: Params, key: Key, count: int, labels: Array | None) -> Array:
-        """Random pictures [count, s, s, 3], some of two codes."""
-        spec, mixing = self.gen.spec, self.settings.mixing
-        own, other, place, *rest = jax.random.split(key, 3 + len(spec.noise))
-        draw = partial(jax.random.normal, shape=(count, spec.z_dim))
-        given = () if labels is None else (labels,)
-        to_w = jax.vmap(partial(self.gen.map, params))
-        w = jnp.broadcast_to(to_w(draw(own), *given)[:, None], (count, spec.rows, spec.w_dim))
-        if mixing:
-            chosen, cut = jax.random.split(place)
-            start = jax.random.randint(cut, (count, 1, 1), 1, spec.rows)
-            start = jnp.where(jax.random.bernoulli(chosen, mixing, (count, 1, 1)), start, spec.rows)
-            later = jnp.arange(spec.rows)[None, :, None] >= start
-            w = jnp.where(later, to_w(draw(other), *given)[:, None], w)
-        noise = tuple(
-            jax.random.normal(k, (count, side, side))
-            for k, side in zip(rest, spec.noise, strict=True)
-        )
-        latents = {"w+": w, "noise": noise}
-        return jax.vmap(partial(self.gen.synthesize, params))(latents)
+    def _now(self, weight: str, number: int) -> bool:
+        every = self.settings.lazy if weight == "gamma" else self.settings.path_lazy
+        return getattr(self.settings, weight) > 0 and number % every == 0
 
-    def scores(self, params: Params, images: Array, labels: Array | None) -> Array:
-        """Scores [n]."""
-        return self.judge.scores({DISCRIMINATOR: params}, images, labels)
+    def _ratio(self, name: str) -> float:
+        """Rate and decays of a network make up for its additional lazy steps."""
+        settings = self.settings
+        weight, lazy = {
+            GENERATOR: (settings.path, settings.path_lazy),
+            DISCRIMINATOR: (settings.gamma, settings.lazy),
+        }[name]
+        return lazy / (lazy + 1) if weight else 1.0
 
-    def seen(self, state: State, images: Array, key: Key) -> Array:
+    def _draws(self, key: Key, labels: Array | None) -> State:
+        count, mixing = self.settings.batch, self.settings.mixing
+        return shared_rows(draws(self.gen.spec, key, count, mixing=mixing, labels=labels))
+
+    def _fakes(self, params: Params, drawn: State) -> Array:
+        params = cast_params(params, self.settings.dtype)
+        return pictures(self.gen, params, codes(self.gen, params, drawn), drawn["noise"])
+
+    def _scores(self, params: Params, images: Array, labels: Array | None) -> Array:
+        params = {DISCRIMINATOR: cast_params(params, self.settings.dtype)}
+        return self.judge.scores(params, images, labels).astype(jnp.float32)
+
+    def _shown(self, state: State, images: Array, key: Key) -> Array:
         """What the discriminator is shown."""
         return augmented(key, images, state["p"]) if self.settings.augment else images
 
-    def moved(self, state: State, name: str, slopes: Params, ratio: float = 1.0) -> State:
-        """The state after a step of Adam of one of the networks."""
+    def _moved(
+        self, state: State, name: str, loss: Any, given: tuple[Tree, Key]
+    ) -> tuple[State, Any]:
+        """The state after a step of Adam down `loss` of one network, and what it told."""
+        (_, told), slopes = mean_gradients(loss, state[name], *given, self.settings.parts)
+        ratio = self._ratio(name)
         updates, held = _adam(ratio).update(slopes, state["optimisers"][name])
         steps = scaled(updates, self.rates[name], self.settings.rate * ratio)
         params = optax.apply_updates(state[name], steps)
-        return {**state, name: params, "optimisers": {**state["optimisers"], name: held}}
+        optimisers = {**state["optimisers"], name: held}
+        return {**state, name: params, "optimisers": optimisers}, told
 
-    @property
-    def ratio(self) -> float:
-        """The discriminator's rate and decays make up for its additional lazy steps."""
-        lazy = self.settings.lazy
-        return lazy / (lazy + 1) if self.settings.gamma else 1.0
-
-    def discriminator_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
+    def _discriminator_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
         """One step down its logistic loss."""
-        labels, real = batch.get("label"), _pixels(batch["image"])
-        first, second, third = jax.random.split(key, 3)
-        fake = self.seen(state, self.fakes(state["generator"], first, len(real), labels), second)
-        real = self.seen(state, real, third)
+        first, second = jax.random.split(key)
+        drawn = self._draws(first, batch.get("label"))
 
-        def loss(params: Params) -> tuple[Array, tuple[Array, Array]]:
-            own, other = (self.scores(params, x, labels) for x in (real, fake))
-            return critic_loss(own, other), (own, other)
+        def loss(params: Params, part: tuple[Tree, State], key: Key) -> tuple[Array, Metrics]:
+            (batch, drawn), (one, two) = part, jax.random.split(key)
+            fake = self._shown(state, self._fakes(state[GENERATOR], drawn), one)
+            real = self._shown(state, _pixels(batch["image"]), two)
+            own, other = (self._scores(params, x, batch.get("label")) for x in (real, fake))
+            value = critic_loss(own, other)
+            told = {"loss_d": value, "score_real": own.mean(), "score_fake": other.mean()}
+            return value, {**told, "signs": jnp.sign(own).mean()}
 
-        (value, (own, other)), slopes = jax.value_and_grad(loss, has_aux=True)(state[DISCRIMINATOR])
-        state = self.moved(state, DISCRIMINATOR, slopes, self.ratio)
-        told = {"loss_d": value, "score_real": own.mean(), "score_fake": other.mean()}
+        state, told = self._moved(state, DISCRIMINATOR, loss, ((batch, drawn), second))
+        signs = told.pop("signs")
         if self.settings.augment:
-            p = adapted(state["p"], jnp.sign(own).mean(), len(real))
+            p = adapted(state["p"], signs, self.settings.batch)
             state, told = {**state, "p": p}, {**told, "p": p}
         return state, told
 
-    def penalty_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
+    def _penalty_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
         """One step down R1, with the weight of all the steps that it stands for."""
-        labels = batch.get("label")
-        real = self.seen(state, _pixels(batch["image"]), key)
+        weight = 0.5 * self.settings.gamma * self.settings.lazy
 
-        def loss(params: Params) -> tuple[Array, Array]:
-            penalty = gradient_penalty(lambda x: self.scores(params, x, labels), real)
-            return 0.5 * self.settings.gamma * self.settings.lazy * penalty, penalty
+        def loss(params: Params, batch: Tree, key: Key) -> tuple[Array, Metrics]:
+            real = self._shown(state, _pixels(batch["image"]), key)
+            labels = batch.get("label")
+            penalty = gradient_penalty(lambda x: self._scores(params, x, labels), real)
+            return weight * penalty, {"r1": penalty}
 
-        (_, penalty), slopes = jax.value_and_grad(loss, has_aux=True)(state[DISCRIMINATOR])
-        return self.moved(state, DISCRIMINATOR, slopes, self.ratio), {"r1": penalty}
+        return self._moved(state, DISCRIMINATOR, loss, (batch, key))
 
-    def generator_step(self, state: State, labels: Array | None, key: Key) -> tuple[State, Metrics]:
-        """One step down the non-saturating loss, and the average of the weights."""
-        batch = self.settings.batch
+    def _generator_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
+        """One step down the non-saturating loss, and one of the average of the weights."""
         first, second = jax.random.split(key)
+        drawn = self._draws(first, batch.get("label"))
 
-        def loss(params: Params) -> Array:
-            fake = self.seen(state, self.fakes(params, first, batch, labels), second)
-            return generator_loss(self.scores(state[DISCRIMINATOR], fake, labels))
+        def loss(params: Params, drawn: State, key: Key) -> tuple[Array, Metrics]:
+            fake = self._shown(state, self._fakes(params, drawn), key)
+            value = generator_loss(self._scores(state[DISCRIMINATOR], fake, drawn.get("label")))
+            return value, {"loss_g": value}
 
-        value, slopes = jax.value_and_grad(loss)(state["generator"])
-        state = self.moved(state, "generator", slopes)
-        seen = state["seen"] + batch
-        decay = decay_by_half_life(seen, batch, self.settings.half_life)
-        average = moved(state["average"], state["generator"], decay)
-        return {**state, "seen": seen, "average": average}, {"loss_g": value}
+        state, told = self._moved(state, GENERATOR, loss, (drawn, second))
+        seen = state["seen"] + self.settings.batch
+        decay = decay_by_half_life(seen, self.settings.batch, self.settings.half_life)
+        average = moved(state["average"], state[GENERATOR], decay)
+        return {**state, "seen": seen, "average": average}, told
+
+    def _path_step(self, state: State, batch: Tree, key: Key) -> tuple[State, Metrics]:
+        """One step down the path length penalty (Karras et al. 2020, equation 4)."""
+        first, second = jax.random.split(key)
+        drawn = self._draws(first, batch.get("label"))
+        weight = self.settings.path * self.settings.path_lazy
+
+        def loss(params: Params, drawn: State, key: Key) -> tuple[Array, Array]:
+            own = cast_params(params, self.settings.dtype)
+            w, noise = codes(self.gen, own, drawn), drawn["noise"]
+            lengths = path_lengths(lambda w: pictures(self.gen, own, w, noise), w, key)
+            mean = state["path"] + PATH_DECAY * (lengths.mean() - state["path"])
+            mean = jax.lax.stop_gradient(mean)
+            return weight * jnp.mean(jnp.square(lengths - mean)), mean
+
+        state, mean = self._moved(state, GENERATOR, loss, (drawn, second))
+        return {**state, "path": mean}, {"path": mean}
 
     def validate(self, state: State) -> tuple[dict[str, float], dict[str, np.ndarray]]:
         """Texture distance (SWD x 1000) to the held-out pictures, and a grid of samples."""
-        found = []
-        while len(found) * SHOWN < max(len(self.held), SHOWN):
-            key = jax.random.key(len(found))
-            labels = self._labels(len(found))
-            draws = (
-                self.drawn if labels is None else partial(self.fakes, count=SHOWN, labels=labels)
-            )
-            found.append(to_uint8(np.asarray(draws(state["average"], key))))
+        rounds = max(-(-len(self.held) // SHOWN), 1)
+        drawn = (self.sample(state["average"], self._seen(number)) for number in range(rounds))
+        found = [to_uint8(np.asarray(images)) for images in drawn]
         fakes = np.concatenate(found)
-        count = min(len(fakes), len(self.held))
         numbers = {}
-        if count and self.gen.spec.resolution >= 16:
-            distances = texture_distance(self.held[:count], fakes[:count])
+        if len(self.held) and self.gen.spec.resolution >= SMALLEST:
+            distances = texture_distance(self.held, fakes[: len(self.held)])
             numbers["texture"] = float(np.mean(list(distances.values())))
-        return numbers, {"samples": grid(fakes[:SHOWN], 8)}
+        return numbers, {"samples": grid(found[0], 8)}
 
-    def _labels(self, number: int) -> Array | None:
+    def _seen(self, number: int) -> State:
+        """The draws of the samples that validation looks at: the same every time, not mixed."""
         count = self.gen.spec.labels
-        return jax.nn.one_hot(jnp.arange(SHOWN) % count, count) if count else None
+        labels = jax.nn.one_hot(jnp.arange(SHOWN) % count, count) if count else None
+        return draws(self.gen.spec, jax.random.key(number), SHOWN, mixing=0.0, labels=labels)
 
     def export(self, state: State, folder: Path) -> None:
         """The averaged generator and its discriminator as an ordinary checkpoint of jaxinv."""
-        params = {**jax.device_get(state["average"]), DISCRIMINATOR: state[DISCRIMINATOR]}
-        save_generator(folder / FILE, self.gen.spec, jax.device_get(params))
+        params = jax.device_get({**state["average"], DISCRIMINATOR: state[DISCRIMINATOR]})
+        save_generator(folder / FILE, self.gen.spec, params)
 
 
-def save_generator(path: Path, spec: GeneratorSpec, params: Params) -> None:
-    """Write a trained generator for `load_generator`."""
-    facts = asdict(spec)
-    facts = {**facts, "facts": [list(fact) for fact in spec.facts]}
-    metadata = {
-        "format": "jaxinv",
-        "schema": "1",
-        "kind": "generator",
-        "architecture": spec.architecture,
-        "spec": json.dumps(facts),
-        "source": "jaxinv train-generator",
-        "licence": "that of the pictures it was trained on",
-        "content_sha256": checkpoints.content_sha256(params),
-    }
-    checkpoints.save(path, params, metadata)
+def path_lengths(draw: Any, w: Array, key: Key) -> Array:
+    """Lengths [n] of J^T y for the pictures draw(w) of codes w [n, rows, d], of random y.
 
-
-def grown(params: dict[str, Params], start: Params) -> dict[str, Params]:
-    """Parameters of both networks, with those of a smaller pair where it has the same array.
-
-    Images of the new blocks start as nothing, so that at first the old picture is drawn larger.
+    y is normal, over the root of the number of pixels; the length is the root of the mean over
+    rows.
     """
-    small = {"generator": {k: v for k, v in start.items() if k != DISCRIMINATOR}}
-    small[DISCRIMINATOR] = start.get(DISCRIMINATOR, {})
-
-    def take(path: Any, fresh: Array) -> Array:
-        held: Any = small
-        for part in path:
-            held = held.get(part.key) if isinstance(held, dict) else None
-        if held is not None and held.shape == fresh.shape:
-            return jnp.asarray(held)
-        image = path[-1].key == "weight" and path[-2].key.endswith("_torgb")
-        return jnp.zeros_like(fresh) if image else fresh
-
-    return jax.tree_util.tree_map_with_path(take, params)
+    shape = jax.eval_shape(draw, w).shape
+    y = jax.random.normal(key, shape) / (shape[1] * shape[2]) ** 0.5
+    slopes = jax.grad(lambda w: jnp.sum(draw(w) * y))(w)
+    return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(slopes), axis=2), axis=1))
 
 
 def _adam(ratio: float) -> optax.GradientTransformation:
-    return optax.scale_by_adam(b1=B1**ratio, b2=B2**ratio, eps=EPSILON)
+    return optax.scale_by_adam(b1=B1**ratio if B1 else 0.0, b2=B2**ratio, eps=EPSILON)
 
 
 def _pixels(images: Array) -> Array:

@@ -24,7 +24,7 @@ from jaxinv.io.progress import TimeLeft
 from jaxinv.reports.training import write_training_report
 from jaxinv.specs.checks import check_whole
 from jaxinv.training.checkpoints import FOLDER, Checkpoints
-from jaxinv.training.devices import all_devices, on_each, shared_out
+from jaxinv.training.devices import all_devices, check_batch, on_each, shared_out
 from jaxinv.training.logs import Log
 
 if TYPE_CHECKING:
@@ -154,12 +154,24 @@ class _Training:
         self.log = Log(self.folder, start, self.report)
         base = jax.random.fold_in(jax.random.key(run.seed), 1)
         for number, batch in self._prefetched(start):
-            key = jax.random.fold_in(base, number)
-            state, metrics = self.job.step(state, shared_out(self.mesh, batch), key, number)
+            check_batch(self.mesh, len(jax.tree.leaves(batch)[0]) * jax.process_count())
+            key = on_each(self.mesh, jax.random.fold_in(base, number))
+            state, metrics = self._step(state, shared_out(self.mesh, batch), key, number)
             self.pending.append(metrics)
             self._after(number + 1, state)
         self.log.close()
         return state
+
+    def _step(self, state: Tree, batch: Tree, key: Key, number: int) -> tuple[Tree, Metrics]:
+        try:
+            return self.job.step(state, batch, key, number)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            raise MemoryError(
+                "a step does not fit into the memory of the device: lower the batch, or make it "
+                "in more parts"
+            ) from error
 
     def _prefetched(self, start: int) -> Iterator[tuple[int, Tree]]:
         """Batches by number, the next of which is made while one is used."""
