@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxinv.encoders.layers import Network
 from jaxinv.losses.regularizers import delta_norms
-from jaxinv.nn.linear import leaky_relu
+from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Score = Callable[[Array], Array]
 
 
-class LatentCritic(Network):
+class LatentCritic(Module):
     """How likely a code [d] is one of the mapping network: hidden layers, leaky ReLU, a number."""
 
     widths: tuple[int, ...] = (512, 512, 512)
@@ -33,8 +33,8 @@ class LatentCritic(Network):
     def __call__(self, w: Array) -> Array:
         """[..., d] -> [...], higher for real codes."""
         for index, width in enumerate(self.widths):
-            w = leaky_relu(self.dense(f"mlp.{2 * index}", w, width))
-        return self.dense(f"mlp.{2 * len(self.widths)}", w, 1)[..., 0]
+            w = leaky_relu(Linear(width, name=f"mlp.{2 * index}")(w))
+        return Linear(1, name=f"mlp.{2 * len(self.widths)}")(w)[..., 0]
 
 
 def logistic(real: Array, fake: Array) -> Array:
@@ -52,13 +52,13 @@ def r1(score: Score, real: Array) -> Array:
 
 
 def adversarial(score: Score, codes: Array, active: int | Array) -> Array:
-    """The encoder's loss against a critic: codes [n, rows, d], of which the first `active` count."""
+    """The encoder's loss against a critic: codes [n, rows, d]; the first `active` rows count."""
     found = jnp.mean(jax.nn.softplus(-jax.vmap(jax.vmap(score))(codes)), axis=0)
     return jnp.sum(jnp.where(jnp.arange(found.size) < active, found, 0.0)) / active
 
 
 def delta_penalty(codes: Array, active: int | Array) -> Array:
-    """How far rows lie from the first: codes [n, rows, d], of which the first `active` count.
+    """How far rows lie from the first: codes [n, rows, d]; the first `active` rows count.
 
     The mean over codes of the summed distances; the weight of e4e is 2e-4.
     """
