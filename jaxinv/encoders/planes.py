@@ -57,12 +57,16 @@ RESIZERS: dict[str, Resize] = {
 def planes_of(spec: EncoderSpec, sample: Sample, drawn: Array | None) -> Array:
     """The input [h, w, channels] of an encoder; `drawn` is what the generator draws so far.
 
+    Of an encoder that sees a mask, unknown pixels of the picture are 0, the middle of its range.
+
     Raises `ValueError` for a plane that is not given.
     """
     flat = jnp.ones((*spec.input_shape[:2], 1))
+    mask = None if sample.mask is None else sample.mask[..., None]
+    hidden = "mask" in spec.planes and sample.image is not None and mask is not None
     given = {
-        "image": sample.image,
-        "mask": None if sample.mask is None else sample.mask[..., None],
+        "image": sample.image * mask if hidden else sample.image,
+        "mask": mask,
         "labels": sample.labels,
         "attribute": None if sample.attribute is None else flat * sample.attribute,
         "reconstruction": drawn,

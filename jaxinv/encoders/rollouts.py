@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.encoders.base import AVERAGE, BEFORE
+from jaxinv.encoders.base import AVERAGE, BEFORE, zero_code
 from jaxinv.encoders.planes import Sample, planes_of
 from jaxinv.models.generators.base import convert
 
@@ -46,8 +46,7 @@ def begin(encoder: Encoder, gen: Generator, weights: Weights, sample: Sample) ->
     spec, params = encoder.spec, weights.encoder
     if encoder.before is not None and spec.base == "before":
         return encode(encoder.before, gen, weights._replace(encoder=params[BEFORE]), sample)
-    average = params[AVERAGE] if spec.base == "mean" else jnp.zeros(spec.shape)
-    return {spec.output: average}
+    return {spec.output: params[AVERAGE] if spec.base == "mean" else zero_code(spec)}
 
 
 def look(
