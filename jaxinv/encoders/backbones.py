@@ -33,13 +33,14 @@ def irse(net: Network, x: Array, units: Units, *, gated: bool) -> Maps:
     for stage, count in enumerate(units):
         for index in range(count):
             stride = 2 if index == 0 else 1
-            x = _ir_unit(net, f"body.{number}", x, (width << stage, stride), gated=gated)
+            x = ir_unit(net, f"body.{number}", x, (width << stage, stride), gated=gated)
             number += 1
         maps.append(x)
     return maps[::-1]
 
 
-def _ir_unit(net: Network, name: str, x: Array, plan: tuple[int, int], *, gated: bool) -> Array:
+def ir_unit(net: Network, name: str, x: Array, plan: tuple[int, int], *, gated: bool) -> Array:
+    """A unit that changes a map to so many channels, with a stride, in its second convolution."""
     channels, stride = plan
     shortcut = x[::stride, ::stride]
     if x.shape[-1] != channels:

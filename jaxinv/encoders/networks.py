@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 
 import flax.linen as nn
 
-from jaxinv.encoders import backbones, domain_guided, heads, masked, necks, style_scales
+from jaxinv.encoders import (
+    backbones,
+    domain_guided,
+    feature_styles,
+    heads,
+    hypernetworks,
+    masked,
+    necks,
+    residual_fusion,
+    style_scales,
+)
 from jaxinv.encoders.base import Encoder, Outputs, from_network
 from jaxinv.encoders.layers import Network
 from jaxinv.specs.checks import check_choice
@@ -19,6 +29,8 @@ if TYPE_CHECKING:
 BACKBONES = {
     **backbones.BACKBONES,
     "pooled-blocks": domain_guided.backbone,
+    "aligned-residual": residual_fusion.backbone,
+    **feature_styles.BACKBONES,
     **masked.BACKBONES,
     **style_scales.BACKBONES,
 }
@@ -28,6 +40,9 @@ HEADS = {
     "dense": domain_guided.head,
     "pooled-dense": masked.head,
     "style-scales": style_scales.head,
+    "scale-shift": residual_fusion.head,
+    "styles-content": feature_styles.head,
+    "weight-factors": hypernetworks.head,
 }
 
 
