@@ -57,9 +57,9 @@ class Generator(NamedTuple):
         """Image [size, size, 3] of one sample's latents in any space (default: full size).
 
         It is area-reduced when `size` is below the resolution. Beside a code, `latents` may hold
-        "noise"; "features", {cut: what is added to x there, or its "times" and "add", see
-        `changed_features`}; "weights", changes of the parameters (see `weight_deltas`); and "mix", {cut: [n, channels]}, the shares of n codes (Gu et al.
-        2020, mGANPrior, equation 3).
+        "noise"; "features", {cut: a change of x there, see `changed_features`}; "weights", changes
+        of the parameters (see `weight_deltas`); and "mix", {cut: [n, channels]}, the shares of n
+        codes (Gu et al. 2020, mGANPrior, equation 3).
         """
         if "mix" not in latents:
             return self.suffix(params, latents, None, {}, size)
