@@ -92,7 +92,9 @@ TERMS: dict[str, TermKind] = {
     "checkerboard": TermKind(RENDER, ("view", "moves")),
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
-    "latent": TermKind(VARIABLE, ("variable", "distance"), LATENT_SPACES, training=True),
+    "latent": TermKind(
+        VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
+    ),
     "code_realism": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),
