@@ -17,8 +17,8 @@ from jaxinv.specs import (
 EYE = View(256, min_size=256)  # published losses see pictures of 256 px, whatever the generator
 L2 = Term("mse", 1.0, view=View(256))
 LPIPS = Term("lpips", 0.8, net="alexnet", view=EYE)
-IDENTITY = Term("embedding", 0.1, net="arcface-ir", distance="cosine")
-SIMILARITY = Term("embedding", 0.5, net="moco-resnet50", distance="cosine")
+IDENTITY = Term("embedding", 0.1, net="arcface-ir", distance="cosine", view=EYE)
+SIMILARITY = Term("embedding", 0.5, net="moco-resnet50", distance="cosine", view=EYE)
 FACES, OTHERS = (L2, LPIPS, IDENTITY), (L2, LPIPS, SIMILARITY)
 REAL = PictureSource("real", flip=True, fresh_noise=True)
 RANGER = SolverSpec("ranger", 1e-4, options=(("b1", 0.95), ("eps", 1e-5), ("centralize", 1)))
@@ -174,6 +174,7 @@ DEEP_IDENTITY = Term(
     net="arcface-ir",
     layers=("unit3", "unit7", "unit21", "unit24", "vector"),
     distance="cosine",
+    view=EYE,
 )
 WEI = "Wei et al. 2022, E2Style, arXiv:2104.07661, section 3; constants of its code"
 PARSED = (

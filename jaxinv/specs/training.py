@@ -7,7 +7,7 @@ from typing import Any
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_whole
 from jaxinv.specs.encoders import BASES, OUTPUTS, PLANES, RESIZES
-from jaxinv.specs.solvers import SolverSpec
+from jaxinv.specs.solvers import ADAM, SolverSpec
 from jaxinv.specs.term_kinds import IMAGE, VARIABLE
 from jaxinv.specs.terms import Term
 from jaxinv.specs.vocabulary import CALLABLES, DISCRIMINATOR, EMBEDDERS, LATENT_SPACES, NETS
@@ -91,6 +91,10 @@ class PictureSource:
             raise ValueError(f"mixing must lie between 0 and 1, got {self.mixing}")
 
 
+ANY_PICTURES = PictureSource()
+CRITIC_SOLVER = SolverSpec("adam", 2e-5)
+
+
 @dataclass(frozen=True)
 class AdversarySpec:
     """A critic that learns beside the encoder, and is shown what that makes.
@@ -105,7 +109,7 @@ class AdversarySpec:
     """
 
     judges: str
-    solver: SolverSpec = SolverSpec("adam", 2e-5)
+    solver: SolverSpec = CRITIC_SOLVER
     r1: float = 10.0
     every: int = 16
     pool: int = 50
@@ -165,8 +169,8 @@ class EncoderPreset:
     terms: tuple[Term, ...]
     summary: str
     reference: str
-    source: PictureSource = PictureSource()
-    solver: SolverSpec = SolverSpec("ranger", 1e-4)
+    source: PictureSource = ANY_PICTURES
+    solver: SolverSpec = ADAM
     batch: int = 8
     steps: int = 100_000
     before: str = ""
