@@ -1,0 +1,1 @@
+"""The pSp family: converted by the public function, then codes, rollouts and pictures compared."""
