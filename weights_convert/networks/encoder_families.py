@@ -16,7 +16,7 @@ from weights_convert.networks import torch_layers
 
 Arrays = Mapping[str, np.ndarray]
 Network = tuple[dict[str, Any], dict[str, Any]]  # fields of the spec, nested parameters
-UNITS = {
+UNITS: Mapping[tuple[int, ...], str] = {
     (2, 2, 2, 2): "18",
     (3, 4, 6, 3): "34",
     (3, 4, 23, 3): "101",

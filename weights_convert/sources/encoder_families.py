@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,6 +96,33 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+class Looking(NamedTuple):
+    """An encoder of any kind in a file, and what becomes of it under a name."""
+
+    format: str
+    decoder: bool
+    convert: Callable[[str], encoders.Converted]
+
+
+def look(tree: Any, **options: Any) -> Looking | None:
+    """The encoder that a file's tree holds, of the pSp family or another; None if it has none.
+
+    `options`: see `convert`. Raises `ValueError` for one that is not this file's.
+    """
+    if (found := find(tree)) is not None:
+        return Looking(found.family.name, found.decoder, partial(convert, found, options=options))
+    if (plain := encoders.find(tree)) is not None:
+        _check_options(encoders.FORMAT, (), options)
+        return Looking(encoders.FORMAT, plain.decoder, partial(encoders.convert, plain))
+    return None
+
+
+def _check_options(kind: str, allowed: tuple[str, ...], options: Mapping[str, Any]) -> None:
+    if extra := sorted(set(options) - set(allowed)):
+        own = ("name", "out", "alignment", "generator", *allowed)
+        raise ValueError(f"option {extra[0]!r} with a file of {kind}; allowed: {', '.join(own)}")
+
+
 def find(tree: Any) -> Found | None:
     """The encoder of one of these kinds that a file's tree holds, or None."""
     for arrays in _all_arrays(tree):
@@ -138,7 +166,7 @@ def _all_arrays(tree: Any) -> Iterator[Arrays]:
     yield plain_names(tree)
 
 
-def convert(found: Found, name: str, **options: Any) -> encoders.Converted:
+def convert(found: Found, name: str, options: Mapping[str, Any]) -> encoders.Converted:
     """The encoder of a file, with the one before it, if it corrects one.
 
     `options` are those of the family: "equalised", whether the layers of IDInvert are; "side" of
@@ -147,14 +175,11 @@ def convert(found: Found, name: str, **options: Any) -> encoders.Converted:
     `ValueError` for an option that is not this family's, or is missing.
     """
     family = found.family
-    if extra := sorted(set(options) - set(family.options)):
-        raise ValueError(
-            f"option {extra[0]!r} with a file of {family.name}; "
-            f"allowed: {', '.join(family.options) or 'none'}"
-        )
-    before = _before(found, name, options.pop("before", None))
+    _check_options(family.name, family.options, options)
+    before = _before(found, name, options.get("before"))
+    own = {option: value for option, value in options.items() if option != "before"}
     with one_error(family.name):
-        fields, params = family.network(found.own, **options)
+        fields, params = family.network(found.own, **own)
         fields |= _of_before(before)
         if family.around == "file":
             fields["passes"] = _settings(found).get("n_iters_per_batch", PASSES)
@@ -208,7 +233,6 @@ def _before(found: Found, name: str, other: Any) -> encoders.Converted | None:
 def _check(converted: encoders.Converted, kind: str) -> None:
     """Raise `UnsafeFileError` unless the parameters are all those of the spec's network."""
     from jaxinv.encoders.loading import expected_params
-
     from jaxinv.encoders.networks import build
 
     alone = replace(converted.spec, before=None, base="zeros")
