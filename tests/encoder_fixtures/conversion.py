@@ -16,7 +16,7 @@ from jaxinv.encoders.loading import load_encoder
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_generator
 from jaxinv.types import Params
-from tests.torchlike import name, state_dict, value, zip_file
+from tests.torchlike import finished, network, state_dict, tensor, value, zip_file
 
 
 class Pair(NamedTuple):
@@ -29,22 +29,22 @@ class Pair(NamedTuple):
 
 
 def checkpoint(arrays: Mapping[str, np.ndarray], **beside: Any) -> bytes:
-    """A file of {"state_dict": arrays}, and of what stands beside it: arrays and plain values."""
-    held = dict(arrays)
-    body = b"}(" + value("state_dict") + state_dict(held)
+    """A file of {"state_dict": arrays}, and of what stands beside it: arrays and plain values.
+
+    An array that has two names is stored once, as torch does.
+    """
+    stored: dict[str, np.ndarray] = {}
+
+    def one(array: np.ndarray) -> bytes:
+        key = next((key for key, held in stored.items() if held is array), str(len(stored)))
+        stored[key] = array
+        return tensor(array, key)
+
+    body = b"}(" + value("state_dict") + b"}("
+    body += b"".join(value(label) + one(array) for label, array in arrays.items()) + b"u"
     for key, item in beside.items():
-        if isinstance(item, np.ndarray):
-            body += value(key) + _last_tensor(item, len(held))
-            held[f"{key} beside"] = item
-        else:
-            body += value(key) + value(item)
-    return zip_file(body + b"u", held)
-
-
-def _last_tensor(array: np.ndarray, number: int) -> bytes:
-    from tests.torchlike import tensor
-
-    return tensor(array, str(number))
+        body += value(key) + (one(item) if isinstance(item, np.ndarray) else value(item))
+    return zip_file(body + b"u", stored)
 
 
 def bare(arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -54,8 +54,6 @@ def bare(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 def networks(*variables: Mapping[str, np.ndarray]) -> bytes:
     """A pickle of a tuple of TensorFlow networks, by their variables."""
-    from tests.torchlike import finished, network
-
     parts = [network({"variables": list(own.items()), "components": {}}) for own in variables]
     return finished(b"(" + b"".join(parts) + b"t")
 
@@ -77,6 +75,3 @@ def converted(
         decoder = sorted(path for path in Path(folder).glob("*-generator.safetensors"))
         own = load_generator(str(decoder[0])) if decoder else (None, None)
         yield Pair(encoder, params, *own)
-
-
-__all__ = ["Pair", "bare", "checkpoint", "converted", "name", "networks"]

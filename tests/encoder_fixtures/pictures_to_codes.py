@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,6 +22,7 @@ from tests.net_fixtures.rules import read_meta
 class Stages(Parts):
     """The maps of a backbone and of the neck behind it, without the head."""
 
+    @nn.compact
     def __call__(self, planes: Any, stage: Any = None) -> Any:
         del stage
         maps = BACKBONES[self.spec.backbone](self, planes)

@@ -40,7 +40,7 @@ def hyperstyle(arrays: Arrays) -> Network:
     if channels != 6:
         raise UnsafeFileError(f"pictures of {channels} channels; allowed: 6")
     numbers = sorted({int(one[1]) for one in (re.match(BLOCK, name) for name in own) if one})
-    changes = tuple(_change(own, number) for number in numbers)
+    changes = tuple(change(own, number) for number in numbers)
     units = count(own, r"body\.(\d+)\.")
     backbones = {16: "resnet-34", 8: "resnet-18"}
     if units not in backbones or any(name.endswith("conv3.weight") for name in own):
@@ -61,7 +61,7 @@ def _same(arrays: Arrays, name: str, array: np.ndarray) -> bool:
     return shared is not None and (shared is array or np.array_equal(shared, array))
 
 
-def _change(arrays: Arrays, number: int) -> tuple[int, str, int, int, int]:
+def change(arrays: Arrays, number: int) -> tuple[int, str, int, int, int]:
     """Fields of the `Change` of one layer."""
     name = f"refinement_blocks.{number}"
     hidden = len(arrays[f"{name}.convs.0.weight"])
