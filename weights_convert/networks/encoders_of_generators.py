@@ -28,11 +28,7 @@ TWO_MAPS = Naming(
 
 def hyperstyle(arrays: Arrays) -> Network:
     """The hypernetwork of HyperStyle without its codes; the shapes say which layers it changes."""
-    repeated = re.compile(rf"{BLOCK}hypernet\.")
-    own = {name: array for name, array in arrays.items() if not repeated.match(name)}
-    for name, array in arrays.items():
-        if repeated.match(name) and not _same(arrays, f"{SHARED}.{name.rpartition('.')[2]}", array):
-            raise UnsafeFileError(f"{name} is not what the blocks share")
+    own = without_repeats(arrays)
     named = {
         name: array.T if re.search(r"\.w[12]$", name) else array for name, array in own.items()
     }
@@ -56,9 +52,21 @@ def hyperstyle(arrays: Arrays) -> Network:
     return {**fields, "facts": facts}, torch_layers.convert(TWO_MAPS(named))
 
 
-def _same(arrays: Arrays, name: str, array: np.ndarray) -> bool:
-    shared = arrays.get(name)
-    return shared is not None and (shared is array or np.array_equal(shared, array))
+def without_repeats(arrays: Arrays) -> dict[str, np.ndarray]:
+    """The arrays without those that torch lists again under each block of HyperStyle.
+
+    Raises `UnsafeFileError` where they are not those that the blocks share.
+    """
+    repeated = re.compile(rf"{BLOCK}hypernet\.(\w+)")
+    for name, array in arrays.items():
+        found = repeated.fullmatch(name)
+        if found and not _equal(array, arrays.get(f"{SHARED}.{found[2]}")):
+            raise UnsafeFileError(f"{name} is not what the blocks share")
+    return {name: array for name, array in arrays.items() if not repeated.fullmatch(name)}
+
+
+def _equal(array: np.ndarray, shared: np.ndarray | None) -> bool:
+    return shared is not None and array.shape == shared.shape and np.array_equal(array, shared)
 
 
 def change(arrays: Arrays, number: int) -> tuple[int, str, int, int, int]:

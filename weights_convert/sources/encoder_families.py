@@ -13,6 +13,7 @@ from jaxinv.specs.encoders import EncoderSpec
 from weights_convert.errors import UnsafeFileError, one_error
 from weights_convert.networks import encoder_families, encoders_of_generators
 from weights_convert.networks.encoder_families import Network
+from weights_convert.networks.rules import distinct_bytes
 from weights_convert.sources import encoders
 from weights_convert.sources.base import Arrays, plain_names
 from weights_convert.sources.nvlabs_tensorflow import network_arrays
@@ -143,11 +144,12 @@ def _masked_of_pggan(arrays: Arrays) -> bool:
 
 def _own(family: Family, arrays: Arrays) -> Arrays:
     single = family.prefixes[0] if len(family.prefixes) == 1 else ""
-    return {
+    own = {
         name.removeprefix(single): array
         for name, array in arrays.items()
         if name.startswith(family.prefixes)
     }
+    return encoders_of_generators.without_repeats(own)
 
 
 def _all_arrays(tree: Any) -> Iterator[Arrays]:
@@ -176,6 +178,8 @@ def convert(found: Found, name: str, options: Mapping[str, Any]) -> encoders.Con
     """
     family = found.family
     _check_options(family.name, family.options, options)
+    if sum(array.nbytes for array in found.own.values()) > 2 * distinct_bytes(found.own):
+        raise UnsafeFileError(f"{family.name}: the file names the same arrays too often")
     before = _before(found, name, options.get("before"))
     own = {option: value for option, value in options.items() if option != "before"}
     with one_error(family.name):
