@@ -178,7 +178,9 @@ def blocks(folder: Path) -> None:
     kernel = run(
         spec,
         params,
-        lambda net, z: hypernetworks.two_maps(net, hypernetworks.SHARED_NAME, z, shape),
+        lambda net, z: hypernetworks.two_maps(
+            hypernetworks.two_layers(hypernetworks.SHARED_NAME, z.shape[-1], shape), z, shape
+        ),
         given["z"],
     )
     check_output(folder, "shared_kernel", kernel.transpose(0, 4, 3, 1, 2))
@@ -195,7 +197,7 @@ def blocks(folder: Path) -> None:
                 spec,
                 torch_layers.convert(own),
                 lambda net, x, change=change: hypernetworks.factors(
-                    net, f"refinement_blocks.{change.number}", x, change
+                    net, f"refinement_blocks.{change.number}", x, change, {}
                 ),
                 last(given["features"]),
             )
