@@ -15,13 +15,18 @@ from jax import lax
 
 from jaxinv.models.generators.weight_deltas import NETWORK, nested
 from jaxinv.nn.conv import Conv
-from jaxinv.nn.linear import leaky_relu
+from jaxinv.nn.linear import Linear, leaky_relu
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from jaxinv.encoders.backbones import Maps
     from jaxinv.encoders.base import Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array, Params
+
+    Shape = tuple[int, int, int]  # out, in, pixels along a side
+    Shared = Mapping[Shape, tuple[Linear, Linear]]
 
 SLOPE = 0.01
 SHARED, POOLED, SEPARABLE, IMAGE = KINDS = ("shared", "pooled", "separable", "image")
@@ -59,8 +64,13 @@ def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
     """Factors less 1 for the kernels that the fact "changes" lists (see `Change`)."""
     del stage
     found: list[tuple[tuple[str, ...], Params]] = []
-    for change in (Change(*one) for one in net.fact("changes", ())):
-        delta = factors(net, f"refinement_blocks.{change.number}", maps[0], change)
+    changes = [Change(*one) for one in net.fact("changes", ())]
+    shapes = {(one.outside, one.inside, TAPS) for one in changes if one.kind == SHARED}
+    width = maps[0].shape[-1]
+    shared = {shape: two_layers(SHARED_NAME, width, shape) for shape in sorted(shapes)}
+    for change in changes:
+        block = f"refinement_blocks.{change.number}"
+        delta = factors(net, block, maps[0], change, shared)
         delta = delta[::-1, ::-1] if change.flipped else delta
         if change.kind == IMAGE:
             delta = delta[0, 0]
@@ -68,12 +78,16 @@ def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
     return {"weights": nested(found)}
 
 
-def factors(net: Network, name: str, x: Array, change: Change) -> Array:
-    """The factors [h, w, in, out] less 1 that a block makes of a map [h, w, c]."""
+def factors(net: Network, name: str, x: Array, change: Change, shared: Shared) -> Array:
+    """The factors [h, w, in, out] less 1 that a block makes of a map [h, w, c].
+
+    `shared` are the layers that blocks share, by the shape of what they make.
+    """
     x = _reduced(net, f"{name}.convs", x, change)
     if change.kind == SHARED:
         z = net.equalised(f"{name}.linear", x[0, 0], x.shape[-1])
-        return two_maps(net, SHARED_NAME, z, (change.outside, change.inside, TAPS))
+        shape = (change.outside, change.inside, TAPS)
+        return two_maps(shared[shape], z, shape)
     if change.kind == SEPARABLE:
         return _separable(net, f"{name}.output.0", x[0, 0], change)
     pooled = jnp.mean(x, (0, 1), keepdims=True)
@@ -96,14 +110,21 @@ def _reduced(net: Network, name: str, x: Array, change: Change) -> Array:
     return x
 
 
-def two_maps(net: Network, name: str, z: Array, shape: tuple[int, int, int]) -> Array:
+def two_layers(name: str, width: int, shape: Shape) -> tuple[Linear, Linear]:
+    """The layers of `two_maps` for vectors of a width."""
+    outside, inside, taps = shape
+    first = Linear(inside * width, name=f"{name}.first")
+    return first, Linear(outside * taps * taps, name=f"{name}.second")
+
+
+def two_maps(layers: tuple[Linear, Linear], z: Array, shape: Shape) -> Array:
     """A kernel [k, k, in, out] of z [d]: two layers, of which the second is the same for every row.
 
     The rows are the input's channels, and yet the authors read the result as (out, in, k, k).
     """
     outside, inside, taps = shape
-    rows = net.dense(f"{name}.first", z, inside * z.shape[-1]).reshape(inside, z.shape[-1])
-    numbers = net.dense(f"{name}.second", rows, outside * taps * taps)
+    first, second = layers
+    numbers = second(first(z).reshape(inside, z.shape[-1]))
     return numbers.reshape(outside, inside, taps, taps).transpose(2, 3, 1, 0)
 
 
@@ -146,5 +167,6 @@ def _features(net: Network, name: str, x: Array) -> Array:
 
 def _of_features(net: Network, name: str, z: Array, shape: tuple[int, ...]) -> Array:
     outside, inside, taps = (*shape, 1)[:3]
-    kernel = two_maps(net, name, z, (outside, inside, taps))
+    kernel_shape = (outside, inside, taps)
+    kernel = two_maps(two_layers(name, z.shape[-1], kernel_shape), z, kernel_shape)
     return kernel if len(shape) > 2 else kernel[0, 0]

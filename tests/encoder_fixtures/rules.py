@@ -24,7 +24,7 @@ def tensors(folder: Path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for name, shape, dtype, kind, a, b, crc in meta["tensors"]:
         array = found[a] if kind == "alias" else _tensor(name, shape, kind, (a, b), meta["seed"])
-        found[name] = array.astype(dtype)
+        found[name] = array.astype(dtype, copy=False)
         assert checksum(found[name]) == crc, f"{name} is not the fixture's"
     return found
 
