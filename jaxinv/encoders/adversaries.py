@@ -150,7 +150,7 @@ class Adversaries:
         return self.lesson.encoder.spec.output.removesuffix("+")
 
     def _chosen(self, state: State, seen: Seen, key: Key, progress: Array) -> tuple[Any, Array]:
-        """The pool, and what the critic is shown: of every code one row, among those that differ."""
+        """The pool, and what the critic is shown: one row of every code, of those that differ."""
         draw, exchange = jax.random.split(key)
         codes = seen.codes[self.lesson.encoder.spec.output]
         if codes.ndim == 3:
