@@ -26,27 +26,27 @@ class Encoder(NamedTuple):
 
     `params` holds "params" (what is trained), "batch_stats" (running means and variances),
     "average" (the mean code, the shape of its code) where codes are added to it, and "before", the
-    same of the encoder `before`, if there is one. `predict(params, planes [side, side, channels])`
-    is one pass over one sample: {"code": the shape of its code, in units of its space}, with
-    "features" {cut: what is added there} or "weights" (changes of the generator's) where the head
-    makes such.
-    `learn(params, planes [b, side, side, channels])` gives the same for a batch, by the statistics
-    of that batch, and the moved "batch_stats". See `rollouts.encode` for what is made of it.
+    same of the encoder `before`, if there is one. `predict(params, planes [h, w, channels])` is one
+    pass over one sample: {"code": the shape of its code, in units of its space}, with "features"
+    {cut: what is added there} or "weights" (changes of the generator's) where the head makes such.
+    `learn(params, planes [b, h, w, channels])` gives the same for a batch, by the statistics of
+    that batch, and the moved "batch_stats". Both take a `stage` after the planes where a head is
+    trained in stages (see `heads.deltas`). See `rollouts.encode` for what is made of it.
     """
 
     spec: EncoderSpec
     init: Callable[[Key], Params]
-    predict: Callable[[Params, Array], Outputs]
-    learn: Callable[[Params, Array], tuple[Outputs, Params]]
+    predict: Callable[..., Outputs]
+    learn: Callable[..., tuple[Outputs, Params]]
     before: Encoder | None = None
 
 
 def from_network(spec: EncoderSpec, network: Module, before: Encoder | None = None) -> Encoder:
-    """The encoder of a module that maps planes [side, side, channels] to outputs."""
+    """The encoder of a module that maps planes [h, w, channels] to outputs."""
 
     def init(key: Key) -> Params:
         own, others = jax.random.split(key)
-        made = network.init(own, jnp.zeros((spec.side, spec.side, spec.channels)))
+        made = network.init(own, jnp.zeros(spec.input_shape))
         params = {WEIGHTS: made[WEIGHTS], STATISTICS: made.get(STATISTICS, {})}
         if spec.base == "mean":
             params[AVERAGE] = jnp.zeros(spec.shape)
@@ -57,12 +57,12 @@ def from_network(spec: EncoderSpec, network: Module, before: Encoder | None = No
     def variables(params: Params) -> Params:
         return {name: params.get(name, {}) for name in (WEIGHTS, STATISTICS)}
 
-    def predict(params: Params, planes: Array) -> Outputs:
-        return network.apply(variables(params), planes)  # type: ignore[return-value]
+    def predict(params: Params, planes: Array, *stage: Array) -> Outputs:
+        return network.apply(variables(params), planes, *stage)  # type: ignore[return-value]
 
-    def learn(params: Params, planes: Array) -> tuple[Outputs, Params]:
+    def learn(params: Params, planes: Array, *stage: Array) -> tuple[Outputs, Params]:
         def one(sample: Array) -> tuple[Outputs, Params]:
-            outputs, moved = network.apply(variables(params), sample, mutable=[STATISTICS])
+            outputs, moved = network.apply(variables(params), sample, *stage, mutable=[STATISTICS])
             return outputs, moved.get(STATISTICS, {})  # type: ignore[return-value]
 
         return jax.vmap(one, axis_name=BATCH, out_axes=(0, None))(planes)

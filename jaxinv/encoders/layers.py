@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,6 +13,7 @@ from jaxinv.nn.linear import Linear
 from jaxinv.nn.module import Module
 
 if TYPE_CHECKING:
+    from jaxinv.specs.encoders import EncoderSpec
     from jaxinv.types import Array
 
 BATCH = "batch"  # the axis over which a training step maps
@@ -61,8 +62,28 @@ class Slope(Module):
         return jnp.where(x >= 0, x, x * slope)
 
 
+class Equalised(Module):
+    """Fully connected layer with weights of deviation 1, scaled when used (Karras et al. 2018)."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """[..., in] -> [..., features]."""
+        shape = (x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        return x @ kernel * shape[0] ** -0.5 + bias
+
+
 class Network(Module):
     """A network that makes its layers by name: those of the published files."""
+
+    spec: EncoderSpec
+
+    def fact(self, name: str, usual: Any) -> Any:
+        """A fact of its parts, where the spec says one."""
+        return dict(self.spec.facts).get(name, usual)
 
     def conv(self, name: str, x: Array, features: int, size: int = 3, stride: int = 1) -> Array:
         """Convolution with a bias, padded by half of its kernel."""
@@ -85,3 +106,7 @@ class Network(Module):
     def dense(self, name: str, x: Array, features: int) -> Array:
         """Fully connected layer over the last axis."""
         return Linear(features, name=name)(x)
+
+    def equalised(self, name: str, x: Array, features: int) -> Array:
+        """The same with an equalised learning rate."""
+        return Equalised(features, name=name)(x)

@@ -14,6 +14,7 @@ BASES = ("zeros", "mean", "before")
 RESIZES = ("area", "bilinear", "bilinear-plain", "pool", "none")
 BOUNDS = {
     "side": (8, 2**12),
+    "height": (0, 2**12),
     "rows": (0, 2**10),
     "width": (1, 2**20),
     "passes": (1, 2**8),
@@ -32,8 +33,10 @@ class EncoderSpec:
         neck: what joins them before, a name in `NECKS`.
         planes: what it sees, stacked in this order.
         labels: channels of the plane "labels".
-        side: of its input in px.
+        side: of its input in px; of one that is wider than high, its width.
+        height: of its input where that is less: of square pictures it sees the middle.
         resize: how pictures are brought to that side.
+        resize_drawn: how what the generator draws is.
         output: the space of its code.
         rows: of the code; 0 for one vector.
         width: of a row.
@@ -52,7 +55,9 @@ class EncoderSpec:
     planes: tuple[str, ...] = ("image",)
     labels: int = 0
     side: int = 256
+    height: int = 0
     resize: str = "area"
+    resize_drawn: str = "pool"
     output: str = "w+"
     rows: int = 0
     width: int = 512
@@ -77,7 +82,10 @@ class EncoderSpec:
             raise ValueError(f"{self.labels} labels with planes {self.planes}")
         check_choice("output", self.output, OUTPUTS)
         check_choice("base", self.base, BASES)
-        check_choice("resize", self.resize, RESIZES)
+        for name in ("resize", "resize_drawn"):
+            check_choice(name, getattr(self, name), RESIZES)
+        if self.height > self.side:
+            raise ValueError(f"height {self.height}; allowed: at most the side, {self.side}")
         if self.base == "before" and self.before is None:
             raise ValueError("base 'before' without an encoder before; allowed: zeros, mean")
         if self.passes > 1 and "reconstruction" not in self.planes:
@@ -90,6 +98,11 @@ class EncoderSpec:
     def channels(self) -> int:
         """Channels of its input."""
         return sum(PLANES[plane] or self.labels for plane in self.planes)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """The shape of its input."""
+        return (self.height or self.side, self.side, self.channels)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -1,0 +1,43 @@
+"""`build`: the facts of an encoder -> the encoder, from tables of backbones, necks and heads."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import flax.linen as nn
+
+from jaxinv.encoders.backbones import BACKBONES
+from jaxinv.encoders.base import Encoder, Outputs, from_network
+from jaxinv.encoders.heads import HEADS
+from jaxinv.encoders.layers import Network
+from jaxinv.encoders.necks import NECKS
+from jaxinv.specs.checks import check_choice
+
+if TYPE_CHECKING:
+    from jaxinv.specs.encoders import EncoderSpec
+    from jaxinv.types import Array
+
+
+class Parts(Network):
+    """A backbone, a neck and a head."""
+
+    @nn.compact
+    def __call__(self, planes: Array, stage: Array | None = None) -> Outputs:
+        """[h, w, channels] -> {"code": the shape of the spec}."""
+        maps = BACKBONES[self.spec.backbone](self, planes)
+        maps = NECKS[self.spec.neck](self, maps)
+        return HEADS[self.spec.head](self, maps, stage)
+
+
+@lru_cache
+def build(spec: EncoderSpec) -> Encoder:
+    """The encoder of `spec`; equal specs give one object, so that programs are shared.
+
+    Raises `ValueError` for parts that there are none of.
+    """
+    check_choice(f"backbone of encoder {spec.name!r}", spec.backbone, tuple(BACKBONES))
+    check_choice(f"neck of encoder {spec.name!r}", spec.neck, tuple(NECKS))
+    check_choice(f"head of encoder {spec.name!r}", spec.head, tuple(HEADS))
+    before = None if spec.before is None else build(spec.before)
+    return from_network(spec, Parts(spec), before)

@@ -1,0 +1,83 @@
+"""Rollouts: an encoder, looked through once or several times, -> latents of one sample.
+
+The code starts at nothing, at the mean, or where the encoder `before` ended; every pass adds what
+the encoder makes of the picture and, where it sees that, of what the generator draws so far. So one
+pass is a plain encoder, several are the feedback of ReStyle (Alaluf et al. 2021, section 3), and a
+chain of encoders, each with weights of its own, are the stages of Wei et al. 2022 (E2Style).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jaxinv.encoders.base import AVERAGE, BEFORE
+from jaxinv.encoders.planes import Sample, planes_of
+from jaxinv.models.generators.base import convert
+
+if TYPE_CHECKING:
+    from jaxinv.encoders.base import Encoder
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.types import Array, Latents, Params
+
+
+class Weights(NamedTuple):
+    """Parameters of an encoder and of the generator that draws its codes."""
+
+    encoder: Params
+    generator: Params
+
+
+def encode(encoder: Encoder, gen: Generator, weights: Weights, sample: Sample) -> Latents:
+    """Latents of one sample, all passes; may be jitted and mapped over samples and their stages.
+
+    They are {space: code}, with "features" or "weights" where the encoder makes such.
+    """
+    latents = begin(encoder, gen, weights, sample)
+    for _ in range(encoder.spec.passes):
+        latents = look(encoder, gen, weights, sample, latents)
+    return latents
+
+
+def begin(encoder: Encoder, gen: Generator, weights: Weights, sample: Sample) -> Latents:
+    """The latents before the first pass: the base of the encoder's spec."""
+    spec, params = encoder.spec, weights.encoder
+    if encoder.before is not None and spec.base == "before":
+        return encode(encoder.before, gen, weights._replace(encoder=params[BEFORE]), sample)
+    average = params[AVERAGE] if spec.base == "mean" else jnp.zeros(spec.shape)
+    return {spec.output: average}
+
+
+def look(
+    encoder: Encoder, gen: Generator, weights: Weights, sample: Sample, latents: Latents
+) -> Latents:
+    """The latents after one more pass."""
+    spec, drawn = encoder.spec, None
+    if "reconstruction" in spec.planes:
+        drawn = gen.synthesize(weights.generator, latents)
+    planes = planes_of(spec, sample, drawn)
+    stage = () if sample.stage is None else (sample.stage,)
+    outputs = dict(encoder.predict(weights.encoder, planes, *stage))
+    if "code" in outputs:
+        outputs = {spec.output: outputs.pop("code"), **outputs}
+        latents = _in_space(gen, weights, latents, spec.output)
+    return added(latents, outputs)
+
+
+def added(latents: Latents, outputs: dict[str, Any]) -> Latents:
+    """Latents with what an encoder gives added to them."""
+    found = dict(latents)
+    for name, value in outputs.items():
+        found[name] = jax.tree.map(jnp.add, found[name], value) if name in found else value
+    return found
+
+
+def _in_space(gen: Generator, weights: Weights, latents: Latents, space: str) -> Latents:
+    """The latents with their code carried forward to `space`."""
+    if space in latents:
+        return latents
+    code: Array = convert(gen, weights.generator, latents, space)
+    rest = {name: latents[name] for name in ("features", "weights", "noise") if name in latents}
+    return {space: code, **rest}
