@@ -111,9 +111,9 @@ class SearchCheckpoints:
         state, best = jax.tree.unflatten(layout, found)
         return Reached(int(tree["step"]), tree["lanes"], state, best, tree["curves"])
 
-    def remove(self) -> None:
-        """Forget this search, once its results are safe elsewhere."""
-        shutil.rmtree(self.folder / self.name, ignore_errors=True)
+    def clear(self) -> None:
+        """Forget all searches of the folder, once their results are safe elsewhere."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def going_on(kept: SearchCheckpoints | None, fresh: Reached) -> Reached:
