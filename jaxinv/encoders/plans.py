@@ -38,7 +38,7 @@ def encoder_spec(
         head=plan.head,
         neck=plan.neck,
         planes=plan.planes,
-        side=min(plan.side, spec.resolution),
+        side=max(min(plan.side, spec.resolution), plan.least_side),
         resize=plan.resize,
         resize_drawn=plan.resize_drawn,
         output=output,

@@ -155,6 +155,7 @@ GHFEAT = EncoderPreset(
         "resnet-50-deeper",
         "style-scales",
         "fpn-aligned",
+        least_side=64,
         outputs=("s",),
         base="zeros",
         groups=(0.29, 0.29),

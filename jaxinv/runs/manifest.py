@@ -84,7 +84,7 @@ class Manifest:
 
 def manifest_for(request: Request, preset: Preset, spec: GeneratorSpec) -> Manifest:
     """The manifest of a run that starts now; `ValueError` where weights are not in place."""
-    nets = sorted({*NETS, *preset.nets} - {*CALLABLES})
+    nets = sorted({*(NETS if request.scores else ()), *preset.nets} - {*CALLABLES})
     return Manifest(
         request=request,
         preset=preset,

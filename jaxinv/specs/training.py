@@ -25,6 +25,7 @@ class EncoderPlan:
         backbone, neck, head: names in the tables of `jaxinv.encoders.networks`.
         planes: what it sees.
         side: of its input in px; of a smaller generator, that of its pictures.
+        least_side: to which those of a still smaller one are enlarged.
         resize: how pictures are brought to that side.
         resize_drawn: how what the generator draws is.
         outputs: the spaces of its code, of which the generator's first is taken.
@@ -39,6 +40,7 @@ class EncoderPlan:
     neck: str = "none"
     planes: tuple[str, ...] = ("image",)
     side: int = 256
+    least_side: int = 8
     resize: str = "bilinear"
     resize_drawn: str = "pool"
     outputs: tuple[str, ...] = ("w+",)
@@ -50,6 +52,7 @@ class EncoderPlan:
     def __post_init__(self) -> None:
         check_fields(self)
         check_whole("side", self.side, 8)
+        check_whole("least_side", self.least_side, 8)
         check_whole("passes", self.passes, 1)
         check_choice("base", self.base, BASES)
         for resize in (self.resize, self.resize_drawn):
