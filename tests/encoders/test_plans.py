@@ -68,7 +68,7 @@ FAST = ("encoder", "icgan-z", "latent-composition")
 def test_every_preset_builds_where_its_space_is(name: str, place: str) -> None:
     generator = GENERATORS[place]
     if not suits(name, generator) and "label" not in ENCODERS[name].plan.outputs:
-        with pytest.raises(ValueError, match="encoder '.*' gives .*, which generator"):
+        with pytest.raises(ValueError, match=r"encoder '.*' gives .*, which generator"):
             spec_of(name, generator)
         return
     if "label" in ENCODERS[name].plan.outputs and not generator.labels:
