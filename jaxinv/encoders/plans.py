@@ -54,7 +54,7 @@ def encoder_spec(
 def output_space(preset: EncoderPreset, spec: GeneratorSpec) -> str:
     """The first space of the preset's codes that the generator has; `ValueError` if none."""
     for output in preset.plan.outputs:
-        if output in (*spec.spaces, LABEL):
+        if output in spec.spaces:
             return output
     raise ValueError(
         f"encoder {preset.name!r} gives {' or '.join(preset.plan.outputs)}, which generator "

@@ -30,7 +30,7 @@ from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_choice, check_list
-from jaxinv.specs.vocabulary import CONVERTED_NETS, NETS
+from jaxinv.specs.vocabulary import CALLABLES, CONVERTED_NETS, NETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,6 +148,8 @@ def load_features(names: tuple[str, ...]) -> dict[str, Params]:
     check_list("names", names, "names of feature nets")
     nets: dict[str, Params] = {}
     for name in names:
+        if name in CALLABLES:
+            raise ValueError(f"net {name!r} is missing: give it with its function, in nets")
         check_choice("feature net", name, (*NETS, *CONVERTED_NETS))
         if name in CONVERTED_NETS:
             nets[name] = _load_converted(name)

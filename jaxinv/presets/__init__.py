@@ -53,7 +53,7 @@ from jaxinv.presets.encoders import (
     WEI_REFINE,
 )
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
-from jaxinv.presets.hybrid import DHR
+from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -104,6 +104,8 @@ PRESETS = {
     "pie": PIE,
     "gan-ensembling": GAN_ENSEMBLING,
     "idinvert": IDINVERT,
+    "idinvert-cycle": IDINVERT_CYCLE,
+    "gan-ensembling-cycle": GAN_ENSEMBLING_CYCLE,
     "creswell": CRESWELL,
     "lipton": LIPTON,
     "igan": IGAN,

@@ -95,7 +95,7 @@ def test_pictures_of_files_have_no_known_code(
             "net 'arcface-ir' is missing: run `jaxinv convert FILE --name arcface-ir`",
         ),
         (["train-encoder", "wei-refine"], "encoder before 'wei-refine': none; allowed: one of"),
-        (["train-encoder", "icgan-y"], "icgan-y"),
+        (["train-encoder", "icgan-y"], "'icgan-y' gives label, which generator 'style' has not"),
     ],
 )
 def test_what_cannot_be_trained_is_said_before_anything_is(
