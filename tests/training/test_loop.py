@@ -50,7 +50,7 @@ def test_it_learns_and_leaves_what_the_contract_says(whole: tuple[Path, Any]) ->
     assert {line["step"] for line in lines if "error" in line} == {10, 20, 30, 40}
     assert [line["tenth"] for line in lines if "tenth" in line] == [0, 10, 20, 30]
     page = (folder / "report.html").read_text("utf-8")
-    assert "error" in page and "data:image/png" in page and "40 of 40" in page
+    assert all(text in page for text in ("error", "data:image/png", "40 of 40"))
     best = min((line for line in lines if "error" in line), key=lambda line: line["error"])
     assert set(Checkpoints(folder).steps()) == {35, 40, best["step"]}
 
