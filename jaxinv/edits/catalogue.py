@@ -26,6 +26,7 @@ from jaxinv.specs.checks import check_choice, check_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Latents, Params
 
@@ -71,7 +72,7 @@ SOURCE = (
 
 def catalogue_direction(
     gen: Generator, params: Params, generator_name: str, name: str, *, report: Report = None
-) -> Direction:
+) -> Way:
     """A direction of the catalogue, kept or, for want of it, learned now with all the others.
 
     Raises `ValueError` for an unknown name and where `learn_catalogue` does.
