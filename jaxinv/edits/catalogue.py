@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxinv.edits.directions import Direction, generator_hash
 from jaxinv.edits.discovery.samples import draw_codes, pictures
+from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.editing import edit
 from jaxinv.edits.kept import keep_direction, kept_direction, kept_names
 from jaxinv.io.progress import track
@@ -158,8 +159,7 @@ def shortest_steps(
     slopes: dict[str, np.ndarray] = {}
     for name, values in scores.items():
         target = _log_odds(values) if ATTRIBUTES[name].unit == "share" else values
-        if not target.std() > 0:
-            raise ValueError(f"scores of {name!r} are all {target[0]:g}; allowed: different ones")
+        target = check_scores(target, f"scores of {name!r}")
         target = (target - target.mean()) / target.std()
         fitted = RidgeCV(np.logspace(-1, 5, 25)).fit(codes - mean, target)
         slopes[name] = np.asarray(fitted.coef_)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,15 @@ from jaxinv.edits.discovery.local_styles import step_across
 from jaxinv.edits.discovery.regressor_walks import black_box_end, rig_step
 from jaxinv.edits.discovery.steerability import step
 from jaxinv.edits.discovery.training import mlp
-from jaxinv.edits.paths import Path
+from jaxinv.edits.paths import Path, code_at
 from jaxinv.edits.stated_facts import check_generator_of
 from jaxinv.edits.walks import Walk
+from jaxinv.io.latent_files import fit_latents
 from jaxinv.specs.checks import check_kind
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
-    from jaxinv.types import Array, Params
+    from jaxinv.types import Array, Latents, Params
 
 Change = Callable[["Array", float], Any]  # (codes, amount) -> codes
 
@@ -52,6 +54,26 @@ def walk_path(walk: Walk, gen: Generator, params: Params) -> Path:
             f"{gen.spec.name!r} allows {widths[walk.space]}"
         )
     return _MAKERS[walk.kind](walk, gen.spec.styles)
+
+
+def mix_channels(
+    gen: Generator, params: Params, ends: tuple[Latents, Latents], walk: Walk
+) -> Latents:
+    """Latents of ONE sample with the channels of a walk "channels" taken over from another.
+
+    `ends` are the latents of both, without a leading axis; what else draws is that of the first.
+    Collins et al. 2020, equation 5. Raises `ValueError` for another kind of walk, and as
+    `walk_path` does.
+    """
+    check_kind("walk", walk, Walk)
+    if walk.kind != "channels":
+        raise ValueError(f"walk {walk.name!r} is of kind {walk.kind!r}; allowed: 'channels'")
+    content, style = (fit_latents(gen.spec, one) for one in ends)
+    query = {"query": walk.arrays["query"], "reference": np.zeros(walk.width, np.float32)}
+    walk_path(replace(walk, arrays=query), gen, params)  # says what does not fit, before codes do
+    reference = np.concatenate(code_at(gen, params, style, "s"))
+    path = walk_path(replace(walk, arrays={**query, "reference": reference}), gen, params)
+    return path.apply(gen, params, content, 1.0)
 
 
 def _recursion(walk: Walk, styles: tuple[int, ...]) -> Path:

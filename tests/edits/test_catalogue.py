@@ -74,7 +74,7 @@ def test_what_is_free_may_change_with_it() -> None:
 
 def test_constant_scores_are_refused() -> None:
     codes, statistics = population()
-    with pytest.raises(ValueError, match="scores of 'age' are all 3; allowed: different ones"):
+    with pytest.raises(ValueError, match=r"all \d+ scores of 'age' are 3"):
         shortest_steps(codes, {"age": np.full(N, 3.0)}, statistics, [("age", ())])
 
 

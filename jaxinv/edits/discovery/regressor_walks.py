@@ -31,7 +31,7 @@ def global_directions(
     draw: Callable[[Tree, Array], Array],
     data: Tree,
     sample: Callable[[Tree, Key, int], Array],
-    attributes: Callable[[Array], Array],
+    attributes: Callable[[Tree, Array], Array],
     training: Training = USUAL,
     *,
     content: Callable[[Array], Array] | None = None,
@@ -39,23 +39,23 @@ def global_directions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors [k, d] that raise one attribute each, learned together, and the losses.
 
-    `attributes`: images [n, h, w, 3] -> [n, k] in [0, 1], differentiable. A code moves by the sum
-    over i of the wanted change of attribute i times vector i; `content` (features of images) is to
-    stay. Zhuang et al. 2021, equations 1 to 5, without their adversarial term.
+    `attributes`: (data, images [n, h, w, 3]) -> [n, k] in [0, 1], differentiable. A code moves by
+    the sum over i of the wanted change of attribute i times vector i; `content` (features of
+    images) is to stay. Zhuang et al. 2021, equations 1 to 5, without their adversarial term.
     """
     key = jax.random.key(training.seed)
     codes = jax.eval_shape(lambda: sample(data, key, 2))
-    count = jax.eval_shape(lambda d, w: attributes(draw(d, w)), data, codes).shape[-1]
+    count = jax.eval_shape(lambda d, w: attributes(d, draw(d, w)), data, codes).shape[-1]
 
     def loss(params: Array, data: Tree, key: Key) -> Array:
         one, two = jax.random.split(key)
         w = sample(data, one, batch)
         images = draw(data, w)
-        now = attributes(images)
+        now = attributes(data, images)
         change = jax.random.uniform(two, now.shape, minval=-1.0)
         goal = jnp.clip(now + change, 0, 1)
         moved = draw(data, w + (goal - now) @ params)
-        found = jnp.clip(attributes(moved), 1e-6, 1 - 1e-6)
+        found = jnp.clip(attributes(data, moved), 1e-6, 1 - 1e-6)
         value = (
             LABEL_WEIGHT
             * optax.sigmoid_binary_cross_entropy(jnp.log(found) - jnp.log1p(-found), goal).mean()
