@@ -173,7 +173,7 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
 def looker(pair: Pair) -> Any:
     """A small encoder with random weights, as a net that terms look with."""
     gen, params = pair
-    plan = EncoderPlan("dcgan", "dcgan-dense", facts=(("width", 4),))
+    plan = EncoderPlan("dcgan", "dcgan-dense", outputs=("w+", "z"), facts=(("width", 4),))
     spec = encoder_spec(replace(ENCODERS["encoder"], plan=plan), gen.spec)
     encoder = build_encoder(spec)
     made = encoder.init(jax.random.key(2)) | unchanging(gen, params, spec)

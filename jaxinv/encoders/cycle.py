@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 def as_net(encoder: Encoder, params: Params, gen: Generator, generator: Params) -> Any:
     """The encoder for `nets={"encoder": ...}` of `invert`, by which "encoder_cycle" looks.
 
-    A function of one image [h, w, 3] in [-1, 1] with its arrays: {"output": the code}. A mask that
-    it may see is all ones. Zhu et al. 2020, IDInvert, equation 5; Chai et al. 2021, Ensembling with
-    Deep Generative Views, section 3.1.
+    A function of one image [h, w, 3] in [-1, 1] with its arrays: {"output": the code}, and the same
+    by its space, where variables with the start "encoder" begin. A mask it may see is all ones.
+    Zhu et al. 2020, IDInvert, equation 5; Chai et al. 2021, Ensembling with Deep Generative Views,
+    section 3.1.
     """
     return jax.tree_util.Partial(_seer(encoder, gen), Weights(params, generator))
 
@@ -36,6 +37,7 @@ def _seer(encoder: Encoder, gen: Generator) -> Callable[[Weights, Array], dict[s
     def see(weights: Weights, image: Array) -> dict[str, Any]:
         mask = jax.numpy.ones(image.shape[:2]) if "mask" in encoder.spec.planes else None
         found = encode(encoder, gen, weights, Sample(image=image, mask=mask))
-        return {OUTPUT: found[encoder.spec.output]}
+        code = found[encoder.spec.output]
+        return {OUTPUT: code, encoder.spec.output: code}
 
     return see

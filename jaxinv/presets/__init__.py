@@ -54,6 +54,7 @@ from jaxinv.presets.encoders import (
 )
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
 from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
+from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -112,6 +113,7 @@ PRESETS = {
     "igan-edit": IGAN_EDIT,
     "csgm": CSGM,
     "pgd-gan": PGD_GAN,
+    "npgd": NPGD_SEARCH,
     "hmc": HMC,
     "hmc-annealed": HMC_ANNEALED,
     "lei-lp": LEI_LP,

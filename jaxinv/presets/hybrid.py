@@ -124,3 +124,21 @@ GAN_ENSEMBLING_CYCLE = Preset(
         ),
     ),
 )
+
+SEEN_Z = (Variable("z", init=InitSpec("encoder")),)
+LOOK = SolverSpec("sgd", learning_rate=1e-12)
+NPGD = Preset(
+    name="npgd",
+    summary="projected gradients: 30 steps towards the measurements, an encoder's z after each",
+    reference="Raj et al. 2019, arXiv:1910.13427, algorithm 1; constants of its code",
+    notes=(
+        "Give the (linear) operator of the measurements, and its projector among the nets "
+        "(`train-encoder npgd-projector`, `encoders.cycle.as_net`). Its steps are 0.5 for "
+        "compressed sensing of faces; 1 for digits, 2 and 1 for holes, 6 for double resolution. "
+        "A stage evaluates its start alone: one pass of the encoder."
+    ),
+    stages=(
+        Stage(SEEN_Z, (Term("mse"),), 1, LOOK),
+        *(Stage(SEEN_Z, (Term("mse"),), 1, LOOK, pgd_step_size=0.5),) * 30,
+    ),
+)

@@ -21,6 +21,7 @@ from jaxinv.specs.variables import Variable
 from jaxinv.specs.vocabulary import (
     CLASSES,
     EMBEDDERS,
+    ENCODER,
     INCOMPATIBLE,
     KEEPS,
     LATENT_SPACES,
@@ -211,7 +212,8 @@ class Stage:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that the terms need, without repetition."""
         known = (*NETS, *EMBEDDERS)
-        return tuple(sorted({term.net for term in self.terms if term.net and term.net in known}))
+        own = {ENCODER for variable in self.variables if variable.init.kind == ENCODER}
+        return tuple(sorted({term.net for term in self.terms if term.net in known} | own))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "softmax": ("label",),
 }
 # Where a variable may start, the usual place first.
-_CODE = ("mean", "prior", "best-of", "given", "previous")
+_CODE = ("mean", "prior", "best-of", "given", "previous", "encoder")
 _FLAT = ("zeros", "given", "previous")
 INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LATENT_SPACES, _CODE),
