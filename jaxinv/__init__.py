@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxinv.edits.discovery.methods import discover
     from jaxinv.edits.editing import AmountWarning, edit
     from jaxinv.edits.pasting import paste
+    from jaxinv.encoders.encoding import encode
+    from jaxinv.encoders.loading import load_encoder, save_encoder
     from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
@@ -71,9 +73,11 @@ __all__ = [
     "edit",
     "embed",
     "embed_texts",
+    "encode",
     "interpolate",
     "invert",
     "load_direction",
+    "load_encoder",
     "load_features",
     "load_generator",
     "load_latents",
@@ -87,6 +91,7 @@ __all__ = [
     "read_photo",
     "render",
     "save_direction",
+    "save_encoder",
     "save_latents",
     "ssim",
     "walk",
@@ -100,6 +105,8 @@ _HOMES = {
     "edits.discovery.methods": ("discover",),
     "edits.editing": ("AmountWarning", "edit"),
     "edits.pasting": ("paste",),
+    "encoders.encoding": ("encode",),
+    "encoders.loading": ("load_encoder", "save_encoder"),
     "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),

@@ -14,6 +14,7 @@ from jaxinv.cli import (
     doctor,
     draw,
     edit,
+    encode,
     evaluate,
     invert,
     presets,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (
     invert,
+    encode,
     restore,
     edit,
     discover,

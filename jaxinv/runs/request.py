@@ -18,7 +18,8 @@ class Request:
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
     `samples` restarts are kept. `named_masks` are "NAME=PLACE": files, or folders of files, that
-    are white where the mask of that name holds (see `specs.MaskSpec`).
+    are white where the mask of that name holds (see `specs.MaskSpec`). `init` is "encoder:NAME", of
+    `encode` the encoder itself, which looks `passes` times and is told `attribute`.
     """
 
     paths: tuple[str, ...]
@@ -44,6 +45,9 @@ class Request:
     simulate: bool | None = None
     samples: int | None = None
     named_masks: tuple[str, ...] = ()
+    init: str | None = None
+    attribute: float | None = None
+    passes: int | None = None
 
     @property
     def mask_places(self) -> dict[str, Path]:

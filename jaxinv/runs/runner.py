@@ -21,6 +21,7 @@ from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.output_folder import RUN, output_folder
 from jaxinv.io.text import json_text
 from jaxinv.reports.html import ReportItem, write_report
+from jaxinv.runs.encoding import VERB, encoded
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
@@ -128,6 +129,9 @@ def finish_batch(
 def search(job: Job, preset: Preset, given: list[Observation], display: Display) -> Inversion:
     """Latents for one batch of what was seen."""
     request = job.manifest.request
+    if request.verb == VERB and job.encoder is not None:
+        also = {"attribute": request.attribute, "passes": request.passes}
+        return encoded(job.encoder, (job.gen, job.params), given, preset, **also)
     masks = [seen.mask for seen in given if seen.mask is not None]
     with warnings.catch_warnings(action="ignore", category=PixelRangeWarning):
         return invert(
@@ -141,6 +145,7 @@ def search(job: Job, preset: Preset, given: list[Observation], display: Display)
                 name: np.stack([seen.named_masks[name] for seen in given])
                 for name in request.mask_places
             },
+            init=job.encoder,
             labels=None if request.label is None else [request.label] * len(given),
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.edits.directions import Direction, generator_hash
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery import boundaries, first_layer_walks, principal, sefa, stylespace
 from jaxinv.edits.discovery import latent_discovery as pairs
 from jaxinv.edits.discovery.affines import first_layer, latent_weights
@@ -21,6 +21,7 @@ from jaxinv.edits.discovery.training import Training
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.arguments import check_generator
 from jaxinv.models.generators.base import convert
+from jaxinv.models.loading import generator_hash
 from jaxinv.specs.checks import check_choice, check_seed, check_whole, told
 
 if TYPE_CHECKING:
