@@ -1,27 +1,28 @@
-"""`convert(file)`: a checkpoint of somebody else's code -> a jaxinv generator or net on disk."""
+"""`convert(file)`: a checkpoint of somebody else's code -> a jaxinv generator, net or encoder."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jaxinv.io import checkpoints
-from jaxinv.io.checkpoints import read_spec
-from jaxinv.io.files import sha256_file
 from jaxinv.io.output_folder import check_target
 from jaxinv.specs.checks import check_above
 from jaxinv.specs.serialization import parse_json
 from weights_convert import sources
-from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
-from weights_convert.sources import containers, nets, orbax
+from weights_convert.outputs import (
+    Names,
+    Origin,
+    check_name,
+    write_encoder,
+    write_generator,
+    write_net,
+)
+from weights_convert.sources import containers, encoders, nets, orbax
 
 CONFIG_BYTES = 2**20
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def convert(
@@ -32,28 +33,28 @@ def convert(
     alignment: str = "none",
     discriminator: str | Path | None = None,
     like: str | None = None,
+    generator: str | None = None,
     report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
-    """Path of the converted generator, or of the converted feature net.
+    """Path of the converted generator, feature net or encoder.
 
-    `name` (default: the file's stem) is what `-g` and `load_generator` know it by, or, of a feature
-    net, `load_net`, which takes no further options; `out` (default:
-    that name in the cache folder) must end in .safetensors; `alignment` is how the training images
-    were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator where that is
-    another one; `like` is the generator whose parameters an orbax checkpoint holds; `report` is
-    given a sentence about whatever was decided (where in the file the generator was found, drawn
-    noise); `options`: see `sources.convert`, None leaves one out. Nothing in the files is executed.
+    `name` (default: the file's stem) is what `-g` and `load_generator` know it by, of a feature
+    net `load_net`, which takes no further options, of an encoder `-e` and `load_encoder`; `out`
+    (default: that name in the cache folder) must end in .safetensors; `alignment` is how the
+    training images were cut ("none" or "ffhq"); `discriminator` is the file of its discriminator
+    where that is another one; `like` is the generator whose parameters an orbax checkpoint holds;
+    `generator` is what `-g` shall know an encoder's decoder by (default: NAME-generator), which is
+    written beside the encoder, or, where the file has no decoder, the generator that it was made
+    for; `report` is given a sentence about whatever was decided (where in the file the generator
+    was found, drawn noise); `options`: see `sources.convert`, None leaves one out. Nothing in the
+    files is executed.
 
     Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
     bad name or an option that is not this file's, `OSError` if there is no file.
     """
     file = Path(file)
-    name = file.stem if name is None else name
-    if not NAME.fullmatch(name):
-        raise ValueError(
-            f"name {name!r}; allowed: up to 64 letters, digits, '.', '_', '-'; give one with --name"
-        )
+    name = check_name(file.stem if name is None else name)
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
@@ -62,43 +63,36 @@ def convert(
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
     contents = containers.read_checkpoint(file)
+    origin = Origin(file, contents)
     given = {key: value for key, value in options.items() if value is not None}
+    given |= {"discriminator": discriminator} if discriminator else {}
+    given |= {"like": like} if like else {}
+    linked = {"generator": generator} if generator else {}
     if (net := nets.find(contents.tree)) is not None:
-        others = {"alignment": alignment != "none", "discriminator": discriminator, "like": like}
-        _refuse(net, [*(key for key, value in others.items() if value), *given])
-        found = _converted_net(net, file, contents, name)
-        metadata = _metadata("features", found, file, contents)
-        return checkpoints.save(path, found.params, metadata)
+        cut = {"alignment": alignment} if alignment != "none" else {}
+        _refuse(nets.NETS[net.architecture], [*cut, *given, *linked])
+        return write_net(path, _converted_net(net, file, contents, name), origin)
+    if (looking := encoders.find(contents.tree)) is not None:
+        _refuse(encoders.FORMAT, [*given], "name, out, alignment, generator")
+        return write_encoder(path, looking, origin, Names(name, generator, alignment), report)
+    _refuse("a generator", [*linked], "those of generators")
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")
     else:
+        others = {key: given[key] for key in given if key not in ("discriminator", "like")}
         try:
-            found = sources.convert(contents.tree, config=_config(file), **given)
+            found = sources.convert(contents.tree, config=_config(file), **others)
         except UnsafeFileError as error:
             raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     if discriminator is not None:
         found = sources.attach(found, containers.read_checkpoint(discriminator).tree)
-    for note in found.notes:
-        report(note)
-    facts = {"name": name, "alignment": alignment, **found.facts}
-    found = found._replace(facts=facts)
-    metadata = _metadata("generator", found, file, contents)
-    if found.notes:
-        metadata["notes"] = "; ".join(found.notes)
-    try:
-        read_spec(metadata)
-    except ValueError as error:
-        raise UnsafeFileError(f"{file.name}: a network of impossible sizes ({error})") from error
-    return checkpoints.save(path, found.params, metadata)
+    return write_generator(path, found, origin, {"name": name, "alignment": alignment}, report)
 
 
-def _refuse(net: nets.Found, options: list[str]) -> None:
-    """Raise `ValueError` for options that are those of generators."""
+def _refuse(what: str, options: list[str], allowed: str = "name, out") -> None:
+    """Raise `ValueError` for options that are those of other files."""
     if options:
-        raise ValueError(
-            f"option {options[0]!r} with a file of {nets.NETS[net.architecture]}; "
-            "allowed: name, out"
-        )
+        raise ValueError(f"option {options[0]!r} with a file of {what}; allowed: {allowed}")
 
 
 def _converted_net(
@@ -110,31 +104,6 @@ def _converted_net(
         raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     facts = {"name": name, "architecture": net.architecture}
     return sources.Converted(params, facts, nets.NETS[net.architecture])
-
-
-def _metadata(
-    kind: str, found: sources.Converted, file: Path, contents: containers.Contents
-) -> dict[str, str]:
-    return {
-        "format": "jaxinv",
-        "schema": SCHEMA,
-        "kind": kind,
-        "architecture": found.facts["architecture"],
-        "spec": json.dumps(found.facts),
-        "source": f"{found.source} ({contents.container}), {file.name}",
-        "source_sha256": _sha256(file),
-        "licence": "that of the source file",
-        "content_sha256": checkpoints.content_sha256(found.params),
-    }
-
-
-def _sha256(path: Path) -> str:
-    """Digest of a file, or of the names and digests of a folder's files."""
-    if path.is_file():
-        return sha256_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = (f"{sha256_file(f)} {f.relative_to(path).as_posix()}\n" for f in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _config(file: Path) -> Any:

@@ -29,6 +29,22 @@ def convert(arrays: Arrays) -> dict[str, dict[str, dict[str, np.ndarray]]]:
     return {WEIGHTS: found.get(WEIGHTS, {}), STATISTICS: found.get(STATISTICS, {})}
 
 
+PARTS = {
+    "kernel": "weight",
+    "scale": "weight",
+    "slope": "weight",
+    "bias": "bias",
+    "mean": "running_mean",
+    "variance": "running_var",
+}
+
+
+def source_name(path: str) -> str:
+    """What the source calls the array that is "params/LAYER/kernel" here."""
+    *_, layer, part = path.split("/")
+    return f"{layer}.{PARTS[part]}"
+
+
 def _rules(arrays: Arrays) -> Iterator[Rule]:
     for name, array in arrays.items():
         layer, _, part = name.rpartition(".")

@@ -13,6 +13,7 @@ from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
 from weights_convert.sources import (
     containers,
     discriminators,
+    encoders,
     nets,
     nvlabs_tensorflow,
     nvlabs_torch,
@@ -91,7 +92,12 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
 
 def formats() -> list[str]:
     """What can be converted, a line each: containers, then whose generators in them."""
-    return [*containers.CONTAINERS, *(source.name for source in SOURCES), *nets.NETS.values()]
+    return [
+        *containers.CONTAINERS,
+        *(source.name for source in SOURCES),
+        *nets.NETS.values(),
+        encoders.FORMAT,
+    ]
 
 
 def _hint(tree: Any) -> str:
