@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from jaxinv.edits.pasting import paste
     from jaxinv.edits.walks import Walk
     from jaxinv.edits.ways import load_way, save_way
+    from jaxinv.encoders.encoding import encode
+    from jaxinv.encoders.loading import load_encoder, save_encoder
     from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
@@ -74,9 +76,11 @@ __all__ = [
     "edit",
     "embed",
     "embed_texts",
+    "encode",
     "interpolate",
     "invert",
     "load_direction",
+    "load_encoder",
     "load_features",
     "load_generator",
     "load_latents",
@@ -91,6 +95,7 @@ __all__ = [
     "read_photo",
     "render",
     "save_direction",
+    "save_encoder",
     "save_latents",
     "save_way",
     "ssim",
@@ -107,6 +112,8 @@ _HOMES = {
     "edits.pasting": ("paste",),
     "edits.walks": ("Walk",),
     "edits.ways": ("load_way", "save_way"),
+    "encoders.encoding": ("encode",),
+    "encoders.loading": ("load_encoder", "save_encoder"),
     "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),

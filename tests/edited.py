@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv.edits.directions import Direction, generator_hash, save_direction
+from jaxinv.edits.directions import Direction, save_direction
 from jaxinv.edits.kept import keep_direction, kept_direction
 from jaxinv.io.images import encode_png, read_upright
 from jaxinv.io.latent_files import save_latents
+from jaxinv.models.loading import generator_hash
 from jaxinv.models.rendering import render_uint8
 from jaxinv.types import Latents
 from tests.offline import go_offline, tiny_params

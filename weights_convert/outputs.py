@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from jaxinv.encoders.loading import save_encoder
-from jaxinv.encoders.networks import build as build_encoder
 from jaxinv.io import checkpoints
-from jaxinv.io.checkpoints import read_spec, weights_file
+from jaxinv.io.checkpoints import load, read_spec, weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.io.output_folder import check_target
-from jaxinv.models.loading import build
-from jaxinv.models.statistics import BATCH, SEED, sample_w_batches
-from jaxinv.models.weights import read_weights
 from jaxinv.specs import GeneratorSpec
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
 from weights_convert.sources import containers, encoder_families, encoders
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-AVERAGED = 50 * BATCH  # mapped draws: 100 000, as in the published code
+AVERAGED = 100_000  # mapped draws, as in the published code
 Report = Callable[[str], None]
 
 
@@ -66,7 +59,7 @@ class Names(NamedTuple):
 
 def check_name(name: str) -> str:
     """The name; `ValueError` unless it can be a file's."""
-    if NAME.fullmatch(name):
+    if checkpoints.NAME.fullmatch(name):
         return name
     raise ValueError(
         f"name {name!r}; allowed: up to 64 letters, digits, '.', '_', '-'; give one with --name"
@@ -107,6 +100,9 @@ def write_encoder(
 
     Returns the encoder's `path`; nothing is written unless both are complete.
     """
+    from jaxinv.encoders.loading import save_encoder  # with jax, which other files do not need
+    from jaxinv.encoders.networks import build
+
     told = f"{origin.file.name} ({origin.contents.container})"
     called = names.generator or (f"{names.encoder}-generator" if looking.decoder else "")
     try:
@@ -125,7 +121,7 @@ def write_encoder(
         report(f"its decoder is the generator {called!r}: {place}")
         digest = checkpoints.content_sha256(params)
     elif called:
-        params, metadata = read_weights(weights_file(called))
+        params, metadata = load(weights_file(called))
         spec, digest = read_spec(metadata), metadata.get("content_sha256", "")
         _check_fit(converted, spec, told)
     else:
@@ -135,7 +131,7 @@ def write_encoder(
         converted = encoders.with_average(converted, _mean_w(converted, spec, params, report))
     return save_encoder(
         path,
-        build_encoder(encoders.of_generator(converted.spec, digest)),
+        build(encoders.of_generator(converted.spec, digest)),
         converted.params,
         generator=called,
         metadata=origin.source(looking.format),
@@ -146,6 +142,9 @@ def _mean_w(
     converted: encoders.Converted, spec: GeneratorSpec | None, params: Any, report: Report
 ) -> np.ndarray:
     """The mean of W [width] of the generator, or zeros where there is none."""
+    from jaxinv.models.loading import build
+    from jaxinv.models.statistics import SEED, sample_w_batches
+
     if spec is None:
         report("the file has no average code, and no generator to measure it: zeros are added")
         return np.zeros(converted.spec.width, np.float32)

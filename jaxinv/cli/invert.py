@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.runs.request import Request
+    from jaxinv.specs import GeneratorSpec, Preset
+    from jaxinv.specs.encoders import EncoderSpec
 
 
 def verb_invert(options: argparse.Namespace) -> int:
@@ -28,29 +30,53 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
     """Run a verb over folders of pictures; `of` adds what is its own to the request."""
     from jaxinv.inversion.presets import find_preset, with_steps
     from jaxinv.io.face_alignment import check_mode
-    from jaxinv.runs.request import Request
-    from jaxinv.runs.runner import run
 
     # Whatever can be wrong with the command comes before any download.
     preset = find_preset(options.preset or options.usual)
     with_steps(preset, options.steps)
     check_mode(options.align)
+    if options.init is not None:
+        held_encoder(options.init)
+    request = of(request_of(options, preset.name))
+    spec = ready_generator(options.generator)
+    if options.preset is None and not spec.w_dim:
+        preset = find_preset("z")
+    return run_request(options, replace(request, preset=preset.name), preset, spec)
+
+
+def held_encoder(init: str) -> EncoderSpec:
+    """The facts of the encoder in "encoder:NAME"; `ValueError` unless its file is in place."""
+    from jaxinv.encoders.loading import encoder_file, read_encoder_spec
+    from jaxinv.encoders.starts import encoder_name
+    from jaxinv.io.checkpoints import read_metadata
+
+    return read_encoder_spec(read_metadata(encoder_file(encoder_name(init))))
+
+
+def request_of(options: argparse.Namespace, preset: str) -> Request:
+    """What a command asks for."""
+    from jaxinv.runs.request import Request
+
     fields: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in vars(options).items()
     }
-    fields["preset"] = preset.name
-    request = of(Request(**{k: fields[k] for k in Request.__dataclass_fields__ if k in fields}))
-    spec = ready_generator(options.generator)
-    if options.preset is None and not spec.w_dim:
-        preset = find_preset("z")
-    request = replace(request, preset=preset.name)
+    fields["preset"] = preset
+    return Request(**{k: fields[k] for k in Request.__dataclass_fields__ if k in fields})
+
+
+def run_request(
+    options: argparse.Namespace, request: Request, preset: Preset, spec: GeneratorSpec
+) -> int:
+    """Fetch the nets that scores need, go through the pictures, and say what became of them."""
+    from jaxinv.runs.runner import run
+
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     faces = aligned or any(mask.source == "face" for mask in preset.masks)
     ensure("lpips", *(["landmarks"] if faces else []))
     done, failed = run(request, preset, fresh=options.fresh, retry_failed=options.retry_failed)
     noun = "image" if done == 1 else "images"
-    found = "inverted" if request.verb == "invert" else "restored"
+    found = {"invert": "inverted", "encode": "encoded"}.get(request.verb, "restored")
     say(f"{done} {noun} {found}, {failed} failed; see {Path(options.out) / 'report.html'}")
     return SOME_FAILED if failed else DONE
 
@@ -60,12 +86,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb = verbs.add_parser("invert", help="find the latents of photographs")
     verb.set_defaults(run=verb_invert)
     add_run(verb)
-    verb.add_argument(
-        "--align",
-        default="auto",
-        metavar="auto|none|LANDMARKS.json",
-        help="cut faces as the generator's training images were cut",
-    )
+    add_align(verb)
     verb.add_argument(
         "--named-mask",
         dest="named_masks",
@@ -76,11 +97,20 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
 
 
+def add_align(verb: argparse.ArgumentParser) -> None:
+    """How photographs of faces are cut."""
+    verb.add_argument(
+        "--align",
+        default="auto",
+        metavar="auto|none|LANDMARKS.json",
+        help="cut faces as the generator's training images were cut",
+    )
+
+
 def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
-    """What all verbs take that go through folders of pictures; `usual` is their method."""
+    """What all verbs take that search for pictures; `usual` is their method."""
+    add_pictures(verb)
     verb.set_defaults(usual=usual)
-    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
-    verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     verb.add_argument(
         "-g",
         "--generator",
@@ -95,16 +125,15 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
         help=f"method, see `jaxinv presets` (default: {usual}, or z where there is no W)",
     )
     verb.add_argument(
+        "--init",
+        metavar="encoder:NAME|FILE|RUN",
+        help="an encoder whose codes the search sets out from",
+    )
+    verb.add_argument(
         "--steps", type=positive, metavar="N", help="evaluations per image, instead of the preset's"
     )
     verb.add_argument(
         "--restarts", type=positive, metavar="R", help="starts per image, the best is kept"
-    )
-    verb.add_argument(
-        "--batch",
-        type=batch_size,
-        metavar="B|auto",
-        help="images per batch; auto: as many as the device's memory holds",
     )
     verb.add_argument(
         "--precision",
@@ -114,6 +143,18 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
     )
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
     verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+
+
+def add_pictures(verb: argparse.ArgumentParser) -> None:
+    """What all verbs take that go through folders of pictures."""
+    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
+    verb.add_argument(
+        "--batch",
+        type=batch_size,
+        metavar="B|auto",
+        help="images per batch; auto: as many as the device's memory holds",
+    )
     verb.add_argument(
         "--size",
         type=positive,

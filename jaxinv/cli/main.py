@@ -14,6 +14,7 @@ from jaxinv.cli import (
     doctor,
     draw,
     edit,
+    encode,
     evaluate,
     invert,
     presets,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 FAMILIES = (
     invert,
+    encode,
     restore,
     edit,
     discover,

@@ -183,21 +183,19 @@ class Formats(argparse.Action):
 
 
 def verb_convert(options: argparse.Namespace) -> int:
-    """Turn a foreign checkpoint into a generator or net, or a generator into a foreign one."""
+    """Turn a foreign checkpoint into a generator, net or encoder, or a generator into one."""
     from jaxinv.io.checkpoints import read_metadata
     from weights_convert import convert, export
 
     names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
-    names = (*names, "discriminator", "like", "before", "side", "equalised")
+    names = (*names, "discriminator", "like", "before", "side", "equalised", "generator")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
         path = convert(options.file, out=options.out, report=say, **wanted)
         known, kind = options.out or path.stem, read_metadata(path)["kind"]
-        say(
-            f"{path}: use it with "
-            + (f"-g {known}" if kind == "generator" else f"load_net({known!r})")
-        )
+        uses = {"generator": f"-g {known}", "encoder": f"`jaxinv encode PATH -e {known}`"}
+        say(f"{path}: use it with {uses.get(kind, f'load_net({known!r})')}")
         return DONE
     if wanted:
         raise ValueError(f"option --{next(iter(wanted))} with --to; allowed: --out")
@@ -218,7 +216,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     inspect.add_argument("file", metavar="FILE|NAME")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")
     convert = verbs.add_parser(
-        "convert", help="make a generator or a feature net of somebody else's checkpoint"
+        "convert", help="make a generator, feature net or encoder of somebody else's checkpoint"
     )
     convert.set_defaults(run=verb_convert)
     convert.add_argument("file", metavar="FILE", help="their file; with --to, a generator")
@@ -239,6 +237,12 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
     convert.add_argument(
         "--discriminator", metavar="FILE", help="its discriminator, where that is another file"
+    )
+    convert.add_argument(
+        "--generator",
+        metavar="NAME",
+        help="only for encoders: what -g shall know the decoder in the file by (default: "
+        "NAME-generator), or whose codes it gives, where the file has no decoder",
     )
     convert.add_argument(
         "--like", metavar="GENERATOR", help="only for orbax: whose parameters these are"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxinv.edits.directions import Direction, generator_hash
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery.samples import draw_codes, pictures
 from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.editing import edit
@@ -21,6 +21,7 @@ from jaxinv.latents.sampling import truncate
 from jaxinv.metrics.attributes import ATTRIBUTES, attributes, read_faces
 from jaxinv.metrics.identity import identity, measurable
 from jaxinv.models.arguments import check_generator
+from jaxinv.models.loading import generator_hash
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs.checks import check_choice, check_whole
 

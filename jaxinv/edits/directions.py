@@ -19,8 +19,7 @@ from jaxinv.edits.stated_facts import (
 )
 from jaxinv.io import checkpoints
 from jaxinv.io.latent_files import LAYOUT
-from jaxinv.models.statistics import STATISTICS
-from jaxinv.nn.conv import BACKWARD_KERNELS
+from jaxinv.models.loading import generator_hash
 from jaxinv.specs.checks import (
     check_array,
     check_choice,
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 # class vectors, and the generator's own parameters.
 DIRECTION_SPACES = ("z", "z+", "w", "w+", "p", "p+", "s", "embedding", "weights")
 ROWED = ("z+", "w+", "p+")  # a code has rows there, and only some of them may move
-DERIVED = (BACKWARD_KERNELS, STATISTICS)  # computed of the parameters when they are loaded
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +121,6 @@ def row_numbers(what: str, rows: Sequence[int]) -> tuple[int, ...]:
     if not found.size or found.ndim != 1 or found.dtype.kind not in "iu" or found.min() < 0:
         raise ValueError(f"{what} are {list(rows)}; allowed: whole numbers from 0")
     return tuple(sorted({int(row) for row in found}))
-
-
-def generator_hash(params: Params) -> str:
-    """What tells one generator from another: SHA-256 over its parameters, as 64 hex digits.
-
-    It is the "content_sha256" that its file states, and does not change with the file's name.
-    """
-    check_kind("params", params, dict, ", the parameters of a generator")
-    return checkpoints.content_sha256({k: v for k, v in params.items() if k not in DERIVED})
 
 
 def save_direction(path: str | Path, direction: Direction) -> Path:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from jaxinv.edits.directions import Direction, generator_hash
+from jaxinv.edits.directions import Direction
 from jaxinv.io.latent_files import LAYOUT
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.generators.base import convert
+from jaxinv.models.loading import generator_hash
 from jaxinv.specs.checks import check_array, check_kind, check_whole, told
 
 if TYPE_CHECKING:

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.edits.curves import circle, learned_steps, recursion
-from jaxinv.edits.directions import generator_hash
 from jaxinv.edits.discovery import flows
 from jaxinv.edits.discovery.local_styles import step_across
 from jaxinv.edits.discovery.regressor_walks import black_box_end, rig_step
@@ -22,6 +21,7 @@ from jaxinv.edits.paths import Path, code_at
 from jaxinv.edits.stated_facts import check_generator_of
 from jaxinv.edits.walks import Walk
 from jaxinv.io.latent_files import fit_latents
+from jaxinv.models.loading import generator_hash
 from jaxinv.specs.checks import check_kind
 
 if TYPE_CHECKING:

@@ -88,6 +88,19 @@ def encoder_file(name: str) -> Path:
     return checkpoints.weights_file(str(name))
 
 
+def linked_generator(name: str) -> str:
+    """The name or place of the generator that an encoder's file names: beside it, or known.
+
+    Raises `ValueError` where it names none.
+    """
+    path = encoder_file(name)
+    called = checkpoints.read_metadata(path).get("generator", "")
+    if not checkpoints.NAME.fullmatch(called):
+        raise ValueError(f"encoder {name!r} names no generator; allowed: say which one draws")
+    beside = path.with_name(f"{called}.safetensors")
+    return str(beside) if beside.is_file() else called
+
+
 def read_encoder_spec(metadata: Mapping[str, str]) -> EncoderSpec:
     """The `EncoderSpec` stored in a file's metadata; `ValueError` if it holds none."""
     if metadata.get("kind") != KIND or "spec" not in metadata:

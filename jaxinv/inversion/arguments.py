@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import GeneratorSpec, OperatorSpec, Variable
+    from jaxinv.specs.encoders import EncoderSpec
     from jaxinv.types import Latents
 
 
@@ -162,6 +163,19 @@ def with_given_starts(preset: Preset, starts: Latents | None, count: int) -> Pre
         for v in first.variables
     )
     return replace(preset, stages=(replace(first, variables=given), *preset.stages[1:]))
+
+
+def check_init(preset: Preset, encoder: EncoderSpec, starts: Latents | None) -> None:
+    """Raise `ValueError` unless a preset's first code can set out from what an encoder gives."""
+    if starts is not None:
+        raise ValueError(f"starts and init {encoder.name!r}; allowed: one of both")
+    codes = [v for v in preset.stages[0].variables if v.space in LATENT_SPACES]
+    if not codes or not can_start(codes[0], {encoder.output: None}):
+        first = repr(codes[0].space) if codes else "no code"
+        raise ValueError(
+            f"preset {preset.name!r} begins with {first}; encoder {encoder.name!r} gives "
+            f"{encoder.output!r}"
+        )
 
 
 def can_start(variable: Variable, starts: Latents) -> bool:

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxinv.encoders.ridge_regression import learned_init, needs_learned_init
+from jaxinv.encoders.starts import sees_masks, start_codes
 from jaxinv.inversion.layerwise import layerwise_codes
 from jaxinv.inversion.masks import masks_after
 from jaxinv.inversion.objective import mask_out
@@ -199,6 +200,11 @@ def initial_latents(bound: BoundProblem, lanes: Batch) -> Latents:
     if needs_learned_init(preset):
         pictures = as_pictures(preset, lanes)
         found |= learned_init(gen, weights.params, preset, weights.nets, pictures)
+    if (encoder := bound.encoder) is not None:
+        masked = sees_masks(encoder) and preset.operator is None
+        pictures = mask_out(lanes.images, lanes.masks) if masked else as_pictures(preset, lanes)
+        masks = lanes.masks if masked else None
+        found |= start_codes(encoder, (gen, weights.params), pictures, masks)
     for init in (v.init for v in preset.stages[0].variables if v.init.kind == "layerwise"):
         found["z"] = layerwise_codes(gen, weights.params, init, (lanes.images, lanes.masks))
     if begins_at_encoder(preset.stages[0]):

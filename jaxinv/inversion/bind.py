@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxinv.encoders.starts import empty_codes, find_start
 from jaxinv.inversion.arguments import (
     AUTO,
     batch_for,
     check_images,
+    check_init,
     check_labels,
     check_masks,
     loss_side,
@@ -37,6 +39,7 @@ from jaxinv.specs.vocabulary import CALLABLES, PRECISIONS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jaxinv.encoders.encoding import Loaded
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset
     from jaxinv.types import Latents, Params
@@ -57,6 +60,7 @@ class BoundProblem(NamedTuple):
         restarts: starts per image.
         batch: images that go together, or "auto".
         named_masks: [B, S, S] by name: those that do not depend on what a stage draws.
+        encoder: what gives the codes that the first stage sets out from, if one does.
     """
 
     gen: Generator
@@ -69,6 +73,7 @@ class BoundProblem(NamedTuple):
     restarts: int
     batch: int | str
     named_masks: dict[str, np.ndarray]
+    encoder: Loaded | None = None
 
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
         """The searches of the images `rows`, one *lane* for each restart of each.
@@ -102,6 +107,7 @@ def bind(
     named_masks: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
+    init: Loaded | str | None = None,
     restarts: int | None = None,
     steps: int | None = None,
     batch: int | str | None = None,
@@ -123,6 +129,7 @@ def bind(
         named_masks=named_masks,
         labels=labels,
         starts=starts,
+        init=init,
         restarts=restarts,
         steps=steps,
         batch=batch,
@@ -145,6 +152,7 @@ def check_problem(
     named_masks: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
+    init: Loaded | str | None = None,
     restarts: int | None = None,
     steps: int | None = None,
     batch: int | str | None = None,
@@ -183,11 +191,20 @@ def check_problem(
     classes = check_labels(gen.spec, preset, labels, len(images))
     if starts is not None:
         starts = check_latents(gen, params, starts, "starts")[0]
-    preset = with_given_starts(preset, starts, len(images))
+    encoder = None
+    if init is not None:
+        encoder = find_start(init, (gen, params))
+        check_init(preset, encoder[0].spec, starts)
+        codes = empty_codes(encoder, len(images))
+        preset = with_given_starts(preset, codes, len(images))
+    else:
+        preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
     if nets is None or (nets and {*nets} <= {*CALLABLES}):  # those are given, never loaded
         wanted = tuple(name for name in preset.nets if name not in (nets or {}))
         nets = {**load_features(wanted), **(nets or {})}
     check_weights(gen, preset, params, nets)
     network = NetworkParams(params, nets)
-    return BoundProblem(gen, network, preset, images, weights, given, size, restarts, batch, named)
+    return BoundProblem(
+        gen, network, preset, images, weights, given, size, restarts, batch, named, encoder
+    )

@@ -24,6 +24,7 @@ from jaxinv.specs.serialization import to_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jaxinv.encoders.encoding import Loaded
     from jaxinv.inversion.bind import BoundProblem
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset
@@ -41,6 +42,7 @@ def invert(
     named_masks: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
+    init: Loaded | str | None = None,
     seed: int = 0,
     restarts: int | None = None,
     steps: int | None = None,
@@ -71,6 +73,8 @@ def invert(
         labels: the class of every image, for generators that draw classes.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
+        init: an encoder whose code of each image the first stage sets out from, instead of
+            `starts`: what `load_encoder` gives, or "encoder:NAME".
         seed: of all random draws.
         restarts: starts per image, side by side; the one with the lowest loss is kept.
         steps: evaluations per image, instead of the preset's, shared out among its stages.
@@ -105,6 +109,7 @@ def invert(
         named_masks=named_masks,
         labels=labels,
         starts=starts,
+        init=init,
         restarts=restarts,
         steps=steps,
         batch=batch,

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -27,6 +28,7 @@ from jaxinv.specs.serialization import generator_from_json
 
 MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of weights in the cache folder
 
 _KINDS = {("b", 1): "BOOL"} | {
     (kind, size): f"{kind.upper()}{8 * size}"

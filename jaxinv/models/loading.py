@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 import jax
 from flax.errors import FlaxError
 
-from jaxinv.io.checkpoints import check_shapes, read_metadata, read_spec, weights_file
+from jaxinv.io.checkpoints import (
+    check_shapes,
+    content_sha256,
+    read_metadata,
+    read_spec,
+    weights_file,
+)
 from jaxinv.models.discriminators import chain, progressive, residual
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.features.nets import load_net
@@ -29,7 +35,7 @@ from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
-from jaxinv.specs.checks import check_choice, check_list
+from jaxinv.specs.checks import check_choice, check_kind, check_list
 from jaxinv.specs.vocabulary import CALLABLES, CONVERTED_NETS, NETS
 
 if TYPE_CHECKING:
@@ -55,6 +61,7 @@ DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
 }
 
 
+DERIVED = (BACKWARD_KERNELS, STATISTICS)  # computed of the parameters when they are loaded
 # What a network raises while it is built of facts that do not fit together.
 UNFIT = (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, FlaxError)
 
@@ -106,6 +113,15 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
     return gen, params
+
+
+def generator_hash(params: Params) -> str:
+    """What tells one generator from another: SHA-256 over its parameters, as 64 hex digits.
+
+    It is the "content_sha256" that its file states, and does not change with the file's name.
+    """
+    check_kind("params", params, dict, ", the parameters of a generator")
+    return content_sha256({k: v for k, v in params.items() if k not in DERIVED})
 
 
 def check_parameters(gen: Generator, params: Params) -> None:

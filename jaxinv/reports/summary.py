@@ -56,8 +56,14 @@ class Summary:
             self.problems += 1
             if len(self.listed) < MOST_PROBLEMS:
                 # Whether it has a card, and what badge, is told by whether it has pictures.
-                seen = {"target": item.target[:1], "reconstruction": item.reconstruction[:1]}
-                bare = ReportItem(item.name, item.status, item.reason, item.warnings, **seen)
+                bare = ReportItem(
+                    item.name,
+                    item.status,
+                    item.reason,
+                    item.warnings,
+                    target=item.target[:1],
+                    reconstruction=item.reconstruction[:1],
+                )
                 self.listed.append((index, bare))
         for name, value in item.metrics.items():
             column = self.columns.setdefault(name, Column(name))

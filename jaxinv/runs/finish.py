@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     Result = tuple[ImageResult, ReportItem]
 
+PLAIN = ("invert", "encode")  # verbs whose pictures are compared as they are
 DIVERGED = "the loss left the finite numbers; the best point before is kept"
 
 
@@ -66,7 +67,7 @@ def finish_image(
         evaluations=int(found.evaluations[index]),
         transform=item.photo.transform if item.photo else None,
     )
-    if job.manifest.request.verb == "invert" and target is not None:
+    if job.manifest.request.verb in PLAIN and target is not None:
         shown = compared_item(result, full, target, losses)
     else:
         kept = best_restarts(found, index, job.manifest.request.samples or 1)

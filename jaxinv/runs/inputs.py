@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxinv.encoders.loading import encoder_file
+from jaxinv.encoders.starts import encoder_name
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes, sha256_file
 from jaxinv.runs.masks import mask_of, resize_mask
@@ -119,6 +121,7 @@ def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
     """Every file that a run reads beside the cache: `files`, masks, and what the request names."""
     yield from files
     named = [request.mask, request.align, request.preset, request.generator]
+    named += [] if request.init is None else [encoder_file(encoder_name(request.init))]
     for place in map(Path, filter(None, [*named, *request.mask_places.values()])):
         yield from place.iterdir() if place.is_dir() else [place]
 

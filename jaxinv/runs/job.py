@@ -6,7 +6,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import jax
+import numpy as np
 
+from jaxinv.encoders.encoding import as_loaded, check_given, check_owner
+from jaxinv.encoders.starts import encoder_name, find_start, sees_masks
 from jaxinv.inversion.arguments import batch_for, check_labels
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.memory import MOST
@@ -16,11 +19,13 @@ from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.face_alignment import check_mode
 from jaxinv.models.loading import load_features, load_generator
+from jaxinv.runs.encoding import VERB
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.specs import read_operator
 
 if TYPE_CHECKING:
+    from jaxinv.encoders.encoding import Drawing, Loaded
     from jaxinv.models.generators.base import Generator
     from jaxinv.runs.observations import Observation
     from jaxinv.runs.request import Request
@@ -37,6 +42,7 @@ class Job:
     params: Params
     nets: dict[str, Params]
     observation_model: ObservationModel
+    encoder: Loaded | None = None
     prepared_params: dict[tuple[str, ...], Params] = field(
         default_factory=dict[tuple[str, ...], "Params"]
     )
@@ -64,6 +70,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
+    encoder = encoder_of(request, (gen, params))
     observation_model = ObservationModel(
         gen.spec.resolution,
         request.size,
@@ -79,9 +86,22 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         check_operator(preset.operator, gen.spec.resolution, request.size)
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
-    manifest = manifest_for(request, preset, gen.spec)
+    manifest = manifest_for(request, preset, gen.spec, encoder[1] if encoder else None)
     nets = load_features(tuple(manifest.nets_sha256))
-    return Job(manifest, gen, params, nets, observation_model)
+    return Job(manifest, gen, params, nets, observation_model, encoder)
+
+
+def encoder_of(request: Request, generator: Drawing) -> Loaded | None:
+    """The encoder that a request names, if it does; `ValueError` unless it can look at pictures."""
+    if request.init is None:
+        return None
+    if request.verb != VERB:
+        return find_start(request.init, generator)
+    loaded = as_loaded(encoder_name(request.init))
+    check_owner(loaded[0].spec, *generator)
+    masks = np.ones((1, 1, 1)) if sees_masks(loaded) else None
+    check_given(loaded[0].spec, 1, masks, request.attribute, request.passes)
+    return loaded
 
 
 def read_ahead(job: Job, files: int) -> int:

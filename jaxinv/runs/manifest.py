@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxinv import __version__
-from jaxinv.io.checkpoints import weights_file
+from jaxinv.io.checkpoints import content_sha256, weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.metrics.table import NETS
 from jaxinv.specs.vocabulary import CALLABLES
@@ -20,6 +20,7 @@ from jaxinv.specs.vocabulary import CALLABLES
 if TYPE_CHECKING:
     from jaxinv.runs.request import Request
     from jaxinv.specs import GeneratorSpec, Preset
+    from jaxinv.types import Params
 
 SCHEMA = 2  # of run.json; it rises when names in it change
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "pillow", "dlib-bin")
@@ -46,6 +47,7 @@ class Manifest:
     generator: GeneratorSpec
     generator_sha256: str
     nets_sha256: dict[str, str]
+    encoder_sha256: str
     versions: dict[str, str]
     python: str
     device: str
@@ -82,8 +84,13 @@ class Manifest:
         }
 
 
-def manifest_for(request: Request, preset: Preset, spec: GeneratorSpec) -> Manifest:
-    """The manifest of a run that starts now; `ValueError` where weights are not in place."""
+def manifest_for(
+    request: Request, preset: Preset, spec: GeneratorSpec, encoder: Params | None = None
+) -> Manifest:
+    """The manifest of a run that starts now; `ValueError` where weights are not in place.
+
+    `encoder` are the parameters of the encoder that the request names.
+    """
     nets = sorted({*(NETS if request.scores else ()), *preset.nets} - {*CALLABLES})
     return Manifest(
         request=request,
@@ -91,6 +98,7 @@ def manifest_for(request: Request, preset: Preset, spec: GeneratorSpec) -> Manif
         generator=spec,
         generator_sha256=sha256_file(weights_file(request.generator)),
         nets_sha256={name: sha256_file(weights_file(name)) for name in nets},
+        encoder_sha256="" if encoder is None else content_sha256(encoder),
         versions={"jaxinv": __version__} | {name: version(name) for name in PACKAGES},
         python=platform.python_version(),
         device=jax.devices()[0].device_kind,

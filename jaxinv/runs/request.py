@@ -19,7 +19,8 @@ class Request:
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
     `samples` restarts are kept. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
-    that name holds (see `specs.MaskSpec`).
+    that name holds (see `specs.MaskSpec`). `init` is "encoder:NAME", of `encode` the encoder
+    itself, which looks `passes` times and is told `attribute`.
     """
 
     paths: tuple[str, ...]
@@ -46,6 +47,9 @@ class Request:
     samples: int | None = None
     scores: bool = True
     named_masks: tuple[str, ...] = ()
+    init: str | None = None
+    attribute: float | None = None
+    passes: int | None = None
 
     @property
     def mask_places(self) -> dict[str, Path]:

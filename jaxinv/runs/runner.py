@@ -35,6 +35,7 @@ from jaxinv.runs.earlier import (
     set_aside,
     stamp,
 )
+from jaxinv.runs.encoding import VERB, encoded
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
@@ -181,6 +182,9 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
 def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
     """Latents for one batch of what was seen."""
     job, request = work.job, work.job.manifest.request
+    if request.verb == VERB and job.encoder is not None:
+        also = {"attribute": request.attribute, "passes": request.passes}
+        return encoded(job.encoder, (job.gen, job.params), given, preset, **also)
     masks = [seen.mask for seen in given if seen.mask is not None]
 
     def report(progress: Progress) -> None:
@@ -199,6 +203,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 name: np.stack([seen.named_masks[name] for seen in given])
                 for name in request.mask_places
             },
+            init=job.encoder,
             labels=None if request.label is None else [request.label] * len(given),
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),

@@ -13,13 +13,13 @@ from PIL import Image
 from jaxinv.cli.argument_types import amounts, joined
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
-from jaxinv.edits.directions import generator_hash
 from jaxinv.edits.kept import keep_direction
 from jaxinv.edits.walks import Walk, save_walk
 from jaxinv.io.files import find_images
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.metrics import identity as identities
+from jaxinv.models.loading import generator_hash
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs import edits
 from tests.edited import (

@@ -18,9 +18,10 @@ from jaxinv.edits.catalogue import (
     shortest_steps,
     usable_range,
 )
-from jaxinv.edits.directions import Direction, generator_hash
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.kept import kept_names
 from jaxinv.metrics.attributes import ATTRIBUTES
+from jaxinv.models.loading import generator_hash
 from tests.tiny import style
 
 D, N = 12, 400

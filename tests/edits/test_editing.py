@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from jaxinv.edits.conditions import conditioned
-from jaxinv.edits.directions import Direction, generator_hash
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.editing import AmountWarning, edit, largest_share
 from jaxinv.edits.paths import Path, linear
 from jaxinv.latents.sampling import sample_latents
+from jaxinv.models.loading import generator_hash
 from jaxinv.models.rendering import render
 from tests import tiny
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv.edits.directions import Direction, fit_direction, generator_hash
+from jaxinv.edits.directions import Direction, fit_direction
 from jaxinv.edits.kept import directions_folder, keep_direction, kept_direction, kept_names
 from jaxinv.edits.published import (
     channel_direction,
@@ -17,6 +17,7 @@ from jaxinv.edits.published import (
     style_deviations,
 )
 from jaxinv.io.latent_files import read_numpy
+from jaxinv.models.loading import generator_hash
 from tests import tiny
 from tests.weights import SHARED
 from weights_convert.sources.containers import read_checkpoint

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxinv.edits.directions import Direction, generator_hash, save_direction
+from jaxinv.edits.directions import Direction, save_direction
 from jaxinv.edits.discovery import flows, regressor_walks
 from jaxinv.edits.discovery.local_styles import step_across
 from jaxinv.edits.discovery.training import Training, mlp, mlp_init
@@ -22,6 +22,7 @@ from jaxinv.edits.walks import KINDS, Walk, load_walk, save_walk
 from jaxinv.edits.ways import load_way, save_way, way_path
 from jaxinv.io import checkpoints
 from jaxinv.latents.sampling import sample_latents
+from jaxinv.models.loading import generator_hash
 from tests import tiny
 from tests.edits.renderer import DIM, codes, directions, renderer
 from tests.tiers import mostly_slow

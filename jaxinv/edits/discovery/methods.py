@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.edits.directions import generator_hash
 from jaxinv.edits.discovery import by_edits, by_generator, by_nets, by_scores, first_layer_walks
 from jaxinv.edits.discovery.principal import ESTIMATORS
 from jaxinv.edits.discovery.requests import Method, Request
@@ -14,6 +13,7 @@ from jaxinv.edits.discovery.samples import usual_space
 from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.discovery.steerability import EDITS
 from jaxinv.models.arguments import check_generator
+from jaxinv.models.loading import generator_hash
 from jaxinv.specs.checks import (
     check_choice,
     check_kind,

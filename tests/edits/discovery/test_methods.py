@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from jaxinv.cli.main import main
-from jaxinv.edits.directions import generator_hash, load_direction
+from jaxinv.edits.directions import load_direction
 from jaxinv.edits.discovery.methods import EDIT_NAMES, METHODS, discover
 from jaxinv.edits.discovery.samples import draw_codes
-from jaxinv.models.loading import load_generator
+from jaxinv.models.loading import generator_hash, load_generator
 from tests.edits.renderer import FACTORS, directions, likeness, renderer
 from tests.offline import go_offline
 from tests.tiny import chain, classes, style
