@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from jaxinv.encoders.cycle import as_net
 from jaxinv.encoders.starts import empty_codes, find_start
 from jaxinv.inversion.arguments import (
     AUTO,
@@ -34,7 +35,7 @@ from jaxinv.models.arguments import check_generator, check_latents, check_nets
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs.checks import check_choice, check_whole
-from jaxinv.specs.vocabulary import CALLABLES, PRECISIONS
+from jaxinv.specs.vocabulary import CALLABLES, ENCODER, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -197,6 +198,8 @@ def check_problem(
         check_init(preset, encoder[0].spec, starts)
         codes = empty_codes(encoder, len(images))
         preset = with_given_starts(preset, codes, len(images))
+        if ENCODER in preset.nets:  # terms look with the encoder that the search sets out from
+            nets = {ENCODER: as_net(*encoder, gen, params), **(nets or {})}
     else:
         preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})

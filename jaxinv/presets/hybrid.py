@@ -87,8 +87,8 @@ IDINVERT_CYCLE = Preset(
     summary="W+ from an encoder; pixels, VGG-16 and what the encoder sees of the picture; Adam",
     reference=IN_DOMAIN + "equation 5; constants of its code",
     notes=(
-        "Needs starts, and the encoder among the nets (`encoders.cycle.as_net`). Its 5e-5 of VGG "
-        "is for inputs to 255; 0.16 allows for their scale, not for the biases."
+        "Needs an encoder: `--init encoder:NAME`. Its 5e-5 of VGG is "
+        "for inputs to 255; 0.16 allows for their scale, not for the biases."
     ),
     stages=(
         Stage(
@@ -108,8 +108,8 @@ GAN_ENSEMBLING_CYCLE = Preset(
     summary="W+ from an encoder, by l1, LPIPS and what the encoder sees; L-BFGS, 500 evaluations",
     reference="Chai et al. 2021, Ensembling with Deep Generative Views, section 3.1",
     notes=(
-        "Needs starts, and the encoder among the nets (`encoders.cycle.as_net`). LPIPS by VGG is "
-        "not verified. Its solver makes 10 line-search evaluations a step."
+        "Needs an encoder: `--init encoder:NAME`. LPIPS by VGG is not "
+        "verified. Its solver makes 10 line-search evaluations a step."
     ),
     stages=(
         Stage(
