@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 AT = 8  # codes over which derivatives are averaged
 PROBES = 8  # random pictures for each code and region
 WEIGHTS_STEP = 0.1  # of the length of an array of weights
+DRAWN = ("noise", "const")  # arrays that are no maps from features to features
 LEAST_SHARE = 0.5  # of what a channel does, in the region that it counts for
 
 
@@ -102,8 +104,15 @@ def told_apart(asked: Request) -> list[Direction]:
 
 def kernels(params: Any) -> list[str]:
     """Names of the arrays of the synthesis that are matrices or kernels, with "/" between."""
-    held = leaves(params["synthesis"])
-    return ["/".join(("synthesis", *path)) for path, leaf in held if np.ndim(leaf) > 1]
+    held: Any = leaves(params["synthesis"])
+    held = [(path, leaf) for path, leaf in held if path[-1] not in DRAWN]
+    names = ["/".join(("synthesis", *path)) for path, leaf in held if np.ndim(leaf) > 1]
+    return sorted(names, key=_counted)
+
+
+def _counted(name: str) -> list[tuple[str, int]]:
+    """A key of sorting by which b4 comes before b16."""
+    return [(word, int(part or 0)) for word, part in re.findall(r"(\D+)(\d*)", name)]
 
 
 def weights(asked: Request) -> list[Direction]:

@@ -32,7 +32,7 @@ from tests.edits.renderer import (
     renderer,
     shown,
 )
-from tests.tiny import chain
+from tests.tiny import chain, style
 
 PAIR = renderer()
 SEEN = ("background", "brightness", "hue")
@@ -183,8 +183,11 @@ def test_effects_of_walks_are_measured_on_fresh_pictures() -> None:
 def test_the_first_component_of_styles_is_the_factor_that_varies_most(estimator: str) -> None:
     found = discover("ganspace", *PAIR, space="s", count=2, samples=1500, estimator=estimator)
     vector = np.abs(np.concatenate(found[0].vector))
-    assert FACTORS[vector.argmax()] == "x"  # of the largest gain
-    assert vector.max() > 0.9 * np.linalg.norm(vector)  # the next gain is only an eighth less
+    # Of the largest gain; the next is only an eighth less, so that sparse ones mix the two.
+    largest = vector[:1] if estimator != "sparse" else vector[:2]
+    assert np.linalg.norm(largest) > 0.9 * np.linalg.norm(vector)
+    if estimator == "sparse":
+        assert np.count_nonzero(vector) < DIM
 
 
 def test_independent_components_come_by_name() -> None:
@@ -207,6 +210,9 @@ def test_components_of_features_are_of_what_the_cut_draws() -> None:
 def test_changes_of_weights_move_pictures_more_than_random_ones() -> None:
     layer = "synthesis/colours"
     assert kernels(PAIR[1]) == ["synthesis/colours", "synthesis/geometry"]
+    assert [n.split("/")[1][:3] for n in kernels(style()[1])] == sorted(
+        [n.split("/")[1][:3] for n in kernels(style()[1])], key=["b4_", "b8_", "b16"].index
+    )
     found = discover("weights", *PAIR, count=3, layer=layer)
     latents = {"w": codes(16, 5)}
     before = render(*PAIR, latents)
