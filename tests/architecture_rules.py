@@ -24,7 +24,7 @@ LAYERS = (
     ("presets", "io", "nn", "solvers"),
     ("models", "operators", "reports"),
     ("latents", "losses"),
-    ("encoders", "metrics", "edits", "inversion"),
+    ("metrics", "training", "encoders", "edits", "inversion"),
     ("studies", "runs"),
     ("studio", "cli"),
 )

@@ -19,6 +19,7 @@ from jaxinv.cli import (
     presets,
     restore,
     study,
+    train,
     weights,
 )
 from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
@@ -35,6 +36,7 @@ FAMILIES = (
     blend,
     draw,
     evaluate,
+    train,
     weights,
     presets,
     study,

@@ -39,11 +39,23 @@ EDITS = Layout(
     frozenset(("images", "latents", "strips", "animations")),
 )
 
+TRAINING = Layout(
+    frozenset(("run.json", "checkpoints")),
+    frozenset((
+        *("log.jsonl", "events", "pictures", "report.html"),
+        *("generator.safetensors", "encoder.safetensors"),
+    )),
+)  # fmt: skip
+
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
     """Those of the names in a folder that earlier runs have written there."""
     held = frozenset(names)
-    found = (layout.names | layout.marks for layout in (RUN, STUDY, EDITS) if layout.marks <= held)
+    found = (
+        layout.names | layout.marks
+        for layout in (RUN, STUDY, EDITS, TRAINING)
+        if layout.marks <= held
+    )
     return held.intersection(frozenset[str]().union(*found))
 
 

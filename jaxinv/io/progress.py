@@ -48,7 +48,8 @@ def track(
 ) -> Iterator[T]:
     """`total` items one by one, with the time that is left; lines go to `report`, or `announce`.
 
-    The first item, which compiles, does not count for the estimate.
+    The first item, which compiles, does not count for the estimate. Where time was told, so is the
+    end.
     """
     label, console = printable(label), Console(stderr=True)
     live = console.is_terminal
@@ -63,12 +64,14 @@ def track(
     task = bar.add_task("", total=total, left="")
     tell = report or announce
     tell(f"{label}: {total}, once")
-    spoken, left = time.monotonic(), TimeLeft()
+    spoken, left, told = time.monotonic(), TimeLeft(), False
     with bar:
         for done, item in enumerate(items):
             text = left(done, total) if done else ""
             bar.update(task, completed=done, left=text)
             if text and not live and (time.monotonic() - spoken > LINE_EVERY or done == 2):
-                spoken = time.monotonic()
+                spoken, told = time.monotonic(), True
                 tell(f"{label}: {done} of {total}, {text}")
             yield item
+    if told:
+        tell(f"{label}: {total} of {total}")

@@ -15,10 +15,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxinv.nn.bilinear_primitive import bilinear
 from jaxinv.nn.linear import cast_like
 from jaxinv.nn.linear_primitive import linear, shape_of
 from jaxinv.nn.module import Module
-from jaxinv.nn.trainable_conv import Taps, trainable
+from jaxinv.nn.trainable_conv import Backward, Forward, Taps
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Params
@@ -147,11 +148,12 @@ def fixed_kernel_conv(x: Array, kernel: Array, backward: Array, geometry: Geomet
 
 
 def trainable_conv(x: Array, kernel: Array, geometry: Geometry) -> Array:
-    """Same as `plain_conv`, with gradients for both that are fast inside a loop."""
+    """Same as `plain_conv`; the derivatives by both, of any order, are fast inside a loop too."""
     forward = convolve(geometry)
     size = (kernel.shape[0], kernel.shape[1])
     taps = Taps(size, geometry.stride, forward.pads, geometry.spread)
-    return trainable((forward, _adjoint(x, kernel, geometry), taps), backward_kernel, x, kernel)
+    adjoint = Backward(_adjoint(x, kernel, geometry), backward_kernel)
+    return bilinear((Forward(forward), adjoint, taps), x, kernel)
 
 
 def _adjoint(x: Array, kernel: Array, geometry: Geometry) -> Convolve:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxinv.nn.conv import Geometry, Pads, conv, convolve, kernel_sum_squares
+from jaxinv.nn.bilinear_primitive import bilinear
+from jaxinv.nn.conv import Geometry, Pads, backward_kernel, conv, convolve, kernel_sum_squares
 from jaxinv.nn.linear import cast_like
 from jaxinv.nn.linear_primitive import linear
 from jaxinv.nn.resample import blur, blur_phases
+from jaxinv.nn.trainable_conv import Backward, Forward, Taps
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -47,7 +51,8 @@ def modulated_conv(x: Array, style: Array, kernel: Kernel, *, up: bool = False) 
     if not up:
         return conv(x, kernel.forward, kernel.backward)
     if kernel.backward is None:
-        return doubled(x, kernel.forward, kernel.forward)
+        maps = (Forward(doubled), Backward(halved, backward_kernel), DoubledTaps())
+        return bilinear(maps, x, kernel.forward)
     return linear(doubled, halved, x, kernel.forward, kernel.backward)
 
 
@@ -76,3 +81,19 @@ def halved(g: Array, kernel: Array, backward: Array) -> Array:
     """The transpose of `doubled`: [2h, 2w, out] -> [h, w, in]."""
     del kernel
     return convolve(HALVE)(blur(g, padding=2), backward, backward)
+
+
+@dataclass(frozen=True)
+class DoubledTaps:
+    """The gradient of the kernel of `doubled`."""
+
+    sums_lanes: ClassVar[bool] = True
+
+    def __call__(self, g: Array, x: Array) -> Array:
+        """g [..., 2h, 2w, out] and x [..., h, w, in] -> [3, 3, in, out]."""
+        lanes = g.shape[:-3]
+        one = jax.vmap(lambda g: blur(g, padding=2))(g.reshape(-1, *g.shape[-3:]))
+        wide = one.reshape(*lanes, *one.shape[1:])
+        # Pixel i of x meets tap t at 2 i + 2 - t: the taps of a convolution of stride 2, reversed.
+        taps = Taps((3, 3), 2, ((0, 0), (0, 0)), 1)(x, wide)
+        return backward_kernel(taps)

@@ -55,12 +55,14 @@ class Display:
         losses = step.losses[np.isfinite(step.losses)]
         detail = f"stage {step.stage}/{step.stages} step {step.step}/{step.steps}"
         detail += f" loss {losses.mean():.4f}" if losses.size else " no finite loss"
-        self._show(self.finished + step.finished + share, detail)
+        over = (step.stage, step.step) == (step.stages, step.steps)
+        detail += ", scoring" if over else ""
+        self._show(self.finished + step.finished + share, detail, forced=over)
 
     def done(self, images: int = 1) -> None:
         """That many images are finished, well or badly."""
         self.finished += images
-        self._show(self.finished, "", whole=True)
+        self._show(self.finished, "", forced=self.finished == self.images)
 
     def say(self, text: str) -> None:
         """Print a line above the bar; line breaks and escape codes of file names become visible."""
@@ -68,7 +70,7 @@ class Display:
             printable(text), markup=False, emoji=False, highlight=False, soft_wrap=True
         )
 
-    def _show(self, progress: float, detail: str, *, whole: bool = False) -> None:
+    def _show(self, progress: float, detail: str, *, forced: bool) -> None:
         left = self.left(progress, self.images)
         if self.live:
             self.bar.update(self.task, completed=min(progress, self.images), left=left)
@@ -76,7 +78,7 @@ class Display:
                 self.bar.update(self.task, detail=detail)
             return
         now = time.monotonic()
-        if now - self.spoken < LINE_EVERY and not (whole and self.finished == self.images):
+        if now - self.spoken < LINE_EVERY and not forced:
             return
         self.spoken = now
         text = f"images {self.finished}/{self.images} {detail}".rstrip()

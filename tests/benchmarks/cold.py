@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from jaxinv.io.checkpoints import cache_dir
 
 PHOTO = "notebooks/photos/astronaut.png"
+OVER = re.compile(r"(images|.*?)(?: .*, scoring|: (\d+) of \2)$")
 LEFT = re.compile(r"(.*?): \d+ of \d+, (\d+) s left|(images) .*?, (\d+) s left")
 
 
@@ -59,9 +60,8 @@ def run(cache: Path, *words: str) -> tuple[float, list[tuple[str, float, float]]
         if found:
             label = found[1] or found[3]
             told.append((label, now, float(found[2] or found[4])))
-        for label in {label for label, _, _ in told} - set(ends):
-            if not line.startswith(label):
-                ends[label] = now
+        if end := OVER.match(line):
+            ends[end[1]] = now
     if child.wait():
         raise SystemExit(f"jaxinv {' '.join(words)} ended with {child.returncode}")
     whole = time.monotonic() - began

@@ -57,6 +57,7 @@ def test_what_is_measured_says_the_time_left(clock: Clock) -> None:
 
     for _ in track(items(), 24, "measuring", lambda text: said.append((clock.now, text))):
         pass
+    assert said[-1] == (clock.now, "measuring: 24 of 24")
     told = [(at, seconds(text)) for at, text in said if seconds(text) is not None]
     assert len(told) > 2
     for at, left in told:

@@ -1,0 +1,1 @@
+"""Training: one resumable loop, its data, checkpoints and logs, and what trainers share."""
