@@ -197,8 +197,10 @@ def gh_feat(arrays: Arrays, side: int = 256) -> Network:
         "base": "zeros",
     }
     groups = (high // (2 * ROW), middle // (2 * ROW))
-    facts = (("styles", tuple(styles)), ("groups", groups))
-    return {**fields, "resize": "area", "facts": facts}, torch_layers.convert(own)
+    facts = {"styles": tuple(styles), "groups": groups, "joined": joined}
+    facts["width"] = len(own["Conv0.weight"])
+    fields |= {"resize": "area", "facts": tuple(facts.items())}
+    return fields, torch_layers.convert(own)
 
 
 def feature_style(arrays: Arrays) -> Network:
