@@ -1,4 +1,4 @@
-"""Encoders of the other families, small ones: rollouts, edits, masks, and facts that fit nothing."""
+"""Small encoders of the other families: rollouts, edits, masks, and facts that fit no network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ from tests.tiny import OLD, STYLE, Pair, old, style
 
 NARROW = ("width", 4)
 ROW = EncoderSpec(
-    "row", "resnet-18", "pooled-row", side=32, rows=STYLE.rows, width=STYLE.w_dim, facts=(NARROW,)
+    "row",
+    "pooled-blocks",
+    "pooled-row",
+    side=16,
+    rows=STYLE.rows,
+    width=STYLE.w_dim,
+    facts=(NARROW,),
 )
 CHANGES = (
     *((0, "shared", 16, 16, 6), (1, "image", 16, 3, 6), (2, "pooled", 16, 12, 6)),
@@ -33,7 +39,6 @@ FACTORS = replace(
     name="factors",
     head="weight-factors",
     planes=("image", "reconstruction"),
-    side=64,
     base="before",
     passes=2,
     before=ROW,
@@ -49,7 +54,7 @@ FUSION = replace(
     base="before",
     before=ROW,
     facts=(
-        *(("aligner", (2, 3, 4, 5)), ("consultant", (2, 3, 4)), ("channels", 12)),
+        *(("aligner", (2, 3)), ("consultant", (2, 3)), ("channels", 12)),
         *(("cut", "b8_conv0"), ("cut_side", 8)),
     ),
 )
@@ -66,11 +71,12 @@ MASKED = replace(
     name="masked",
     backbone="masked-resnet-18",
     head="pooled-dense",
+    side=32,
     planes=("image", "mask"),
     base="zeros",
     resize="pool",
 )
-DENSE = replace(ROW, name="dense", backbone="pooled-blocks", head="dense", side=16, base="zeros")
+DENSE = replace(ROW, name="dense", backbone="pooled-blocks", head="dense", base="zeros")
 SCALES = replace(
     ROW,
     name="scales",
@@ -91,12 +97,18 @@ def generator(spec: EncoderSpec) -> Pair:
 
 @lru_cache
 def weights(spec: EncoderSpec) -> rollouts.Weights:
-    """Random parameters, whose heads and statistics are not those of the start."""
-    drawn = build(spec).init(jax.random.key(1))
-    leaves, tree = jax.tree.flatten(drawn)
-    keys = jax.random.split(jax.random.key(2), len(leaves))
-    moved = [x + 0.1 * jax.random.uniform(k, x.shape) for x, k in zip(leaves, keys, strict=True)]
-    return rollouts.Weights(jax.tree.unflatten(tree, moved), generator(spec)[1])
+    """Random parameters, with kernels small enough for nets whose statistics are not learned."""
+    draws = np.random.default_rng(1)
+
+    def one(path: Any, leaf: Any) -> Any:
+        kind = path[-1].key
+        drawn = draws.standard_normal(leaf.shape, dtype=np.float32)
+        if kind == "kernel":
+            return jnp.asarray(0.5 * drawn / np.prod(leaf.shape[:-1]) ** 0.5)
+        return jnp.asarray(0.02 * drawn + (kind in ("scale", "variance")))
+
+    shapes = jax.eval_shape(build(spec).init, jax.random.key(0))
+    return rollouts.Weights(jax.tree_util.tree_map_with_path(one, shapes), generator(spec)[1])
 
 
 def samples(count: int = 2) -> Sample:
@@ -109,7 +121,7 @@ def single(batch: Any, index: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
-@pytest.mark.parametrize("name", mostly_slow(FAMILIES, fast=("masked", "factors")))
+@pytest.mark.parametrize("name", mostly_slow(FAMILIES, fast=("dense", "factors")))
 def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
     spec = FAMILIES[name]
     encoder, (gen, _) = build(spec), generator(spec)
@@ -120,7 +132,7 @@ def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
 
     together, pictures = jax.jit(jax.vmap(one, (None, 0)))(weights(spec), samples())
     assert pictures.shape == (2, 16, 16, 3)
-    assert np.abs(np.asarray(pictures[0] - pictures[1])).max() > 1e-4
+    assert np.abs(np.asarray(pictures[0] - pictures[1])).max() > 1e-5
     for index in (0, 1):
         alone, picture = jax.jit(one)(weights(spec), single(samples(), index))
         np.testing.assert_allclose(pictures[index], picture, rtol=1e-4, atol=1e-5)
@@ -153,7 +165,7 @@ def test_a_hypernetwork_that_gives_zeros_leaves_the_generator_as_it_is() -> None
 
     base, unchanged, changed = pictures(held, still, sample)
     np.testing.assert_allclose(unchanged, base, atol=1e-6)
-    assert np.abs(np.asarray(changed - base)).max() > 1e-3
+    assert np.abs(np.asarray(changed - base)).max() > 1e-5
 
 
 def test_factors_of_several_passes_add_up() -> None:
@@ -196,7 +208,7 @@ def test_residuals_follow_an_edit() -> None:
 
 
 def test_an_encoder_that_sees_no_edit_cannot_follow_one() -> None:
-    with pytest.raises(ValueError, match="planes .* allowed: one with 'edited'"):
+    with pytest.raises(ValueError, match=r"planes .* allowed: one with 'edited'"):
         rollouts.correct(build(ROW), style()[0], weights(ROW), single(samples(), 0), {})
 
 
