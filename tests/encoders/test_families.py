@@ -121,7 +121,7 @@ def single(batch: Any, index: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[index], batch)
 
 
-@pytest.mark.parametrize("name", mostly_slow(FAMILIES, fast=("dense", "factors")))
+@pytest.mark.parametrize("name", mostly_slow(FAMILIES, fast=("dense",)))
 def test_a_batch_is_its_samples_one_by_one(name: str) -> None:
     spec = FAMILIES[name]
     encoder, (gen, _) = build(spec), generator(spec)
@@ -152,6 +152,7 @@ def without_output(params: Params) -> Params:
     return {**params, "params": own}
 
 
+@pytest.mark.slow
 def test_a_hypernetwork_that_gives_zeros_leaves_the_generator_as_it_is() -> None:
     encoder, (gen, _), held = build(FACTORS), style(), weights(FACTORS)
     still = held._replace(encoder=without_output(held.encoder))
@@ -168,6 +169,7 @@ def test_a_hypernetwork_that_gives_zeros_leaves_the_generator_as_it_is() -> None
     assert np.abs(np.asarray(changed - base)).max() > 1e-5
 
 
+@pytest.mark.slow
 def test_factors_of_several_passes_add_up() -> None:
     encoder, (gen, _), held = build(FACTORS), style(), weights(FACTORS)
 
@@ -187,6 +189,7 @@ def test_factors_of_several_passes_add_up() -> None:
     np.testing.assert_allclose(end, later, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_residuals_follow_an_edit() -> None:
     encoder, (gen, _), held = build(FUSION), style(), weights(FUSION)
 
