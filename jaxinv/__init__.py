@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from jaxinv.edits.discovery.methods import discover
     from jaxinv.edits.editing import AmountWarning, edit
     from jaxinv.edits.pasting import paste
+    from jaxinv.edits.walks import Walk
+    from jaxinv.edits.ways import load_way, save_way
     from jaxinv.inversion.bind import BoundProblem, bind
     from jaxinv.inversion.invert import invert
     from jaxinv.inversion.result import Inversion
@@ -63,6 +65,7 @@ __all__ = [
     "Term",
     "Variable",
     "View",
+    "Walk",
     "attribute_scores",
     "attributes",
     "bind",
@@ -78,6 +81,7 @@ __all__ = [
     "load_generator",
     "load_latents",
     "load_net",
+    "load_way",
     "lpips",
     "minimise",
     "mix",
@@ -88,6 +92,7 @@ __all__ = [
     "render",
     "save_direction",
     "save_latents",
+    "save_way",
     "ssim",
     "walk",
     "write_images",
@@ -100,6 +105,8 @@ _HOMES = {
     "edits.discovery.methods": ("discover",),
     "edits.editing": ("AmountWarning", "edit"),
     "edits.pasting": ("paste",),
+    "edits.walks": ("Walk",),
+    "edits.ways": ("load_way", "save_way"),
     "inversion.bind": ("BoundProblem", "bind"),
     "inversion.invert": ("invert",),
     "inversion.result": ("Inversion",),

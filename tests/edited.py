@@ -86,4 +86,6 @@ def pixels(file: Path | str) -> np.ndarray:
 
 def keep_of(name: str) -> np.ndarray:
     """The vector of the direction that is kept under that name."""
-    return kept_direction("tiny", name).vector
+    found = kept_direction("tiny", name)
+    assert isinstance(found, Direction)
+    return found.vector

@@ -34,10 +34,19 @@ def verb_mix(options: argparse.Namespace) -> int:
     import numpy as np
 
     from jaxinv.edits.blending import mix, rows_of
+    from jaxinv.edits.walk_paths import mix_channels
+    from jaxinv.edits.walks import load_walk
 
+    if options.rows and options.channels:
+        raise ValueError("--rows with --channels; allowed: one of them")
+    walk = load_walk(options.channels) if options.channels else None
     (gen, params), ends, facts = _prepared(options, [options.first, options.second])
-    rows = rows_of(options.rows, gen)
-    latents = jax.tree.map(lambda a: np.asarray(a)[None], mix(gen, params, ends[0], ends[1], rows))
+    if walk is None:
+        mixed = mix(gen, params, ends[0], ends[1], rows_of(options.rows or "fine", gen))
+    else:
+        mixed = mix_channels(gen, params, (ends[0], ends[1]), walk)
+        facts |= {"channels": options.channels}
+    latents = jax.tree.map(lambda a: np.asarray(a)[None], mixed)
     return _write(options, (gen, params), latents, facts)
 
 
@@ -113,9 +122,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
     _ends(mix)
     mix.add_argument(
         "--rows",
-        default="fine",
         metavar="R",
         help="rows of the second: 8-17, or coarse, middle, fine, content, style (default: fine)",
+    )
+    mix.add_argument(
+        "--channels",
+        metavar="FILE",
+        help="channels of the second instead: a region of `discover editing-in-style`",
     )
     _common(mix)
     walk = verbs.add_parser("walk", help="draw a closed walk through random codes")

@@ -10,7 +10,7 @@ from jaxinv.cli.argument_types import joined
 from jaxinv.io.text import printable, printable_lines, shortened
 
 LONGEST = 600  # characters of what is said about one wrong option
-DONE, UNFINISHED, USAGE, SOME_FAILED = 0, 1, 2, 3
+DONE, UNFINISHED, USAGE, SOME_FAILED, STOPPED = 0, 1, 2, 3, 4
 
 
 class Unfinished(Exception):

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import positive
+from jaxinv.cli.argument_types import number, positive
 from jaxinv.cli.console import DONE, complain, say
 from jaxinv.cli.weights import ready_generator
 
@@ -16,27 +16,34 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 
+NEEDS = {"scores": "--attribute", "edit": "--edit", "move": "-d --amount"}
+
+
 def verb_discover(options: argparse.Namespace) -> int:
-    """Find directions and write each as a file."""
-    from jaxinv.edits.directions import save_direction
+    """Find directions, walks or a student, and write each as a file."""
+    from jaxinv.edits.blending import rows_of
     from jaxinv.edits.discovery.methods import METHODS, discover
     from jaxinv.io.output_folder import check_target
     from jaxinv.specs.checks import check_choice
 
     if options.list:
         for name, method in METHODS.items():
-            needs = {"scores": "--attribute", "edit": "--edit"}.get(method.needs, "")
-            say(f"{name:14} {needs:12} {','.join(method.spaces):6} {method.reference}")
+            needs = NEEDS.get(method.needs, "")
+            takes = "".join(f" [--{one}]" for one in method.takes)
+            say(f"{name:18} {needs + takes:35} {','.join(method.spaces):6} {method.reference}")
         return DONE
     if not options.out and not options.pictures:
         raise ValueError("no place for the result; allowed: -o DIR.safetensors, or --pictures DIR")
     check_choice("method", options.method, tuple(METHODS))
     if options.out and Path(options.out).suffix != ".safetensors":
         raise ValueError(f"-o {options.out}; allowed: a name that ends in .safetensors")
-    scores = attribute(options.attribute)
+    scores, kept = attribute(options.attribute), kept_scores(options.keep)
+    move = _checked_move(options)
     if options.out:
-        check_target(options.out, [f for f in (options.attribute, options.generator) if f])
-    samples = len(scores) if hasattr(scores, "__len__") else options.samples
+        read = (options.attribute, options.generator, options.direction, *options.keep)
+        check_target(options.out, [f for f in read if f])
+    tables = [one for one in (scores, *kept.values()) if hasattr(one, "__len__")]
+    samples = len(tables[0]) if tables else options.samples
     from jaxinv.models.loading import load_generator
 
     ready_generator(options.generator)
@@ -48,21 +55,67 @@ def verb_discover(options: argparse.Namespace) -> int:
         gen,
         params,
         scores=scores,
+        keep=kept,
         edit=options.edit or "",
+        move=None if move is None else (_found_way(move[0], options, gen, params), move[1]),
         space=options.space,
         samples=samples,
         count=options.count,
         name=options.name or (Path(options.attribute).stem if options.attribute else ""),
-        rows=options.rows,
+        rows=None if options.rows is None else rows_of(options.rows, gen),
+        cut=options.cut or "",
+        estimator=options.estimator,
+        layer=options.layer or "",
         steps=options.steps,
         seed=options.seed,
         report=complain,
     )
     place = Path(options.out)
-    for index, direction in enumerate(found):
+    for index, one in enumerate(found):
         several = len(found) > 1
         target = place.with_stem(f"{place.stem}-{index:02d}") if several else place
-        say(str(save_direction(target, direction)))
+        say(str(_saved(target, one)))
+    return DONE
+
+
+def _saved(target: Path, found: Any) -> Path:
+    from jaxinv.edits.students import Student, save_student
+    from jaxinv.edits.ways import save_way
+
+    return save_student(target, found) if isinstance(found, Student) else save_way(target, found)
+
+
+def _checked_move(options: argparse.Namespace) -> tuple[str, float] | None:
+    """The edit that a student learns; `ValueError` for half of one."""
+    given = (options.direction, options.amount)
+    if (given[0] is None) != (given[1] is None):
+        raise ValueError("a student learns a direction by an amount; allowed: both -d and --amount")
+    return None if given[0] is None else given
+
+
+def _found_way(text: str, options: argparse.Namespace, gen: Generator, params: Params) -> Any:
+    from jaxinv.cli.foreign_files import find_direction
+
+    return find_direction(text, options.generator, gen, params)
+
+
+def kept_scores(given: list[str]) -> dict[str, Any]:
+    """What each `--keep` means, by its name: see `attribute`. `ValueError` for one named twice."""
+    found = {Path(one).stem if Path(one).suffix else one: attribute(one) for one in given}
+    if len(found) < len(given):
+        raise ValueError(f"--keep {', '.join(given)}; allowed: each name once")
+    return found
+
+
+def verb_student(options: argparse.Namespace) -> int:
+    """Run a student on pictures."""
+    from jaxinv.edits.students import apply_student, load_student
+    from jaxinv.io.images import read_images, write_images
+
+    found = load_student(options.student)
+    images = read_images(options.pictures, size=options.size, fit=options.fit)
+    for path in write_images(options.out, apply_student(found, images), overwrite=False):
+        say(str(path))
     return DONE
 
 
@@ -100,15 +153,6 @@ def _write_pictures(options: argparse.Namespace, gen: Generator, params: Params)
     return DONE
 
 
-def rows(text: str) -> tuple[int, ...]:
-    """Rows with commas or a dash: 0,1,4-7."""
-    found: list[int] = []
-    for part in text.split(","):
-        first, dash, last = part.partition("-")
-        found += range(int(first), int(last if dash else first) + 1)
-    return tuple(found)
-
-
 def add(verbs: argparse._SubParsersAction) -> None:
     """The verb that finds directions."""
     verb = verbs.add_parser("discover", help="find directions of editing in a generator")
@@ -122,11 +166,27 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="NAME|FILE",
         help="what pictures show, by name; or a .csv, .json or .npy with a score of every sample",
     )
+    verb.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="an attribute that must not move, as --attribute; may be repeated",
+    )
     verb.add_argument("--edit", metavar="NAME", help="what a walk is to do, such as zoom")
+    verb.add_argument(
+        "-d", "--direction", metavar="NAME|FILE", help="what a student learns to do, by --amount"
+    )
+    verb.add_argument("--amount", type=number, metavar="A", help="of --direction")
+    verb.add_argument("--cut", metavar="STEP", help="the step whose features are looked at")
+    verb.add_argument(
+        "--estimator", default="pca", metavar="NAME", help="of ganspace: pca, ica, sparse ..."
+    )
+    verb.add_argument("--layer", metavar="NAME", help="the array that weights changes")
     verb.add_argument("--samples", type=positive, default=2000, metavar="N")
     verb.add_argument("--space", choices=("z", "w", "s"), help="default: w, or z without a W")
     verb.add_argument("--count", type=positive, default=1, metavar="K", help="directions to find")
-    verb.add_argument("--rows", type=rows, metavar="R", help="of W+, for sefa: 0,1,4-7")
+    verb.add_argument("--rows", metavar="R", help="of W+, for sefa: 0,1,4-7, or coarse ...")
     verb.add_argument("--steps", type=positive, default=1000, metavar="N", help="of training")
     verb.add_argument("--name", metavar="NAME", help="what to call it")
     verb.add_argument("--seed", type=int, default=0, metavar="S")
@@ -135,3 +195,10 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="write the samples' pictures here instead, to be scored elsewhere",
     )
+    run = verbs.add_parser("student", help="run a student of an edit on pictures")
+    run.set_defaults(run=verb_student)
+    run.add_argument("student", metavar="STUDENT", help="what `discover distillation` has written")
+    run.add_argument("pictures", nargs="+", metavar="PICTURE", help="files and folders")
+    run.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
+    run.add_argument("--size", type=positive, metavar="N", help="side of the results, in px")
+    run.add_argument("--fit", choices=("crop", "pad", "stretch", "refuse"), default="crop")

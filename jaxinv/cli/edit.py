@@ -13,7 +13,7 @@ from jaxinv.cli.foreign_files import find_direction, read_codes
 from jaxinv.cli.weights import ensure, ready_generator
 
 if TYPE_CHECKING:
-    from jaxinv.edits.directions import Direction
+    from jaxinv.edits.ways import Way
 
 
 def verb_edit(options: argparse.Namespace) -> int:
@@ -106,10 +106,14 @@ def verb_directions(options: argparse.Namespace) -> int:
     return DONE
 
 
-def described(direction: Direction) -> list[str]:
-    """Lines about a direction: where it moves and how far, its effects, and where it is from."""
+def described(direction: Way) -> list[str]:
+    """Lines about a way: where it moves and how far, its effects, and where it is from."""
+    from jaxinv.edits.walks import Walk, told_walk
+
     low, high = direction.usable or (None, None)
-    rows = "all rows" if direction.rows is None else f"rows {','.join(map(str, direction.rows))}"
+    held = None if isinstance(direction, Walk) else direction.rows
+    rows = "all rows" if held is None else f"rows {','.join(map(str, held))}"
+    rows = told_walk(direction) if isinstance(direction, Walk) else rows
     usable = "not measured" if direction.usable is None else f"{low:g} to {high:g}"
     effects = (f"{name} {value:+.3g}" for name, value in direction.effects.items())
     told = ", ".join(effects) or "not measured"
@@ -121,15 +125,18 @@ def described(direction: Direction) -> list[str]:
     ]
 
 
-def _export(direction: Direction, generator: str, out: str) -> None:
+def _export(direction: Way, generator: str, out: str) -> None:
     import numpy as np
 
+    from jaxinv.edits.directions import Direction
     from jaxinv.edits.published import published_array
     from jaxinv.io.checkpoints import read_metadata, read_spec, weights_file
     from jaxinv.io.files import atomic_write
     from jaxinv.io.output_folder import check_target
 
     spec = read_spec(read_metadata(weights_file(generator)))
+    if not isinstance(direction, Direction):
+        raise ValueError(f"{direction.name!r} is a walk; allowed in .npy files: directions")
     array = published_array(direction, spec)
     check_target(out, [])
     say(str(atomic_write(out, lambda file: np.save(file, array))))
@@ -149,8 +156,8 @@ def add(verbs: argparse._SubParsersAction) -> None:
         action="append",
         required=True,
         metavar="NAME|FILE",
-        help="a kept direction, a file (with #NUMBER where it holds several), or a channel of S as "
-        "s:LAYER:CHANNEL; several combine",
+        help="a kept direction or walk, a file (with #NUMBER where it holds several), or a "
+        "channel of S as s:LAYER:CHANNEL; several combine",
     )
     edit.add_argument(
         "--amount",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from jaxinv.edits.directions import Direction
+    from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Latents, Params
 
@@ -39,8 +39,8 @@ def read_codes(file: Path) -> list[tuple[str, Latents, dict[str, str]]]:
 
 def find_direction(
     text: str, name: str, gen: Generator, params: Params, *, space: str | None = None
-) -> Direction:
-    """The direction that a user calls `text`, for the generator called `name`.
+) -> Way:
+    """The direction or walk that a user calls `text`, for the generator called `name`.
 
     A file, with #NUMBER where it holds several; "s:LAYER:CHANNEL", with commas between several; one
     of the catalogue of faces, learned now if need be; or a kept one. Raises `ValueError` naming
@@ -65,14 +65,14 @@ def find_direction(
     return kept_direction(name, text)
 
 
-def _chosen(file: Path, number: str | None, space: str | None, gen: Generator) -> Direction:
-    from jaxinv.edits.directions import load_direction
+def _chosen(file: Path, number: str | None, space: str | None, gen: Generator) -> Way:
     from jaxinv.edits.published import published_directions
+    from jaxinv.edits.ways import load_way
 
     tree = foreign_tree(file)
-    found = [load_direction(file)] if tree is None else published_directions(
-        tree, file.name, space=space, styles=gen.spec.styles
-    )  # fmt: skip
+    found: list[Way] = [] if tree is not None else [load_way(file)]
+    if tree is not None:
+        found += published_directions(tree, file.name, space=space, styles=gen.spec.styles)
     if number is None and len(found) > 1:
         raise ValueError(
             f"{file} holds {len(found)} directions; allowed: {file}#0 to #{len(found) - 1}"

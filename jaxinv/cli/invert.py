@@ -48,7 +48,7 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     faces = aligned or any(mask.source == "face" for mask in preset.masks)
     ensure("lpips", *(["landmarks"] if faces else []))
-    done, failed = run(request, preset)
+    done, failed = run(request, preset, fresh=options.fresh, retry_failed=options.retry_failed)
     noun = "image" if done == 1 else "images"
     found = "inverted" if request.verb == "invert" else "restored"
     say(f"{done} {noun} {found}, {failed} failed; see {Path(options.out) / 'report.html'}")
@@ -127,6 +127,22 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
         help="what to do with images that are not square",
     )
     verb.add_argument("--limit", type=positive, metavar="N", help="only the first N files")
+    verb.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start over: results that are in OUT are moved to OUT/earlier",
+    )
+    verb.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="when a run goes on, try again what was skipped or diverged",
+    )
+    verb.add_argument(
+        "--no-scores",
+        dest="scores",
+        action="store_false",
+        help="do not score the results, which takes most of the time of a small generator",
+    )
     verb.add_argument(
         "--export",
         action="append",

@@ -18,12 +18,14 @@ from jaxinv.cli import (
     invert,
     presets,
     restore,
+    status,
     study,
     train,
     weights,
 )
-from jaxinv.cli.console import UNFINISHED, USAGE, Parser, Unfinished, complain
+from jaxinv.cli.console import STOPPED, UNFINISHED, USAGE, Parser, Unfinished, complain
 from jaxinv.io.files import nearest
+from jaxinv.io.stopping import Stopped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,6 +42,7 @@ FAMILIES = (
     weights,
     presets,
     study,
+    status,
     doctor,
 )  # each adds its verbs
 
@@ -57,7 +60,10 @@ def parser() -> Parser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb; 0 all fine, 3 finished with failed items, 2 wrong usage, 1 did not finish."""
+    """Run one verb; 0 all fine, 1 did not finish, 2 wrong usage, 3 finished with failed items.
+
+    4: it was asked to stop, and has kept what it had; the same command goes on.
+    """
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     try:
         options, unknown = parser().parse_known_args(arguments)
@@ -82,6 +88,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         complain("interrupted; finished images are kept")
+    except Stopped as error:
+        complain(str(error))
+        return STOPPED
     except (Unfinished, OSError, MemoryError, RuntimeError) as error:
         complain(f"did not finish: {error}")
     return UNFINISHED

@@ -157,6 +157,10 @@ def inspect_file(path: Path, *, arrays: bool) -> None:
         for line in card(params, metadata):
             say(line)
     else:
+        from jaxinv.edits.walks import KINDS
+
+        if (walk := KINDS.get(metadata.get("walk", ""))) is not None:
+            metadata["walk"] += f": {walk.words}"
         for key, value in sorted(metadata.items()):
             for row, line in enumerate(value.splitlines()[:MOST_LINES] or [""]):
                 say(f"{'  ' if row else f'{shortened(key)}: '}{shortened(line, LONGEST_LINE)}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxinv.edits.directions import Direction, generator_hash
 from jaxinv.edits.discovery.samples import draw_codes, pictures
+from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.editing import edit
 from jaxinv.edits.kept import keep_direction, kept_direction, kept_names
 from jaxinv.io.progress import track
@@ -26,6 +27,7 @@ from jaxinv.specs.checks import check_choice, check_whole
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Latents, Params
 
@@ -71,7 +73,7 @@ SOURCE = (
 
 def catalogue_direction(
     gen: Generator, params: Params, generator_name: str, name: str, *, report: Report = None
-) -> Direction:
+) -> Way:
     """A direction of the catalogue, kept or, for want of it, learned now with all the others.
 
     Raises `ValueError` for an unknown name and where `learn_catalogue` does.
@@ -157,8 +159,7 @@ def shortest_steps(
     slopes: dict[str, np.ndarray] = {}
     for name, values in scores.items():
         target = _log_odds(values) if ATTRIBUTES[name].unit == "share" else values
-        if not target.std() > 0:
-            raise ValueError(f"scores of {name!r} are all {target[0]:g}; allowed: different ones")
+        target = check_scores(target, f"scores of {name!r}")
         target = (target - target.mean()) / target.std()
         fitted = RidgeCV(np.logspace(-1, 5, 25)).fit(codes - mean, target)
         slopes[name] = np.asarray(fitted.coef_)

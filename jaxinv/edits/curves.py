@@ -8,8 +8,9 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.edits.differential_equations import load_diffrax, solve
 from jaxinv.edits.paths import Path, check_function
-from jaxinv.specs.checks import check_above, check_array, check_list, check_whole
+from jaxinv.specs.checks import check_above, check_array, check_list
 
 PARALLEL = 1e-6  # sine of the angle below which two codes span no circle
 Velocity = Callable[..., Any]  # (code, time) or (code, time, condition) -> d code / d time
@@ -115,10 +116,10 @@ def flow(name: str, space: str, velocity: Velocity, *, tolerance: float = 1e-5) 
     """
     check_function(f"velocity of {name!r}", velocity)
     check_above("tolerance", tolerance, 0)
-    _diffrax()
+    load_diffrax()
 
     def between(code: Any, start: float, stop: float) -> Any:
-        return solve(velocity, code, (start, stop), tolerance=tolerance)
+        return solve(lambda x, t, given: velocity(x, t), code, (start, stop), tolerance=tolerance)
 
     return Path(
         name,
@@ -149,13 +150,11 @@ def conditional_flow(
         for w, x in zip(("condition", "change"), (condition, change), strict=True)
     )
     check_function(f"velocity of {name!r}", velocity)
-    _diffrax()
+    load_diffrax()
 
     def through(code: Any, first: Any, second: Any) -> Any:
         for given, times in ((first, (0.0, end)), (second, (end, 0.0))):
-            code = solve(
-                lambda x, t, given=given: velocity(x, t, given), code, times, tolerance=tolerance
-            )
+            code = solve(velocity, code, times, given=given, tolerance=tolerance)
         return code
 
     return Path(
@@ -164,44 +163,3 @@ def conditional_flow(
         lambda code, amount: through(code, before, before + amount * step),
         lambda code, amount: through(code, before + amount * step, before),
     )
-
-
-def solve(
-    field: Velocity,
-    start: Any,
-    times: tuple[float, float],
-    *,
-    tolerance: float = 1e-5,
-    max_steps: int = 4096,
-) -> Any:
-    """The solution at times[1] of dx/dt = field(x, t) that is `start` at times[0].
-
-    Raises `ValueError` where diffrax is not installed, and where the solution needs more than
-    `max_steps`.
-    """
-    check_whole("max_steps", max_steps, 1)
-    diffrax = _diffrax()
-    if times[0] == times[1]:
-        return jnp.asarray(start)
-    found = diffrax.diffeqsolve(
-        diffrax.ODETerm(lambda t, x, args: field(x, t)),
-        diffrax.Dopri5(),
-        t0=times[0],
-        t1=times[1],
-        dt0=None,
-        y0=jnp.asarray(start),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-        max_steps=max_steps,
-        throw=False,
-    )
-    if found.result != diffrax.RESULTS.successful:
-        raise ValueError(f"the flow needs more than {max_steps} steps; allowed: a smoother one")
-    return found.ys[0]
-
-
-def _diffrax() -> Any:
-    try:
-        import diffrax
-    except ImportError as error:
-        raise ValueError("flows need diffrax: pip install 'jaxinv[edit]'") from error
-    return diffrax

@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
+from jaxinv.edits.stated_facts import (
+    check_facts,
+    check_generator_of,
+    read_facts,
+    written_facts,
+)
 from jaxinv.io import checkpoints
 from jaxinv.io.latent_files import LAYOUT
 from jaxinv.models.statistics import STATISTICS
@@ -20,7 +26,6 @@ from jaxinv.specs.checks import (
     check_choice,
     check_kind,
     check_list,
-    check_number,
     check_place,
 )
 
@@ -36,8 +41,6 @@ if TYPE_CHECKING:
 DIRECTION_SPACES = ("z", "z+", "w", "w+", "p", "p+", "s", "embedding", "weights")
 ROWED = ("z+", "w+", "p+")  # a code has rows there, and only some of them may move
 DERIVED = (BACKWARD_KERNELS, STATISTICS)  # computed of the parameters when they are loaded
-SCHEMA = "1"
-TEXTS = ("name", "space", "generator", "generator_name", "unit", "source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +77,12 @@ class Direction:
     source: str = ""
 
     def __post_init__(self) -> None:
-        for name in TEXTS:
-            check_kind(f"{name} of a direction", getattr(self, name), str)
+        check_facts(self)
         what = f"direction {self.name!r}"
         check_choice(f"space of {what}", self.space, DIRECTION_SPACES)
         object.__setattr__(self, "vector", _checked_vector(what, self.space, self.vector))
         if self.rows is not None:
             object.__setattr__(self, "rows", _checked_rows(what, self.space, self.rows))
-        if self.usable is not None:
-            check_list(f"usable amounts of {what}", self.usable, "two numbers")
-            if len(self.usable) != 2:
-                raise ValueError(f"usable amounts of {what}: {self.usable}; allowed: low, high")
-            low, high = self.usable
-            check_number(f"least amount of {what}", low)
-            check_number(f"greatest amount of {what}", high)
-            if low > high:
-                raise ValueError(
-                    f"usable amounts of {what} are {low} to {high}; allowed: low, high"
-                )
-        check_kind(f"effects of {what}", self.effects, dict)
-        for name, value in self.effects.items():
-            check_kind(f"what {what} changes", name, str)
-            check_number(f"effect of {what} on {name!r}", value)
 
 
 def _checked_vector(what: str, space: str, vector: Tree) -> Tree:
@@ -154,10 +141,7 @@ def save_direction(path: str | Path, direction: Direction) -> Path:
     vector = direction.vector
     if isinstance(vector, tuple):
         vector = {f"{i:03d}": leaf for i, leaf in enumerate(vector)}
-    facts = {name: getattr(direction, name) for name in TEXTS}
-    for name in ("rows", "usable", "effects"):
-        facts[name] = json.dumps(getattr(direction, name))
-    facts |= {"format": "jaxinv", "schema": SCHEMA, "kind": "direction"}
+    facts = written_facts(direction) | {"rows": json.dumps(direction.rows)}
     return checkpoints.save(path, {"vector": vector}, facts)
 
 
@@ -173,19 +157,12 @@ def load_direction(path: str | Path) -> Direction:
             f"{path} holds {facts.get('kind', 'nothing known')!r}; allowed: 'direction'"
         )
     try:
-        rows, usable, effects = (
-            json.loads(facts.get(name, default))
-            for name, default in (("rows", "null"), ("usable", "null"), ("effects", "{}"))
-        )
+        rows = json.loads(facts.get("rows", "null"))
         vector: Any = tree["vector"]
         if facts.get("space") == "s" and isinstance(vector, dict):
             vector = tuple(vector[key] for key in sorted(vector))
         return Direction(
-            **{name: facts.get(name, "") for name in TEXTS},
-            vector=vector,
-            rows=None if rows is None else tuple(rows),
-            usable=None if usable is None else tuple(usable),
-            effects=effects,
+            **read_facts(facts), vector=vector, rows=None if rows is None else tuple(rows)
         )
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path} holds no usable direction: {error}") from error
@@ -202,17 +179,6 @@ def fit_direction(direction: Direction, gen: Generator, params: Params) -> Direc
     if direction.generator:
         check_generator_of(direction, gen.spec, generator_hash(params))
     return fit_shape(direction, gen.spec, params)
-
-
-def check_generator_of(direction: Direction, spec: GeneratorSpec, generator: str) -> None:
-    """Raise `ValueError` unless the direction belongs to the generator of this hash."""
-    if direction.generator != generator:
-        theirs = direction.generator_name or "another"
-        raise ValueError(
-            f"direction {direction.name!r} belongs to generator {theirs!r} "
-            f"({direction.generator[:12]}); allowed here: those of {spec.name!r} "
-            f"({generator[:12]})"
-        )
 
 
 def fit_shape(direction: Direction, spec: GeneratorSpec, params: Params) -> Direction:

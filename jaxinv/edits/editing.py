@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
-from jaxinv.edits.conditions import conditioned
-from jaxinv.edits.directions import Direction, fit_direction, row_numbers
-from jaxinv.edits.paths import Path, apply_all, linear
+from jaxinv.edits.directions import Direction
+from jaxinv.edits.paths import Path, apply_all
+from jaxinv.edits.walks import Walk
+from jaxinv.edits.ways import way_path
 from jaxinv.models.arguments import check_generator, check_latents
 from jaxinv.specs.checks import check_at_least, check_kind, check_list, check_number, told, warn
 
 if TYPE_CHECKING:
+    from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Latents, Params
 
@@ -31,18 +32,18 @@ def edit(
     gen: Generator,
     params: Params,
     latents: Latents,
-    moves: Sequence[tuple[Direction | Path, float]],
+    moves: Sequence[tuple[Way | Path, float]],
     *,
     rows: Sequence[int] | None = None,
-    conditions: Sequence[Direction] = (),
+    conditions: Sequence[Way] = (),
 ) -> Latents:
-    """Move latents along one direction or several.
+    """Move latents along one direction or walk, or several.
 
     Args:
         gen: the generator, with its `params`.
         params: its parameters.
         latents: by space, each with a leading axis B, as in `Inversion.latents`.
-        moves: pairs of a direction (or a path) and an amount, in the direction's units.
+        moves: pairs of a direction, a walk or a path, and an amount in its units.
         rows: those of w+ that move, instead of the directions' own.
         conditions: directions along which nothing may move (see `conditioned`).
 
@@ -65,11 +66,11 @@ def edit(
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"a move is {told(pair)}; allowed: a direction and an amount")
         way, amount = pair
-        if isinstance(way, Direction):
+        if isinstance(way, Direction | Walk):
             note = beyond(way, amount)
             if note:
                 warn(note, AmountWarning)
-            way = linear(fitted(way, gen, params, rows=rows, conditions=conditions))
+            way = way_path(way, gen, params, rows=rows, conditions=conditions)
         check_kind("what is moved along", way, Path)
         paths.append((way, amount))
     samples = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(count))
@@ -77,29 +78,8 @@ def edit(
     return jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
 
 
-def fitted(
-    direction: Direction,
-    gen: Generator,
-    params: Params,
-    *,
-    rows: Sequence[int] | None = None,
-    conditions: Sequence[Direction] = (),
-) -> Direction:
-    """The direction as it is walked: of this generator, in these rows, without the conditions.
-
-    Raises `ValueError` as `fit_direction` and `conditioned` do, and for rows that there are not.
-    """
-    found = fit_direction(direction, gen, params)
-    check_list("conditions", conditions, "directions")
-    held = [fit_direction(one, gen, params) for one in conditions]
-    found = conditioned(found, held, num_rows=gen.spec.rows) if held else found
-    if rows is None:
-        return found
-    return fit_direction(replace(found, rows=row_numbers("rows", rows)), gen, params)
-
-
-def beyond(direction: Direction, amount: float) -> str:
-    """Says that the amount lies outside the direction's usable range, and names it; else empty."""
+def beyond(direction: Way, amount: float) -> str:
+    """Says that the amount lies outside the usable range, and names it; else empty."""
     check_number(f"amount of {direction.name!r}", amount)
     if direction.usable is None or direction.usable[0] <= amount <= direction.usable[1]:
         return ""

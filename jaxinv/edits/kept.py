@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from jaxinv.edits.directions import Direction, load_direction, save_direction
+from jaxinv.edits.directions import Direction
+from jaxinv.edits.walks import Walk
+from jaxinv.edits.ways import Way, load_way, save_way
 from jaxinv.io.checkpoints import cache_dir
 from jaxinv.specs.checks import check_choice, check_kind
 
@@ -19,17 +21,18 @@ def directions_folder(generator_name: str) -> Path:
     return cache_dir() / "directions" / name
 
 
-def keep_direction(direction: Direction) -> Path:
-    """Keep a direction under its name among those of its generator; returns the file.
+def keep_direction(direction: Way) -> Path:
+    """Keep a direction or walk under its name among those of its generator; returns the file.
 
     One of the same name is replaced. Raises `ValueError` for a name that is no file's, and for a
     direction without a `generator_name`.
     """
-    check_kind("direction", direction, Direction)
+    if not isinstance(direction, Walk):
+        check_kind("direction", direction, Direction)
     name = direction.name
     if not name or name.startswith(".") or Path(name).name != name or not name.isprintable():
         raise ValueError(f"direction called {name!r}; allowed: a bare name")
-    return save_direction(directions_folder(direction.generator_name) / (name + END), direction)
+    return save_way(directions_folder(direction.generator_name) / (name + END), direction)
 
 
 def kept_names(generator_name: str) -> list[str]:
@@ -37,8 +40,8 @@ def kept_names(generator_name: str) -> list[str]:
     return sorted(path.stem for path in directions_folder(generator_name).glob(f"*{END}"))
 
 
-def kept_direction(generator_name: str, name: str) -> Direction:
-    """The direction kept under that name; `ValueError` naming the others, and the nearest."""
+def kept_direction(generator_name: str, name: str) -> Way:
+    """What is kept under that name; `ValueError` naming the others, and the nearest."""
     names = kept_names(generator_name)
     if not names:
         raise ValueError(
@@ -46,4 +49,4 @@ def kept_direction(generator_name: str, name: str) -> Direction:
             "allowed: a file of one"
         )
     check_choice(f"direction of generator {generator_name!r}", name, names)
-    return load_direction(directions_folder(generator_name) / (name + END))
+    return load_way(directions_folder(generator_name) / (name + END))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.inversion.bind import BoundProblem
+    from jaxinv.inversion.search_checkpoints import SearchCheckpoints
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset, Stage
     from jaxinv.types import Array, Latents
@@ -42,8 +43,12 @@ VARIABLE_COST_SOLVERS = (*STRATEGIES, *BASINS)
 
 
 def padded_size(count: int, batch: int) -> int:
-    """Size to which `count` images are padded: the smallest power of two, at most `batch`."""
-    return min(batch, 1 << (count - 1).bit_length())
+    """Size to which `count` images are padded: the smallest power of two, at most `batch`.
+
+    No device is left idle: one image alone goes through the same program as in a batch.
+    """
+    least = max(count, min(jax.local_device_count(), batch))
+    return min(batch, 1 << (least - 1).bit_length())
 
 
 def sequential(stage: Stage) -> bool:
@@ -91,10 +96,12 @@ def run_stages(
     keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
     finished: int = 0,
+    kept: SearchCheckpoints | None = None,
 ) -> dict[str, Any]:
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis.
 
-    `finished` images of the same call were searched for before; `report` is told.
+    `finished` images of the same call were searched for before; `report` is told. With checkpoints
+    `kept` every stage goes on from its own.
     """
     gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
@@ -129,7 +136,12 @@ def run_stages(
                 )
 
         previous, best, curve = solve_lanes(
-            problem, weights, given, on_chunk, lanes.restarts_per_image
+            problem,
+            weights,
+            given,
+            on_chunk,
+            restarts=lanes.restarts_per_image,
+            kept=None if kept is None else kept.stage(index),
         )
         named_masks = masks_after(
             problem, weights, preset, index + 1, (previous, lanes.images, named_masks)
@@ -154,12 +166,14 @@ def solve_lanes(
     weights: NetworkParams,
     lanes: Lane,
     on_chunk: Callable[[int, np.ndarray], None],
-    restarts_per_image: int,
+    *,
+    restarts: int,
+    kept: SearchCheckpoints | None,
 ) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """`solve`, also where the images of a batch share a variable: one lane is then all of them."""
     if not problem.stage.shared:
-        return solve(problem, weights, lanes, report=on_chunk)
-    count = len(lanes.restart) // restarts_per_image
+        return solve(problem, weights, lanes, report=on_chunk, kept=kept)
+    count = len(lanes.restart) // restarts
 
     def repeated(value: Array | np.ndarray) -> np.ndarray:
         return np.tile(value, (count, *[1] * (np.ndim(value) - 1)))
@@ -169,6 +183,7 @@ def solve_lanes(
         weights,
         group_lanes(lanes, count),
         report=lambda step, losses: on_chunk(step, repeated(losses)),
+        kept=kept,
     )
     best = jax.tree.map(repeated, best._replace(codes={}))
     return ungroup(latents), best, {name: repeated(curve) for name, curve in curves.items()}

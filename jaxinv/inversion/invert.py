@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from jaxinv.inversion.arguments import check_record_terms
@@ -15,11 +17,14 @@ from jaxinv.inversion.bind import bind
 from jaxinv.inversion.memory import automatic_batch
 from jaxinv.inversion.presets import find_preset
 from jaxinv.inversion.result import Inversion, Progress, gather
+from jaxinv.inversion.search_checkpoints import SearchCheckpoints
 from jaxinv.specs.checks import check_callable, check_seed, check_whole
+from jaxinv.specs.serialization import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from jaxinv.inversion.bind import BoundProblem
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import Preset
     from jaxinv.types import Latents, Params
@@ -45,6 +50,7 @@ def invert(
     record_terms: tuple[str, ...] = (),
     keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
+    checkpoints: str | Path | SearchCheckpoints | None = None,
 ) -> Inversion:
     """Latents from which `gen` redraws every image as closely as `preset` can make it.
 
@@ -76,6 +82,9 @@ def invert(
         record_terms: labels of terms whose value is kept for every evaluation.
         keep_all_restarts: keep the end of each restart.
         report: called with a `Progress` (stage, step, losses) after every few steps.
+        checkpoints: a folder in which the search keeps what it has reached, about every 30 seconds.
+            The same call goes on there after its process has ended, to the same result; it is
+            yours to remove.
 
     Raises:
         ValueError: images, masks or counts cannot be used, or the preset does not suit the
@@ -105,20 +114,38 @@ def invert(
     if isinstance(together, str):
         together = automatic_batch(bound, bound.lanes(np.zeros(1, int), 1, seed))
     together = images_at_once(bound.preset, together, width)
+    kept = _checkpoints(checkpoints, bound, (together, width, precision, record_terms))
     parts: list[dict[str, Any]] = []
     for first in range(0, len(bound.images), together):
         count = len(bound.images[first : first + together])
         # No padding where images share a variable: a copy would count there.
         whole = count if bound.preset.shared else padded_size(count, together)
         rows = np.resize(np.arange(count), whole) + first
+        lanes = bound.lanes(rows, count, seed)
         found = run_stages(
             bound,
-            bound.lanes(rows, count, seed),
+            lanes,
             width=width,
             record_terms=record_terms,
             keep_all_restarts=keep_all_restarts,
             report=report,
             finished=first,
+            kept=None if kept is None else kept.of(lanes),
         )
         parts.append(found)
     return gather(bound.preset, parts)
+
+
+def _checkpoints(
+    given: str | Path | SearchCheckpoints | None, bound: BoundProblem, settings: Any
+) -> SearchCheckpoints | None:
+    """Those of searches of this generator by this preset with these settings.
+
+    Whoever gives more than a folder vouches for the weights: they are large.
+    """
+    if given is None:
+        return None
+    facts = to_json(bound.preset), repr(bound.gen.spec), repr(settings), jax.__version__
+    if isinstance(given, SearchCheckpoints):
+        return given.of(facts)
+    return SearchCheckpoints(Path(given)).of(facts, bound.weights.params["synthesis"])

@@ -25,6 +25,7 @@ from jaxinv.inversion.objective import (
     num_candidates,
 )
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.search_checkpoints import Reached, going_on
 from jaxinv.inversion.shared_variables import lane_key
 from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
@@ -37,6 +38,7 @@ from jaxinv.solvers.registry import build as build_solver
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxinv.inversion.search_checkpoints import SearchCheckpoints
     from jaxinv.solvers.base import Evaluation, Solver
     from jaxinv.specs import Stage
     from jaxinv.types import Array, Latents, Tree
@@ -240,39 +242,49 @@ def solve(
     lanes: Lane,
     *,
     report: Callable[[int, np.ndarray], None] | None = None,
+    kept: SearchCheckpoints | None = None,
 ) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
+
+    With checkpoints `kept` it goes on from there.
 
     Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
     called, lanes that are over leave the batch once they are its greater part, and the stage ends
     early once no lane is running.
     """
     steps, count, problem = problem.stage.steps, len(lanes.restart), problem.program
-    state, lane_index = init_lanes(problem, weights, lanes), np.arange(count)
-    lanes = with_pivots(problem, weights, lanes, state[1].codes)
-    best, given = state[1], lanes
+    state = init_lanes(problem, weights, lanes)
+    lanes = given = with_pivots(problem, weights, lanes, state[1].codes)
     curves = {
         name: np.full((count, steps), np.nan, np.float32) for name in (LOSS, *problem.record_terms)
     }
-    for first in range(0, steps, CHUNK):
+    begun, lane_index, state, best, curves = going_on(
+        kept, Reached(0, np.arange(count), state, state[1], curves)
+    )
+    if len(lane_index) < count:
+        given = jax.tree.map(lambda a: a[lane_index], lanes)
+    running = np.flatnonzero(np.asarray(state[1].status) == OK)
+    for first in range(begun if len(running) else steps, steps, CHUNK):
         last = min(first + CHUNK, steps)
         state, part = run_chunk(problem, weights, given, state, jnp.asarray([first, last, steps]))
         for name, curve in curves.items():
             curve[lane_index, first:last] = np.asarray(part[name])[:, : last - first]
         best = state[1] if len(lane_index) == count else _scatter(best, lane_index, state[1])
-        if report is not None:
-            report(last, np.asarray(best.loss))
         running = np.flatnonzero(np.asarray(state[1].status) == OK)
-        if not len(running):
-            break
         if (
             problem.width > 1
-            and 2 * len(running) <= len(lane_index)
+            and 0 < 2 * len(running) <= len(lane_index)
             and steps - last >= MIN_STEPS_TO_COMPACT
         ):
-            kept = np.resize(running, 1 << (len(running) - 1).bit_length())
-            given, state = jax.tree.map(lambda a, kept=kept: a[kept], (given, state))
-            lane_index = lane_index[kept]
+            stay = np.resize(running, 1 << (len(running) - 1).bit_length())
+            given, state = jax.tree.map(lambda a, stay=stay: a[stay], (given, state))
+            lane_index = lane_index[stay]
+        if kept is not None and (last == steps or not len(running) or kept.due()):
+            kept.save(Reached(last, lane_index, state, best, curves))
+        if report is not None:
+            report(last, np.asarray(best.loss))
+        if not len(running):
+            break
     return decode_lanes(problem, weights, lanes, best.codes), best, curves
 
 

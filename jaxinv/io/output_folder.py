@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOCK = ".jaxinv.lock"
+SEARCHES = ".searches"  # what unfinished searches have reached
+EARLIER = "earlier"  # results that were set aside
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,12 @@ class Layout:
 
 RUN = Layout(
     frozenset(("run.json", "results.jsonl")),
-    frozenset(("images", "latents", "degraded", "remeasured", "samples", "npz", "report.html")),
+    frozenset(
+        (
+            *("images", "latents", "degraded", "remeasured", "samples", "npz"),
+            *("report.html", "report", "status.json", SEARCHES, EARLIER),
+        )
+    ),
 )
 STUDY = Layout(
     frozenset(("study.json",)),
@@ -88,6 +95,20 @@ def output_folder(
         yield place
     finally:
         lock.release()
+
+
+def is_locked(out: str | Path) -> bool:
+    """Whether a run is writing into the folder now."""
+    from filelock import FileLock, Timeout
+
+    place = Path(out) / LOCK
+    if not place.exists():
+        return False
+    try:
+        with FileLock(place, timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 def check_output(out: Path, layout: Layout, inputs: Iterable[str | Path]) -> None:

@@ -21,11 +21,9 @@ from jax.interpreters import ad, batching, mlir
 from jaxinv.nn.linear_primitive import Mapped, shape_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from jaxinv.types import Array
 
-    Map = Callable[[Array, Array], Array]
+    Map = Any  # a function of two arrays, perhaps with `total`
     Maps = tuple[Map, Map, Map]
 
 bilinear_p = Primitive("bilinear_with_adjoints")
@@ -36,8 +34,8 @@ def bilinear(maps: Maps, x: Array, kernel: Array) -> Array:
     """`maps[0](x, kernel)`, linear in each, differentiable by both to any order.
 
     `maps[1](g, kernel)` is the adjoint in x and `maps[2](g, x)` that in the kernel. All three are
-    data: equal maps are equal objects. A last map with `sums_lanes` takes further leading axes of
-    both its arguments and sums over them.
+    data: equal maps are equal objects. `total()` of a map, where it has one, gives the map that
+    takes a leading axis of both arguments and sums over it.
     """
     return bilinear_p.bind(x, kernel, maps=maps, at=0)
 
@@ -105,7 +103,7 @@ def _over_lanes(function: Map, operands: tuple[int, int], mapped: dict[int, bool
     axes = tuple(0 if mapped[name] else None for name in operands)
     if axes != (0, 0) or all(mapped.values()):
         return Mapped(function, axes)
-    return function if getattr(function, "sums_lanes", False) else Total(function)
+    return function.total() if hasattr(function, "total") else Total(function)
 
 
 bilinear_p.def_impl(_run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ from jaxinv.nn.conv import Geometry, Pads, backward_kernel, conv, convolve, kern
 from jaxinv.nn.linear import cast_like
 from jaxinv.nn.linear_primitive import linear
 from jaxinv.nn.resample import blur, blur_phases
-from jaxinv.nn.trainable_conv import Backward, Forward, Taps
+from jaxinv.nn.trainable_conv import Backward, Forward, Taps, TotalTaps
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
@@ -23,6 +23,8 @@ EPSILON = 1e-8
 DOUBLE = Geometry(padding=2, spread=2)
 HALVE = Geometry(stride=2, padding=0)
 SMALL = 8
+# Pixel i of x meets tap t of `doubled` at 2 i + 2 - t: taps of a convolution of stride 2, reversed.
+HALVING_TAPS = Taps((3, 3), 2, ((0, 0), (0, 0)), 1)
 
 
 class Kernel(NamedTuple):
@@ -51,7 +53,7 @@ def modulated_conv(x: Array, style: Array, kernel: Kernel, *, up: bool = False) 
     if not up:
         return conv(x, kernel.forward, kernel.backward)
     if kernel.backward is None:
-        maps = (Forward(doubled), Backward(halved, backward_kernel), DoubledTaps())
+        maps = (Forward(doubled), Backward(halved, backward_kernel), DoubledTaps(HALVING_TAPS))
         return bilinear(maps, x, kernel.forward)
     return linear(doubled, halved, x, kernel.forward, kernel.backward)
 
@@ -87,13 +89,13 @@ def halved(g: Array, kernel: Array, backward: Array) -> Array:
 class DoubledTaps:
     """The gradient of the kernel of `doubled`."""
 
-    sums_lanes: ClassVar[bool] = True
+    taps: Taps | TotalTaps
 
     def __call__(self, g: Array, x: Array) -> Array:
         """g [..., 2h, 2w, out] and x [..., h, w, in] -> [3, 3, in, out]."""
-        lanes = g.shape[:-3]
-        one = jax.vmap(lambda g: blur(g, padding=2))(g.reshape(-1, *g.shape[-3:]))
-        wide = one.reshape(*lanes, *one.shape[1:])
-        # Pixel i of x meets tap t at 2 i + 2 - t: the taps of a convolution of stride 2, reversed.
-        taps = Taps((3, 3), 2, ((0, 0), (0, 0)), 1)(x, wide)
-        return backward_kernel(taps)
+        flat = jax.vmap(lambda g: blur(g, padding=2))(g.reshape(-1, *g.shape[-3:]))
+        return backward_kernel(self.taps(x, flat.reshape(*g.shape[:-3], *flat.shape[1:])))
+
+    def total(self) -> DoubledTaps:
+        """The same, summed over lanes."""
+        return DoubledTaps(self.taps.total())

@@ -8,37 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jaxinv.io.files import atomic_write
 from jaxinv.reports.charts import _chart
-from jaxinv.reports.columns import Column
 from jaxinv.reports.page import definitions, escape, figure, page
+from jaxinv.reports.summary import Spread, Summary, summary
 
+if TYPE_CHECKING:
+    from jaxinv.reports.columns import Column
+    from jaxinv.reports.items import ReportItem
 
-@dataclass(frozen=True)
-class ReportItem:
-    """What the report says about one input file; pictures are whole PNG or JPEG files.
-
-    An item without `reconstruction`, or with a `reason`, is listed among the problems. `losses` is
-    [restarts, steps] and may hold non-finite values; they leave gaps in the curve. `captions` are
-    those of target and reconstruction, `more` holds further pictures with theirs. `detail` is a
-    part of what was written, shown one pixel for one where the page is wide enough.
-    """
-
-    name: str
-    status: str
-    reason: str = ""
-    warnings: Sequence[str] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    target: bytes = b""
-    reconstruction: bytes = b""
-    difference: bytes = b""
-    losses: Sequence[Sequence[float]] = ()
-    captions: tuple[str, str] = ("target", "reconstruction")
-    more: Sequence[tuple[str, bytes]] = ()
-    detail: bytes = b""
+PER_PAGE = 200  # items on a page
+FOLDER = "report"  # of the further pages, beside the first
 
 
 def write_report(
@@ -48,16 +31,23 @@ def write_report(
     columns: Mapping[str, Column],
     *,
     difference_gain: float | None = None,
+    per_page: int = PER_PAGE,
 ) -> None:
     """Write the report of `run` to the file `path`, which appears whole or not at all.
 
-    Arguments and errors are those of `report_html`.
+    Of more than `per_page` items the others are on pages in the folder FOLDER beside it; `records`
+    are read one by one. Arguments and errors are those of `report_html`.
 
     Raises:
         OSError: the file cannot be written; what was there before is untouched.
     """
-    text = report_html(run, records, columns, difference_gain=difference_gain)
-    atomic_write(Path(path), lambda file: file.write(text.encode("utf-8")))
+    said, place = summary(records, columns), Path(path)
+    pages = max(-(-len(records) // per_page), 1)
+    for number in reversed(range(pages)):  # the first one last: it stands for the whole
+        part = records[number * per_page : (number + 1) * per_page]
+        text = _page(run, said, part, (number, pages, per_page), difference_gain)
+        file = place if not number else place.parent / FOLDER / _page_name(number)
+        atomic_write(file, lambda handle, text=text: handle.write(text.encode("utf-8")))
 
 
 def report_html(
@@ -81,70 +71,107 @@ def report_html(
     Raises:
         ValueError: a picture is neither PNG nor JPEG.
     """
+    whole = 0, 1, max(len(records), 1)
+    return _page(run, summary(records, columns), records, whole, difference_gain)
+
+
+def _page(
+    run: Mapping[str, object],
+    said: Summary,
+    part: Sequence[ReportItem],
+    place: tuple[int, int, int],
+    difference_gain: float | None,
+) -> str:
+    """One page: `place` is its number from 0, how many there are, and the items on each."""
+    number, pages, per_page = place
     caption = "difference" if difference_gain is None else f"difference × {difference_gain:g}"
-    found = {name: Column(name) for item in records for name in item.metrics}
-    columns = {name: column for name, column in columns.items() if name in found}
-    columns |= {name: column for name, column in found.items() if name not in columns}
-    tiles = "".join(_tile(name, column, records) for name, column in columns.items())
     cards = "".join(
-        _card(i, item, columns, caption) for i, item in enumerate(records) if _has_card(item)
+        _card(i, item, said.columns, caption)
+        for i, item in enumerate(part, number * per_page)
+        if item.has_card
     )
-    body = (
-        f"<header><h1>jaxinv report</h1>{_count(records)}"
-        f'<div class="tiles">{tiles}</div>{definitions(run)}</header>'
-        f"{_problems(records)}<main>{cards}</main>"
+    links = _links(number, pages)
+    if number:
+        head = f"<header><h1>jaxinv report</h1>{links}</header>"
+    else:
+        head = (
+            f"<header><h1>jaxinv report</h1>{_count(said)}"
+            f'<div class="tiles">{_tiles(said, per_page)}</div>{definitions(run)}</header>'
+            f"{_problems(said, per_page)}{links}"
+        )
+    return page("jaxinv report", f"{head}<main>{cards}</main>{links if number else ''}")
+
+
+def _page_name(number: int) -> str:
+    return f"page-{number + 1}.html"
+
+
+def _links(number: int, pages: int) -> str:
+    """Links to the other pages, none if there are none; the first page lies above the others."""
+    if pages == 1:
+        return ""
+
+    def link(target: int) -> str:
+        if target == number:
+            return f"<b>{target + 1}</b>"
+        place = "../report.html" if not target else _page_name(target)
+        return f'<a href="{place if number else f"{FOLDER}/{place}"}">{target + 1}</a>'
+
+    return f'<p class="count">pages: {" ".join(map(link, range(pages)))}</p>'
+
+
+def _count(said: Summary) -> str:
+    tail = f", {said.problems} listed under problems" if said.problems else ", no problems"
+    return f'<p class="count">{said.inverted} of {said.count} files inverted{tail}</p>'
+
+
+def _place(index: int, per_page: int) -> str:
+    """The link from the first page to an item's card."""
+    page_number = index // per_page
+    return f"{f'{FOLDER}/{_page_name(page_number)}' if page_number else ''}#image-{index}"
+
+
+def _tiles(said: Summary, per_page: int) -> str:
+    """Mean and worst of every metric, in the order of the columns."""
+    return "".join(
+        _tile(column, said.spreads[name], per_page)
+        for name, column in said.columns.items()
+        if name in said.spreads
     )
-    return page("jaxinv report", body)
 
 
-def _is_problem(item: ReportItem) -> bool:
-    return bool(item.reason) or not item.reconstruction
-
-
-def _has_card(item: ReportItem) -> bool:
-    return bool(item.reconstruction or item.target)
-
-
-def _count(records: Sequence[ReportItem]) -> str:
-    inverted = sum(bool(item.reconstruction) for item in records)
-    problems = sum(_is_problem(item) for item in records)
-    tail = f", {problems} listed under problems" if problems else ", no problems"
-    return f'<p class="count">{inverted} of {len(records)} files inverted{tail}</p>'
-
-
-def _tile(name: str, column: Column, records: Sequence[ReportItem]) -> str:
+def _tile(column: Column, spread: Spread, per_page: int) -> str:
     """Mean and worst of one metric; NaN and infinity count for neither of them."""
-    values = {i: item.metrics[name] for i, item in enumerate(records) if name in item.metrics}
-    finite = {i: value for i, value in values.items() if math.isfinite(value)}
-    mean = sum(finite.values()) / len(finite) if finite else math.nan
+    mean = spread.total / spread.finite if spread.finite else math.nan
     notes = []
-    if finite and column.lower_is_better is not None:
-        at = (max if column.lower_is_better else min)(finite, key=finite.__getitem__)
-        notes.append(f'<a href="#image-{at}">worst {column.show(finite[at])}</a>')
-    if len(finite) < len(values):
-        notes.append(f"{len(values) - len(finite)} not finite, left out")
+    if spread.worst is not None:
+        value, index = spread.worst
+        notes.append(f'<a href="{_place(index, per_page)}">worst {column.show(value)}</a>')
+    if spread.finite < spread.count:
+        notes.append(f"{spread.count - spread.finite} not finite, left out")
     return (
         f'<div class="tile"><span>mean {escape(column.label)}</span><b>{column.show(mean)}</b>'
         f"<small>{', '.join(notes) or '&nbsp;'}</small></div>"
     )
 
 
-def _problems(records: Sequence[ReportItem]) -> str:
+def _problems(said: Summary, per_page: int) -> str:
     cells = (
-        (_name_link(i, item), _badge(item), escape(item.reason))
-        for i, item in enumerate(records)
-        if _is_problem(item)
+        (_name_link(i, item, per_page), _badge(item), escape(item.reason))
+        for i, item in said.listed
     )
     rows = "".join(f"<tr><td>{'</td><td>'.join(row)}</td></tr>" for row in cells)
     if not rows:
         return ""
+    more = said.problems - len(said.listed)
+    rest = f"<p>and {more} more, see results.jsonl</p>" if more else ""
     head = "<tr><th>file</th><th>status</th><th>reason</th></tr>"
-    return f'<section class="card"><h2>Problems</h2><table>{head}{rows}</table></section>'
+    return f'<section class="card"><h2>Problems</h2><table>{head}{rows}</table>{rest}</section>'
 
 
-def _name_link(i: int, item: ReportItem) -> str:
+def _name_link(i: int, item: ReportItem, per_page: int) -> str:
     name = f"<bdi>{escape(item.name)}</bdi>"
-    return f'<a href="#image-{i}">{name}</a>' if _has_card(item) else name
+    return f'<a href="{_place(i, per_page)}">{name}</a>' if item.has_card else name
 
 
 def _badge(item: ReportItem) -> str:

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxinv.edits.blending import rows_of
-from jaxinv.edits.directions import Direction
-from jaxinv.edits.editing import beyond, fitted, largest_share
+from jaxinv.edits.editing import beyond, largest_share
 from jaxinv.edits.pasting import behind_mask
-from jaxinv.edits.paths import Path as Way
-from jaxinv.edits.paths import apply_all, linear
+from jaxinv.edits.paths import Path as EditPath
+from jaxinv.edits.paths import apply_all
+from jaxinv.edits.stated_facts import kind_of
+from jaxinv.edits.ways import Way, way_path
 from jaxinv.io import images
 from jaxinv.io.animations import encode_animation, encode_strip, there_and_back
 from jaxinv.io.files import open_new, write_json
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
 KEEPS = ("identity",)
 IDENTITY_BOUND = 0.6  # below it dlib's authors call two faces one person
 IDENTITY_SIDE = 256  # px at which faces are compared
-# Finds a direction by the name or file that the user gave, for a generator of that name.
-Finder = Callable[[str, str, "Generator", "Params"], Direction]
+# Finds a direction or walk by the name or file that the user gave, for a generator of that name.
+Finder = Callable[[str, str, "Generator", "Params"], Way]
 Amounts = tuple[tuple[float, ...], ...]
 
 
@@ -48,7 +49,7 @@ class EditRequest:
     Attributes:
         places: folders of results, and files of latents.
         out: the folder for the results.
-        directions: names or files.
+        directions: names or files of directions and walks.
         amounts: for every step one amount for each direction.
         generator: name of the one that draws; None: what the latents say.
         rows: text for `rows_of`; None: the directions' own.
@@ -92,7 +93,7 @@ class Job:
 
     request: EditRequest
     generators: Generators
-    ways: dict[str, list[Way]]
+    ways: dict[str, list[EditPath]]
     notes: dict[str, list[str]]
 
 
@@ -166,7 +167,7 @@ def prepare(
         held = [find(one, name, gen, params) for one in request.conditions]
         directions = [find(one, name, gen, params) for one in request.directions]
         job.ways[name] = [
-            linear(fitted(one, gen, params, rows=rows, conditions=held)) for one in directions
+            way_path(one, gen, params, rows=rows, conditions=held) for one in directions
         ]
         notes = [_unknown(one, name) for one in [*directions, *held] if not one.generator]
         for index, one in enumerate(directions):
@@ -175,11 +176,11 @@ def prepare(
     return job
 
 
-def _unknown(direction: Direction, name: str) -> str:
-    """Says that nobody knows whether a direction belongs to the generator called `name`."""
-    whose = f"is said to be of {direction.generator_name!r}" if direction.generator_name else ""
+def _unknown(way: Way, name: str) -> str:
+    """Says that nobody knows whether a direction or walk belongs to the generator called `name`."""
+    whose = f"is said to be of {way.generator_name!r}" if way.generator_name else ""
     return (
-        f"direction {direction.name!r} {whose or 'does not say its generator'}: it is used as one "
+        f"{kind_of(way)} {way.name!r} {whose or 'does not say its generator'}: it is used as one "
         f"of {name!r}, which only its length agrees with"
     )
 

@@ -26,8 +26,10 @@ from jaxinv.runs.results import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
     from jaxinv.inversion.result import Inversion
-    from jaxinv.reports.html import ReportItem
+    from jaxinv.reports.items import ReportItem
     from jaxinv.runs.inputs import Input
     from jaxinv.runs.job import Job
     from jaxinv.runs.observations import Observation
@@ -59,7 +61,7 @@ def finish_image(
         sha256=item.photo.sha256 if item.photo else "",
         size=seen.side,
         warnings=item.photo.warnings if item.photo else (),
-        scores=look(full[None]) if target is None else score(job.nets, full, target),
+        scores=scores_of(job, full, target),
         loss=float(found.loss[index]),
         evaluations=int(found.evaluations[index]),
         transform=item.photo.transform if item.photo else None,
@@ -74,6 +76,13 @@ def finish_image(
     save_result(job.manifest, result, latents, full)
     result = replace(result, seconds=round(seconds + time.monotonic() - began, 3))
     return result, replace(shown, metrics=result.metrics)
+
+
+def scores_of(job: Job, full: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
+    """Scores of a written picture, against its target where there is one; {} if none are wanted."""
+    if not job.manifest.request.scores:
+        return {}
+    return look(full[None]) if target is None else score(job.nets, full, target)
 
 
 def repeated_result(out: Path, item: Input, first: Result) -> Result:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxinv.io import images
-from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes
+from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes, sha256_file
 from jaxinv.runs.masks import mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
@@ -27,7 +28,7 @@ from jaxinv.runs.observations import (
 from jaxinv.runs.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
@@ -62,18 +63,40 @@ class Input:
         return given.measurement.shape, given.mask is None, given.side, given.noise
 
 
-def unique_names(files: list[Path]) -> list[str]:
-    """Output names: the files' stems, numbered where two are equal (without regard to case)."""
-    taken: dict[str, int] = {}
-    names = []
-    for file in files:
+def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
+    """Output names: the files' stems; where two are equal (without regard to case), with a digest.
+
+    The digest is of the file's contents, so that names stay as they are when files are added.
+    `known` names, by file, are kept.
+    """
+    taken = {name.lower() for name in known.values()}
+    fresh = [file for file in files if shown(file) not in known]
+    counts = Counter(output_stem(file).lower() for file in fresh)
+    chosen: dict[Path, str] = {}
+    for file in fresh:
         name = stem = output_stem(file)
+        if counts[stem.lower()] > 1 or stem.lower() in taken:
+            name = stem = f"{stem}-{content_digest(file)}"
+        number = 1
         while name.lower() in taken:
-            taken[stem.lower()] += 1
-            name = f"{stem}-{taken[stem.lower()]}"
-        taken[name.lower()] = 1
-        names.append(name)
-    return names
+            number += 1
+            name = f"{stem}-{number}"
+        taken.add(name.lower())
+        chosen[file] = name
+    return [chosen[file] if file in chosen else known[shown(file)] for file in files]
+
+
+def content_digest(file: Path) -> str:
+    """Eight digits that tell contents apart; of the path, where there are no contents."""
+    try:
+        return sha256_file(file)[:8]
+    except (BadFile, OSError):
+        return hashlib.sha256(os.fsencode(file)).hexdigest()[:8]
+
+
+def shown(file: Path) -> str:
+    """The file as results call it: bytes that are no UTF-8 become a sign that says so."""
+    return os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
 
 
 def output_stem(file: Path) -> str:
@@ -119,21 +142,26 @@ def check_mask(request: Request, files: list[Path]) -> None:
         raise ValueError(reasons[0])
 
 
-def read_inputs(request: Request, model: ObservationModel, files: list[Path]) -> Iterator[Input]:
-    """Read every file and make of it what is searched for; a bad one becomes a reason."""
-    for file, name in zip(files, unique_names(files), strict=True):
-        shown = os.fspath(file).encode(errors="surrogateescape").decode(errors="replace")
+def read_inputs(
+    request: Request, model: ObservationModel, files: Iterable[tuple[Path, str]]
+) -> Iterator[Input]:
+    """Read every file, with its name, and make of it what is searched for.
+
+    A bad one becomes a reason.
+    """
+    for path, name in files:
+        file = shown(path)
         try:
-            photo, made = _read(request, model, file)
+            photo, made = _read(request, model, path)
             masks = [made.mask, *made.named_masks.values()]
             digest = hashlib.sha256(b"".join(m.tobytes() for m in masks if m is not None))
-            yield Input(shown, name, photo, made, mask_sha256=digest.hexdigest())
+            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest())
         except images.ImageError as error:
-            yield Input(shown, name, reason=error.reason)
+            yield Input(file, name, reason=error.reason)
         except BadFile as error:
-            yield Input(shown, name, reason=str(error))
+            yield Input(file, name, reason=str(error))
         except MemoryError:
-            yield Input(shown, name, reason="needs more memory than there is")
+            yield Input(file, name, reason="needs more memory than there is")
 
 
 def _read(

@@ -83,7 +83,7 @@ class Manifest:
 
 def manifest_for(request: Request, preset: Preset, spec: GeneratorSpec) -> Manifest:
     """The manifest of a run that starts now; `ValueError` where weights are not in place."""
-    nets = sorted({*NETS, *preset.nets})
+    nets = sorted({*(NETS if request.scores else ()), *preset.nets})
     return Manifest(
         request=request,
         preset=preset,

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Display:
     """`step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
 
-    def __init__(self, images: int, evaluations: int) -> None:
-        self.images, self.evaluations, self.finished = images, evaluations, 0
+    def __init__(self, images: int, evaluations: int, finished: int = 0) -> None:
+        self.images, self.evaluations, self.finished = images, evaluations, finished
         self.console = Console(stderr=True)
         self.spoken, self.left = time.monotonic(), TimeLeft()
         self.live = self.console.is_terminal
@@ -35,7 +35,9 @@ class Display:
             TextColumn("{task.fields[left]}"),
         )
         self.bar = Progress(*columns, console=self.console, disable=not self.live)
-        self.task = self.bar.add_task("images", total=images, detail="starting", left="")
+        self.task = self.bar.add_task(
+            "images", total=images, completed=finished, detail="starting", left=""
+        )
 
     def __enter__(self) -> Display:
         self.bar.start()
@@ -55,7 +57,8 @@ class Display:
         losses = step.losses[np.isfinite(step.losses)]
         detail = f"stage {step.stage}/{step.stages} step {step.step}/{step.steps}"
         detail += f" loss {losses.mean():.4f}" if losses.size else " no finite loss"
-        over = (step.stage, step.step) == (step.stages, step.steps)
+        last = self.finished + step.finished + step.images >= self.images
+        over = last and (step.stage, step.step) == (step.stages, step.steps)
         detail += ", scoring" if over else ""
         self._show(self.finished + step.finished + share, detail, forced=over)
 

@@ -17,8 +17,9 @@ class Request:
     folder whose white pixels are missing in them, `border` the share of each side that is. With
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
-    `samples` restarts are kept. `named_masks` are "NAME=PLACE": files, or folders of files, that
-    are white where the mask of that name holds (see `specs.MaskSpec`).
+    `samples` restarts are kept. Without `scores` results are not compared with their targets.
+    `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
+    that name holds (see `specs.MaskSpec`).
     """
 
     paths: tuple[str, ...]
@@ -43,6 +44,7 @@ class Request:
     discrepancy: float | str | None = None
     simulate: bool | None = None
     samples: int | None = None
+    scores: bool = True
     named_masks: tuple[str, ...] = ()
 
     @property

@@ -25,7 +25,7 @@ from jaxinv.runs.results import (
 
 if TYPE_CHECKING:
     from jaxinv.inversion.result import Inversion
-    from jaxinv.reports.html import ReportItem
+    from jaxinv.reports.items import ReportItem
     from jaxinv.runs.manifest import Manifest
     from jaxinv.runs.observations import Observation
     from jaxinv.specs import OperatorSpec

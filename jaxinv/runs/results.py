@@ -14,7 +14,7 @@ from jaxinv.io.files import atomic_write
 from jaxinv.io.latent_files import load_latents, save_latents, save_npz
 from jaxinv.metrics import table
 from jaxinv.reports.columns import Column
-from jaxinv.reports.html import ReportItem
+from jaxinv.reports.items import ReportItem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +72,27 @@ class ImageResult:
         return {
             k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in line.items()
         }
+
+
+def result_of(line: dict[str, Any]) -> ImageResult:
+    """The result that a line of `ImageResult.record` tells; how the photo was cut is not in it."""
+    scores = {k: _value(line[k]) for k in table.METRICS if line.get(k) is not None}
+    return ImageResult(
+        file=line["file"],
+        name=line["name"],
+        status=line["status"],
+        reason=line.get("reason", ""),
+        sha256=line.get("sha256") or "",
+        size=line.get("size"),
+        warnings=tuple(line.get("warnings", ())),
+        scores=scores,
+        loss=_value(line.get("loss")),
+        evaluations=int(line.get("evaluations") or 0),
+    )
+
+
+def _value(number: float | None) -> float:
+    return math.nan if number is None else float(number)
 
 
 def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:

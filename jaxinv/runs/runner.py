@@ -1,7 +1,8 @@
 """A folder of photographs -> latents, images, one line of results per file, and a report.
 
 Every input file gets exactly one line in `results.jsonl`, broken ones included; a line is on disk
-before the next batch starts, so that nothing computed is lost when a run ends early.
+before the next batch starts, so that nothing computed is lost when a run ends early. The same
+command goes on from there.
 """
 
 from __future__ import annotations
@@ -9,18 +10,31 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jaxinv.inversion.invert import invert
-from jaxinv.io.files import open_new, write_json
+from jaxinv.inversion.result import Progress
+from jaxinv.inversion.search_checkpoints import SearchCheckpoints
+from jaxinv.io.files import write_json
 from jaxinv.io.image_ops import PixelRangeWarning
-from jaxinv.io.output_folder import RUN, output_folder
+from jaxinv.io.output_folder import RUN, SEARCHES, output_folder
+from jaxinv.io.stopping import Stopped, Stopping, stop_signals
 from jaxinv.io.text import json_text
-from jaxinv.reports.html import ReportItem, write_report
+from jaxinv.reports.html import FOLDER, write_report
+from jaxinv.reports.items import ItemFile
+from jaxinv.runs.earlier import (
+    MANIFEST,
+    Earlier,
+    finished_results,
+    read_earlier,
+    rewrite,
+    set_aside,
+    stamp,
+)
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
@@ -30,11 +44,14 @@ from jaxinv.runs.inputs import (
     files_read,
     list_files,
     read_inputs,
+    shown,
+    unique_names,
 )
 from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
 from jaxinv.runs.results import COLUMNS, DIFFERENCE_GAIN
+from jaxinv.runs.status import StatusFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,63 +61,102 @@ if TYPE_CHECKING:
     from jaxinv.runs.observations import Observation
     from jaxinv.specs import Preset
 
+ITEMS = "items.jsonl"  # of the report
 
-def run(request: Request, preset: Preset) -> tuple[int, int]:
-    """Carry out a request; returns (files done, files failed).
 
-    Raises `ValueError` before any work if it cannot start, if results might replace a file that is
-    read, or if another run writes into `out`; `OSError` if `out` cannot be written.
+@dataclass
+class Work:
+    """A run while it goes on: what it says, when it shall stop, and what it has found.
+
+    `finished` has the file whose results stand for each content.
+    """
+
+    job: Job
+    display: Display
+    stopping: Stopping
+    searches: SearchCheckpoints
+    finished: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def run(
+    request: Request, preset: Preset, *, fresh: bool = False, retry_failed: bool = False
+) -> tuple[int, int]:
+    """Carry out a request, or what is left of it; returns (files done, files failed).
+
+    With `fresh`, earlier results in its folder are set aside; with `retry_failed` files that could
+    not be used, and searches that diverged, are tried again. Raises `ValueError` before any work if
+    it cannot start, if results might replace a file that is read, if another run writes into `out`,
+    or has written there; `OSError` if `out` cannot be written; `Stopped` if a signal ended it.
     """
     files = list_files(request)
-    with output_folder(request.out, RUN, inputs=files_read(request, files)):
+    with output_folder(request.out, RUN, inputs=files_read(request, files)) as out:
         check_mask(request, files)
-        return write_results(prepare_job(request, preset), files)
+        job = prepare_job(request, preset)
+        if fresh:
+            set_aside(out)
+        return write_results(job, files, read_earlier(job.manifest, retry_failed=retry_failed))
 
 
-def write_results(job: Job, files: list[Path]) -> tuple[int, int]:
+def write_results(job: Job, files: list[Path], earlier: Earlier) -> tuple[int, int]:
     """Fill the folder for results; returns (files done, files failed)."""
     manifest = job.manifest
-    for folder in ("latents", "images"):
+    for folder in ("latents", "images", FOLDER):
         (manifest.out / folder).mkdir(exist_ok=True)
-    write_json(manifest.out / "run.json", manifest.to_json())
-    items: list[ReportItem] = []
-    lines = open_new(manifest.out / "results.jsonl")
-    try:
-        with lines, Display(len(files), manifest.preset.steps) as display:
-            for results in iter_results(job, files, display):
-                for result, item in results:
-                    record = result.record() | manifest.settings
-                    lines.write(json_text(record) + "\n")
-                    items.append(item)
-                lines.flush()
-                os.fsync(lines.fileno())
-    finally:
-        items.sort(key=lambda item: item.name)
-        page = manifest.out / "report.html"
-        write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
-    failed = sum(item.status != "ok" for item in items)
-    return len(items) - failed, failed
+    names = unique_names(files, earlier.names)
+    left = [(f, n) for f, n in zip(files, names, strict=True) if shown(f) not in earlier.lines]
+    results = rewrite(manifest, earlier)
+    write_json(manifest.out / MANIFEST, manifest.to_json())
+    items = ItemFile(manifest.out / FOLDER / ITEMS)
+    items.keep(set(earlier.lines))
+    display = Display(len(files), manifest.preset.steps, finished=len(files) - len(left))
+    status = StatusFile(manifest.out, len(files), len(earlier.lines), earlier.failed)
+    with stop_signals(display.say) as stopping:
+        searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
+        work = Work(job, display, stopping, searches)
+        try:
+            with results.open("a", encoding="utf-8") as lines, display, status:
+                for found in iter_results(work, left):
+                    for result, item in found:
+                        record = result.record() | manifest.settings | {"stamp": stamp(result.file)}
+                        items.add([item])
+                        lines.write(json_text(record) + "\n")
+                        status.add(result.status)
+                    lines.flush()
+                    os.fsync(lines.fileno())
+                    status.write()
+                    stopping.check()
+        except Stopped:
+            if status.done < len(files):
+                raise
+        finally:
+            page = manifest.out / "report.html"
+            write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
+    searches.clear()
+    return status.done - status.failed, status.failed
 
 
-def iter_results(job: Job, files: list[Path], display: Display) -> Iterator[Iterator[Result]]:
+def iter_results(work: Work, files: list[tuple[Path, str]]) -> Iterator[Iterator[Result]]:
     """Results of all files, batch by batch; files with the same content are inverted once."""
-    finished: dict[str, Result] = {}
-    repeated: list[Input] = []
+    job, repeated = work.job, list[Input]()
     found = read_inputs(job.manifest.request, job.observation_model, files)
     for group in batches(deduplicated(found, repeated), read_ahead(job, len(files))):
-        yield finish_batch(job, group, display, finished)
+        yield finish_batch(work, group)
+    if not repeated:
+        return
+    first = finished_results(job.manifest, {work.finished[item.dedup_key] for item in repeated})
+    items = ItemFile(job.manifest.out / FOLDER / ITEMS)
     for item in repeated:
-        yield iter([repeated_result(job.manifest.out, item, finished[item.dedup_key])])
-        display.done()
+        result = first[work.finished[item.dedup_key]]
+        yield iter([repeated_result(job.manifest.out, item, (result, items.of(result.file)))])
+        work.display.done()
 
 
-def finish_batch(
-    job: Job, group: list[Input], display: Display, finished: dict[str, Result]
-) -> Iterator[Result]:
+def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
     """Invert one batch and give a result for each of its inputs; good ones go to `finished`.
 
     What can be said of one input of a batch can be said of all: its `batch_key` is theirs.
     """
+    job, display = work.job, work.display
     given = [item.observation for item in group if item.observation is not None]
     preset = None
     try:
@@ -110,25 +166,27 @@ def finish_batch(
     for item in group:
         for warning in item.photo.warnings if preset and item.photo else (item.reason,):
             display.say(f"warning: {item.file}: {warning}")
+        work.finished[item.dedup_key] = item.file
     if preset is None:
-        for item in group:
-            finished[item.dedup_key] = skipped(item)
-            yield finished[item.dedup_key]
+        yield from map(skipped, group)
     else:
         began = time.monotonic()
-        found = search(job, preset, given, display)
+        found = search(work, preset, given)
         share = (time.monotonic() - began) / len(given)
         for index, (item, seen) in enumerate(zip(group, given, strict=True)):
-            result = finish_image(job, item, seen, found, index, seconds=share)
-            finished[item.dedup_key] = result
-            yield result
+            yield finish_image(job, item, seen, found, index, seconds=share)
     display.done(len(group))
 
 
-def search(job: Job, preset: Preset, given: list[Observation], display: Display) -> Inversion:
+def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
     """Latents for one batch of what was seen."""
-    request = job.manifest.request
+    job, request = work.job, work.job.manifest.request
     masks = [seen.mask for seen in given if seen.mask is not None]
+
+    def report(progress: Progress) -> None:
+        work.display.step(progress)
+        work.stopping.check()
+
     with warnings.catch_warnings(action="ignore", category=PixelRangeWarning):
         return invert(
             job.gen,
@@ -147,5 +205,6 @@ def search(job: Job, preset: Preset, given: list[Observation], display: Display)
             batch=request.batch,
             precision=request.precision,
             keep_all_restarts=request.samples is not None,
-            report=display.step,
+            report=report,
+            checkpoints=work.searches,
         )

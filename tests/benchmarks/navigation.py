@@ -271,7 +271,12 @@ def enjoyed(seed: int, length: float) -> list[float]:
     """What global directions, learned through the generator, gain of every target."""
     asked = codes(64, 1000 + seed)
     vectors, _ = walks.global_directions(
-        draw, PAIR[1], sample, looks, Training(800, 1e-2, seed=seed), batch=16
+        draw,
+        PAIR[1],
+        sample,
+        lambda _, images: looks(images),
+        Training(800, 1e-2, seed=seed),
+        batch=16,
     )
     steps = length * vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return [gain(asked, asked + step, target) for target, step in enumerate(steps)]

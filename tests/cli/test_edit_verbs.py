@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from PIL import Image
 from jaxinv.cli.argument_types import amounts, joined
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
+from jaxinv.edits.directions import generator_hash
+from jaxinv.edits.kept import keep_direction
+from jaxinv.edits.walks import Walk, save_walk
 from jaxinv.io.files import find_images
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
@@ -31,6 +35,7 @@ from tests.edited import (
     pixels,
     save_result,
 )
+from tests.offline import tiny_params
 from tests.tiny import TINY
 
 
@@ -272,3 +277,46 @@ def test_amounts_below_zero_are_no_options() -> None:
     assert amounts("-3:3:3") == (-3.0, 0.0, 3.0)
     assert amounts("2") == (2.0,)
     assert amounts("2:5:1") == (2.0,)
+
+
+@pytest.mark.usefixtures("place")
+def test_walks_are_edited_inspected_kept_and_told(capsys: pytest.CaptureFixture[str]) -> None:
+    own = Walk(
+        "turn",
+        "circle",
+        "w",
+        {"vector": DRAWS.standard_normal(D)},
+        generator=generator_hash(tiny_params()),
+        generator_name="tiny",
+        usable=(-1, 1),
+        source="by hand",
+    )
+    save_walk("turn.safetensors", own)
+    edited = ["edit", "run", "-o", "OUT", "-d", "turn.safetensors", "-d", "age"]
+    assert main([*edited, "--amount", "0:0.5:2", "--amount", "1", "--rows", "1-2"]) == DONE
+    first = load_latents("run/latents/a.safetensors")[0]["w+"]
+    moved, told = load_latents("OUT/latents/a-001.safetensors")
+    np.testing.assert_array_equal(moved["w+"][[0, 3]], first[[0, 3]])
+    circled = moved["w+"][1] - keep_of("age")
+    assert np.linalg.norm(circled) == pytest.approx(np.linalg.norm(first[1]), rel=1e-4)
+    assert json.loads(told["edits"])[0] == {"direction": "turn.safetensors", "amount": 0.5}
+    capsys.readouterr()
+    assert main(["inspect", "turn.safetensors"]) == DONE
+    shown = capsys.readouterr().out
+    for words in ("kind: walk", "walk: circle: a circle through", "usable: [-1, 1]", "by hand"):
+        assert words in shown
+    keep_direction(own)
+    assert main(["directions", "-g", "tiny"]) == DONE
+    assert "turn                 w (circle: a circle through" in capsys.readouterr().out
+    assert main(["edit", "run", "-o", "KEPT", "-d", "turn", "--amount", "0.2"]) == DONE
+    for words, said in (
+        (["--condition", "age"], "conditions on walk 'turn'"),
+        (["--rows", "coarse", "--condition", "turn"], "walk 'turn' as a condition"),
+    ):
+        assert main(["edit", "run", "-o", "NO", "-d", "turn", "--amount", "1", *words]) == USAGE
+        assert said in capsys.readouterr().err
+    assert main(["directions", "-g", "tiny", "--export", "turn", "-o", "a.npy"]) == USAGE
+    assert "'turn' is a walk; allowed in .npy files: directions" in capsys.readouterr().err
+    save_walk("other.safetensors", replace(own, generator="0" * 64, generator_name="cats"))
+    assert main(["edit", "run", "-o", "NO", "-d", "other.safetensors", "--amount", "1"]) == USAGE
+    assert "walk 'turn' belongs to generator 'cats'" in capsys.readouterr().err

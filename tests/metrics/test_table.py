@@ -11,7 +11,8 @@ import pytest
 from jaxinv.metrics import table
 from jaxinv.metrics.table import METRICS, Metric
 from jaxinv.models.loading import load_features
-from jaxinv.reports.html import ReportItem, report_html
+from jaxinv.reports.html import report_html
+from jaxinv.reports.items import ReportItem
 from jaxinv.runs.results import ImageResult
 from tests.benchmarks import tables
 from tests.offline import SIDE, go_offline

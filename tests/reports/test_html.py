@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from jaxinv.reports.html import ReportItem, report_html, write_report
+from jaxinv.reports.html import report_html, write_report
+from jaxinv.reports.items import ReportItem
 from jaxinv.runs.results import COLUMNS
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"png body"

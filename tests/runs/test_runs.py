@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -62,6 +63,11 @@ def latent(out: Path, name: str) -> np.ndarray:
     return load_latents(out / "latents" / f"{name}.safetensors")[0]["w+"]
 
 
+def name_of(number: int) -> str:
+    """What the results of a file a.png are called: there are two of them, so by contents."""
+    return f"a-{hashlib.sha256(photo(number)).hexdigest()[:8]}"
+
+
 def test_every_file_has_one_line(folder: Path, finished: Path) -> None:
     lines = read_results(finished)
     assert sorted(Path(line["file"]).name for line in lines) == sorted(
@@ -98,12 +104,13 @@ def test_report_shows_all_files(finished: Path) -> None:
 
 def test_equal_files_are_inverted_once(finished: Path) -> None:
     lines = {line["name"]: line for line in read_results(finished)}
-    first, again = lines["a-2"], lines["again"]  # A/a.png comes first and takes the name
+    own = name_of(0)
+    first, again = lines[own], lines["again"]
     assert "same content" in again["warnings"][-1]
     assert first["file"] in again["warnings"][-1]
     assert [first[key] for key in ("sha256", "psnr")] == [again[key] for key in ("sha256", "psnr")]
-    np.testing.assert_array_equal(latent(finished, "a-2"), latent(finished, "again"))
-    pictures = [(finished / "images" / f"{name}.png").read_bytes() for name in ("a-2", "again")]
+    np.testing.assert_array_equal(latent(finished, own), latent(finished, "again"))
+    pictures = [(finished / "images" / f"{name}.png").read_bytes() for name in (own, "again")]
     assert pictures[0] == pictures[1]
     facts = load_latents(finished / "latents" / "again.safetensors")[1]
     assert facts["source"] == again["file"]
@@ -118,19 +125,19 @@ def test_render_repeats_the_saved_images(finished: Path, tmp_path: Path) -> None
 
 
 def test_npz_is_laid_out_as_others_read_it(finished: Path, tmp_path: Path) -> None:
-    file = finished / "npz" / "a" / "projected_w.npz"
+    file = finished / "npz" / name_of(3) / "projected_w.npz"
     with np.load(file, allow_pickle=False) as arrays:
         assert arrays.files == ["w"]
         assert (arrays["w"].dtype, arrays["w"].shape) == (np.float32, (1, 8, 16))
-        np.testing.assert_array_equal(arrays["w"][0], latent(finished, "a"))
+        np.testing.assert_array_equal(arrays["w"][0], latent(finished, name_of(3)))
     assert main(["render", str(file), "-g", "tiny", "-o", str(tmp_path)]) == DONE
     drawn = (tmp_path / "projected_w.png").read_bytes()
-    assert drawn == (finished / "images" / "a.png").read_bytes()
+    assert drawn == (finished / "images" / f"{name_of(3)}.png").read_bytes()
 
 
 def test_an_image_alone_gives_the_same_latent(folder: Path, finished: Path, tmp_path: Path) -> None:
     invert(folder / "A" / "a.png", "-o", tmp_path)
-    np.testing.assert_array_equal(latent(tmp_path, "a"), latent(finished, "a"))
+    np.testing.assert_array_equal(latent(tmp_path, "a"), latent(finished, name_of(3)))
 
 
 def test_run_json_holds_what_a_repetition_needs(
@@ -179,7 +186,7 @@ def test_own_pictures_are_not_read_back(tmp_path: Path) -> None:
 def test_restarts_limit_and_seed(folder: Path, finished: Path, tmp_path: Path) -> None:
     invert(folder / "A", folder, "-o", tmp_path, "--restarts", 2, "--limit", 1, "--seed", 7)
     (line,) = read_results(tmp_path)
-    (once,) = [one for one in read_results(finished) if one["name"] == "a"]
+    (once,) = [one for one in read_results(finished) if one["name"] == name_of(3)]
     assert (line["name"], line["seed"]) == ("a", 7)
     assert line["loss"] <= once["loss"]  # restart 0 starts where the single one starts
     assert "2 restarts" in (tmp_path / "report.html").read_text("utf-8")
@@ -227,15 +234,22 @@ def test_files_are_not_left_over_when_the_disk_refuses(
 @pytest.mark.parametrize(
     ("files", "names"),
     [
-        (["a.png", "a.jpg", "b/A.png"], ["a", "a-2", "A-3"]),
-        (["a-2.png", "a.png", "a.jpg"], ["a-2", "a", "a-3"]),
-        (["a.png", "a.jpg", "a-2.png"], ["a", "a-2", "a-2-2"]),
-        (["q?.png", 'q".png', "\n.png"], ["q_", "q_-2", "_"]),
+        (["a.png", "b.jpg", "b/C.png"], ["a", "b", "C"]),
+        (["a.png", "a.jpg", "b/A.png"], ["a-1", "a-2", "A-3"]),
+        (["a-2.png", "a.png", "a.jpg"], ["a-2", "a-2-2", "a-3"]),
+        (["q?.png", 'q".png', "\n.png"], ["q_-1", "q_-2", "_"]),
         (["é" * 200 + ".png"], ["é" * 90]),
     ],
 )
-def test_unique_names(files: list[str], names: list[str]) -> None:
-    assert inputs.unique_names([Path(file) for file in files]) == names
+def test_unique_names(files: list[str], names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [Path(file) for file in files]
+    new = Path("new") / paths[0]
+    monkeypatch.setattr(inputs, "content_digest", lambda file: str([*paths, new].index(file) + 1))
+    assert inputs.unique_names(paths) == names
+    known = dict(zip(files, names, strict=True))
+    first, *others = inputs.unique_names([new, *paths], known)
+    assert others == names
+    assert first not in names
 
 
 @pytest.mark.parametrize(

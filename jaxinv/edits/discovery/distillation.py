@@ -6,10 +6,11 @@ make the second of the first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxinv.edits.discovery.training import USUAL, Fitted, Training, convolve, fit
 from jaxinv.nn.linear import leaky_relu
@@ -39,6 +40,23 @@ def student_init(key: Key, width: int = 24, layers: int = 4) -> Params:
             "bias": jnp.zeros(outside),
         }
     return params
+
+
+def student_layers(params: Params) -> int:
+    """The number of layers; `ValueError` for parameters that are none of `student`."""
+    widths = [5]
+    for index in range(len(params)):
+        layer: Any = params.get(f"conv{index}", {})
+        names = sorted(layer) if isinstance(layer, dict) else []
+        shapes = [list(np.shape(layer[name])) for name in names]
+        outside = shapes[0][0] if shapes and shapes[0] else 0
+        wanted = [[outside], [outside, widths[-1], KERNEL, KERNEL]]
+        if names != ["bias", "kernel"] or shapes != wanted:
+            raise ValueError(f"layer {index} of a student has {names} {shapes}; allowed: {wanted}")
+        widths.append(outside)
+    if len(widths) < 3 or widths[-1] != 3:
+        raise ValueError(f"a student of widths {widths}; allowed: from 5 to 3, two layers or more")
+    return len(params)
 
 
 def student(params: Params, images: Array) -> Array:

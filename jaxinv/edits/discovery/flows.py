@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.edits.differential_equations import solve
 from jaxinv.edits.discovery.training import USUAL, Fitted, Training, fit
 from jaxinv.specs.checks import check_array
 
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 Weights = Mapping[str, Any]
 EPSILON = 1e-4
 LAYER = "chain.1.odefunc.diffeq.layers"
+NORMALISATION = ("weight", "bias", "running_mean", "running_var")
 TOLERANCE = 1e-5
+MOST_STEPS = 1024
 
 
 class Flowed(NamedTuple):
@@ -99,7 +102,7 @@ def _through(
     weights: Weights, x: Array, attributes: Array, way: tuple[int, Array | None, float]
 ) -> Flowed:
     way_ = way[0]
-    width, known = _widths(weights)
+    width, known = flow_widths(weights)
     if x.ndim != 2 or x.shape[1] != width or attributes.shape != (len(x), known):
         raise ValueError(
             f"codes {list(x.shape)}, attributes {list(attributes.shape)}; allowed: [n, {width}] "
@@ -112,16 +115,39 @@ def _through(
     return Flowed(x, first + change + last)
 
 
-def _widths(weights: Weights) -> tuple[int, int]:
-    depth(weights)
-    width = np.shape(weights[f"{LAYER}.0._layer.weight"])[1]
-    return width, np.shape(weights[f"{LAYER}.0._hyper_gate.weight"])[1] - 1
+def flow_widths(weights: Weights) -> tuple[int, int]:
+    """How many numbers a code has and how many attributes are known, as the arrays are shaped.
+
+    Raises `ValueError` naming an array that is missing or does not fit the others.
+    """
+    count = depth(weights)
+    shapes = [np.shape(weights[f"{LAYER}.{i}._layer.weight"]) for i in range(count)]
+    gate = np.shape(weights.get(f"{LAYER}.0._hyper_gate.weight", 0))
+    if any(len(shape) != 2 for shape in (*shapes, gate)) or gate[1] < 2:
+        raise ValueError("layers of a flow are no matrices; allowed: [out, in]")
+    width, context = shapes[0][1], gate[1]
+    wanted: dict[str, tuple[int, ...]] = {"chain.1.sqrt_end_time": ()}
+    inside = width
+    for index, (outside, _) in enumerate(shapes):
+        name = f"{LAYER}.{index}"
+        wanted |= {f"{name}._layer.weight": (outside, inside), f"{name}._layer.bias": (outside,)}
+        wanted |= {f"{name}._hyper_{p}.weight": (outside, context) for p in ("gate", "bias")}
+        wanted |= {f"{name}._hyper_gate.bias": (outside,)}
+        inside = outside
+    for name in ("chain.0", "chain.2"):
+        wanted |= {f"{name}.{part}": (width,) for part in NORMALISATION}
+    held = {n: value for n, value in weights.items() if not isinstance(value, Mapping)}
+    wrong = [n for n, shape in wanted.items() if n not in held or np.shape(held[n]) != shape]
+    if wrong or inside != width:
+        name = wrong[0] if wrong else f"{LAYER}.{count - 1}._layer.weight"
+        raise ValueError(f"array {name!r} of a flow is missing or has another shape")
+    return width, context - 1
 
 
 def _normalise(weights: Weights, name: str, x: Array, way: int) -> tuple[Array, Array]:
     """By the running statistics, and minus the log of its determinant."""
-    parts = ("weight", "bias", "running_mean", "running_var")
-    gain, shift, mean, variance = (jnp.asarray(weights[f"{name}.{part}"]) for part in parts)
+    held = (jnp.asarray(weights[f"{name}.{part}"]) for part in NORMALISATION)
+    gain, shift, mean, variance = held
     scale = gain - 0.5 * jnp.log(variance + EPSILON)
     y = (x - mean) * jnp.exp(scale) + shift if way > 0 else (x - shift) * jnp.exp(-scale) + mean
     return y, jnp.full(len(x), -way * scale.sum())
@@ -130,12 +156,10 @@ def _normalise(weights: Weights, name: str, x: Array, way: int) -> tuple[Array, 
 def _solve(
     weights: Weights, x: Array, attributes: Array, way: tuple[int, Array | None, float]
 ) -> tuple[Array, Array]:
-    import diffrax
-
     way_, probe, tolerance = way
     end = jnp.asarray(weights["chain.1.sqrt_end_time"]) ** 2
 
-    def rates(time: Any, state: Any, given: Any) -> Any:
+    def rates(state: Any, time: Any, given: Any) -> Any:
         held, context, signs = given
         move = lambda x: field(held, time, x, context)  # noqa: E731 (it is linearised)
         if signs is not None:
@@ -148,20 +172,14 @@ def _solve(
 
         return speed, -jax.vmap(diagonal)(jnp.eye(speed.shape[1], dtype=speed.dtype)).sum(0)
 
-    begin, stop = (jnp.zeros_like(end), end) if way_ > 0 else (end, jnp.zeros_like(end))
-    solution = diffrax.diffeqsolve(
-        diffrax.ODETerm(rates),
-        diffrax.Dopri5(),
-        begin,
-        stop,
-        None,
+    return solve(
+        rates,
         (x, jnp.zeros(len(x), x.dtype)),
-        (dict(weights), attributes, probe),
-        stepsize_controller=diffrax.PIDController(rtol=tolerance, atol=tolerance),
-        max_steps=1024,
+        (jnp.zeros_like(end), end) if way_ > 0 else (end, jnp.zeros_like(end)),
+        given=(dict(weights), attributes, probe),
+        tolerance=tolerance,
+        max_steps=MOST_STEPS,
     )
-    found: Any = solution.ys
-    return found[0][0], found[1][0]
 
 
 def log_density(weights: Weights, w: Array, attributes: Array, probe: Array | None = None) -> Array:

@@ -13,12 +13,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.edits.discovery.boundaries import unit
-from jaxinv.solvers.minimise import minimise
+from jaxinv.solvers.minimise import Minimum, minimise
 from jaxinv.specs import SolverSpec
 from jaxinv.specs.checks import check_array, check_at_least, check_whole
 
 if TYPE_CHECKING:
     from jaxinv.types import Array
+
+
+WEIGHTS = (1.0, 1.0, 0.01)  # of an intervention: its target, the others, sparsity
+CUT = 0.01  # changes below this share of the largest are none
 
 
 class Regions(NamedTuple):
@@ -102,7 +106,7 @@ def intervene(
     target: int,
     *,
     margin: float = 1.0,
-    weights: tuple[float, float, float] = (1.0, 1.0, 0.01),
+    weights: tuple[float, float, float] = WEIGHTS,
     steps: int = 500,
 ) -> Intervention:
     """The style [c] that crosses one attribute's plane with the sparsest change, others kept.
@@ -125,20 +129,54 @@ def intervene(
             f"normals {list(planes.shape)}, style {list(start.shape)}, target {target}; allowed: "
             f"[k, c], [c], 0 to k - 1"
         )
+    own = float(planes[target] @ start)
     side = 1.0 if margin > 0 else -1.0
+    found = _sparsest(planes, target, (margin - own, side), weights, steps)
+    change = np.asarray(found.u[0])
+    kept = np.where(np.abs(change) < CUT * np.abs(change).max(initial=0), 0.0, change)
+    return Intervention(np.asarray(start) + kept, float(found.loss[0]))
+
+
+def step_across(
+    normals: np.ndarray,
+    target: int,
+    amount: float,
+    *,
+    weights: tuple[float, float, float] = WEIGHTS,
+    steps: int = 500,
+) -> np.ndarray:
+    """The sparse change [c] of a style by which it goes `amount` across plane `target`.
+
+    As `intervene`, but from wherever a style lies: what the others keep and what the target gains
+    do not depend on it. Everything is in units of deviations; a negative amount goes back.
+    """
+    planes = jnp.asarray(unit(check_array("normals", normals)), float)
+    if not amount:
+        return np.zeros(planes.shape[1])
+    found = _sparsest(planes, target, (amount, float(np.sign(amount))), weights, steps)
+    change = np.asarray(found.u[0])
+    return np.where(np.abs(change) < CUT * np.abs(change).max(initial=0), 0.0, change)
+
+
+def _sparsest(
+    planes: Array,
+    target: int,
+    goal: tuple[float, float],
+    weights: tuple[float, float, float],
+    steps: int,
+) -> Minimum:
+    """The change [1, c] that gains goal[0], or more to the side of goal[1], of plane `target`."""
+    gain, side = goal
     others = np.arange(len(planes)) != target
 
     def loss(change: Array) -> Array:
-        reached = planes @ (start + change)
-        short = jax.nn.relu(abs(margin) - side * reached[target])
-        kept = jnp.where(others, planes @ change, 0.0)
+        moved = planes @ change
+        short = jax.nn.relu(side * (gain - moved[target]))
+        kept = jnp.where(others, moved, 0.0)
         return (
             weights[0] * short**2
             + weights[1] * (kept**2).sum()
             + weights[2] * jnp.abs(change).sum()
         )
 
-    found = minimise(loss, SolverSpec("adam", 0.02), jnp.zeros((1, *start.shape)), steps)
-    change = np.asarray(found.u[0])
-    kept = np.where(np.abs(change) < 0.01 * np.abs(change).max(initial=0), 0.0, change)
-    return Intervention(np.asarray(start) + kept, float(found.loss[0]))
+    return minimise(loss, SolverSpec("adam", 0.02), jnp.zeros((1, planes.shape[1])), steps)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params, Tree
 
 SMALL_SLOPE, SMALL_PART = 1e-9, 1e-4  # of Hijack-GAN's code
+LEAST_STEP = 1e-9  # a step that is left out
 LABEL_WEIGHT, CONTENT_WEIGHT = 10.0, 0.05
 
 
@@ -30,7 +31,7 @@ def global_directions(
     draw: Callable[[Tree, Array], Array],
     data: Tree,
     sample: Callable[[Tree, Key, int], Array],
-    attributes: Callable[[Array], Array],
+    attributes: Callable[[Tree, Array], Array],
     training: Training = USUAL,
     *,
     content: Callable[[Array], Array] | None = None,
@@ -38,23 +39,23 @@ def global_directions(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vectors [k, d] that raise one attribute each, learned together, and the losses.
 
-    `attributes`: images [n, h, w, 3] -> [n, k] in [0, 1], differentiable. A code moves by the sum
-    over i of the wanted change of attribute i times vector i; `content` (features of images) is to
-    stay. Zhuang et al. 2021, equations 1 to 5, without their adversarial term.
+    `attributes`: (data, images [n, h, w, 3]) -> [n, k] in [0, 1], differentiable. A code moves by
+    the sum over i of the wanted change of attribute i times vector i; `content` (features of
+    images) is to stay. Zhuang et al. 2021, equations 1 to 5, without their adversarial term.
     """
     key = jax.random.key(training.seed)
     codes = jax.eval_shape(lambda: sample(data, key, 2))
-    count = jax.eval_shape(lambda d, w: attributes(draw(d, w)), data, codes).shape[-1]
+    count = jax.eval_shape(lambda d, w: attributes(d, draw(d, w)), data, codes).shape[-1]
 
     def loss(params: Array, data: Tree, key: Key) -> Array:
         one, two = jax.random.split(key)
         w = sample(data, one, batch)
         images = draw(data, w)
-        now = attributes(images)
+        now = attributes(data, images)
         change = jax.random.uniform(two, now.shape, minval=-1.0)
         goal = jnp.clip(now + change, 0, 1)
         moved = draw(data, w + (goal - now) @ params)
-        found = jnp.clip(attributes(moved), 1e-6, 1 - 1e-6)
+        found = jnp.clip(attributes(data, moved), 1e-6, 1 - 1e-6)
         value = (
             LABEL_WEIGHT
             * optax.sigmoid_binary_cross_entropy(jnp.log(found) - jnp.log1p(-found), goal).mean()
@@ -135,12 +136,40 @@ def black_box_walk(
     """
     check_whole("steps", steps, 1)
     check_above("size of a step", abs(step), 0)
-    slopes = jax.jit(jax.jacrev(lambda z: mlp(params, z)))
+    return _walked(params, code, (target, keep), [step] * steps)
+
+
+def black_box_end(
+    params: Params,
+    code: np.ndarray,
+    wanted: tuple[int, tuple[int, ...]],
+    *,
+    length: float,
+    step: float = 0.2,
+) -> np.ndarray:
+    """The code [d] at the end of a `black_box_walk` of a `length`, negative to go the other way.
+
+    `wanted` are the attribute that changes, and those that are kept. The last step is what is left
+    of the length.
+    """
+    check_above("size of a step", step, 0)
+    whole, part = divmod(abs(length), step)
+    sizes = [step] * int(whole) + [part] * (part > LEAST_STEP)
+    return _walked(params, code, wanted, list(np.sign(length) * np.array(sizes)))[-1]
+
+
+_slopes = jax.jit(jax.jacrev(mlp, argnums=1))
+
+
+def _walked(
+    params: Params, code: np.ndarray, wanted: tuple[int, tuple[int, ...]], sizes: list[float]
+) -> np.ndarray:
+    target, keep = wanted
     points, last = [np.asarray(code, np.float64)], None
-    for _ in range(steps):
-        rows = np.asarray(slopes(jnp.asarray(points[-1], float)), np.float64)
+    for size in sizes:
+        rows = np.asarray(_slopes(params, jnp.asarray(points[-1], float)), np.float64)
         last = constrained_step(rows[target], rows[list(keep)], last)
-        points.append(points[-1] + step * last)
+        points.append(points[-1] + size * last)
     return np.stack(points)
 
 
@@ -202,3 +231,15 @@ def rigged(found: Rig, codes: np.ndarray, values: np.ndarray) -> np.ndarray:
     goal = (jnp.asarray(values, float) - found.mean) / found.deviation
     wanted = jnp.where(jnp.isnan(goal), 0.0, goal - own)
     return np.asarray(_changed(found.change, w, wanted))
+
+
+def rig_step(change: Params, codes: Array, number: int, amount: float) -> Array:
+    """Codes [n, d] whose parameter `number` grows by `amount` of its deviations, by `Rig.change`.
+
+    What the net does to codes that are to stay is taken away, so that an amount of 0 is none.
+    """
+    width = codes.shape[-1]
+    count = change["fc0"]["kernel"].shape[0] - width
+    still = jnp.zeros((len(codes), count), codes.dtype)
+    moved = _changed(change, codes, still.at[:, number].set(amount))
+    return codes + moved - _changed(change, codes, still)

@@ -80,7 +80,31 @@ def score_samples(
 
     The time that is left is told. Raises `ValueError` where scores are not finite or all equal.
     """
+    return score_all(gen, params, latents, {"": score}, size=size, report=report)[""]
+
+
+def score_all(
+    gen: Generator,
+    params: Params,
+    latents: Latents,
+    scores: dict[str, Callable[[np.ndarray], np.ndarray]],
+    *,
+    size: int | None = None,
+    report: Callable[[str], object] | None = None,
+    apart: bool = True,
+) -> dict[str, np.ndarray]:
+    """The same by several functions, which look at every picture once; nothing for no function.
+
+    Without `apart` scores may be all equal.
+    """
+    if not scores:
+        return {}
     count = -(-len(jax.tree.leaves(latents)[0]) // BATCH)
     label = f"drawing and scoring samples of {gen.spec.name}, {BATCH} at a time"
     stacks = track(pictures(gen, params, latents, size), count, label, report)
-    return check_scores(np.concatenate([np.atleast_1d(score(stack)) for stack in stacks]))
+    found = [{n: np.atleast_1d(one(stack)) for n, one in scores.items()} for stack in stacks]
+    whole = {name: np.concatenate([one[name] for one in found]) for name in scores}
+    return {
+        n: check_scores(one, *[f"scores of {n!r}"] * bool(n), apart=apart)
+        for n, one in whole.items()
+    }

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 TABLES = (".csv", ".json", ".npy")
 
 
-def check_scores(scores: Any, what: str = "scores") -> np.ndarray:
+def check_scores(scores: Any, what: str = "scores", *, apart: bool = True) -> np.ndarray:
     """`scores` as float64 [n]; `ValueError` unless they are finite and differ from each other.
 
-    [n, 1] is taken too.
+    [n, 1] is taken too; without `apart` they may be all equal.
     """
     found = check_array(what, scores, "biuf", " [n]").astype(np.float64)
     found = found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
     if found.ndim != 1 or len(found) < 2:
         raise ValueError(f"{what} are {told(found)}; allowed: one number for each sample, [n]")
-    if np.ptp(found) == 0:
+    if apart and np.ptp(found) == 0:
         raise ValueError(f"all {len(found)} {what} are {found[0]:g}; allowed: some that differ")
     return found
 

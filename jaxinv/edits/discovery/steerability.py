@@ -139,9 +139,10 @@ def _two_nets(key: Key, width: int) -> Params:
 
 
 def step(net: Params, z: Array) -> Array:
-    """One step of a nonlinear walk from a code [d], by its net "forward" or "back"."""
+    """One step of a nonlinear walk from codes [..., d], by its net "forward" or "back"."""
     moved = z + jax.nn.relu(z @ net["in"]) @ net["out"]
-    return moved * jnp.linalg.norm(z) / jnp.linalg.norm(moved)
+    lengths = [jnp.linalg.norm(x, axis=-1, keepdims=True) for x in (z, moved)]
+    return moved * lengths[0] / lengths[1]
 
 
 def _bent(name: str) -> Callable[[Params, Array, Array], Array]:

@@ -104,6 +104,20 @@ def mlp(params: Params, x: Array) -> Array:
     return x
 
 
+def mlp_widths(params: Params) -> tuple[int, int]:
+    """How many numbers `mlp` of these parameters takes and gives; `ValueError` if none fit."""
+    shapes: list[tuple[int, ...]] = []
+    for index in range(len(params)):
+        layer = params[f"fc{index}"]
+        shape, bias = np.shape(layer["kernel"]), np.shape(layer["bias"])
+        if len(shape) != 2 or bias != shape[1:] or (shapes and shapes[-1][1] != shape[0]):
+            raise ValueError(f"layer {index} of a net is {list(shape)} with {list(bias)}")
+        shapes.append(shape)
+    if not shapes:
+        raise ValueError("a net without layers; allowed: fc0, fc1 ...")
+    return shapes[0][0], shapes[-1][1]
+
+
 def convolve(x: Array, kernel: Array, stride: int = 1, padding: int = 0) -> Array:
     """Images [n, h, w, in] by a kernel [out, in, k, k], laid out as published files have it."""
     return jax.lax.conv_general_dilated(

@@ -143,7 +143,7 @@ def test_bases_of_weights_are_singular_vectors_and_curvatures() -> None:
 
 @pytest.mark.slow
 def test_a_regressor_leads_to_its_factors() -> None:
-    def attributes(x: jax.Array) -> jax.Array:
+    def attributes(params: Any, x: jax.Array) -> jax.Array:
         seen = jnp.stack([x[:, 0, 0].mean(-1) + 0.5, x[:, 8, 8].mean(-1) - 0.2], -1)
         return jax.nn.sigmoid(3 * seen)
 
