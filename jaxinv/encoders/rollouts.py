@@ -20,6 +20,7 @@ from jaxinv.models.generators.base import convert
 if TYPE_CHECKING:
     from jaxinv.encoders.base import Encoder
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs.encoders import EncoderSpec
     from jaxinv.types import Array, Latents, Params
 
 
@@ -46,6 +47,11 @@ def begin(encoder: Encoder, gen: Generator, weights: Weights, sample: Sample) ->
     spec, params = encoder.spec, weights.encoder
     if encoder.before is not None and spec.base == "before":
         return encode(encoder.before, gen, weights._replace(encoder=params[BEFORE]), sample)
+    return base(spec, params)
+
+
+def base(spec: EncoderSpec, params: Params) -> Latents:
+    """The code that an encoder's own is added to, where no other encoder gives it."""
     return {spec.output: params[AVERAGE] if spec.base == "mean" else zero_code(spec)}
 
 

@@ -210,6 +210,20 @@ def test_residuals_follow_an_edit() -> None:
     assert np.abs(np.asarray(shift - moved)).max() > 1e-5
 
 
+def test_features_are_scaled_shifted_or_replaced() -> None:
+    gen, params = style()
+    code = {"w+": jnp.ones((STYLE.rows, STYLE.w_dim))}
+    x = jnp.asarray(np.random.default_rng(3).standard_normal((8, 8, 12)), jnp.float32)
+    own = gen.prefix(params, code, "b8_conv0")["x"]
+    for change, expected in (
+        (x, own + x),
+        ({"times": x, "add": 2 * x}, own * (1 + x) + 2 * x),
+        ({"times": -1.0, "add": x}, x),
+    ):
+        found = gen.prefix(params, {**code, "features": {"b8_conv0": change}}, "b8_conv0")
+        np.testing.assert_allclose(found["x"], expected, rtol=1e-5, atol=1e-5)
+
+
 def test_an_encoder_that_sees_no_edit_cannot_follow_one() -> None:
     with pytest.raises(ValueError, match=r"planes .* allowed: one with 'edited'"):
         rollouts.correct(build(ROW), style()[0], weights(ROW), single(samples(), 0), {})
