@@ -20,7 +20,7 @@ from weights_convert.outputs import (
     write_generator,
     write_net,
 )
-from weights_convert.sources import containers, encoders, nets, orbax
+from weights_convert.sources import containers, encoder_families, nets, orbax
 
 CONFIG_BYTES = 2**20
 
@@ -34,6 +34,7 @@ def convert(
     discriminator: str | Path | None = None,
     like: str | None = None,
     generator: str | None = None,
+    before: str | Path | None = None,
     report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
@@ -46,9 +47,10 @@ def convert(
     where that is another one; `like` is the generator whose parameters an orbax checkpoint holds;
     `generator` is what `-g` shall know an encoder's decoder by (default: NAME-generator), which is
     written beside the encoder, or, where the file has no decoder, the generator that it was made
-    for; `report` is given a sentence about whatever was decided (where in the file the generator
-    was found, drawn noise); `options`: see `sources.convert`, None leaves one out. Nothing in the
-    files is executed.
+    for; `before` is the file of the encoder that HyperStyle starts from; `report` is given a
+    sentence about whatever was decided (where in the file the generator was found, drawn noise);
+    `options`: see `sources.convert` and `encoder_families.convert`, None leaves one out. Nothing in
+    the files is executed.
 
     Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
     bad name or an option that is not this file's, `OSError` if there is no file.
@@ -58,7 +60,7 @@ def convert(
     path = checkpoints.cache_dir() / f"{name}.safetensors" if out is None else Path(out)
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
-    check_target(path, filter(None, [file, discriminator, like]))
+    check_target(path, filter(None, [file, discriminator, like, before]))
     for option in ("clamp", "epsilon", "depth"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
@@ -68,12 +70,13 @@ def convert(
     given |= {"discriminator": discriminator} if discriminator else {}
     given |= {"like": like} if like else {}
     linked = {"generator": generator} if generator else {}
+    linked |= {"before": before} if before else {}
     if (net := nets.find(contents.tree)) is not None:
         cut = {"alignment": alignment} if alignment != "none" else {}
         _refuse(nets.NETS[net.architecture], [*cut, *given, *linked])
         return write_net(path, _converted_net(net, file, contents, name), origin)
-    if (looking := encoders.find(contents.tree)) is not None:
-        _refuse(encoders.FORMAT, [*given], "name, out, alignment, generator")
+    own = given | ({"before": containers.read_checkpoint(before).tree} if before else {})
+    if (looking := encoder_families.look(contents.tree, **own)) is not None:
         return write_encoder(path, looking, origin, Names(name, generator, alignment), report)
     _refuse("a generator", [*linked], "those of generators")
     if contents.container == "orbax":

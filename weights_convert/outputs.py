@@ -18,7 +18,7 @@ from jaxinv.specs import GeneratorSpec
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
 from weights_convert.errors import UnsafeFileError
-from weights_convert.sources import containers, encoders
+from weights_convert.sources import containers, encoder_families, encoders
 
 AVERAGED = 100_000  # mapped draws, as in the published code
 Report = Callable[[str], None]
@@ -94,7 +94,7 @@ def write_generator(
 
 
 def write_encoder(
-    path: Path, looking: encoders.Found, origin: Origin, names: Names, report: Report
+    path: Path, looking: encoder_families.Looking, origin: Origin, names: Names, report: Report
 ) -> Path:
     """Write an encoder and, where the file has one, its decoder as a generator beside it.
 
@@ -106,7 +106,7 @@ def write_encoder(
     told = f"{origin.file.name} ({origin.contents.container})"
     called = names.generator or (f"{names.encoder}-generator" if looking.decoder else "")
     try:
-        converted = encoders.convert(looking, names.encoder)
+        converted = looking.convert(names.encoder)
         decoder = sources.convert(origin.contents.tree) if looking.decoder else None
     except UnsafeFileError as error:
         raise UnsafeFileError(f"{told}: {error}") from error
@@ -134,7 +134,7 @@ def write_encoder(
         build(encoders.of_generator(converted.spec, digest)),
         converted.params,
         generator=called,
-        metadata=origin.source(encoders.FORMAT),
+        metadata=origin.source(looking.format),
     )
 
 
@@ -155,10 +155,12 @@ def _mean_w(
 
 def _check_fit(converted: encoders.Converted, spec: GeneratorSpec, told: str) -> None:
     own = converted.spec
-    if (own.rows or spec.rows, own.width) != (spec.rows, spec.w_dim):
+    shapes = {"z": (own.rows, spec.z_dim), "s": (spec.rows, own.width)}
+    drawn = shapes.get(own.output, (spec.rows, spec.w_dim))
+    if (own.rows or drawn[0], own.width) != drawn:
         raise UnsafeFileError(
             f"{told}: the encoder gives codes of {list(own.shape)}, generator {spec.name!r} draws "
-            f"{[spec.rows, spec.w_dim]}"
+            f"{list(drawn)}"
         )
 
 

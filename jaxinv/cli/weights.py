@@ -188,7 +188,7 @@ def verb_convert(options: argparse.Namespace) -> int:
     from weights_convert import convert, export
 
     names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
-    names = (*names, "discriminator", "like", "generator")
+    names = (*names, "discriminator", "like", "generator", "before", "side", "equalised")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
@@ -270,4 +270,19 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
     convert.add_argument(
         "--epsilon", type=number, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
+    )
+    convert.add_argument(
+        "--before", metavar="FILE", help="only for HyperStyle: the encoder that it starts from"
+    )
+    convert.add_argument(
+        "--side",
+        type=positive,
+        metavar="PX",
+        help="only for encoders of latent composition and GH-Feat: of the pictures that they see",
+    )
+    convert.add_argument(
+        "--equalised",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="only for IDInvert: whether its layers are (default: decided by their size)",
     )

@@ -36,13 +36,14 @@ def irse(net: Network, x: Array, units: Units, *, gated: bool) -> Maps:
     for stage, count in enumerate(net.fact("units", units)):
         for index in range(count):
             stride = 2 if index == 0 else 1
-            x = _ir_unit(net, f"body.{number}", x, (width << stage, stride), gated=gated)
+            x = ir_unit(net, f"body.{number}", x, (width << stage, stride), gated=gated)
             number += 1
         maps.append(x)
     return maps[::-1]
 
 
-def _ir_unit(net: Network, name: str, x: Array, plan: tuple[int, int], *, gated: bool) -> Array:
+def ir_unit(net: Network, name: str, x: Array, plan: tuple[int, int], *, gated: bool) -> Array:
+    """A unit that changes a map to so many channels, with a stride, in its second convolution."""
     channels, stride = plan
     shortcut = x[::stride, ::stride]
     if x.shape[-1] != channels:
@@ -81,13 +82,15 @@ def resnet(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]) 
     return maps[::-1]
 
 
-def _basic(net: Network, name: str, x: Array, channels: int, stride: int) -> Array:
+def basic(net: Network, name: str, x: Array, channels: int, stride: int) -> Array:
+    """Two convolutions beside a shortcut."""
     y = nn.relu(net.norm(f"{name}.bn1", net.plain_conv(f"{name}.conv1", x, channels, 3, stride)))
     y = net.norm(f"{name}.bn2", net.plain_conv(f"{name}.conv2", y, channels))
     return nn.relu(_shortcut(net, name, x, (channels, stride)) + y)
 
 
-def _bottleneck(net: Network, name: str, x: Array, channels: int, stride: int) -> Array:
+def bottleneck(net: Network, name: str, x: Array, channels: int, stride: int) -> Array:
+    """Three convolutions, of which the outer are pointwise, beside a shortcut."""
     out = BOTTLENECK * channels
     y = nn.relu(net.norm(f"{name}.bn1", net.plain_conv(f"{name}.conv1", x, channels, 1)))
     y = nn.relu(net.norm(f"{name}.bn2", net.plain_conv(f"{name}.conv2", y, channels, 3, stride)))
@@ -106,9 +109,10 @@ def _shortcut(net: Network, name: str, x: Array, plan: tuple[int, int]) -> Array
 # Units of the stages, by the name of the backbone.
 IR_UNITS: dict[str, Units] = {"50": (3, 4, 14, 3), "100": (3, 13, 30, 3), "152": (3, 8, 36, 3)}
 BASIC_UNITS: dict[str, Units] = {"18": (2, 2, 2, 2), "34": (3, 4, 6, 3)}
+DEEP_UNITS: dict[str, Units] = {"50": (3, 4, 6, 3), "101": (3, 4, 23, 3)}
 BACKBONES: dict[str, Callable[[Network, Array], Maps]] = {
     **{f"ir-{n}": partial(irse, units=units, gated=False) for n, units in IR_UNITS.items()},
     **{f"ir-se-{n}": partial(irse, units=units, gated=True) for n, units in IR_UNITS.items()},
-    **{f"resnet-{n}": partial(resnet, units=u, unit=_basic) for n, u in BASIC_UNITS.items()},
-    "resnet-50": partial(resnet, units=(3, 4, 6, 3), unit=_bottleneck),
+    **{f"resnet-{n}": partial(resnet, units=u, unit=basic) for n, u in BASIC_UNITS.items()},
+    **{f"resnet-{n}": partial(resnet, units=u, unit=bottleneck) for n, u in DEEP_UNITS.items()},
 }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from flax.linen import Module
 
     from jaxinv.specs.encoders import EncoderSpec
-    from jaxinv.types import Array, Key, Params
+    from jaxinv.types import Array, Key, Params, Tree
 
 WEIGHTS, BEFORE, AVERAGE = "params", "before", "average"
 Outputs = dict[str, Any]
@@ -41,6 +41,13 @@ class Encoder(NamedTuple):
     before: Encoder | None = None
 
 
+def zero_code(spec: EncoderSpec) -> Tree:
+    """A code of zeros; of styles one vector for each length of the fact "styles"."""
+    if spec.output == "s":
+        return tuple(jnp.zeros(length) for length in dict(spec.facts)["styles"])
+    return jnp.zeros(spec.shape)
+
+
 def from_network(spec: EncoderSpec, network: Module, before: Encoder | None = None) -> Encoder:
     """The encoder of a module that maps planes [h, w, channels] to outputs."""
 
@@ -49,7 +56,7 @@ def from_network(spec: EncoderSpec, network: Module, before: Encoder | None = No
         made = network.init(own, jnp.zeros(spec.input_shape))
         params = {WEIGHTS: made[WEIGHTS], STATISTICS: made.get(STATISTICS, {})}
         if spec.base == "mean":
-            params[AVERAGE] = jnp.zeros(spec.shape)
+            params[AVERAGE] = zero_code(spec)
         if before is not None:
             params[BEFORE] = before.init(others)
         return params

@@ -70,6 +70,13 @@ def pooled(net: Network, maps: Maps, stage: Array | None) -> Outputs:
     return {"code": _code(net, net.equalised("linear", mean, _numbers(net)))}
 
 
+def pooled_row(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+    """The same row everywhere, a linear layer over the means of the coarsest map."""
+    del stage
+    row = net.equalised("linear", jnp.mean(maps[0], (0, 1)), net.spec.width)
+    return {"code": jnp.broadcast_to(row, net.spec.shape)}
+
+
 def pooled_grid(net: Network, maps: Maps, stage: Array | None) -> Outputs:
     """A dense layer over the coarsest map, pooled to a grid, then a linear one."""
     del stage
@@ -106,6 +113,7 @@ HEADS: dict[str, Head] = {
     "map2style": map2style,
     "deltas": deltas,
     "pooled": pooled,
+    "pooled-row": pooled_row,
     "pooled-grid": pooled_grid,
     "pooled-levels": pooled_levels,
 }

@@ -7,16 +7,43 @@ from typing import TYPE_CHECKING
 
 import flax.linen as nn
 
-from jaxinv.encoders.backbones import BACKBONES
+from jaxinv.encoders import (
+    backbones,
+    domain_guided,
+    feature_styles,
+    heads,
+    hypernetworks,
+    masked,
+    necks,
+    residual_fusion,
+    style_scales,
+)
 from jaxinv.encoders.base import Encoder, Outputs, from_network
-from jaxinv.encoders.heads import HEADS
 from jaxinv.encoders.layers import Network
-from jaxinv.encoders.necks import NECKS
 from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
     from jaxinv.specs.encoders import EncoderSpec
     from jaxinv.types import Array
+
+BACKBONES = {
+    **backbones.BACKBONES,
+    "pooled-blocks": domain_guided.backbone,
+    "aligned-residual": residual_fusion.backbone,
+    **feature_styles.BACKBONES,
+    **masked.BACKBONES,
+    **style_scales.BACKBONES,
+}
+NECKS = {**necks.NECKS, "fpn-aligned": style_scales.neck}
+HEADS = {
+    **heads.HEADS,
+    "dense": domain_guided.head,
+    "pooled-dense": masked.head,
+    "style-scales": style_scales.head,
+    "scale-shift": residual_fusion.head,
+    "styles-content": feature_styles.head,
+    "weight-factors": hypernetworks.head,
+}
 
 
 class Parts(Network):

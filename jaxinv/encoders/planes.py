@@ -33,6 +33,10 @@ class Sample(NamedTuple):
     stage: Array | None = None
 
 
+CLIPPED = "bilinear-clipped"
+DRAWN = ("reconstruction", "edited")  # planes that the generator draws
+
+
 def _antialiased(x: Array, size: tuple[int, int]) -> Array:
     return jax.image.resize(x, (*size, x.shape[-1]), "linear")
 
@@ -43,36 +47,48 @@ def _unchanged(x: Array, size: tuple[int, int]) -> Array:
     return x
 
 
-# "bilinear" is smoothed where it shrinks, as in Pillow; "bilinear-plain" is not; "pool" means whole
-# pixels, and repeats them where it enlarges.
+# "bilinear" is smoothed where it shrinks, as in Pillow; "bilinear-plain" is not, nor is "-clipped",
+# before which values are clipped to [-1, 1]; "pool" means whole pixels, and repeats them where it
+# enlarges.
 RESIZERS: dict[str, Resize] = {
     "area": resize,
     "bilinear": _antialiased,
     "bilinear-plain": bilinear,
+    CLIPPED: bilinear,
     "pool": adaptive_average,
     "none": _unchanged,
 }
 
 
-def planes_of(spec: EncoderSpec, sample: Sample, drawn: Array | None) -> Array:
+def planes_of(
+    spec: EncoderSpec, sample: Sample, drawn: Array | None, edited: Array | None = None
+) -> Array:
     """The input [h, w, channels] of an encoder; `drawn` is what the generator draws so far.
+
+    `edited` is what it draws of edited latents, if they are.
+
+    Of an encoder that sees a mask, unknown pixels of the picture are 0, the middle of its range.
 
     Raises `ValueError` for a plane that is not given.
     """
     flat = jnp.ones((*spec.input_shape[:2], 1))
+    image, mask = sample.image, None if sample.mask is None else sample.mask[..., None]
+    if "mask" in spec.planes and image is not None and mask is not None:
+        image = image * mask
     given = {
-        "image": sample.image,
-        "mask": None if sample.mask is None else sample.mask[..., None],
+        "image": image,
+        "mask": mask,
         "labels": sample.labels,
         "attribute": None if sample.attribute is None else flat * sample.attribute,
         "reconstruction": drawn,
+        "edited": drawn if edited is None else edited,
     }
     parts: list[Array] = []
     for plane in spec.planes:
         part = given[plane]
         if part is None:
             raise ValueError(f"encoder {spec.name!r} needs {plane!r} beside the picture")
-        kind = spec.resize_drawn if plane == "reconstruction" else spec.resize
+        kind = spec.resize_drawn if plane in DRAWN else spec.resize
         parts.append(fitted(spec, part, kind))
     return jnp.concatenate(parts, axis=-1)
 
@@ -83,10 +99,12 @@ def fitted(spec: EncoderSpec, x: Array, kind: str) -> Array:
     A picture of any other shape is resized as a whole.
     """
     rows, columns, _ = spec.input_shape
-    if x.shape[:2] == (rows, columns):
-        return x
-    if x.shape[0] != x.shape[1]:
-        return RESIZERS[kind](x, (rows, columns))
-    square = x if x.shape[0] == columns else RESIZERS[kind](x, (columns, columns))
+    if x.shape[:2] == (rows, columns) or x.shape[0] != x.shape[1]:
+        return _resized(x, (rows, columns), kind)
     top = (columns - rows) // 2
-    return square[top : top + rows]
+    return _resized(x, (columns, columns), kind)[top : top + rows]
+
+
+def _resized(x: Array, size: tuple[int, int], kind: str) -> Array:
+    x = jnp.clip(x, -1.0, 1.0) if kind == CLIPPED else x
+    return x if x.shape[:2] == size else RESIZERS[kind](x, size)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.encoders.base import AVERAGE, BEFORE
+from jaxinv.encoders.base import AVERAGE, BEFORE, zero_code
 from jaxinv.encoders.planes import Sample, planes_of
 from jaxinv.models.generators.base import convert
 
@@ -52,7 +52,7 @@ def begin(encoder: Encoder, gen: Generator, weights: Weights, sample: Sample) ->
 
 def base(spec: EncoderSpec, params: Params) -> Latents:
     """The code that an encoder's own is added to, where no other encoder gives it."""
-    return {spec.output: params[AVERAGE] if spec.base == "mean" else jnp.zeros(spec.shape)}
+    return {spec.output: params[AVERAGE] if spec.base == "mean" else zero_code(spec)}
 
 
 def look(
@@ -62,13 +62,38 @@ def look(
     spec, drawn = encoder.spec, None
     if "reconstruction" in spec.planes:
         drawn = gen.synthesize(weights.generator, latents)
-    planes = planes_of(spec, sample, drawn)
-    stage = () if sample.stage is None else (sample.stage,)
-    outputs = dict(encoder.predict(weights.encoder, planes, *stage))
-    if "code" in outputs:
-        outputs = {spec.output: outputs.pop("code"), **outputs}
+    outputs = _outputs(encoder, weights, sample, planes_of(spec, sample, drawn))
+    if spec.output in outputs:
         latents = _in_space(gen, weights, latents, spec.output)
     return added(latents, outputs)
+
+
+def _outputs(encoder: Encoder, weights: Weights, sample: Sample, planes: Array) -> dict[str, Any]:
+    """What an encoder makes of its planes, its code under the name of its space."""
+    stage = () if sample.stage is None else (sample.stage,)
+    outputs = dict(encoder.predict(weights.encoder, planes, *stage))
+    return {encoder.spec.output if name == "code" else name: outputs[name] for name in outputs}
+
+
+def correct(
+    encoder: Encoder, gen: Generator, weights: Weights, sample: Sample, edited: Latents
+) -> Latents:
+    """Edited latents with what an encoder adds for them: its second look, at the edited picture.
+
+    What the reconstruction lacks is measured before the edit, and brought to where the edited
+    picture has it (Wang et al. 2022, HFGI, section 3.2). `edited` are the latents before the
+    encoder, without its features, after an edit. Raises `ValueError` for an encoder that does not
+    see edited pictures.
+    """
+    spec = encoder.spec
+    if "edited" not in spec.planes:
+        raise ValueError(
+            f"encoder {spec.name!r} with planes {spec.planes}; allowed: one with 'edited', whose "
+            "features follow an edit"
+        )
+    start = begin(encoder, gen, weights, sample)
+    pictures = (gen.synthesize(weights.generator, one) for one in (start, edited))
+    return added(edited, _outputs(encoder, weights, sample, planes_of(spec, sample, *pictures)))
 
 
 def added(latents: Latents, outputs: dict[str, Any]) -> Latents:

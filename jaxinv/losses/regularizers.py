@@ -43,7 +43,12 @@ def norm(apart: Array, power: int = 1) -> Array:
 
 def delta_norm(rows: Array) -> Array:
     """Sum, over rows 1 and up, of the distance to row 0; rows [n, d] (Tov et al. 2021, e4e)."""
-    return jnp.sum(jnp.sqrt(jnp.sum(jnp.square(rows[1:] - rows[0]), axis=-1) + TINY))
+    return jnp.sum(delta_norms(rows))
+
+
+def delta_norms(rows: Array) -> Array:
+    """The distances [n - 1] of rows 1 and up to row 0; rows [n, d]."""
+    return jnp.sqrt(jnp.sum(jnp.square(rows[1:] - rows[0]), axis=-1) + TINY)
 
 
 def geodesic(a: Array, b: Array) -> Array:

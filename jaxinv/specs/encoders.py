@@ -8,10 +8,17 @@ from typing import Any
 from jaxinv.specs.checks import check_choice, check_fields, check_whole
 
 # What an encoder sees beside each other, and the channels of each ("labels": as many as `labels`).
-PLANES = {"image": 3, "mask": 1, "reconstruction": 3, "attribute": 1, "labels": 0}
+PLANES = {
+    "image": 3,
+    "mask": 1,
+    "reconstruction": 3,
+    "edited": 3,
+    "attribute": 1,
+    "labels": 0,
+}
 OUTPUTS = ("z", "w", "w+", "s", "label")
 BASES = ("zeros", "mean", "before")
-RESIZES = ("area", "bilinear", "bilinear-plain", "pool", "none")
+RESIZES = ("area", "bilinear", "bilinear-plain", "bilinear-clipped", "pool", "none")
 BOUNDS = {
     "side": (8, 2**12),
     "height": (0, 2**12),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def tensors(folder: Path) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for name, shape, dtype, kind, a, b, crc in meta["tensors"]:
         array = found[a] if kind == "alias" else _tensor(name, shape, kind, (a, b), meta["seed"])
-        found[name] = array.astype(dtype)
+        found[name] = array.astype(dtype, copy=False)
         assert checksum(found[name]) == crc, f"{name} is not the fixture's"
     return found
 
@@ -68,6 +69,30 @@ def _input(name: str, shape: tuple[int, ...], rule: dict[str, Any], seed: int) -
     return np.clip(np.float32(rule["a"]) * up + np.float32(rule["b"]) * high, -1, 1)
 
 
+BLEND = re.compile(r"clip\(([.\d]+)\*(\w+) \+ ([.\d]+)\*image\('(\w+)'\), -1, 1\) in float32")
+MASK = re.compile(r"\(image\('(\w+)', \(n,1,h,w\), a=1\.0, b=0\.0\) > 0\) as 0/1 float32")
+PICTURE = {"kind": "image", "a": 0.6, "b": 0.2, "lo": 8}
+
+
+def formula(folder: Path, name: str) -> np.ndarray:
+    """An input that meta.json gives as a formula; it is held against its checksum."""
+    meta = read_meta(folder)
+    given, seed = meta["inputs"][name], meta["seed"]
+    shape, text = tuple(given["shape"]), given["rule"]["text"]
+    if blend := BLEND.fullmatch(text):
+        share, other, rest, extra = blend.groups()
+        first = _input(other, shape, PICTURE, seed)
+        second = _input(extra, shape, PICTURE, seed)
+        value = np.clip(np.float32(share) * first + np.float32(rest) * second, -1, 1)
+    elif mask := MASK.fullmatch(text):
+        field = _input(mask[1], shape, {**PICTURE, "a": 1.0, "b": 0.0}, seed)
+        value = (field > 0).astype(np.float32)
+    else:
+        raise AssertionError(f"{name}: unknown formula {text!r}")
+    assert checksum(value) == given["crc32"], f"{name} is not the fixture's"
+    return value
+
+
 def checksum(array: np.ndarray) -> str:
     """CRC-32 of the bytes, little-endian in C order."""
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
@@ -81,12 +106,28 @@ def check_output(folder: Path, name: str, found: Any, allowed: float = 1e-5) -> 
     differences of its mean and deviation, which stand for the parts that are not stored.
     """
     meta, ours = read_meta(folder)["io"][name], np.asarray(found, np.float64)
-    assert list(ours.shape) == meta["shape"], f"{name}: {ours.shape}; expected {meta['shape']}"
-    index = meta["index"]
-    part = ours if index is None else ours[tuple(slice(*one) for one in index)]
-    theirs = read_arrays(folder / "io.npz")[name]
-    error = np.abs(part - theirs).max() / meta["absmax"]
+    error = _differences(folder, name, ours).max()
     assert error <= allowed, f"{folder.name} {name}: relative error {error:.2g} above {allowed:.2g}"
     for moment in ("mean", "std"):
         apart = abs(getattr(ours, moment)() - meta[moment]) / meta["absmax"]
         assert apart <= allowed, f"{folder.name} {name}: {moment} differs by {apart:.2g}"
+
+
+def check_gradient(folder: Path, name: str, found: Any, allowed: float = 1e-5) -> None:
+    """Fail unless the gradient of a deep net is the stored one, by the mean square of differences.
+
+    A unit of the net that is within rounding of zero may have either of its two slopes, which
+    changes single streaks of the gradient: those may differ by a hundred times more.
+    """
+    apart = _differences(folder, name, np.asarray(found, np.float64))
+    assert np.sqrt(np.mean(np.square(apart))) <= allowed, f"{folder.name} {name}"
+    assert apart.max() <= 100 * allowed, f"{folder.name} {name}: {apart.max():.2g} at one place"
+
+
+def _differences(folder: Path, name: str, ours: np.ndarray) -> np.ndarray:
+    """How far the stored part of an output is from ours, in units of the largest magnitude."""
+    meta = read_meta(folder)["io"][name]
+    assert list(ours.shape) == meta["shape"], f"{name}: {ours.shape}; expected {meta['shape']}"
+    index = meta["index"]
+    part = ours if index is None else ours[tuple(slice(*one) for one in index)]
+    return np.abs(part - read_arrays(folder / "io.npz")[name]) / meta["absmax"]

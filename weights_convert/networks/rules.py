@@ -10,6 +10,9 @@ import numpy as np
 
 from weights_convert.errors import UnsafeFileError
 
+# What parameters may take: so many times the source's arrays, and noise maps that it lacks.
+GROWTH, SLACK = 4, 2**26
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -33,7 +36,8 @@ def apply_rules(
     """Build the nested dict that `rules` describe out of `weights`, all of which must be used.
 
     `constants` may be used but need not be. Raises `UnsafeFileError` for a missing source, an
-    unused or empty weight, a target filled twice, a wrong shape and values that are not finite.
+    unused or empty weight, a target filled twice, a wrong shape, values that are not finite, and
+    where arrays that the source names again and again would fill the memory.
     """
     for name, weight in weights.items():
         if not np.size(weight):
@@ -41,17 +45,28 @@ def apply_rules(
     known = {**(constants or {}), **weights}
     nested: dict[str, Any] = {}
     used: set[str] = set()
+    left_bytes = GROWTH * distinct_bytes(known) + SLACK
     for rule in rules:
         missing = [name for name in rule.sources if name not in known]
         if missing:
             raise UnsafeFileError(f"{rule.target}: the source has no {', '.join(missing)}")
         used.update(rule.sources)
-        _put(nested, rule.target, _value(rule, known))
+        value = _value(rule, known)
+        left_bytes -= value.nbytes
+        if left_bytes < 0:
+            raise UnsafeFileError("the source names the same arrays too often")
+        _put(nested, rule.target, value)
     if left := sorted(set(weights) - used):
         raise UnsafeFileError(
             f"{len(left)} weights of the source are used by no rule: {', '.join(left)[:400]}"
         )
     return nested
+
+
+def distinct_bytes(arrays: Mapping[str, np.ndarray]) -> int:
+    """How many bytes arrays take, of which several may be the same memory."""
+    held = {one.__array_interface__["data"][0]: one.nbytes for one in arrays.values()}
+    return sum(held.values())
 
 
 def _value(rule: Rule, known: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -25,6 +25,7 @@ from weights_convert.readers.safe_globals import NUMPY, Name, Pending, PendingDi
 _MAX_NAME = 128
 # Beyond it, and where hashes wrap around, numbers with equal hashes make a dict quadratic.
 _MAX_KEY = 2**53
+MENTIONS = 8
 _OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 
 
@@ -302,12 +303,16 @@ class _Finisher:
     """Copies the result into an unshared tree of plain values, within the budgets.
 
     Sharing through the memo can make a small file stand for an exponentially large tree, and lists
-    can contain themselves; counting while copying stops both.
+    can contain themselves; counting while copying stops both. Modules that others share are listed
+    by torch under each of them: the same array may be mentioned `MENTIONS` times as often as all
+    bytes are allowed.
     """
 
     limits: Limits
     nodes: int = 0
     decoded: int = 0
+    mentioned: int = 0
+    seen: set[tuple[Any, ...]] = field(default_factory=set)
 
     def finish(self, value: Any, depth: int) -> Any:
         self._spend(value, depth)
@@ -325,7 +330,12 @@ class _Finisher:
         result = value.result()
         if not isinstance(result, np.ndarray):
             return self.finish(result, depth + 1)
-        self.decoded += result.nbytes
+        place = (result.ctypes.data, result.shape, result.strides, result.dtype.str)
+        if place in self.seen:
+            self.mentioned += result.nbytes
+        else:
+            self.decoded += result.nbytes
+            self.seen.add(place)
         self._check()
         return result
 
@@ -340,5 +350,6 @@ class _Finisher:
         self._check()
 
     def _check(self) -> None:
-        if self.decoded > self.limits.decoded_bytes:
-            raise UnsafeFileError(f"pickle expands to more than {self.limits.decoded_bytes} bytes")
+        allowed = self.limits.decoded_bytes
+        if self.decoded > allowed or self.mentioned > MENTIONS * allowed:
+            raise UnsafeFileError(f"pickle expands to more than {allowed} bytes")

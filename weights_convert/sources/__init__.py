@@ -13,6 +13,7 @@ from weights_convert.networks import keras, sagan, sagan_discriminators, ylg
 from weights_convert.sources import (
     containers,
     discriminators,
+    encoder_families,
     encoders,
     nets,
     nvlabs_tensorflow,
@@ -97,6 +98,7 @@ def formats() -> list[str]:
         *(source.name for source in SOURCES),
         *nets.NETS.values(),
         encoders.FORMAT,
+        *(family.name for family in encoder_families.FAMILIES),
     ]
 
 

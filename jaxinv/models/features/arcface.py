@@ -21,16 +21,18 @@ ROWS, COLUMNS = slice(35, 223), slice(32, 220)  # of the face in a picture frame
 
 
 class ArcFace(Layers):
-    """Taps "body" (map), "vector" and "embedding", its direction."""
+    """Taps "stem", "unit1", "unit2" ... and "body", the last (maps); "vector", "embedding"."""
 
     @nn.compact
     def __call__(self, x: Array) -> Taps:
         """A prepared face [112, 112, 3] in [-1, 1] -> all taps."""
         x = self.sloped("input_layer.2", self.conv("input_layer.0", x))
+        taps = {"stem": x}
         for index in range(self.count("body")):
             x = self.residual(f"body.{index}", x, first=index == 0)
+            taps[f"unit{index + 1}"] = x
         vector = self.dense("output_layer", x.ravel())
-        return {"body": x, "vector": vector, "embedding": unit(vector)}
+        return {**taps, "body": x, "vector": vector, "embedding": unit(vector)}
 
     def residual(self, name: str, x: Array, *, first: bool) -> Array:
         """A residual unit; where a group of one width begins, it halves the sides."""

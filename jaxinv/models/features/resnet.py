@@ -19,8 +19,12 @@ SIDE = 224
 
 def trunk(net: Layers, prefix: str, x: Array) -> list[Array]:
     """The outputs of the four stages, at a 4th to a 32th of the sides."""
-    x = max_pool(net.relu(f"{prefix}conv1", x, 2), 3, padding=1)
-    return stages(net, prefix, x)
+    return stages(net, prefix, stem(net, prefix, x))
+
+
+def stem(net: Layers, prefix: str, x: Array) -> Array:
+    """The features before the first stage, at a 4th of the sides."""
+    return max_pool(net.relu(f"{prefix}conv1", x, 2), 3, padding=1)
 
 
 def stages(net: Layers, prefix: str, x: Array, *, pooled: bool = False) -> list[Array]:
@@ -54,13 +58,14 @@ def _block(net: Layers, name: str, x: Array, stride: int, pooled: bool) -> Array
 
 
 class ResNet(Layers):
-    """Taps "layer1".."layer4" (maps), "pooled" and "embedding", its direction (vectors)."""
+    """Taps "stem", "layer1".."layer4" (maps), "pooled" and "embedding", its direction (vectors)."""
 
     @nn.compact
     def __call__(self, x: Array) -> Taps:
         """A prepared picture [h, w, 3] -> all taps."""
-        found = trunk(self, "", x)
-        taps = {f"layer{i}": y for i, y in enumerate(found, start=1)}
+        x = stem(self, "", x)
+        found = stages(self, "", x)
+        taps = {"stem": x} | {f"layer{i}": y for i, y in enumerate(found, start=1)}
         taps["pooled"] = found[-1].mean((0, 1))
         return taps | {"embedding": unit(taps["pooled"])}
 

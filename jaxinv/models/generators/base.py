@@ -57,9 +57,9 @@ class Generator(NamedTuple):
         """Image [size, size, 3] of one sample's latents in any space (default: full size).
 
         It is area-reduced when `size` is below the resolution. Beside a code, `latents` may hold
-        "noise"; "features", {cut: what is added to x there}; "weights", changes of the parameters
-        (see `weight_deltas`); and "mix", {cut: [n, channels]}, the shares of n codes (Gu et al.
-        2020, mGANPrior, equation 3).
+        "noise"; "features", {cut: a change of x there, see `changed_features`}; "weights", changes
+        of the parameters (see `weight_deltas`); and "mix", {cut: [n, channels]}, the shares of n
+        codes (Gu et al. 2020, mGANPrior, equation 3).
         """
         if "mix" not in latents:
             return self.suffix(params, latents, None, {}, size)
@@ -102,7 +102,7 @@ class Generator(NamedTuple):
         last = len(self.steps) if part.last is None else part.last
         for stop in sorted(place for place in added if part.first < place <= last):
             state = self.run(params, code, noise, state, StepRange(part.first, stop))
-            state = {**state, "x": state["x"] + added[stop]}
+            state = {**state, "x": changed_features(state["x"], added[stop])}
             part = part._replace(first=stop)
         return self.run(params, code, noise, state, part)
 
@@ -112,6 +112,15 @@ class Generator(NamedTuple):
             return 0
         check_choice(f"cut of generator {self.spec.name!r}", cut, self.steps)
         return self.steps.index(cut) + 1
+
+
+def changed_features(x: Array, change: Any) -> Array:
+    """Features x with a change: an array is added; {"times": t, "add": d} makes it x (1 + t) + d.
+
+    The second is how HFGI and FeatureStyle change a layer: their scales and shifts, and a share of
+    another map (t = -share, d = share times the map).
+    """
+    return x * (1 + change["times"]) + change["add"] if isinstance(change, dict) else x + change
 
 
 def mix_features(states: State, shares: Array) -> State:
