@@ -51,7 +51,8 @@ def families() -> list[Family]:
     names = [info.name for info in pkgutil.iter_modules(presets.__path__)]
     found = [_family(name, import_module(f"jaxinv.presets.{name}")) for name in names]
     order = list(PRESETS.values())
-    return sorted(found, key=lambda one: min(map(order.index, one.presets)))
+    few = (one for one in found if one.presets)  # those of encoders are trained, not run
+    return sorted(few, key=lambda one: min(map(order.index, one.presets)))
 
 
 def _family(name: str, module: ModuleType) -> Family:

@@ -10,6 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.encoders.cycle import as_net
+from jaxinv.encoders.networks import build as build_encoder
+from jaxinv.encoders.plans import encoder_spec
+from jaxinv.encoders.training import unchanging
 from jaxinv.inversion.invert import invert
 from jaxinv.inversion.result import Inversion
 from jaxinv.latents.spaces import draw_prior
@@ -19,8 +23,9 @@ from jaxinv.models.features.base import FeatureNet
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
 from jaxinv.operators import build as build_operator
-from jaxinv.presets import PRESETS
-from jaxinv.specs import GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
+from jaxinv.presets import ENCODERS, PRESETS
+from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
+from jaxinv.specs.vocabulary import ENCODER
 from tests.judged import critical, looking
 from tests.tiny import Pair, chain, classes, grown, mobile, style, third
 
@@ -159,6 +164,17 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
         starts = {"z": drawn["z"][None]}
     labels = [3] if gen.spec.labels else None
     images = images_for(preset, (gen, params))
+    held = nets() | ({ENCODER: looker((gen, params))} if ENCODER in preset.nets else {})
     return invert(
-        gen, params, images, preset=preset, nets=nets(), labels=labels, starts=starts, **others
+        gen, params, images, preset=preset, nets=held, labels=labels, starts=starts, **others
     )
+
+
+def looker(pair: Pair) -> Any:
+    """A small encoder with random weights, as a net that terms look with."""
+    gen, params = pair
+    plan = EncoderPlan("dcgan", "dcgan-dense", outputs=("w+", "z"), facts=(("width", 4),))
+    spec = encoder_spec(replace(ENCODERS["encoder"], plan=plan), gen.spec)
+    encoder = build_encoder(spec)
+    made = encoder.init(jax.random.key(2)) | unchanging(gen, params, spec)
+    return as_net(encoder, made, gen, params)

@@ -9,7 +9,7 @@ from jaxinv.cli.console import DONE, say
 
 def verb_presets(options: argparse.Namespace) -> int:
     """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
-    from jaxinv.presets import PRESETS
+    from jaxinv.presets import ENCODERS, PRESETS
     from jaxinv.reports.preset_scores import describe, read
 
     if options.name is None and options.json:
@@ -18,10 +18,18 @@ def verb_presets(options: argparse.Namespace) -> int:
         figures = read()
         for preset in PRESETS.values():
             say(describe(preset, figures))
+        say("\nencoders, which `jaxinv train-encoder` trains:")
+        for name, one in ENCODERS.items():
+            say(f"{name}: {one.summary}")
         return DONE
     from jaxinv.inversion.presets import find_preset
     from jaxinv.specs.serialization import to_json
 
+    if options.name in ENCODERS:
+        one = ENCODERS[options.name]
+        text = f"{one.name}: {one.summary}\n  {one.reference}\n  {one.notes}".rstrip()
+        say(to_json(one) if options.json else text)
+        return DONE
     preset = find_preset(options.name)
     if options.json:
         say(to_json(preset))

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.cli import train_encoder
 from jaxinv.cli.argument_types import number, positive, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -116,6 +117,7 @@ def widths(text: str) -> tuple[int, ...]:
 
 def add(verbs: argparse._SubParsersAction) -> None:
     """The verbs that train."""
+    train_encoder.add(verbs)
     verb = verbs.add_parser("train-generator", help="train a generator on pictures")
     verb.set_defaults(run=verb_train_generator)
     verb.add_argument("architecture", metavar="ARCHITECTURE", help=", ".join(ARCHITECTURES))

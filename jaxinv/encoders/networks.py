@@ -9,6 +9,7 @@ import flax.linen as nn
 
 from jaxinv.encoders import (
     backbones,
+    dcgan,
     domain_guided,
     feature_styles,
     heads,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 BACKBONES = {
     **backbones.BACKBONES,
+    "dcgan": dcgan.backbone,
     "pooled-blocks": domain_guided.backbone,
     "aligned-residual": residual_fusion.backbone,
     **feature_styles.BACKBONES,
@@ -37,6 +39,7 @@ BACKBONES = {
 NECKS = {**necks.NECKS, "fpn-aligned": style_scales.neck}
 HEADS = {
     **heads.HEADS,
+    "dcgan-dense": dcgan.head,
     "dense": domain_guided.head,
     "pooled-dense": masked.head,
     "style-scales": style_scales.head,

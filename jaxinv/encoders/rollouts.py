@@ -64,7 +64,7 @@ def look(
         drawn = gen.synthesize(weights.generator, latents)
     outputs = _outputs(encoder, weights, sample, planes_of(spec, sample, drawn))
     if spec.output in outputs:
-        latents = _in_space(gen, weights, latents, spec.output)
+        latents = in_space(gen, weights, latents, spec.output)
     return added(latents, outputs)
 
 
@@ -104,7 +104,7 @@ def added(latents: Latents, outputs: dict[str, Any]) -> Latents:
     return found
 
 
-def _in_space(gen: Generator, weights: Weights, latents: Latents, space: str) -> Latents:
+def in_space(gen: Generator, weights: Weights, latents: Latents, space: str) -> Latents:
     """The latents with their code carried forward to `space`."""
     if space in latents:
         return latents

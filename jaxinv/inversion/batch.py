@@ -24,6 +24,7 @@ from jaxinv.nn.resample import fill_masked
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.basin_cma import BASINS
 from jaxinv.solvers.evolution import STRATEGIES
+from jaxinv.specs.vocabulary import ENCODER, LATENT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,8 @@ def run_stages(
         if stage.pgd_step_size:
             images, masks = pgd_target(problem.program, weights, previous, images), None
             problem = problem._replace(operator=None)
+        if index and begins_at_encoder(stage):
+            previous = encoder_latents(weights, images, previous)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         target = target_features(problem.program, weights, mask_out(images, masks))
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
@@ -204,7 +207,23 @@ def initial_latents(bound: BoundProblem, lanes: Batch) -> Latents:
         found |= start_codes(encoder, (gen, weights.params), pictures, masks)
     for init in (v.init for v in preset.stages[0].variables if v.init.kind == "layerwise"):
         found["z"] = layerwise_codes(gen, weights.params, init, (lanes.images, lanes.masks))
+    if begins_at_encoder(preset.stages[0]):
+        found = encoder_latents(weights, as_pictures(preset, lanes), found)
     return found | lanes.given
+
+
+def begins_at_encoder(stage: Stage) -> bool:
+    """Whether a code of the stage starts where the encoder among the nets sees it."""
+    return any(variable.init.kind == ENCODER for variable in stage.variables)
+
+
+@jax.jit
+def encoder_latents(weights: NetworkParams, pictures: Array, held: Latents) -> Latents:
+    """The latents that are held, with what the encoder sees in pictures [L, h, w, 3] as code."""
+    net: Any = weights.nets[ENCODER]
+    seen: dict[str, Any] = jax.vmap(net)(pictures)
+    rest = {name: value for name, value in held.items() if name not in LATENT_SPACES}
+    return rest | {name: code for name, code in seen.items() if name in LATENT_SPACES}
 
 
 @jax.jit

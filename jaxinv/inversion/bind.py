@@ -34,7 +34,7 @@ from jaxinv.models.arguments import check_generator, check_latents, check_nets
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs.checks import check_choice, check_whole
-from jaxinv.specs.vocabulary import PRECISIONS
+from jaxinv.specs.vocabulary import CALLABLES, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -200,7 +200,9 @@ def check_problem(
     else:
         preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
-    nets = load_features(preset.nets) if nets is None else nets
+    if nets is None or (nets and {*nets} <= {*CALLABLES}):  # those are given, never loaded
+        wanted = tuple(name for name in preset.nets if name not in (nets or {}))
+        nets = {**load_features(wanted), **(nets or {})}
     check_weights(gen, preset, params, nets)
     network = NetworkParams(params, nets)
     return BoundProblem(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import jax
@@ -9,9 +10,10 @@ import jax.numpy as jnp
 
 from jaxinv.inversion.layerwise import plan_of
 from jaxinv.latents.auxiliary_variables import step_names
+from jaxinv.losses.embeddings import embed
+from jaxinv.losses.image_terms import smallest_side
 from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
-from jaxinv.models.features.backbones import NETS
 from jaxinv.models.generators.weight_deltas import select
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.operators import build as build_operator
@@ -20,6 +22,7 @@ from jaxinv.specs.checks import check_choice
 from jaxinv.specs.term_kinds import IMAGE
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
+    EMBEDDERS,
     NETWORK_VARIABLES,
     OUTPUT_VARIABLES,
 )
@@ -57,6 +60,7 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"preset {preset.name!r} needs the nets {', '.join(missing)}; "
             f"given: {', '.join(sorted(nets)) or 'none'}"
         )
+    check_outputs(tuple(term for stage in preset.stages for term in stage.terms), nets)
     _check_discriminator_term(gen, preset, params)
     terms = (term for stage in preset.stages for term in stage.terms)
     by_w = [term.name for term in terms if "w" in term.kind.statistics]
@@ -70,6 +74,15 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
             f"preset {preset.name!r} needs params[{STATISTICS!r}], the mean and the axes of W; "
             f"`load_generator` adds them, `models.statistics.w_statistics` computes them"
         )
+
+
+def check_outputs(terms: tuple[Term, ...], nets: dict[str, Params]) -> None:
+    """Raise `ValueError` unless the nets of terms have the outputs that these compare."""
+    image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
+    for term in (term for term in terms if term.net in EMBEDDERS):
+        found = jax.eval_shape(partial(embed, str(term.net)), nets[str(term.net)], image)
+        for layer in term.layers:
+            check_choice(f"layer of {term.net!r}", layer, tuple(found))
 
 
 def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:
@@ -186,7 +199,7 @@ def _check_view(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
     functions = TERMS[term.name]
     least = functions.smallest(term)
     if term.net is not None:
-        least = spec.resolution if term.needs_discriminator else NETS[term.net].smallest
+        least = spec.resolution if term.needs_discriminator else smallest_side(term.net)
     seen = view_shape(term.view, (size, size))
     what = f"{where}, term {term.label!r} sees {seen[0]}x{seen[1]} px of images of {size} px; "
     if min(seen) < least:

@@ -83,6 +83,7 @@ def _one(gen: Generator, params: Params, variable: Variable, previous: Latents, 
         "class",
         "learned",
         "layerwise",
+        "encoder",
     ):  # what was computed came with the lane
         return encode(gen, params, variable, previous)
     space = SPACES[variable.space]

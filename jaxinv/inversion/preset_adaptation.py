@@ -6,8 +6,8 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from jaxinv.losses.image_terms import smallest_side
 from jaxinv.losses.views import downsampled_shape, view_shape
-from jaxinv.models.features.backbones import NETS
 from jaxinv.specs import Stop
 from jaxinv.specs import labels as labels_of
 
@@ -95,7 +95,7 @@ def _drop_blind_terms(stage: Stage, shape: tuple[int, ...]) -> Stage:
 def _can_see(term: Term, shape: tuple[int, ...]) -> bool:
     if len(shape) != 3 or shape[2] not in (1, 3) or term.net is None:
         return False
-    return min(view_shape(term.view, shape[:2])) >= NETS[term.net].smallest
+    return min(view_shape(term.view, shape[:2])) >= smallest_side(term.net)
 
 
 def _pixels(shape: tuple[int, ...]) -> float:

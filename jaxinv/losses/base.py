@@ -28,6 +28,7 @@ class TermInputs(NamedTuple):
     features: those of the degraded image; `target`: those of the target, with the `mask` [h, w, 1].
     named_masks: those that terms name, [h, w, 1].
     params, nets: parameters of the generator and of the feature nets.
+    known: codes of which the target is known to be the picture.
     elsewhere_features: those of images at another code, with changed and with unchanged weights.
     """
 
@@ -45,6 +46,7 @@ class TermInputs(NamedTuple):
     named_masks: dict[str, Array] = {}  # noqa: RUF012
     nets: dict[str, Params] = {}  # noqa: RUF012
     pivot: Array | None = None
+    known: Latents = {}  # noqa: RUF012
 
 
 TermFunction = Callable[["Term", TermInputs], "Array"]

@@ -18,7 +18,7 @@ from jaxinv.losses import distances
 from jaxinv.losses.base import TermFunctions, TermInputs
 from jaxinv.losses.views import masked_mean, position_weights
 from jaxinv.models.features.backbones import NETS
-from jaxinv.specs.vocabulary import GLOBAL_DISTANCES
+from jaxinv.specs.vocabulary import EMBEDDERS, GLOBAL_DISTANCES, OUTPUT
 from jaxinv.types import Array
 
 if TYPE_CHECKING:
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 PIXELS = "pixels"
 ATTENTION_SUFFIX = "/attention"  # behind the name of a step of a discriminator: its map
+
+
+def smallest_side(net: str) -> int:
+    """Side in px of the smallest image that a net can look at; converted nets enlarge theirs."""
+    return NETS[net].smallest if net in NETS else 1
 
 
 class Layer(NamedTuple):
@@ -59,6 +64,8 @@ def layer_names(
     """Layers of the net that `term` compares; of "attention", those whose map is `known`."""
     if term.net is None:
         return (PIXELS,)
+    if term.net in EMBEDDERS:
+        return term.layers or (OUTPUT,)
     steps = () if discriminator is None else discriminator.steps
     if term.kind.attention:
         return tuple(name for name in term.layers or steps if name + ATTENTION_SUFFIX in known)
@@ -70,7 +77,7 @@ def layer_names(
 def layers_of(term: Term, inputs: TermInputs) -> Iterator[Layer]:
     """Every layer that an image term compares."""
     ours, theirs = (seen[feature_key(term)] for seen in (inputs.features, inputs.target))
-    net: Params = inputs.nets.get(term.net or "", {})
+    net: Params = inputs.nets[term.net] if term.net in NETS else {}
     for index, name in enumerate(layer_names(term, inputs.discriminator, theirs)):
         attention = theirs.get(name + ATTENTION_SUFFIX)
         yield Layer(ours[name], theirs[name], inputs.mask, net.get(f"lin{index}"), attention)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.losses import distances, priors, regularizers
+from jaxinv.losses import distances, embeddings, priors, regularizers
 from jaxinv.losses import image_terms as images
 from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
 from jaxinv.losses.image_terms import ATTENTION_SUFFIX, PIXELS, feature_key, layer_names
@@ -21,6 +21,7 @@ from jaxinv.models.features.backbones import NETS
 from jaxinv.solvers.schedules import schedule_value
 from jaxinv.specs import Term, labels
 from jaxinv.specs.term_kinds import IMAGE
+from jaxinv.specs.vocabulary import EMBEDDERS
 
 if TYPE_CHECKING:
     from jaxinv.models.discriminators.base import Discriminator
@@ -49,6 +50,10 @@ TERMS: dict[str, TermFunctions] = {
     "l1": _layers(_by(distances.l1)),
     "lpips": _layers(images.averaged(images.lpips), images.lpips_difference),
     "features": _layers(images.features, images.mean_difference),
+    "embedding": _layers(embeddings.embedding),
+    "encoder_cycle": mean_square(embeddings.cycle_difference),
+    "latent": TermFunctions(embeddings.from_known_code),
+    "code_realism": TermFunctions(embeddings.code_realism),
     "logcosh": _layers(_by(distances.logcosh)),
     "charbonnier": _layers(_by(distances.charbonnier)),
     "bce": _layers(_by(lambda a, b: distances.bce((a + 1) / 2, (b + 1) / 2))),
@@ -122,6 +127,8 @@ def _run_net(
         return {PIXELS: seen}
     if net in NETS:  # to it, grey is three equal channels
         found = NETS[net].taps(nets[net], jnp.broadcast_to(seen, (*seen.shape[:2], 3)))
+    elif net in EMBEDDERS:
+        found = embeddings.embed(net, nets[net], seen)
     else:
         found = _discriminator_features(discriminator, nets[net], seen)
     kept = {layer for term in terms for layer in layer_names(term, discriminator, found)}

@@ -15,10 +15,13 @@ import numpy as np
 
 from jaxinv.io.latent_files import LISTS, TREES, fit_latents
 from jaxinv.models.features.backbones import NETS
+from jaxinv.models.features.named_layers import shapes_of
+from jaxinv.models.features.nets import build_net
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.statistics import STATISTICS
 from jaxinv.nn.conv import BACKWARD_KERNELS
-from jaxinv.specs.checks import check_array, check_choice, check_kind, told
+from jaxinv.specs.checks import check_array, check_callable, check_choice, check_kind, told
+from jaxinv.specs.vocabulary import CALLABLES, EMBEDDERS
 
 if TYPE_CHECKING:
     from jaxinv.types import Latents, Params, Tree
@@ -58,16 +61,22 @@ def check_nets(nets: object, needed: tuple[str, ...] = ()) -> None:
     if not isinstance(nets, Mapping):
         raise ValueError(f"nets is {told(nets)}; allowed: a dict (nets = load_features(NAMES))")
     for name, params in nets.items():
-        check_choice("net", name, tuple(NETS))
+        check_choice("net", name, (*NETS, *EMBEDDERS))
         if name in needed:
             check_net(name, params)
 
 
 def check_net(name: str, params: object) -> None:
     """Raise `ValueError` unless `params` are those of the feature net called `name`."""
+    if name in CALLABLES:
+        check_callable(f"net {name!r}", params)
+        return
     if not isinstance(params, Mapping):
         raise ValueError(f"the parameters of net {name!r} are {told(params)}; allowed: a dict")
-    _check_arrays(f"nets[{name!r}]", params, _expected(NETS[name].init), f"net {name!r}")
+    if name in EMBEDDERS:
+        build_net(name, shapes_of(params))  # says so where arrays are missing
+    else:
+        _check_arrays(f"nets[{name!r}]", params, _expected(NETS[name].init), f"net {name!r}")
 
 
 @lru_cache

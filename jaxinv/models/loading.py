@@ -20,6 +20,7 @@ from jaxinv.io.checkpoints import (
 )
 from jaxinv.models.discriminators import chain, progressive, residual
 from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.features.nets import load_net
 from jaxinv.models.generators import (
     biggan,
     dcgan,
@@ -31,10 +32,11 @@ from jaxinv.models.generators import (
 )
 from jaxinv.models.statistics import STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
+from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_choice, check_kind, check_list
-from jaxinv.specs.vocabulary import NETS
+from jaxinv.specs.vocabulary import CALLABLES, CONVERTED_NETS, NETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,15 +156,31 @@ def _check_sizes(gen: Generator, params: Params) -> None:
 
 
 def load_features(names: tuple[str, ...]) -> dict[str, Params]:
-    """Parameters of the feature networks called `names`: "alexnet", "vgg16".
+    """Parameters of the feature networks called `names`: "alexnet", "vgg16", "arcface-ir" ...
 
     `invert` loads what it needs by itself; `lpips` takes `load_features(("alexnet",))["alexnet"]`.
-    Raises `ValueError` for other names, and where `jaxinv pull lpips` has not been run.
+    Raises `ValueError` for other names, and for weights that are not here: what to pull or convert.
     """
     check_list("names", names, "names of feature nets")
     nets: dict[str, Params] = {}
     for name in names:
-        check_choice("feature net", name, NETS)
+        if name in CALLABLES:
+            raise ValueError(f"net {name!r} is missing: give it with its function, in nets")
+        check_choice("feature net", name, (*NETS, *CONVERTED_NETS))
+        if name in CONVERTED_NETS:
+            nets[name] = _load_converted(name)
+            continue
         params = read_weights(weights_file(name))[0]
         nets[name] = {**params, BACKWARD_KERNELS: precompute_backward(params)}
     return nets
+
+
+def _load_converted(name: str) -> Params:
+    """Parameters of a converted net; `ValueError` that says what to pull or convert."""
+    try:
+        return load_net(name)[1]
+    except ValueError as error:
+        file = f"{name}.safetensors"
+        owner = next((e.name for e in ZOO.values() if file in [o.file for o in e.outputs]), None)
+        how = f"pull {owner}" if owner else f"convert FILE --name {name}"
+        raise ValueError(f"net {name!r} is missing: run `jaxinv {how}` ({error})") from error

@@ -1,5 +1,15 @@
 """Presets: data only, one file per family of papers."""
 
+from jaxinv.presets.code_encoders import (
+    COMPOSITION,
+    COMPOSITION_Z,
+    GHFEAT,
+    ICGAN_Y,
+    ICGAN_Z,
+    NPGD,
+    ZHU,
+)
+from jaxinv.presets.code_encoders import IDINVERT as IDINVERT_ENCODER
 from jaxinv.presets.codes import (
     ABERDAM,
     ABERDAM_NNLS,
@@ -28,8 +38,23 @@ from jaxinv.presets.embedding import (
     PN_PLUS,
     PULSE,
 )
+from jaxinv.presets.encoders import (
+    E4E,
+    E4E_MOCO,
+    ENCODER,
+    PSP,
+    PSP_MOCO,
+    PSP_W,
+    RESTYLE_E4E,
+    RESTYLE_E4E_MOCO,
+    RESTYLE_PSP,
+    RESTYLE_PSP_MOCO,
+    WEI_FIRST,
+    WEI_REFINE,
+)
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
-from jaxinv.presets.hybrid import DHR
+from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
+from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -80,12 +105,15 @@ PRESETS = {
     "pie": PIE,
     "gan-ensembling": GAN_ENSEMBLING,
     "idinvert": IDINVERT,
+    "idinvert-cycle": IDINVERT_CYCLE,
+    "gan-ensembling-cycle": GAN_ENSEMBLING_CYCLE,
     "creswell": CRESWELL,
     "lipton": LIPTON,
     "igan": IGAN,
     "igan-edit": IGAN_EDIT,
     "csgm": CSGM,
     "pgd-gan": PGD_GAN,
+    "npgd": NPGD_SEARCH,
     "hmc": HMC,
     "hmc-annealed": HMC_ANNEALED,
     "lei-lp": LEI_LP,
@@ -119,4 +147,28 @@ PRESETS = {
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+}
+
+# Those of encoders, which are trained.
+ENCODERS = {
+    "encoder": ENCODER,
+    "psp": PSP,
+    "psp-moco": PSP_MOCO,
+    "psp-w": PSP_W,
+    "e4e": E4E,
+    "e4e-moco": E4E_MOCO,
+    "restyle-psp": RESTYLE_PSP,
+    "restyle-psp-moco": RESTYLE_PSP_MOCO,
+    "restyle-e4e": RESTYLE_E4E,
+    "restyle-e4e-moco": RESTYLE_E4E_MOCO,
+    "wei": WEI_FIRST,
+    "wei-refine": WEI_REFINE,
+    "icgan-z": ICGAN_Z,
+    "icgan-y": ICGAN_Y,
+    "zhu2016": ZHU,
+    "npgd-projector": NPGD,
+    "latent-composition": COMPOSITION,
+    "latent-composition-z": COMPOSITION_Z,
+    "idinvert-encoder": IDINVERT_ENCODER,
+    "ghfeat": GHFEAT,
 }

@@ -79,3 +79,66 @@ DHR = Preset(
         ),
     ),
 )
+
+GIVEN = InitSpec("given")
+IN_DOMAIN = "Zhu et al. 2020, In-Domain GAN Inversion for Real Image Editing, arXiv:2004.00049, "
+IDINVERT_CYCLE = Preset(
+    name="idinvert-cycle",
+    summary="W+ from an encoder; pixels, VGG-16 and what the encoder sees of the picture; Adam",
+    reference=IN_DOMAIN + "equation 5; constants of its code",
+    notes=(
+        "Needs starts, and the encoder among the nets (`encoders.cycle.as_net`). Its 5e-5 of VGG "
+        "is for inputs to 255; 0.16 allows for their scale, not for the biases."
+    ),
+    stages=(
+        Stage(
+            (Variable("w+", init=GIVEN),),
+            (
+                Term("mse", 1.0),
+                Term("features", 0.16, net="vgg16", layers=("relu4_3",), view=View(256)),
+                Term("encoder_cycle", 2.0),
+            ),
+            steps=100,
+            solver=SolverSpec("adam", learning_rate=0.01),
+        ),
+    ),
+)
+GAN_ENSEMBLING_CYCLE = Preset(
+    name="gan-ensembling-cycle",
+    summary="W+ from an encoder, by l1, LPIPS and what the encoder sees; L-BFGS, 500 evaluations",
+    reference="Chai et al. 2021, Ensembling with Deep Generative Views, section 3.1",
+    notes=(
+        "Needs starts, and the encoder among the nets (`encoders.cycle.as_net`). LPIPS by VGG is "
+        "not verified. Its solver makes 10 line-search evaluations a step."
+    ),
+    stages=(
+        Stage(
+            (Variable("w+", init=GIVEN),),
+            (
+                Term("l1", 0.5),
+                Term("lpips", 0.5, net="vgg16", view=View(256)),
+                Term("embedding", 0.25, net="encoder"),
+            ),
+            steps=500,
+            solver=SolverSpec("lbfgs"),
+        ),
+    ),
+)
+
+SEEN_Z = (Variable("z", init=InitSpec("encoder")),)
+LOOK = SolverSpec("sgd", learning_rate=1e-12)
+NPGD = Preset(
+    name="npgd",
+    summary="projected gradients: 30 steps towards the measurements, an encoder's z after each",
+    reference="Raj et al. 2019, arXiv:1910.13427, algorithm 1; constants of its code",
+    notes=(
+        "Give the (linear) operator of the measurements, and its projector among the nets "
+        "(`train-encoder npgd-projector`, `encoders.cycle.as_net`). Its steps are 0.5 for "
+        "compressed sensing of faces; 1 for digits, 2 and 1 for holes, 6 for double resolution. "
+        "A stage evaluates its start alone: one pass of the encoder."
+    ),
+    stages=(
+        Stage(SEEN_Z, (Term("mse"),), 1, LOOK),
+        *(Stage(SEEN_Z, (Term("mse"),), 1, LOOK, pgd_step_size=0.5),) * 30,
+    ),
+)

@@ -15,6 +15,7 @@ from jaxinv import __version__
 from jaxinv.io.checkpoints import content_sha256, weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.metrics.table import NETS
+from jaxinv.specs.vocabulary import CALLABLES
 
 if TYPE_CHECKING:
     from jaxinv.runs.request import Request
@@ -90,7 +91,7 @@ def manifest_for(
 
     `encoder` are the parameters of the encoder that the request names.
     """
-    nets = sorted({*(NETS if request.scores else ()), *preset.nets})
+    nets = sorted({*(NETS if request.scores else ()), *preset.nets} - {*CALLABLES})
     return Manifest(
         request=request,
         preset=preset,

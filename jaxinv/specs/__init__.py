@@ -12,16 +12,28 @@ from jaxinv.specs.schedules import Schedule
 from jaxinv.specs.solvers import Hook, SolverSpec
 from jaxinv.specs.stages import Jitter, Preset, Stage, Stop
 from jaxinv.specs.terms import Term, View, labels
+from jaxinv.specs.training import (
+    AdversarySpec,
+    EncoderPlan,
+    EncoderPreset,
+    PictureSource,
+    RowsInTurn,
+)
 from jaxinv.specs.variables import InitSpec, Variable
 
 __all__ = [
+    "AdversarySpec",
+    "EncoderPlan",
+    "EncoderPreset",
     "GeneratorSpec",
     "Hook",
     "InitSpec",
     "Jitter",
     "MaskSpec",
     "OperatorSpec",
+    "PictureSource",
     "Preset",
+    "RowsInTurn",
     "Schedule",
     "SolverSpec",
     "Stage",

@@ -13,12 +13,13 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from jaxinv.specs import GeneratorSpec, Preset
+from jaxinv.specs import EncoderPreset, GeneratorSpec, Preset
 from jaxinv.specs.checks import KINDS
 from jaxinv.specs.encoders import EncoderSpec
 
+T = TypeVar("T")
 SUFFIX = ".json"
 SCHEMA = 2  # it rises when fields or names in them change
 PAIRS = tuple[tuple[str, float], ...]  # written as an object
@@ -26,14 +27,22 @@ LARGEST = 1_000_000  # bytes of a file
 LARGEST_FACT, LONGEST, DEEPEST = 2**20, 2**10, 8  # of what architectures say of themselves
 
 
-def to_json(preset: Preset) -> str:
+def to_json(preset: Preset | EncoderPreset) -> str:
     """The preset as JSON with its schema, without the fields that have their usual value."""
-    value = {"schema": SCHEMA} | plain(preset, Preset)
+    value = {"schema": SCHEMA} | plain(preset, type(preset))
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def from_json(text: str) -> Preset:
     """The preset that JSON describes, checked as one of the library's own is.
+
+    Raises `ValueError` as `preset_from_json` does.
+    """
+    return preset_from_json(text, Preset)
+
+
+def preset_from_json(text: str, kind: type[T]) -> T:
+    """The preset of a `kind` that JSON describes: `Preset`, or the `EncoderPreset` of a training.
 
     Raises `ValueError` for text that is not JSON, for another schema, for unknown or missing fields
     and for values of the wrong kind, each with its place and what is allowed there, and for values
@@ -47,7 +56,7 @@ def from_json(text: str) -> Preset:
                 f"preset has schema {_short(found)}; allowed: {SCHEMA}. Names of fields and values "
                 f"changed (see CHANGELOG): print the preset again, `jaxinv presets NAME --json`"
             )
-    return _made(Preset, value, "preset")
+    return _made(kind, value, "preset")
 
 
 def generator_from_json(text: str) -> GeneratorSpec:
@@ -83,6 +92,11 @@ def parse_json(text: str | bytes, what: str) -> Any:
 
 def read(path: str | Path) -> Preset:
     """The preset of a JSON file; `ValueError` where there is none or `from_json` refuses it."""
+    return read_preset(path, Preset)
+
+
+def read_preset(path: str | Path, kind: type[T]) -> T:
+    """The preset of a `kind` in a JSON file; `ValueError` as for `read`."""
     place = Path(path)
     if place.exists() and not place.is_file():  # a pipe would be waited for
         raise ValueError(f"{path} is not a regular file; allowed: a JSON file of a preset")
@@ -93,7 +107,7 @@ def read(path: str | Path) -> Preset:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"no preset can be read from {str(path)!r}: {error}") from error
     try:
-        return from_json(text)
+        return preset_from_json(text, kind)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 

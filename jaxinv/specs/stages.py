@@ -20,6 +20,8 @@ from jaxinv.specs.terms import Term, labels
 from jaxinv.specs.variables import Variable
 from jaxinv.specs.vocabulary import (
     CLASSES,
+    EMBEDDERS,
+    ENCODER,
     INCOMPATIBLE,
     KEEPS,
     LATENT_SPACES,
@@ -108,6 +110,11 @@ class Stage:
         check_choice("keep", self.keep, KEEPS)
         if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
+        trained = [term.name for term in self.terms if term.kind.training]
+        if trained:
+            raise ValueError(
+                f"a stage has a term {trained[0]!r}; allowed: where an encoder is trained"
+            )
         if self.stop is not None and self.stop.kind == "below":
             check_choice("stop term", self.stop.term, labels(self.terms))
         self._check_variables()
@@ -204,7 +211,9 @@ class Stage:
     @property
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that the terms need, without repetition."""
-        return tuple(sorted({term.net for term in self.terms if term.net and term.net in NETS}))
+        known = (*NETS, *EMBEDDERS)
+        own = {ENCODER for variable in self.variables if variable.init.kind == ENCODER}
+        return tuple(sorted({term.net for term in self.terms if term.net in known} | own))
 
 
 @dataclass(frozen=True)

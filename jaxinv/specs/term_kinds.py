@@ -8,7 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.specs.vocabulary import DISCRIMINATOR, NETS, SPACES
+from jaxinv.specs.vocabulary import (
+    DISCRIMINATOR,
+    EMBEDDERS,
+    ENCODER,
+    LATENT_SPACES,
+    NETS,
+    SPACES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +41,7 @@ class TermKind:
     pivot: needs the picture with which the stage starts, at full size.
     one_code: compares the rows of one code, and refuses several codes.
     random: draws something at every evaluation.
+    training: needs what only the training of an encoder has: known codes, or a critic of codes.
     """
 
     family: str
@@ -49,6 +57,7 @@ class TermKind:
     pivot: bool = False
     one_code: bool = False
     random: bool = False
+    training: bool = False
 
 
 _WHOLE = ("floor", "view", "mask", "moves")  # fields of losses that compare all positions at once
@@ -63,6 +72,10 @@ TERMS: dict[str, TermKind] = {
     "lpips": TermKind(IMAGE, (*_MEAN, "net"), nets=NETS),
     "features": TermKind(
         IMAGE, (*_MEAN, *_LAYERS, "last_layers", "distance"), nets=(*NETS, DISCRIMINATOR)
+    ),
+    "embedding": TermKind(IMAGE, ("view", "moves", *_LAYERS, "distance"), nets=EMBEDDERS),
+    "encoder_cycle": TermKind(
+        IMAGE, ("view", "moves", "net"), nets=(ENCODER,), defaults={"net": ENCODER}
     ),
     "logcosh": TermKind(IMAGE, _MEAN, elementwise=True),
     "charbonnier": TermKind(IMAGE, _MEAN, elementwise=True),
@@ -79,6 +92,10 @@ TERMS: dict[str, TermKind] = {
     "checkerboard": TermKind(RENDER, ("view", "moves")),
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
+    "latent": TermKind(
+        VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
+    ),
+    "code_realism": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),
     "row_spread": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), ("w+",), one_code=True),

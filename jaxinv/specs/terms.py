@@ -8,7 +8,14 @@ from typing import Any
 from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_span, check_whole
 from jaxinv.specs.schedules import STEADY, Schedule
 from jaxinv.specs.term_kinds import IMAGE, TERMS, TermKind
-from jaxinv.specs.vocabulary import DISCRIMINATOR, DISTANCES, GLOBAL_DISTANCES, LAYERS, REDUCTIONS
+from jaxinv.specs.vocabulary import (
+    DISCRIMINATOR,
+    DISTANCES,
+    EMBEDDERS,
+    GLOBAL_DISTANCES,
+    LAYERS,
+    REDUCTIONS,
+)
 
 COMMON = ("name", "weight", "schedule")  # fields that every term has
 
@@ -53,6 +60,12 @@ class Term:
     - Features of a network: "lpips" with `net`; "features" by the `distance` of the `layers` of
       `net`. The `net` "discriminator" is the generator's own, with its steps as layers, or its last
       `last_layers`.
+    - "embedding": the outputs `layers` (or the one that stands for the picture) of a converted net,
+      of an encoder, or of an attribute function that the caller gives, each as one vector, by their
+      `distance`; "cosine" of a net of faces is the identity loss of pSp. dlib's descriptor has no
+      gradient, and cannot be one of them.
+    - "encoder_cycle": how far the code is from what the encoder sees in its picture, mean square
+      (Zhu et al. 2020, IDInvert, equation 5).
     - "attention" compares the attention layers of the discriminator (all, or `layers`) by the norm,
       for every one of `heads` (all), `weighted` by how much each pixel of the target is attended to
       (Daras et al. 2020, YLG).
@@ -76,6 +89,8 @@ class Term:
       meant for pictures of `reference_side` px a side: with fewer pixels, the prior weighs more.
     - On latents: "noise_autocorrelation", "mahalanobis" (in P_N), "norm_from" (distance from the
       mean of W to a `power`), "delta_norm" (distances of rows from the first).
+    - Where an encoder is trained: "latent", its `distance` from the known code, the mean over rows;
+      "code_realism", softplus(-score) of a critic of codes, likewise (Tov et al. 2021, e4e, 4.2).
     - On what is added to "features": "residual_energy".
     - On changed "weights": "drift", to a `power`, and "locality": how far the images of another
       code are from what they were before the change, by pixels or by the LPIPS of `net`. That code
@@ -173,6 +188,8 @@ class Term:
                     f"last_layers {self.last_layers}; allowed: the names of some of its steps, or "
                     f"how many of the last"
                 )
+            return
+        if self.net in EMBEDDERS:  # their layers are known once their arrays are
             return
         layers = LAYERS[str(self.net)]
         if "layers" in takes and not self.layers:

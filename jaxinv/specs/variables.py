@@ -38,6 +38,7 @@ class InitSpec:
     - "mean": the mean of a latent space. "prior": a random draw. "best-of": the best of `count`
       random draws by the stage's own loss.
     - "learned": the w that a regression on pictures of the generator guesses of the image.
+    - "encoder": the code that the encoder among the nets sees in the picture that is compared.
     - "given": the latents that the caller starts with. "previous": where the stage before ended, or
       what it drew with.
     - "stored": the noise maps of the checkpoint. "class": the class that the caller names.

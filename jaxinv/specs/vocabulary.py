@@ -22,7 +22,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "softmax": ("label",),
 }
 # Where a variable may start, the usual place first.
-_CODE = ("mean", "prior", "best-of", "given", "previous")
+_CODE = ("mean", "prior", "best-of", "given", "previous", "encoder")
 _FLAT = ("zeros", "given", "previous")
 INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(LATENT_SPACES, _CODE),
@@ -59,6 +59,15 @@ LAYERS = {
     ),
 }
 NETS = tuple(LAYERS)
+# Nets of published files (see `models.features.nets`), which name their outputs themselves.
+CONVERTED_NETS = (
+    *("inception-fid", "arcface-ir", "bisenet-faces", "clip", "facenet", "moco-resnet50"),
+    *("face-landmarks", "face-age-gender", "face-expression"),
+)
+ENCODER, ATTRIBUTE, CRITIC = "encoder", "attribute", "code-critic"
+CALLABLES = (ENCODER, ATTRIBUTE)  # nets that the caller gives, with a function that applies them
+EMBEDDERS = (*CONVERTED_NETS, *CALLABLES)
+OUTPUT = "output"  # of a net: what stands for the picture
 MASK_SOURCES = ("given", "operator", "face", "lpips")  # of named masks
 REDUCTIONS = ("mean", "sum")
 SCHEDULES = (

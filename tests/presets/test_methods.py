@@ -29,7 +29,10 @@ from tests.tiny import chain, draw, style
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 PREVIOUS, ADAM = InitSpec("previous"), SolverSpec("adam", 0.01)
 # Presets that cannot lower their loss in a handful of evaluations, and why.
-RELUCTANT = {"igan-edit": "its start is at the least of its penalty, and steps of 0.1 leap past it"}
+RELUCTANT = {
+    "igan-edit": "its start is at the least of its penalty, and steps of 0.1 leap past it",
+    "npgd": "an encoder takes the place of a search",
+}
 
 
 # One or two of each file of `jaxinv/presets`, which between them move codes, noise maps, features,

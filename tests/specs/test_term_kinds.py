@@ -10,7 +10,7 @@ import pytest
 from jaxinv.specs import Term, View
 from jaxinv.specs.term_kinds import IMAGE, RENDER, TERMS, VARIABLE
 from jaxinv.specs.terms import COMMON
-from jaxinv.specs.vocabulary import DISCRIMINATOR, LAYERS, NETS, SPACES
+from jaxinv.specs.vocabulary import DISCRIMINATOR, EMBEDDERS, LAYERS, NETS, SPACES
 
 # For every field that only some terms take: a value that is not its default.
 OTHERS: dict[str, Any] = {
@@ -44,7 +44,7 @@ def least(name: str) -> dict[str, Any]:
     if kind.family == IMAGE and kind.nets and "net" not in kind.defaults:
         found["net"] = kind.nets[0]
         if "layers" in kind.takes:
-            found["layers"] = LAYERS[kind.nets[0]][:1]
+            found["layers"] = LAYERS.get(kind.nets[0], ("output",))[:1]
     if "variable" in kind.takes and "variable" not in kind.defaults:
         found["variable"] = "w+" if "w+" in kind.spaces else kind.spaces[0]
     return found
@@ -73,7 +73,7 @@ def test_every_entry_is_a_term_that_fills_in_its_defaults(name: str) -> None:
     assert all(getattr(term, field) == value for field, value in kind.defaults.items())
     assert bool(kind.spaces) == (kind.family == VARIABLE)
     assert set(kind.spaces) <= set(SPACES)
-    assert set(kind.nets) <= {*NETS, DISCRIMINATOR}
+    assert set(kind.nets) <= {*NETS, *EMBEDDERS, DISCRIMINATOR}
     assert bool(kind.nets) == ("net" in kind.takes)
     assert set(kind.statistics) <= {"w", "p"}
     assert term.needs_discriminator == (kind.discriminator or kind.attention)

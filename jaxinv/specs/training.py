@@ -1,0 +1,224 @@
+"""How an encoder is trained, as data: the network, what it learns from, and what it must lower."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_whole
+from jaxinv.specs.encoders import BASES, OUTPUTS, PLANES, RESIZES
+from jaxinv.specs.solvers import ADAM, SolverSpec
+from jaxinv.specs.term_kinds import IMAGE, VARIABLE
+from jaxinv.specs.terms import Term
+from jaxinv.specs.vocabulary import CALLABLES, DISCRIMINATOR, EMBEDDERS, LATENT_SPACES, NETS
+
+SOURCES = ("synthetic", "real", "either")
+JUDGED = ("codes", "images")
+LABEL = "label"
+
+
+@dataclass(frozen=True)
+class EncoderPlan:
+    """An encoder, whatever the generator: `encoders.plans.encoder_spec` fits it to one.
+
+    Attributes:
+        backbone, neck, head: names in the tables of `jaxinv.encoders.networks`.
+        planes: what it sees.
+        side: of its input in px; of a smaller generator, that of its pictures.
+        least_side: to which those of a still smaller one are enlarged.
+        resize: how pictures are brought to that side.
+        resize_drawn: how what the generator draws is.
+        outputs: the spaces of its code, of which the generator's first is taken.
+        base: what its output is added to.
+        passes: how often it looks.
+        groups: how many rows the first feature maps give: numbers, or shares of all rows.
+        facts: for the parts alone.
+    """
+
+    backbone: str
+    head: str
+    neck: str = "none"
+    planes: tuple[str, ...] = ("image",)
+    side: int = 256
+    least_side: int = 8
+    resize: str = "bilinear"
+    resize_drawn: str = "pool"
+    outputs: tuple[str, ...] = ("w+",)
+    base: str = "mean"
+    passes: int = 1
+    groups: tuple[int | float, ...] = ()
+    facts: tuple[tuple[str, Any], ...] = ()
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("side", self.side, 8)
+        check_whole("least_side", self.least_side, 8)
+        check_whole("passes", self.passes, 1)
+        check_choice("base", self.base, BASES)
+        for resize in (self.resize, self.resize_drawn):
+            check_choice("resize", resize, RESIZES)
+        for plane in self.planes:
+            check_choice("plane", plane, tuple(PLANES))
+        for output in self.outputs:
+            check_choice("output", output, OUTPUTS)
+        for count in self.groups:
+            check_at_least("rows of a group", count, 0)
+
+
+@dataclass(frozen=True)
+class PictureSource:
+    """What an encoder learns from.
+
+    Attributes:
+        kind: "synthetic", pictures that the generator draws of random codes, which are then known;
+            "real", pictures of files; "either", what the caller says.
+        flip: whether half of the pictures are mirrored.
+        masks: whether parts of them are hidden: blobs (Chai et al. 2021, section 3.2).
+        noise: standard deviation of noise on what the encoder sees; the clean picture is compared.
+        fresh_noise: whether noise maps are drawn anew for every picture, not those of the file.
+        mixing: probability that the rows of a synthetic w+ are of two draws, not of one.
+    """
+
+    kind: str = "either"
+    flip: bool = False
+    masks: bool = False
+    noise: float = 0.0
+    fresh_noise: bool = False
+    mixing: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_choice("source of pictures", self.kind, SOURCES)
+        check_at_least("noise", self.noise, 0.0)
+        if not 0 <= self.mixing <= 1:
+            raise ValueError(f"mixing must lie between 0 and 1, got {self.mixing}")
+
+
+ANY_PICTURES = PictureSource()
+CRITIC_SOLVER = SolverSpec("adam", 2e-5)
+
+
+@dataclass(frozen=True)
+class AdversarySpec:
+    """A critic that learns beside the encoder, and is shown what that makes.
+
+    Attributes:
+        judges: "codes", a network of `layers` layers that tells them from mapped draws (Tov et al.
+            2021, e4e, section 4.2); "images", the generator's own discriminator, trained on.
+        solver: what moves it.
+        r1: weight gamma of the penalty on its slopes at real samples, halved.
+        every: steps between two penalties, each as many times as strong.
+        pool: earlier codes of which it is shown half.
+    """
+
+    judges: str
+    solver: SolverSpec = CRITIC_SOLVER
+    r1: float = 10.0
+    every: int = 16
+    pool: int = 50
+    layers: int = 4
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_choice("what a critic judges", self.judges, JUDGED)
+        check_at_least("r1", self.r1, 0.0)
+        check_whole("every", self.every, 1)
+        check_whole("pool", self.pool, 0)
+        check_whole("layers", self.layers, 1)
+
+
+@dataclass(frozen=True)
+class RowsInTurn:
+    """When rows of a code may differ from the first one (Tov et al. 2021, e4e, section 4.1).
+
+    None does before the share `start` of the steps; then one more after every share `every`.
+    """
+
+    start: float
+    every: float
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        for name in ("start", "every"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} of rows must lie between 0 and 1, got {value}")
+
+
+@dataclass(frozen=True)
+class EncoderPreset:
+    """An encoder and its training as data.
+
+    Attributes:
+        name: what `train-encoder` knows it by.
+        plan: the network.
+        terms: what is lowered, at every pass. Those of codes are of the encoder's own space.
+        source: what it learns from.
+        solver: what moves its weights.
+        batch: pictures of a step.
+        steps: of the training.
+        summary: what it is, in a line.
+        reference: paper, section and equation that it follows.
+        before: the preset of the encoder whose code it corrects, trained earlier and kept.
+        rows: when rows may differ.
+        critics: those that learn beside it.
+        average: decay per step of the average of its weights that is kept; 0 keeps the last ones.
+        checked: what it was compared with.
+        notes: where it differs from the reference, and what could not be verified.
+    """
+
+    name: str
+    plan: EncoderPlan
+    terms: tuple[Term, ...]
+    summary: str
+    reference: str
+    source: PictureSource = ANY_PICTURES
+    solver: SolverSpec = ADAM
+    batch: int = 8
+    steps: int = 100_000
+    before: str = ""
+    rows: RowsInTurn | None = None
+    critics: tuple[AdversarySpec, ...] = ()
+    average: float = 0.0
+    checked: str = ""
+    notes: str = field(default="", compare=False)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("batch", self.batch, 1)
+        check_whole("steps", self.steps, 1)
+        if not 0 <= self.average < 1:
+            raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
+        if not any(term.kind.family == IMAGE or term.name == "latent" for term in self.terms):
+            raise ValueError(f"preset {self.name!r} compares no pictures and no codes")
+        if (self.plan.base == "before") != bool(self.before):
+            raise ValueError(
+                f"preset {self.name!r} has base {self.plan.base!r} and before {self.before!r}; "
+                f"allowed: base 'before' and a preset before it, or neither"
+            )
+        judges = [critic.judges for critic in self.critics]
+        for name, kind in (("code_realism", "codes"), ("realism", "images")):
+            if any(term.name == name for term in self.terms) != (kind in judges):
+                raise ValueError(
+                    f"preset {self.name!r} has critics of {', '.join(judges) or 'nothing'} and "
+                    f"terms {', '.join(term.name for term in self.terms)}; allowed: {name!r} with "
+                    f"a critic of {kind}"
+                )
+        self._check_terms()
+
+    def _check_terms(self) -> None:
+        """Refuse terms that need a search: a start, a target that is moved, other variables."""
+        for term in self.terms:
+            kind = term.kind
+            codes = kind.family != VARIABLE or set(kind.spaces) & {*LATENT_SPACES, LABEL}
+            if kind.pivot or kind.initial_codes or not codes or term.radius or term.moves:
+                raise ValueError(
+                    f"preset {self.name!r} has a term {term.label!r}; allowed: terms of pictures "
+                    f"and of codes, that need no search"
+                )
+
+    @property
+    def nets(self) -> tuple[str, ...]:
+        """Names of the feature nets that its terms need, but for what comes with a function."""
+        known = {*NETS, *EMBEDDERS} - {*CALLABLES, DISCRIMINATOR}
+        return tuple(sorted({term.net for term in self.terms if term.net in known}))

@@ -1,0 +1,182 @@
+"""Plans become encoders of any generator that has their space: sizes, counts, refusals."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+from jaxinv.encoders.networks import build
+from jaxinv.encoders.plans import encoder_spec, shared_rows
+from jaxinv.presets import ENCODERS
+from jaxinv.specs import EncoderPreset, GeneratorSpec, Term
+from jaxinv.specs.encoders import EncoderSpec
+from jaxinv.specs.serialization import preset_from_json, to_json
+from tests.tiers import mostly_slow
+from tests.tiny import CHAIN, CLASSES, GROWN, OLD, STYLE
+from tests.weights import SHARED
+
+FIXTURES = SHARED / "fixtures-encoders"
+
+
+def stylegan2(side: int) -> GeneratorSpec:
+    """The facts that count of a StyleGAN2 of published widths."""
+    rows = 2 * int(math.log2(side)) - 2
+    styles = tuple(min(512, 32768 // (4 << (row // 2))) for row in range(rows))
+    return GeneratorSpec("g", "stylegan2", side, 512, 512, rows, styles, (4,))
+
+
+# MobileStyleGAN has 23 rows.
+FFHQ = GeneratorSpec("ffhq", "mobilestylegan", 1024, 512, 512, 23, (512,) * 23, (4,))
+GENERATORS = {f"stylegan2-{side}": stylegan2(side) for side in (32, 256, 1024)} | {
+    "ffhq": FFHQ,
+    **{spec.name: spec for spec in (STYLE, OLD, CHAIN, GROWN, CLASSES)},
+}
+
+
+def spec_of(name: str, generator: GeneratorSpec) -> EncoderSpec:
+    preset = ENCODERS[name]
+    before = spec_of(preset.before, generator) if preset.before else None
+    return encoder_spec(preset, generator, before)
+
+
+def suits(name: str, spec: GeneratorSpec) -> bool:
+    """Whether the generator has a space of the preset's codes."""
+    return bool({*spec.spaces} & {*ENCODERS[name].plan.outputs})
+
+
+def weights(encoder: Any) -> Any:
+    return jax.eval_shape(encoder.init, jax.random.key(0))["params"]
+
+
+def count(tree: Any) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(tree))
+
+
+FAST = ("encoder", "icgan-z", "latent-composition")
+
+
+@pytest.mark.parametrize("place", GENERATORS)
+@pytest.mark.parametrize("name", mostly_slow(ENCODERS, FAST))
+def test_every_preset_builds_where_its_space_is(name: str, place: str) -> None:
+    generator = GENERATORS[place]
+    if not suits(name, generator):
+        with pytest.raises(ValueError, match=r"encoder '.*' gives .*, which generator"):
+            spec_of(name, generator)
+        return
+    spec = spec_of(name, generator)
+    encoder = build(spec)
+    params = jax.eval_shape(encoder.init, jax.random.key(0))
+    planes = jax.ShapeDtypeStruct(spec.input_shape, "float32")
+    made = jax.eval_shape(encoder.predict, params, planes)
+    shapes = {
+        "w+": (generator.rows, generator.w_dim),
+        "w": (generator.w_dim,),
+        "z": (generator.z_dim,),
+        "label": (generator.labels,),
+    }
+    if spec.output == "s":
+        assert [leaf.shape for leaf in made["code"]] == [(n,) for n in generator.styles]
+    else:
+        assert made["code"].shape == shapes[spec.output]
+    plan = ENCODERS[name].plan
+    assert spec.side == max(min(plan.side, generator.resolution), plan.least_side)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_presets_are_data_that_can_be_written_and_read(name: str) -> None:
+    preset = ENCODERS[name]
+    assert preset.name == name
+    assert preset_from_json(to_json(preset), EncoderPreset) == preset
+
+
+def learned(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+    """Names and sizes of the arrays of a layout that are trained."""
+    for name, shape, *_ in json.loads((folder / "meta.json").read_text("utf-8"))["tensors"]:
+        fixed = ("running_mean", "running_var", "num_batches_tracked", "moving_")
+        if name.startswith(prefix) and not any(word in name for word in fixed):
+            yield name, math.prod(shape)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "prefix", "side"),
+    mostly_slow(
+        [
+            ("psp-w", "psp-w", "encoder.", 1024),
+            ("e4e", "e4e", "encoder.", 1024),
+            ("psp", "psp-gradual", "encoder.", 1024),
+            ("restyle-psp", "restyle-psp-irse50", "encoder.", 1024),
+            ("restyle-e4e-moco", "restyle-e4e-resnet34", "encoder.", 1024),
+            ("wei", "e2style", "encoder_firststage.", 1024),
+            ("idinvert-encoder", "idinvert-256", "", 256),
+            ("latent-composition", "latentcomp-stylegan", "", 64),
+        ],
+        [("psp-w", "psp-w", "encoder.", 1024)],
+    ),
+)
+def test_counts_are_those_of_the_published_layouts(
+    name: str, folder: str, prefix: str, side: int
+) -> None:
+    if not FIXTURES.is_dir():
+        pytest.skip("needs the fixtures of encoders in the shared folder")
+    sizes = dict(learned(FIXTURES / folder, prefix))
+    expected = sum(sizes.values())
+    rows = {key.split(".")[2] for key in sizes if key.startswith(f"{prefix}styles.")}
+    if rows:  # the layout is of a smaller generator: the others have as many weights as its last
+        last = f"{prefix}styles.{max(map(int, rows))}."
+        more = 2 * int(math.log2(side)) - 2 - len(rows)
+        expected += more * sum(size for key, size in sizes.items() if key.startswith(last))
+    assert count(weights(build(spec_of(name, stylegan2(side))))) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "rows", "found"),
+    [
+        ((3, 4), 18, (3, 4)),
+        ((3, 4), 8, (3, 4)),
+        ((3, 4), 6, (3, 2)),
+        ((3, 4), 3, (1, 1)),
+        ((0.5, 0.28), 18, (9, 5)),
+        ((0.5, 0.28), 8, (4, 2)),
+        ((0.29, 0.29), 14, (4, 4)),
+        ((), 5, ()),
+    ],
+)
+def test_every_group_of_rows_has_one(
+    groups: tuple[float, ...], rows: int, found: tuple[int, ...]
+) -> None:
+    assert shared_rows(groups, rows) == found
+    assert rows - sum(found) >= 1
+
+
+def test_an_encoder_before_is_asked_for() -> None:
+    first = encoder_spec(ENCODERS["wei"], STYLE)
+    for name, before, told in (
+        ("wei-refine", None, "encoder before 'wei-refine': none; allowed: one of preset 'wei'"),
+        ("wei", first, "encoder before 'wei': wei; allowed: none"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            encoder_spec(ENCODERS[name], STYLE, before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"terms": (Term("realism"),)}, "compares no pictures and no codes"),
+        ({"terms": (Term("mse"), Term("realism"))}, "'realism' with a critic of images"),
+        ({"terms": (Term("mse"), Term("drift"))}, "term 'drift-weights'; allowed: terms of pict"),
+        ({"terms": (Term("mse"), Term("high_pass_anchor"))}, "'high_pass_anchor'; allowed"),
+        ({"batch": 0}, "batch must be a whole number of at least 1"),
+        ({"average": 1.0}, "average must be at least 0 and below 1"),
+        ({"before": "psp"}, "base 'mean' and before 'psp'"),
+    ],
+)
+def test_presets_that_cannot_be_trained_are_refused(changes: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        replace(ENCODERS["encoder"], **changes)
