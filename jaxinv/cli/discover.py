@@ -110,12 +110,16 @@ def kept_scores(given: list[str]) -> dict[str, Any]:
 def verb_student(options: argparse.Namespace) -> int:
     """Run a student on pictures."""
     from jaxinv.edits.students import apply_student, load_student
-    from jaxinv.io.images import read_images, write_images
+    from jaxinv.io.files import find_images
+    from jaxinv.io.images import read_photo, write_images
 
     found = load_student(options.student)
-    images = read_images(options.pictures, size=options.size, fit=options.fit)
-    for path in write_images(options.out, apply_student(found, images), overwrite=False):
-        say(str(path))
+    for file in find_images(options.pictures):
+        photo = read_photo(file, size=options.size, fit=options.fit)
+        for note in photo.warnings:
+            complain(f"warning: {file}: {note}")
+        made = apply_student(found, photo.pixels[None])
+        say(str(write_images(options.out, made, names=[file.stem])[0]))
     return DONE
 
 

@@ -188,7 +188,7 @@ def verb_convert(options: argparse.Namespace) -> int:
     from weights_convert import convert, export
 
     names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
-    names = (*names, "discriminator", "like", "before", "side", "equalised", "generator")
+    names = (*names, "discriminator", "like", "generator", "before", "side", "equalised")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:

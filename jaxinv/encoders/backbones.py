@@ -1,4 +1,7 @@
-"""Backbones: planes [h, w, channels] -> feature maps of their four stages, the coarsest first."""
+"""Backbones: planes [h, w, channels] -> feature maps of their four stages, the coarsest first.
+
+The facts "width" (channels of the first stage) and "units" (of every stage) make smaller ones.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def irse(net: Network, x: Array, units: Units, *, gated: bool) -> Maps:
     x = net.plain_conv("input_layer.0", x, width)
     x = net.slope("input_layer.2", net.norm("input_layer.1", x))
     number = 0
-    for stage, count in enumerate(units):
+    for stage, count in enumerate(net.fact("units", units)):
         for index in range(count):
             stride = 2 if index == 0 else 1
             x = ir_unit(net, f"body.{number}", x, (width << stage, stride), gated=gated)
@@ -70,7 +73,7 @@ def resnet(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]) 
     x = net.norm("bn1", net.plain_conv("conv1", x, width, 7, 2))
     x = net.slope("relu", x)
     number = 0
-    for stage, count in enumerate(units):
+    for stage, count in enumerate(net.fact("units", units)):
         for index in range(count):
             stride = 2 if stage and index == 0 else 1
             x = unit(net, f"body.{number}", x, width << stage, stride)

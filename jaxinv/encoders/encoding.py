@@ -188,9 +188,7 @@ def check_given(
         attribute = check_array("attribute", attribute, "iuf").astype(np.float32)
         attribute = np.broadcast_to(attribute, count) if attribute.ndim == 0 else attribute
         if attribute.shape != (count,) or attribute.min() < 0 or attribute.max() > 1:
-            raise ValueError(
-                f"attribute {told(attribute)}; allowed: a number, or {count}, of 0 to 1"
-            )
+            raise ValueError(f"attribute {told(attribute)}; allowed: 0 to 1, or {count} of these")
     if passes is not None:
         check_passes(spec, passes)
     return Given(masks, attribute, passes)

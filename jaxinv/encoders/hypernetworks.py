@@ -16,6 +16,7 @@ from jax import lax
 from jaxinv.models.generators.weight_deltas import NETWORK, nested
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import Linear, leaky_relu
+from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,7 @@ def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
     width = maps[0].shape[-1]
     shared = {shape: two_layers(SHARED_NAME, width, shape) for shape in sorted(shapes)}
     for change in changes:
+        check_choice("kind of change", change.kind, KINDS)
         block = f"refinement_blocks.{change.number}"
         delta = factors(net, block, maps[0], change, shared)
         delta = delta[::-1, ::-1] if change.flipped else delta

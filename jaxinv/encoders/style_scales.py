@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxinv.encoders.backbones import BASIC_UNITS, BOTTLENECK, DEEP_UNITS
+from jaxinv.encoders.backbones import BASIC_UNITS, BOTTLENECK, DEEP_UNITS, WIDTH
 from jaxinv.nn.conv import Conv
 from jaxinv.nn.linear import leaky_relu
 from jaxinv.nn.pool import average_pool, max_pool
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
-WIDTH, DEEPEST, JOINED = 64, 2048, 512  # channels of the first, the last and the joined maps
+JOINED = 512  # channels of the maps that a pyramid joins
 LEVELS = ("HighLevel", "MidLevel", "LowLevel")
 
 
@@ -47,15 +47,16 @@ def _conv(name: str, x: Array, plan: tuple[int, int, int], *, bias: bool) -> Arr
 
 def backbone(net: Network, x: Array, units: Units, *, deep: bool) -> Maps:
     """A ResNet with one more stage, a bottleneck; its last three maps, the coarsest first."""
-    x = leaky_relu(_normal(net, "Conv0", _conv("Conv0", x, (WIDTH, 7, 2), bias=False)))
+    width = net.fact("width", WIDTH)
+    x = leaky_relu(_normal(net, "Conv0", _conv("Conv0", x, (width, 7, 2), bias=False)))
     x = max_pool(same_padding(x, 3, 2, -jnp.inf), 3, 2)
     maps = [x]
     for stage, count in enumerate(units, start=1):
         for index in range(count):
-            plan = (WIDTH << (stage - 1), 2 if stage > 1 and index == 0 else 1)
+            plan = (width << (stage - 1), 2 if stage > 1 and index == 0 else 1)
             x = (_bottleneck if deep else _basic)(net, f"stage{stage}_unit{index + 1}", x, plan)
         maps.append(x)
-    maps.append(_bottleneck(net, "stage5", x, (DEEPEST // BOTTLENECK, 2)))
+    maps.append(_bottleneck(net, "stage5", x, (width << (len(units) - 1), 2)))
     return maps[:-4:-1]
 
 
@@ -92,14 +93,14 @@ def _shortcut(net: Network, name: str, x: Array, plan: tuple[int, int]) -> Array
 
 def neck(net: Network, maps: Maps) -> Maps:
     """A feature pyramid whose maps are then pooled to the size of the coarsest, and joined."""
-    found: Maps = []
+    found, joined = list["Array"](), net.fact("joined", JOINED)
     for level, x in enumerate(maps):
-        lateral = net.conv(f"fpn.lconv_{5 - level}", x, JOINED)
+        lateral = net.conv(f"fpn.lconv_{5 - level}", x, joined)
         found.append(lateral + nearest_double(found[-1]) if found else lateral)
-    fine = [net.conv(f"fpn.fconv_{2 - level}", x, JOINED) for level, x in enumerate(found)]
+    fine = [net.conv(f"fpn.fconv_{2 - level}", x, joined) for level, x in enumerate(found)]
     side = fine[0].shape[0]
     aligned = [
-        net.conv(f"fuse_conv_{2 - level}", _reduced(x, side), JOINED)
+        net.conv(f"fuse_conv_{2 - level}", _reduced(x, side), joined)
         for level, x in enumerate(fine)
     ]
     return [aligned[0], *(aligned[0] + x for x in aligned[1:])]

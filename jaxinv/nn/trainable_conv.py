@@ -60,13 +60,15 @@ class TotalTaps:
         """g [..., h', w', out] and x [..., h, w, in] -> [size, size, in, out]."""
         g, x = (a.reshape(-1, *a.shape[-3:]) for a in (g, x))
         laid = jnp.transpose(x, (3, 1, 2, 0)), jnp.transpose(g, (1, 2, 0, 3))
+        pixels, kernel = lax.optimization_barrier(laid)
         pads = []
         for axis, (low, _) in enumerate(self.pads):
             wide = (x.shape[1 + axis] - 1) * self.spread + 1
             reach = (g.shape[1 + axis] - 1) * self.stride + 1
             pads.append((low, self.size[axis] - 1 + reach - wide - low))
         found = lax.conv_general_dilated(
-            *lax.optimization_barrier(laid),
+            pixels,
+            kernel,
             (1, 1),
             pads,
             lhs_dilation=(self.spread, self.spread),

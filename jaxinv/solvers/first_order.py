@@ -49,7 +49,8 @@ class Extras(NamedTuple):
 
     `lookahead` > 0: after as many steps the point goes back to the share `pull` of the way that
     they made (Zhang et al. 2019, Lookahead, algorithm 1). `centralize` 1: gradients of arrays with
-    two or more axes have mean 0 over all but the first (Yong et al. 2020, Gradient Centralization).
+    two or more axes have mean 0 over all but the last, on which the outputs of a layer lie (Yong et
+    al. 2020, Gradient Centralization, equation 1).
     """
 
     lookahead: int = 0
@@ -60,6 +61,15 @@ class Extras(NamedTuple):
 # Ranger is RAdam with lookahead; its later form centralises gradients too, which suits weights but
 # keeps a code from moving its mean.
 EXTRAS = {"ranger": Extras(6, 0.5)}
+
+
+def _centralized(gradient: Array) -> Array:
+    if gradient.ndim < 2:
+        return gradient
+    return gradient - jnp.mean(gradient, tuple(range(gradient.ndim - 1)), keepdims=True)
+
+
+CENTRALIZE = optax.stateless(lambda updates, params: jax.tree.map(_centralized, updates))
 
 
 class State(NamedTuple):
@@ -94,7 +104,7 @@ def first_order(
 ) -> Solver:
     """u <- u - learning_rate x schedule x transform(gradient), hooked; one evaluation per step."""
     extras, rates, hook = moves
-    transform = optax.chain(optax.centralize(), transform) if extras.centralize else transform
+    transform = optax.chain(CENTRALIZE, transform) if extras.centralize else transform
 
     def init(u: Tree) -> State:
         slow = (u, jnp.zeros((), jnp.int32)) if extras.lookahead else ()

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from jaxinv.types import Array, Key, Params, Tree
+    from jaxinv.types import Array, Key, Tree
 
 
 def mean_gradients(
-    loss: Callable[[Params, Tree, Key], tuple[Array, Tree]],
-    params: Params,
+    loss: Callable[[Tree, Tree, Key], tuple[Array, Tree]],
+    params: Tree,
     batch: Tree,
     key: Key,
     parts: int = 1,
-) -> tuple[tuple[Array, Tree], Params]:
+) -> tuple[tuple[Array, Tree], Tree]:
     """((value, aux), slopes) of loss(params, batch, key) -> (value, aux), means over `parts` parts.
 
     The parts are made one after the other, of every parts-th row. Raises `ValueError` for a batch

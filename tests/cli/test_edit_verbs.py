@@ -320,3 +320,49 @@ def test_walks_are_edited_inspected_kept_and_told(capsys: pytest.CaptureFixture[
     save_walk("other.safetensors", replace(own, generator="0" * 64, generator_name="cats"))
     assert main(["edit", "run", "-o", "NO", "-d", "other.safetensors", "--amount", "1"]) == USAGE
     assert "walk 'turn' belongs to generator 'cats'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("place")
+def test_regions_are_mixed_and_students_are_run(capsys: pytest.CaptureFixture[str]) -> None:
+    common = ["discover", "-g", "tiny", "--samples", "8"]
+    assert main([*common, "editing-in-style", "--count", "2", "-o", "part.safetensors"]) == DONE
+    ends = [f"run/latents/{name}.safetensors" for name in "ab"]
+    channels = ["mix", *ends, "--channels", "part-00.safetensors"]
+    assert main([*channels, "-o", "mixed.png"]) == DONE
+    mixed, told = load_latents("mixed.safetensors")
+    assert (set(mixed), told["channels"]) == ({"s"}, "part-00.safetensors")
+    assert main([*channels, "--rows", "fine", "-o", "b.png"]) == USAGE
+    assert "--rows with --channels" in capsys.readouterr().err
+    assert main(["edit", "run", "-d", "part-00.safetensors", "--amount", "1", "-o", "E"]) == USAGE
+    assert "jaxinv mix A B --channels FILE" in capsys.readouterr().err
+    student = [*common, "distillation", "-d", "age", "--steps", "2", "-o", "old.safetensors"]
+    assert main(student) == USAGE
+    assert "allowed: both -d and --amount" in capsys.readouterr().err
+    assert main([*student, "--amount", "1"]) == DONE
+    assert main(["student", "old.safetensors", "photos", "--size", "64", "-o", "made"]) == DONE
+    assert sorted(file.name for file in Path("made").iterdir()) == ["a.png", "b.png"]
+    assert main(["student", "part-00.safetensors", "photos", "-o", "no"]) == USAGE
+    assert "holds 'walk'; allowed: 'student'" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
+def test_what_is_kept_is_named_once_and_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["discover", "hijack-gan", "-g", "tiny", "--attribute", "luma", "-o", "a.safetensors"]
+    few = ["--samples", "12", "--steps", "3"]
+    assert main([*words, *few, "--keep", "contrast"]) == DONE
+    assert main(["inspect", "a.safetensors"]) == DONE
+    shown = capsys.readouterr().out
+    assert "walk: proxy: along the slope of a net" in shown
+    assert '"contrast"' in shown
+    for more, said in (
+        (["--keep", "contrast", "--keep", "contrast"], "allowed: each name once"),
+        (["--keep", "luma"], "to change and to be kept"),
+        (["--keep", "mood"], "unknown attribute"),
+        (["--cut", "b4"], "cut 'b4' for method 'hijack-gan'"),
+        (["--rows", "x"], "rows 'x'; allowed: numbers and spans"),
+    ):
+        assert main([*words, *more]) == USAGE
+        error = capsys.readouterr().err.strip()
+        assert said in error
+        assert len(error.splitlines()) == 1

@@ -120,6 +120,7 @@ EXPLAINED = {
     "edit": "editing",
     "paste": "editing",
     "discover": "discovering",
+    "train-generator": "training",
     "evaluate": "results",
 }
 

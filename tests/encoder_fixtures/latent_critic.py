@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
-from jaxinv.encoders import critics
+from jaxinv.encoders import row_terms
+from jaxinv.training import critics
 from jaxinv.types import Array
 from tests.encoder_fixtures.rules import check_output, inputs, tensors
 from tests.net_fixtures.rules import read_meta
@@ -19,21 +21,17 @@ WEIGHTS = (0.1, 2e-4, 1.0)  # of the critic, the deltas and the pixels
 
 def wdisc(folder: Path) -> None:
     meta, found = read_meta(folder), {k: jnp.asarray(v) for k, v in inputs(folder).items()}
-    params = torch_layers.convert(tensors(folder))["params"]
-    layers = meta["setting"]["n_mlp"]
-    critic = critics.LatentCritic((meta["setting"]["style_dim"],) * (layers - 1))
-
-    def score(w: Array) -> Array:
-        return critic.apply({"params": params}, w)  # type: ignore[return-value]
-
+    layers = torch_layers.convert(tensors(folder))["params"]
+    count = meta["setting"]["n_mlp"]
+    params = {f"fc{index}": layers[f"mlp.{2 * index}"] for index in range(count)}
+    score = partial(critics.latent_critic, params)
     real, fake = score(found["real_w"]), score(found["fake_w"])
     check_output(folder, "real_pred", real[:, None])
     check_output(folder, "fake_pred", fake[:, None])
-    check_output(folder, "d_loss", [critics.logistic(real, fake)])
-    check_output(folder, "r1", [critics.r1(score, found["real_w"])])
+    check_output(folder, "d_loss", [critics.critic_loss(real, fake)])
+    check_output(folder, "r1", [critics.gradient_penalty(score, found["real_w"])])
     check_output(folder, "r1_grad_input", jax.vmap(jax.grad(score))(found["real_w"]))
-    everywhere = critics.adversarial(score, found["fake_w"][:, None], 1)
-    check_output(folder, "g_loss", [everywhere])
+    check_output(folder, "g_loss", [critics.generator_loss(fake)])
     pixels = jnp.mean(jnp.square(found["y_hat"] - found["y"]))
     for name in meta["io"]:
         if name.endswith("_parts"):
@@ -49,8 +47,8 @@ def _check_stage(
     active = min(number + 1, rows)
 
     def parts(codes: Array) -> Array:
-        deltas = critics.delta_penalty(codes, active if number < rows else 0)
-        return jnp.stack([critics.adversarial(score, codes, active), deltas, pixels])
+        deltas = row_terms.delta_penalty(codes, active if number < rows else 0)
+        return jnp.stack([row_terms.adversarial(score, codes, active), deltas, pixels])
 
     def loss(codes: Array) -> Array:
         return parts(codes) @ jnp.asarray(WEIGHTS)

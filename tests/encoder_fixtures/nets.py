@@ -1,8 +1,4 @@
-"""The pSp family: converted by the public function, then codes, rollouts and pictures compared.
-
-Nets of fifty layers add in another order than the original's: ten times the project's 1e-5 is
-allowed where codes come from several of them in turn (see `PASSED_ON`).
-"""
+"""The pSp family: converted by the public function, then codes, rollouts and pictures compared."""
 
 from __future__ import annotations
 
@@ -18,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from numpy.testing import assert_array_equal as assert_equal
 
 import jaxinv
 from jaxinv.encoders import rollouts
@@ -26,11 +23,15 @@ from jaxinv.encoders.loading import linked_generator, load_encoder
 from jaxinv.encoders.networks import Parts
 from jaxinv.encoders.planes import Sample, fitted, planes_of
 from jaxinv.models.loading import load_generator
+from jaxinv.solvers.registry import build as build_solver
+from jaxinv.specs import SolverSpec
 from jaxinv.types import Params
-from tests.encoder_fixtures.rules import check_output, inputs, tensors
+from tests.encoder_fixtures.rules import check_output, draw, inputs, tensors
+from tests.fixture_checks import Check
 from tests.net_fixtures.rules import read_meta
 from tests.torchlike import finished, raw, state_dict, tensor, value
-from weights_convert import convert
+from weights_convert import UnsafeFileError, convert
+from weights_convert.sources.containers import read_checkpoint
 
 AVERAGE = "latent_avg"
 OPTIONS: dict[str, str] = {
@@ -226,6 +227,56 @@ def check_stages(folder: Path) -> None:
         check_all(folder, {"refine_codes": seen(refine, params, both, None)[0]})
 
 
+RANGER = SolverSpec("ranger", 1e-4, options=(("b1", 0.95), ("eps", 1e-5), ("centralize", 1)))
+
+
+def check_container(folder: Path) -> None:
+    """Files of torch itself: what they hold, what they lack, and eight steps of Ranger."""
+    arrays = tensors(folder)
+    held = {name: array for name, array in arrays.items() if not name.startswith("discriminator")}
+    for file in sorted(folder.glob("*.pt")):
+        tree = read_checkpoint(file).tree
+        assert_equal(tree[AVERAGE], held[AVERAGE])
+        for name, array in tree["state_dict"].items():
+            assert_equal(array, held[name])
+        for name, array in tree.get("discriminator_state_dict", {}).items():
+            # Adam has made one step there, of its rate.
+            start = arrays[f"discriminator_state_dict.{name}"]
+            np.testing.assert_allclose(np.abs(array - start), 2e-5, atol=1e-8)
+        with tempfile.TemporaryDirectory() as place:
+            with pytest.raises(
+                UnsafeFileError, match=r"lacks \d+ arrays of the encoder: encoder\."
+            ):
+                convert(file, out=Path(place, "encoder.safetensors"))
+            assert not list(Path(place).iterdir())
+    check_ranger(folder, list(held.items())[:3])
+
+
+def check_ranger(folder: Path, values: list[tuple[str, np.ndarray]]) -> None:
+    """Steps from the values of three arrays with gradients by rule, kernels turned as ours are."""
+    seed, solver = read_meta(folder)["seed"], build_solver(RANGER)
+    state = solver.init({name: jnp.asarray(turned(array)) for name, array in values})
+    for step in range(8):
+        slopes = {
+            name: turned(draw(f"grad{step}.{i}", array.shape, seed))
+            for i, (name, array) in enumerate(values)
+        }
+
+        def slope(u: Any, key: Any, slopes: dict[str, np.ndarray] = slopes) -> Any:
+            del key
+            return sum(jnp.sum(u[name] * one) for name, one in slopes.items()), {}
+
+        state = solver.step(jax.random.key(0), slope, state, jnp.zeros(()))[0]
+        found = {f"ranger_step{step + 1}.{n}": turned(u, back=True) for n, u in state.u.items()}
+        check_all(folder, found)
+
+
+def turned(array: Any, *, back: bool = False) -> np.ndarray:
+    """A kernel [out, in, h, w] as [h, w, in, out], or `back`; other arrays as they are."""
+    order = (3, 2, 0, 1) if back else (2, 3, 1, 0)
+    return np.asarray(array).transpose(order) if np.ndim(array) == 4 else np.asarray(array)
+
+
 CHECKS = {
     **dict.fromkeys(("psp-gradual", "psp-w", "psp-wplus", "e4e"), check_single),
     **dict.fromkeys(
@@ -238,4 +289,5 @@ CHECKS = {
     "sam-aging": check_aging,
     "e2style": check_stages,
 }
-CHECKS = {name: pytest.mark.slow(check) for name, check in CHECKS.items()}
+CHECKS: dict[str, Check] = {name: pytest.mark.slow(check) for name, check in CHECKS.items()}
+CHECKS["container-e4e"] = check_container

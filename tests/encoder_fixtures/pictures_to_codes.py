@@ -74,14 +74,16 @@ def large_idinvert(folder: Path) -> None:
 
 def latent_composition(folder: Path) -> None:
     setting, given = read_meta(folder)["setting"], inputs(folder)
-    side = 128 if setting["halfsize"] else 256
+    # The encoder of a PGGAN sees its pictures as they are, that of a StyleGAN at one of two sizes.
+    side = given["img"].shape[-1] if "nz" in setting else 128 if setting["halfsize"] else 256
     content = checkpoint(tensors(folder), epoch=3)
     with converted(content, "--side", str(side)) as pair:
-        samples = zip(last(given["img"]), last(formula(folder, "mask")), strict=True)
-        spec = pair.encoder.spec
-        planes = np.stack(
-            [planes_of(spec, Sample(x, mask=mask[..., 0]), None) for x, mask in samples]
-        )
+        spec, pictures = pair.encoder.spec, last(given["img"])
+        masks = np.ones(pictures.shape[:3], "f4")
+        if "mask" in read_meta(folder)["inputs"]:
+            masks = formula(folder, "mask")[:, 0]
+        samples = [Sample(x, mask=mask) for x, mask in zip(pictures, masks, strict=True)]
+        planes = np.stack([planes_of(spec, sample, None) for sample in samples])
         maps, _, outputs = maps_and_code(pair, planes)
     if "downsample" in read_meta(folder)["io"]:
         check_output(folder, "downsample", first(planes))

@@ -25,7 +25,13 @@ def test_centralised_gradients_have_no_mean() -> None:
     solver = build(SolverSpec("sgd", 1.0, options=(("centralize", 1),)))
     slope = jnp.asarray([[1.0, 2.0], [3.0, 6.0]])
     _, seen = run(solver, lambda u: jnp.sum(slope * u), jnp.zeros((2, 2)), 2)
-    np.testing.assert_allclose(seen.u[1], -(slope - slope.mean(1, keepdims=True)))
+    np.testing.assert_allclose(seen.u[1], -(slope - slope.mean(0)))  # outputs lie last
+    kernel = jnp.arange(24.0).reshape(2, 3, 2, 2) ** 2
+    _, seen = run(solver, lambda u: jnp.sum(kernel * u), jnp.zeros(kernel.shape), 2)
+    np.testing.assert_allclose(seen.u[1], -(kernel - kernel.mean((0, 1, 2))), rtol=1e-5)
+    bias = jnp.asarray([1.0, 2.0])
+    _, seen = run(solver, lambda u: jnp.sum(bias * u), jnp.zeros(2), 2)
+    np.testing.assert_allclose(seen.u[1], -bias)
 
 
 def test_a_variable_may_have_a_rate_of_its_own() -> None:

@@ -132,7 +132,7 @@ def test_equalised_rates_are_those_of_scaled_weights() -> None:
     found = equalised(
         lambda key: {"k": jnp.zeros((4, 2))}, jax.random.key(0), lambda *_: Gain(gain, 0.0, gain)
     )
-    adam = optax.scale_by_adam(b1=0.0, b2=0.99, eps=1e-12)
+    adam: Any = optax.scale_by_adam(b1=0.0, b2=0.99, eps=1e-12)
     value = lambda k: jnp.sum((x @ k - 1) ** 2)  # noqa: E731
     own, raw = found.params["k"], found.params["k"] / gain
     states = adam.init(own), adam.init(raw)

@@ -5,6 +5,7 @@ What equalised layers multiply by when they run is folded into their weights.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -25,6 +26,7 @@ UNITS: Mapping[tuple[int, ...], str] = {
     (3, 8, 36, 3): "152",
 }
 ROW = 512  # numbers of a row of W+, where the shapes leave it open
+LEVELS = ("HighLevel", "MidLevel", "LowLevel")
 GRID, LAST = 3, 4  # side of the maps that dense layers of Feature-Style and IDInvert see
 
 
@@ -168,7 +170,11 @@ def gh_feat(arrays: Arrays, side: int = 256) -> Network:
         name: array.transpose(kernels[array.ndim]) if array.ndim in kernels else array
         for name, array in TENSORFLOW(arrays).items()
     }
-    high, middle, low = (len(own[f"{name}Level.bias"]) for name in ("High", "Mid", "Low"))
+    joined = len(own["fuse_conv_0.bias"])
+    for level in LEVELS:  # their maps are flattened with channels first
+        weight = own[f"{level}.weight"]
+        own[f"{level}.weight"] = pixels_last(weight, math.isqrt(weight.shape[1] // joined))
+    high, middle, low = (len(own[f"{level}.bias"]) for level in LEVELS)
     style = 2 * ROW
     styles = [style] * (high // style) + [style] * (middle // style)
     left = low
@@ -191,8 +197,10 @@ def gh_feat(arrays: Arrays, side: int = 256) -> Network:
         "base": "zeros",
     }
     groups = (high // (2 * ROW), middle // (2 * ROW))
-    facts = (("styles", tuple(styles)), ("groups", groups))
-    return {**fields, "resize": "area", "facts": facts}, torch_layers.convert(own)
+    facts = {"styles": tuple(styles), "groups": groups, "joined": joined}
+    facts["width"] = len(own["Conv0.weight"])
+    fields |= {"resize": "area", "facts": tuple(facts.items())}
+    return fields, torch_layers.convert(own)
 
 
 def feature_style(arrays: Arrays) -> Network:

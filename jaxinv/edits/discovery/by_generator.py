@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,11 +33,14 @@ from jaxinv.models.generators.weight_deltas import leaves, nested
 from jaxinv.specs.checks import check_choice
 
 if TYPE_CHECKING:
-    from jaxinv.types import Array, Key, Latents
+    from collections.abc import Callable
+
+    from jaxinv.types import Array, Key, Latents, Params
 
 AT = 8  # codes over which derivatives are averaged
 PROBES = 8  # random pictures for each code and region
 WEIGHTS_STEP = 0.1  # of the length of an array of weights
+DRAWN = ("noise", "const")  # arrays that are no maps from features to features
 LEAST_SHARE = 0.5  # of what a channel does, in the region that it counts for
 
 
@@ -102,8 +106,15 @@ def told_apart(asked: Request) -> list[Direction]:
 
 def kernels(params: Any) -> list[str]:
     """Names of the arrays of the synthesis that are matrices or kernels, with "/" between."""
-    held = leaves(params["synthesis"])
-    return ["/".join(("synthesis", *path)) for path, leaf in held if np.ndim(leaf) > 1]
+    held: Any = leaves(params["synthesis"])
+    held = [(path, leaf) for path, leaf in held if path[-1] not in DRAWN]
+    names = ["/".join(("synthesis", *path)) for path, leaf in held if np.ndim(leaf) > 1]
+    return sorted(names, key=_counted)
+
+
+def _counted(name: str) -> list[tuple[str, int]]:
+    """A key of sorting by which b4 comes before b16."""
+    return [(word, int(part or 0)) for word, part in re.findall(r"(\D+)(\d*)", name)]
 
 
 def weights(asked: Request) -> list[Direction]:
@@ -159,9 +170,12 @@ def regions(asked: Request) -> list[Walk]:
         _features(replace(asked, cut=cut), latents), asked.count, seed=asked.seed
     )
     energy = np.zeros((asked.count, sum(gen.spec.styles)))
+    measure, keys = _energies(asked, found.labels.shape[1]), jax.random.key(asked.seed)
     for index, (w, labels) in enumerate(zip(latents["w"], found.labels, strict=True)):
-        key = jax.random.fold_in(jax.random.key(asked.seed), index)
-        energy += _energies(asked, w, labels, key)
+        style, key = convert(gen, params, {"w": w}, "s"), jax.random.fold_in(keys, index)
+        for region in range(asked.count):
+            mask = jnp.asarray(labels == region, float)
+            energy[region] += np.asarray(measure(params, style, mask, key))
     shares = energy / np.maximum(energy.sum(0), 1e-30)
     budget = float(energy.shape[1])
     walks = []
@@ -186,32 +200,22 @@ def regions(asked: Request) -> list[Walk]:
     return walks
 
 
-def _energies(asked: Request, w: Array, labels: np.ndarray, key: Key) -> np.ndarray:
-    """How strongly each channel moves each region of the picture of a code w [d]: [regions, C].
+def _energies(asked: Request, side: int) -> Callable[..., Array]:
+    """(params, style, mask [side, side], key) -> how strongly each channel [C] moves the mask.
 
-    The squared derivatives of the pixels of a region, added up: their expectation over random signs
-    in these pixels, `PROBES` of them.
+    The squared derivatives of its pixels, added up: their expectation over random signs in these
+    pixels, `PROBES` of them.
     """
-    gen, params = asked.gen, asked.params
-    style = convert(gen, params, {"w": w}, "s")
-    size = labels.shape[0]
-
-    def push(style: Any) -> Array:
-        return gen.synthesize(params, {"s": style}, size)
+    gen = asked.gen
 
     @jax.jit
-    def pulled(style: Any, mask: Array, key: Key) -> Array:
-        _, back = jax.vjp(push, style)
+    def energies(params: Params, style: Any, mask: Array, key: Key) -> Array:
+        _, back = jax.vjp(lambda s: gen.synthesize(params, {"s": s}, side), style)
 
         def one(own: Key) -> Array:
-            signs = jax.random.rademacher(own, (size, size, 3), float)
+            signs = jax.random.rademacher(own, (side, side, 3), float)
             return jnp.concatenate(back(signs * mask[..., None])[0]) ** 2
 
         return jax.lax.map(one, jax.random.split(key, PROBES)).mean(0)
 
-    return np.stack(
-        [
-            np.asarray(pulled(style, jnp.asarray(labels == k, float), key))
-            for k in range(asked.count)
-        ]
-    )
+    return energies

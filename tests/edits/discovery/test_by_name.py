@@ -32,7 +32,7 @@ from tests.edits.renderer import (
     renderer,
     shown,
 )
-from tests.tiny import chain
+from tests.tiny import chain, style
 
 PAIR = renderer()
 SEEN = ("background", "brightness", "hue")
@@ -129,17 +129,17 @@ def test_an_intervention_crosses_a_plane_and_keeps_the_others() -> None:
     assert isinstance(one, Walk)
     assert (one.kind, one.space, one.name) == ("intervention", "s", "bg")
     for amount in (1.0, -1.0):
-        assert gain_over_drift(one, amount) > 5  # a random direction: below 1
+        assert gain_over_drift(one, amount) > 10  # 32 was found; random directions: up to 6
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "kind", "steps", "least"),
     [
-        # Nets of few steps: over 8 was found of the walk, 4 of the flow, 6 of the rig.
-        ("hijack-gan", "proxy", 800, 5.0),
-        ("styleflow", "flow", 500, 2.5),
-        ("rig", "rig", 1500, 3.0),
+        # 36, 15 and 33 were found, the smaller of both ways; of four random directions up to 6.
+        ("hijack-gan", "proxy", 800, 10.0),
+        ("styleflow", "flow", 500, 10.0),
+        ("rig", "rig", 1000, 10.0),
     ],
 )
 def test_walks_of_nets_change_one_attribute_and_keep_the_others(
@@ -155,11 +155,11 @@ def test_walks_of_nets_change_one_attribute_and_keep_the_others(
 
 @pytest.mark.slow
 def test_a_regressor_leads_to_the_factor_that_shows() -> None:
-    one = found_by("regressor", samples=1500, steps=500)
+    one = found_by("regressor", samples=1000, steps=300)
     assert isinstance(one, Direction)
     likes = likeness(PAIR, one.vector)
     assert FACTORS[likes.argmax()] == "background"
-    assert likes.max() > 0.7  # the other factors keep what random batches gave them
+    assert likes.max() > 0.8  # 0.90 was found: others keep what random batches gave them
 
 
 @pytest.mark.slow
@@ -183,8 +183,9 @@ def test_effects_of_walks_are_measured_on_fresh_pictures() -> None:
 def test_the_first_component_of_styles_is_the_factor_that_varies_most(estimator: str) -> None:
     found = discover("ganspace", *PAIR, space="s", count=2, samples=1500, estimator=estimator)
     vector = np.abs(np.concatenate(found[0].vector))
-    assert FACTORS[vector.argmax()] == "x"  # of the largest gain
-    assert vector.max() > 0.9 * np.linalg.norm(vector)  # the next gain is only an eighth less
+    # Of the largest gain; the next is only an eighth less, so that sparse ones mix the two.
+    largest = vector[:1] if estimator != "sparse" else vector[:2]
+    assert np.linalg.norm(largest) > 0.9 * np.linalg.norm(vector)
 
 
 def test_independent_components_come_by_name() -> None:
@@ -207,6 +208,9 @@ def test_components_of_features_are_of_what_the_cut_draws() -> None:
 def test_changes_of_weights_move_pictures_more_than_random_ones() -> None:
     layer = "synthesis/colours"
     assert kernels(PAIR[1]) == ["synthesis/colours", "synthesis/geometry"]
+    assert [n.split("/")[1][:3] for n in kernels(style()[1])] == sorted(
+        [n.split("/")[1][:3] for n in kernels(style()[1])], key=["b4_", "b8_", "b16"].index
+    )
     found = discover("weights", *PAIR, count=3, layer=layer)
     latents = {"w": codes(16, 5)}
     before = render(*PAIR, latents)
