@@ -85,13 +85,13 @@ def pooled_grid(net: Network, maps: Maps, stage: Array | None) -> Outputs:
 
 
 def pooled_levels(net: Network, maps: Maps, stage: Array | None) -> Outputs:
-    """A dense layer over each of three maps, pooled to a grid (Wei et al. 2022, E2Style, eq. 2)."""
+    """A dense layer over each of the finest maps, pooled to a grid (Wei et al. 2022, E2Style)."""
     del stage
     groups = net.fact("groups", ())
     counts = [*groups, net.spec.rows - sum(groups)]
     parts = [
         _grid_dense(net, f"output_layer_{level + 3}", one, rows * net.spec.width)
-        for level, (one, rows) in enumerate(zip(maps[1:], counts, strict=False))
+        for level, (one, rows) in enumerate(zip(maps[-len(counts) :], counts, strict=True))
     ]
     return {"code": _code(net, jnp.concatenate(parts))}
 

@@ -89,7 +89,7 @@ def encoder_file(name: str) -> Path:
 
 
 def linked_generator(name: str) -> str:
-    """The name or place of the generator that an encoder's file names: beside it, or known.
+    """The name of the generator that an encoder's file names, or its place beside the encoder.
 
     Raises `ValueError` where it names none.
     """
@@ -98,7 +98,8 @@ def linked_generator(name: str) -> str:
     if not checkpoints.NAME.fullmatch(called):
         raise ValueError(f"encoder {name!r} names no generator; allowed: say which one draws")
     beside = path.with_name(f"{called}.safetensors")
-    return str(beside) if beside.is_file() else called
+    known = path.parent == checkpoints.cache_dir() or not beside.is_file()
+    return called if known else str(beside)
 
 
 def read_encoder_spec(metadata: Mapping[str, str]) -> EncoderSpec:

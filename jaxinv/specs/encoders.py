@@ -19,6 +19,7 @@ PLANES = {
 OUTPUTS = ("z", "w", "w+", "s", "label")
 BASES = ("zeros", "mean", "before")
 RESIZES = ("area", "bilinear", "bilinear-plain", "bilinear-clipped", "pool", "none")
+LONGEST = 8  # chain of encoders
 BOUNDS = {
     "side": (8, 2**12),
     "height": (0, 2**12),
@@ -93,6 +94,8 @@ class EncoderSpec:
             check_choice(name, getattr(self, name), RESIZES)
         if self.height > self.side:
             raise ValueError(f"height {self.height}; allowed: at most the side, {self.side}")
+        if self.links > LONGEST:
+            raise ValueError(f"a chain of {self.links} encoders; allowed: at most {LONGEST}")
         if self.base == "before" and self.before is None:
             raise ValueError("base 'before' without an encoder before; allowed: zeros, mean")
         if self.passes > 1 and "reconstruction" not in self.planes:
@@ -100,6 +103,11 @@ class EncoderSpec:
                 f"{self.passes} passes with planes {self.planes}; allowed: 1, or planes that hold "
                 "the reconstruction"
             )
+
+    @property
+    def links(self) -> int:
+        """How many encoders look one after the other."""
+        return 1 + (0 if self.before is None else self.before.links)
 
     @property
     def channels(self) -> int:
