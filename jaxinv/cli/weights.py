@@ -215,6 +215,10 @@ def add(verbs: argparse._SubParsersAction) -> None:
     inspect.set_defaults(run=verb_inspect)
     inspect.add_argument("file", metavar="FILE|NAME")
     inspect.add_argument("--arrays", action="store_true", help="list every array too")
+    _add_convert(verbs)
+
+
+def _add_convert(verbs: argparse._SubParsersAction) -> None:
     convert = verbs.add_parser(
         "convert", help="make a generator, feature net or encoder of somebody else's checkpoint"
     )
