@@ -18,16 +18,17 @@ def verb_presets(options: argparse.Namespace) -> int:
         figures = read()
         for preset in PRESETS.values():
             say(describe(preset, figures))
-        say("\nencoders, which `jaxinv train-encoder` trains:")
-        for name, one in ENCODERS.items():
-            say(f"{name}: {one.summary}")
+        for one in ENCODERS.values():
+            say(
+                f"{one.name}\n  encoder, for `jaxinv train-encoder`: {one.summary}\n  {one.reference}"
+            )
         return DONE
     from jaxinv.inversion.presets import find_preset
     from jaxinv.specs.serialization import to_json
 
     if options.name in ENCODERS:
         one = ENCODERS[options.name]
-        text = f"{one.name}: {one.summary}\n  {one.reference}\n  {one.notes}".rstrip()
+        text = f"{one.name}\n  {one.summary}\n  {one.reference}\n  {one.notes}".rstrip()
         say(to_json(one) if options.json else text)
         return DONE
     preset = find_preset(options.name)

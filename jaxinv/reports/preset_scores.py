@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,7 @@ from jaxinv.reports.markdown import markdown
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from jaxinv.specs import Preset
+    from jaxinv.specs import Preset, Stage
 
 FILE = Path(__file__).parents[1] / "presets" / "scores.jsonl"
 COLUMNS = (
@@ -90,9 +91,14 @@ def table(figures: list[Figure]) -> str:
 def describe(preset: Preset, figures: Iterable[Figure] = ()) -> str:
     """A preset in a few lines: what it does, whom it follows, its stages, and what was measured."""
     lines = [preset.summary, preset.reference]
-    for stage in preset.stages:
-        spaces = ", ".join(variable.space for variable in stage.variables)
-        lines.append(f"{stage.steps} evaluations of {spaces} by {stage.solver.name}")
+    for line, same in groupby(map(_stage, preset.stages)):
+        count = len(list(same))
+        lines.append(f"{count} times {line}" if count > 1 else line)
     lines += [f"checked: {preset.checked}"] if preset.checked else []
     lines += [f"measured: {figure}" for figure in figures if figure.preset == preset.name]
     return "\n  ".join((preset.name, *lines))
+
+
+def _stage(stage: Stage) -> str:
+    spaces = ", ".join(variable.space for variable in stage.variables)
+    return f"{stage.steps} evaluations of {spaces} by {stage.solver.name}"
