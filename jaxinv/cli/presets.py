@@ -19,9 +19,8 @@ def verb_presets(options: argparse.Namespace) -> int:
         for preset in PRESETS.values():
             say(describe(preset, figures))
         for one in ENCODERS.values():
-            say(
-                f"{one.name}\n  encoder, for `jaxinv train-encoder`: {one.summary}\n  {one.reference}"
-            )
+            told = f"encoder, for `jaxinv train-encoder`: {one.summary}"
+            say(f"{one.name}\n  {told}\n  {one.reference}")
         return DONE
     from jaxinv.inversion.presets import find_preset
     from jaxinv.specs.serialization import to_json
