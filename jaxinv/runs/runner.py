@@ -99,7 +99,7 @@ def run(
 
 
 def write_results(job: Job, files: list[Path], earlier: Earlier) -> tuple[int, int]:
-    """Fill the folder for results; returns (files done, files failed)."""
+    """Fill the folder for results; returns (files done, files failed), of all in the folder."""
     manifest = job.manifest
     for folder in ("latents", "images", FOLDER):
         (manifest.out / folder).mkdir(exist_ok=True)
@@ -109,8 +109,9 @@ def write_results(job: Job, files: list[Path], earlier: Earlier) -> tuple[int, i
     write_json(manifest.out / MANIFEST, manifest.to_json())
     items = ItemFile(manifest.out / FOLDER / ITEMS)
     items.keep(set(earlier.lines))
-    display = Display(len(files), manifest.preset.steps, finished=len(files) - len(left))
-    status = StatusFile(manifest.out, len(files), len(earlier.lines), earlier.failed)
+    kept, total = len(earlier.lines), len(earlier.lines) + len(left)
+    display = Display(total, manifest.preset.steps, finished=kept)
+    status = StatusFile(manifest.out, total, kept, earlier.failed)
     with stop_signals(display.say) as stopping:
         searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
         work = Work(job, display, stopping, searches)
@@ -127,7 +128,7 @@ def write_results(job: Job, files: list[Path], earlier: Earlier) -> tuple[int, i
                     status.write()
                     stopping.check()
         except Stopped:
-            if status.done < len(files):
+            if status.done < total:
                 raise
         finally:
             page = manifest.out / "report.html"

@@ -141,6 +141,19 @@ def test_a_changed_file_and_a_new_one_are_searched_for(photos: Path, tmp_path: P
     assert len(after) == len(before) + 2  # a.png kept its name, the new one has its own
 
 
+def test_other_photos_join_those_of_before(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert invert(photos / "a.png", out) == DONE
+    before = results(out)
+    assert invert(photos / "b.png", out) == DONE
+    assert "2 images inverted, 0 failed" in capsys.readouterr().out
+    assert {name: results(out)[name] for name in before} == before
+    assert [line["name"] for line in read_results(out)] == ["a", "b"]
+    assert "2 of 2 files inverted" in (out / "report.html").read_text("utf-8")
+
+
 def test_another_run_is_refused_with_the_differences(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
