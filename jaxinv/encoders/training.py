@@ -7,6 +7,7 @@ program.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,10 +15,9 @@ import jax.numpy as jnp
 
 from jaxinv.encoders.adversaries import Adversaries
 from jaxinv.encoders.base import AVERAGE, BEFORE, WEIGHTS
-from jaxinv.encoders.examples import examples
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.loading import RUN_FILE, save_encoder
-from jaxinv.encoders.objective import Given, Lesson, Seen, rollout
+from jaxinv.encoders.objective import Given, Lesson, Seen, rollout, show
 from jaxinv.encoders.validation import Validation
 from jaxinv.latents.sampling import average
 from jaxinv.latents.spaces import SPACES
@@ -86,7 +86,7 @@ class _Training:
         self.adversaries = Adversaries(lesson, steps)
         self.validation = Validation(lesson, given, held)
         self.teach = jax.jit(self._teach)
-        self.show = jax.jit(self._show)
+        self.show = jax.jit(partial(show, lesson))
 
     def init(self, key: Key) -> State:
         """An encoder with fresh weights, its solver and its critics."""
@@ -108,17 +108,6 @@ class _Training:
             state[CRITICS], self.given, (shown, seen), third, number
         )
         return {**state, CRITICS: critics}, {**metrics, **told}
-
-    def _show(self, given: Given, batch: Tree, key: Key) -> Any:
-        return examples(
-            self.lesson.gen,
-            given.generator,
-            self.preset.source,
-            batch,
-            key,
-            space=self.lesson.encoder.spec.output,
-            size=self.lesson.size,
-        )
 
     def _teach(
         self, given: Given, state: State, shown: Any, key: Key, progress: Array

@@ -3,6 +3,7 @@
 from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
+    ENSEMBLING,
     GHFEAT,
     ICGAN_Y,
     ICGAN_Z,
@@ -55,6 +56,7 @@ from jaxinv.presets.encoders import (
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
 from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
+from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -163,12 +165,18 @@ ENCODERS = {
     "restyle-e4e-moco": RESTYLE_E4E_MOCO,
     "wei": WEI_FIRST,
     "wei-refine": WEI_REFINE,
+    "hyperstyle": HYPERSTYLE,
+    "hyperstyle-moco": HYPERSTYLE_MOCO,
+    "hfgi": HFGI,
+    "featurestyle": FEATURE_STYLE,
+    "sam": SAM,
     "icgan-z": ICGAN_Z,
     "icgan-y": ICGAN_Y,
     "zhu2016": ZHU,
     "npgd-projector": NPGD,
     "latent-composition": COMPOSITION,
     "latent-composition-z": COMPOSITION_Z,
+    "gan-ensembling-encoder": ENSEMBLING,
     "idinvert-encoder": IDINVERT_ENCODER,
     "ghfeat": GHFEAT,
 }

@@ -89,7 +89,7 @@ PSP_W = EncoderPreset(
 NEAR_W = (Term("delta_norm", 2e-4), Term("code_realism", 0.1, variable="w+"))
 CRITIC = AdversarySpec("codes")
 TOV = "Tov et al. 2021, e4e, arXiv:2102.02766, section 4; constants of its code"
-MEANS = "The critic counts rows that do not differ yet with the first; there they are left out. "
+MEANS = "Its term counts all rows, also those that do not differ yet; there these are left out. "
 E4E_PLAN = EncoderPlan("ir-se-50", "deltas", "fpn", groups=COARSE_AND_MIDDLE)
 E4E = EncoderPreset(
     name="e4e",
