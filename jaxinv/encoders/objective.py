@@ -81,7 +81,10 @@ def own_terms(preset: EncoderPreset, space: str) -> EncoderPreset:
             )
         return replace(term, variable=space)
 
-    return replace(preset, terms=tuple(map(own, preset.terms)))
+    search = preset.search
+    if search is not None:
+        search = replace(search, terms=tuple(map(own, search.terms)))
+    return replace(preset, terms=tuple(map(own, preset.terms)), search=search)
 
 
 def show(lesson: Lesson, given: Given, batch: Tree, key: Key) -> Examples:
@@ -111,7 +114,7 @@ def compared_size(preset: EncoderPreset, spec: GeneratorSpec) -> int:
     """Side in px that suffices for all terms: the largest of their views, or the whole picture."""
     sides = [
         spec.resolution if term.needs_discriminator else term.view.size or spec.resolution
-        for term in preset.terms
+        for term in preset.all_terms
         if term.kind.family in (IMAGE, RENDER)
     ]
     least = min(preset.plan.side, spec.resolution)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from jaxinv.encoders.adversaries import Adversaries
 from jaxinv.encoders.base import AVERAGE, BEFORE, WEIGHTS
+from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.loading import RUN_FILE, save_encoder
 from jaxinv.encoders.objective import Given, Lesson, Seen, rollout, show
@@ -85,6 +86,8 @@ class _Training:
         self.solver = build_solver(self.preset.solver)
         self.adversaries = Adversaries(lesson, steps)
         self.validation = Validation(lesson, given, held)
+        search = self.preset.search
+        self.search = None if search is None else Search(lesson, search)
         self.teach = jax.jit(self._teach)
         self.show = jax.jit(partial(show, lesson))
 
@@ -103,6 +106,9 @@ class _Training:
         first, second, third = jax.random.split(key, 3)
         progress = jnp.asarray(number / self.steps, jnp.float32)
         shown = self.show(self.given, batch, first)
+        if self.search is not None:
+            own = jax.random.fold_in(first, 5)
+            shown = self.search(self.given, self.params(state), shown, own)
         state, seen, metrics = self.teach(self.given, state, shown, second, progress)
         critics, told = self.adversaries.step(
             state[CRITICS], self.given, (shown, seen), third, number

@@ -28,11 +28,13 @@ class Validation:
     """Measures parameters of an encoder on batches that are held back."""
 
     def __init__(self, lesson: Lesson, given: Given, held: list[Tree]) -> None:
-        kept = tuple(term for term in lesson.preset.terms if term.name not in TRAINED)
+        left = TRAINED if lesson.preset.search is None else (*TRAINED, "latent")
+        kept = tuple(term for term in lesson.preset.terms if term.name not in left)
         preset = replace(
             lesson.preset,
             terms=kept,
             critics=(),
+            search=None,
             source=replace(lesson.preset.source, fresh_noise=False, warp=0.0),
         )
         self.lesson, self.given, self.held = lesson._replace(preset=preset), given, held

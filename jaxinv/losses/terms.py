@@ -57,6 +57,7 @@ TERMS: dict[str, TermFunctions] = {
     "encoder_cycle": mean_square(embeddings.cycle_difference),
     "latent": TermFunctions(training_terms.from_known_code),
     "code_realism": TermFunctions(training_terms.code_realism),
+    "style_alignment": TermFunctions(training_terms.style_alignment),
     "logcosh": _layers(_by(distances.logcosh)),
     "charbonnier": _layers(_by(distances.charbonnier)),
     "bce": _layers(_by(lambda a, b: distances.bce((a + 1) / 2, (b + 1) / 2))),

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxinv.losses.base import Told
 from jaxinv.losses.embeddings import embedding
 from jaxinv.losses.image_terms import FEATURE_DISTANCES, feature_key, layer_names, layers_of
-from jaxinv.specs.vocabulary import CRITIC
+from jaxinv.specs.vocabulary import ALIGNER, CRITIC
 
 if TYPE_CHECKING:
     from jaxinv.losses.base import Features, TermInputs
@@ -30,6 +30,15 @@ def code_realism(term: Term, inputs: TermInputs) -> Array:
     """Mean over rows of softplus(-score) of the critic of codes (Tov et al. 2021, section 4.2)."""
     critic: Any = inputs.nets[CRITIC]
     return jnp.mean(jax.nn.softplus(-critic(inputs.latents[str(term.variable)])))
+
+
+def style_alignment(term: Term, inputs: TermInputs) -> Array:
+    """How far the styles of the code point from those of random codes, summed over rows.
+
+    Cao et al. 2022, LSAP, section 3.
+    """
+    aligner: Any = inputs.nets[ALIGNER]
+    return aligner({str(term.variable): inputs.latents[str(term.variable)]})
 
 
 def aside(term: Term, inputs: TermInputs) -> Array:

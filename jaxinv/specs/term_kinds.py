@@ -102,6 +102,7 @@ TERMS: dict[str, TermKind] = {
         VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
     ),
     "code_realism": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
+    "style_alignment": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),
     "row_spread": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), ("w+",), one_code=True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_whole
@@ -158,6 +158,27 @@ class RowsInTurn:
 
 
 @dataclass(frozen=True)
+class TargetSearch:
+    """A search from the encoder's code, whose end is what it learns (Guan et al. 2020, 3.2).
+
+    Attributes:
+        terms: what the search lowers.
+        solver: what moves the code.
+        steps: of the search, for every batch.
+    """
+
+    terms: tuple[Term, ...]
+    solver: SolverSpec = ADAM
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("steps of a search", self.steps, 1)
+        if not any(term.kind.family == IMAGE for term in self.terms):
+            raise ValueError("a search for targets compares no pictures")
+
+
+@dataclass(frozen=True)
 class EncoderPreset:
     """An encoder and its training as data.
 
@@ -176,6 +197,7 @@ class EncoderPreset:
         fade: share of the steps over which features and weights that it makes come in, in a line.
         back: weight of the way back: the picture that it drew is looked at again, asked for the
             attribute of the first, which is compared (Alaluf et al. 2021, SAM, section 3.3).
+        search: what makes the codes that it learns of pictures whose code is not known.
         critics: those that learn beside it.
         average: decay per step of the average of its weights that is kept; 0 keeps the last ones.
         checked: what it was compared with.
@@ -195,6 +217,7 @@ class EncoderPreset:
     rows: RowsInTurn | None = None
     fade: float = 0.0
     back: float = 0.0
+    search: TargetSearch | None = None
     critics: tuple[AdversarySpec, ...] = ()
     average: float = 0.0
     checked: str = ""
@@ -239,7 +262,7 @@ class EncoderPreset:
 
     def _check_terms(self) -> None:
         """Refuse terms that need a search: a start, a target that is moved, other variables."""
-        for term in self.terms:
+        for term in self.all_terms:
             kind = term.kind
             codes = kind.family != VARIABLE or set(kind.spaces) & {*LATENT_SPACES, LABEL}
             if kind.pivot or kind.initial_codes or not codes or term.radius or term.moves:
@@ -252,4 +275,13 @@ class EncoderPreset:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that its terms need, but for what comes with a function."""
         known = {*NETS, *EMBEDDERS} - {*CALLABLES, DISCRIMINATOR}
-        return tuple(sorted({term.net for term in self.terms if term.net in known}))
+        return tuple(sorted({term.net for term in self.all_terms if term.net in known}))
+
+    @property
+    def all_terms(self) -> tuple[Term, ...]:
+        """Its terms, and those of its search."""
+        return (*self.terms, *(self.search.terms if self.search else ()))
+
+    def searching(self, search: TargetSearch) -> EncoderPreset:
+        """The preset with the terms of a search in the place of its own, and no critics."""
+        return replace(self, terms=search.terms, search=None, critics=())

@@ -11,21 +11,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv.encoders.alignment import aligner
+from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.examples import asked
-from jaxinv.encoders.lessons import prepare
+from jaxinv.encoders.lessons import for_pictures, prepare
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.objective import Given, Lesson, show
 from jaxinv.encoders.perspective import UNMOVED, moved, perspectives
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import encoder_job, unchanging
 from jaxinv.presets import ENCODERS
-from jaxinv.specs import EncoderPlan, EncoderPreset, PictureSource, SolverSpec, Term
+from jaxinv.specs import EncoderPlan, EncoderPreset, PictureSource, SolverSpec, TargetSearch, Term
 from jaxinv.training.data import Synthetic, batches
 from tests.tiny import style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 NARROW = (("width", 4),)
 CHANGES: dict[str, dict[str, Any]] = {
+    "lsap": {"neck": "none"},
+    "guan": {"neck": "none"},
     "hyperstyle": {"passes": 2},
     "hfgi": {"facts": (("aligner", (4, 6)), ("consultant", (4, 6)))},
 }
@@ -89,12 +93,61 @@ def losses(made: EncoderPreset, steps: int) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "share"), [("hyperstyle", 0.8), ("hfgi", 0.8), ("featurestyle", 0.7), ("sam", 0.8)]
+    ("name", "share"),
+    [("hyperstyle", 0.8), ("hfgi", 0.8), ("featurestyle", 0.7), ("sam", 0.8), ("lsap", 0.8)],
 )
 def test_a_narrow_one_learns(name: str, share: float) -> None:
     found = losses(narrow(name), 40)
     assert np.isfinite(found).all()
     assert np.mean(found[-5:]) < share * found[0], found[::8]
+
+
+@pytest.mark.slow
+def test_an_encoder_learns_what_a_search_from_its_code_finds() -> None:
+    made = narrow("guan")
+    search = TargetSearch((Term("mse"),), SolverSpec("adam", 0.3), 8)
+    made = replace(made, terms=(Term("latent", variable="w+"), Term("mse")), search=search)
+    lesson, given = lesson_of(made)
+    batch = batches(Synthetic(0), made.batch, seed=0)[0]
+    job = encoder_job(lesson, given, made.steps, [batch])
+    state = job.init(jax.random.key(0))
+    assert job.validate is not None
+    numbers, _ = job.validate(state)
+    shown = jax.jit(lambda given: show(lesson, given, batch, jax.random.key(7)))(given)
+    params = {**given.encoder, "params": state["solver"].u, "batch_stats": state["batch_stats"]}
+    found = Search(lesson, search)(given, params, shown, jax.random.key(0))
+    gen = lesson.gen
+    again = jax.vmap(lambda w: gen.synthesize(given.generator, {"w+": w}, 16))(found.known["w+"])
+    np.testing.assert_allclose(again, found.target, atol=1e-5)
+
+    def error(pictures: Any) -> float:
+        return float(jnp.mean(jnp.square(pictures - shown.target)))
+
+    first = Search(lesson, replace(search, steps=1))(given, params, shown, jax.random.key(0))
+    assert error(found.target) < 0.7 * error(first.target)
+    for number in range(40):
+        state, _ = job.step(state, batch, jax.random.key(7), number)
+    later, _ = job.validate(state)
+    assert later["validation"] < 0.7 * numbers["validation"]
+
+
+def test_codes_that_a_search_finds_are_known_of_files_too() -> None:
+    kept, lost = for_pictures(ENCODERS["guan"], "real")
+    assert lost == ()
+    assert [term.name for term in kept.terms] == ["latent", "mse", "lpips"]
+
+
+def test_codes_of_the_mapping_are_better_aligned_than_others() -> None:
+    gen, params = style()
+    measure = jax.jit(jax.vmap(aligner(gen, params)))
+    draws = jax.random.normal(jax.random.key(4), (64, gen.spec.z_dim))
+    mapped = jax.vmap(lambda z: gen.map(params, z))(draws)
+    rows = jnp.repeat(mapped[:, None], gen.spec.rows, axis=1)
+    far = measure({"w+": 3 * rows})
+    close = measure({"w+": rows})
+    np.testing.assert_allclose(close, measure({"w": mapped}), rtol=1e-4, atol=1e-5)
+    assert 0 < close.mean() < 0.8 * far.mean()
+    assert far.max() <= 2 * gen.spec.rows
 
 
 def test_pictures_that_are_not_moved_stay_as_they_are() -> None:
