@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params, Tree
 
 WEIGHTS, BEFORE, AVERAGE = "params", "before", "average"
+ASIDE = "aside"  # an output that training looks at, and nothing else
 Outputs = dict[str, Any]
 
 
@@ -28,7 +29,8 @@ class Encoder(NamedTuple):
     "average" (the mean code, the shape of its code) where codes are added to it, and "before", the
     same of the encoder `before`, if there is one. `predict(params, planes [h, w, channels])` is one
     pass over one sample: {"code": the shape of its code, in units of its space}, with "features"
-    {cut: what is added there} or "weights" (changes of the generator's) where the head makes such.
+    {cut: what is added there} or "weights" (changes of the generator's) where the head makes such,
+    and "aside" where training looks at something else.
     `learn(params, planes [b, h, w, channels])` gives the same for a batch, by the statistics of
     that batch, and the moved "batch_stats". Both take a `stage` after the planes where a head is
     trained in stages (see `heads.deltas`). See `rollouts.encode` for what is made of it.

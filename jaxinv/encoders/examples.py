@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxinv.encoders.perspective import perspectives
 from jaxinv.encoders.planes import Sample
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.generators.base import convert
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CELLS = 6  # of the noise that blobs are made of, along a side
 LEAST_SHOWN = 0.3  # share of the pixels that a mask leaves
 LABEL = "label"
+PERCENT = 100
 
 
 class Examples(NamedTuple):
@@ -28,13 +30,16 @@ class Examples(NamedTuple):
 
     `target` [b, s, s, 3] in [-1, 1] is the clean picture, `samples` what the encoder is given;
     `known` are codes of which the targets are the pictures; `given` goes to the generator beside
-    the code: noise maps, a class. All have a leading axis.
+    the code: noise maps, a class. `own` [b] is the attribute of the target, where one is asked for;
+    `warp` [b, 8] how what is seen is moved, see `perspective`. All have a leading axis.
     """
 
     target: Array
     samples: Sample
     known: Latents
     given: Latents
+    own: Array | None = None
+    warp: Array | None = None
 
 
 def examples(
@@ -71,7 +76,21 @@ def examples(
         mask = blob_masks(blobs, len(target), target.shape[1])
     if source.fresh_noise:
         given["noise"] = fresh_noise(gen, maps, len(target))
-    return Examples(target, Sample(image=seen, mask=mask), known, given)
+    warp = None
+    if source.warp:
+        warp = perspectives(jax.random.fold_in(key, 3), len(target), source)
+    return Examples(target, Sample(image=seen, mask=mask), known, given, warp=warp)
+
+
+def asked(shown: Examples, own: Array, kept: float, key: Key) -> Examples:
+    """The examples with an attribute to ask for, drawn of 0, 0.01 ... 1, beside their own [b].
+
+    In a share `kept` of all batches it is their own.
+    """
+    draw, toss = jax.random.split(key)
+    wanted = jax.random.randint(draw, own.shape, 0, PERCENT + 1) / PERCENT
+    wanted = jnp.where(jax.random.uniform(toss) < kept, own, wanted)
+    return shown._replace(samples=shown.samples._replace(attribute=wanted), own=own)
 
 
 def drawn(

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.encoders.alignment import aligner
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.objective import Given, Lesson, compared_size, own_terms
 from jaxinv.encoders.plans import encoder_spec
@@ -20,7 +21,7 @@ from jaxinv.specs import EncoderPreset, labels
 from jaxinv.specs.checks import check_choice, check_kind
 from jaxinv.specs.serialization import SUFFIX, read_preset
 from jaxinv.specs.term_kinds import IMAGE
-from jaxinv.specs.vocabulary import CALLABLES
+from jaxinv.specs.vocabulary import ALIGNER, CALLABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,8 @@ def for_pictures(preset: EncoderPreset, kind: str) -> tuple[EncoderPreset, tuple
     one that is made for synthetic pictures is refused, `ValueError`.
     """
     check_choice("kind of pictures", kind, (SYNTHETIC, REAL))
-    lost = [t for t in preset.terms if t.name == LATENT and t.variable != LABEL and kind == REAL]
+    unknown = kind == REAL and preset.search is None
+    lost = [t for t in preset.terms if t.name == LATENT and t.variable != LABEL and unknown]
     if lost and preset.source.kind != EITHER:
         raise ValueError(
             f"preset {preset.name!r} learns known codes, which pictures of files have not; "
@@ -118,7 +120,7 @@ def prepare(
             f"preset {preset.name!r} needs the nets {', '.join(preset.nets)}; given: "
             f"{', '.join(sorted(held)) or 'none'}"
         )
-    for name in {str(term.net) for term in preset.terms if term.net in CALLABLES}:
+    for name in {str(term.net) for term in preset.all_terms if term.net in CALLABLES}:
         if name not in held:
             raise ValueError(
                 f"preset {preset.name!r} needs {name!r}, a function of pictures; allowed: "
@@ -126,6 +128,8 @@ def prepare(
             )
     held |= load_features(wanted)
     held[DISCRIMINATOR] = params
+    if any(term.name == "style_alignment" for term in preset.all_terms):
+        held[ALIGNER] = aligner(gen, params)
     encoder = build(spec)
     fixed = unchanging(gen, params, spec, None if before is None else before[1])
     return Lesson(gen, encoder, preset, size), Given(params, held, fixed)
@@ -133,7 +137,7 @@ def prepare(
 
 def _check_terms(gen: Generator, params: Params, preset: EncoderPreset, size: int) -> None:
     """Raise `ValueError` unless terms can look at pictures of `size` px, and have their judge."""
-    for term in preset.terms:
+    for term in preset.all_terms:
         what = f"preset {preset.name!r}, term {term.label!r}"
         if term.needs_discriminator and (gen.discriminator is None or DISCRIMINATOR not in params):
             raise ValueError(f"{what} needs a discriminator, which {gen.spec.name!r} lacks")

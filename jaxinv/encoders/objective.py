@@ -13,11 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxinv.encoders.base import ASIDE
+from jaxinv.encoders.examples import asked, examples
 from jaxinv.encoders.layers import STATISTICS
+from jaxinv.encoders.perspective import moved
 from jaxinv.encoders.planes import Sample, planes_of
 from jaxinv.encoders.rollouts import Weights, added, begin, in_space
-from jaxinv.losses.base import TermInputs
+from jaxinv.losses.base import TermInputs, Told
 from jaxinv.losses.terms import evaluate, extract_features
+from jaxinv.losses.training_terms import attribute_of
 from jaxinv.nn.resample import area_reduce
 from jaxinv.specs.term_kinds import IMAGE, RENDER
 from jaxinv.specs.vocabulary import LATENT_SPACES
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
     from jaxinv.encoders.examples import Examples
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import EncoderPreset, GeneratorSpec, RowsInTurn, Term
-    from jaxinv.types import Array, Latents, Params
+    from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
 class Lesson(NamedTuple):
@@ -77,14 +81,40 @@ def own_terms(preset: EncoderPreset, space: str) -> EncoderPreset:
             )
         return replace(term, variable=space)
 
-    return replace(preset, terms=tuple(map(own, preset.terms)))
+    search = preset.search
+    if search is not None:
+        search = replace(search, terms=tuple(map(own, search.terms)))
+    return replace(preset, terms=tuple(map(own, preset.terms)), search=search)
+
+
+def show(lesson: Lesson, given: Given, batch: Tree, key: Key) -> Examples:
+    """The examples of a batch, see `examples`, with an attribute to ask for if there is one."""
+    preset = lesson.preset
+    shown = examples(
+        lesson.gen,
+        given.generator,
+        preset.source,
+        batch,
+        key,
+        space=lesson.encoder.spec.output,
+        size=lesson.size,
+    )
+    told = [term for term in preset.terms if term.name == "attribute"]
+    if told:
+
+        def own(image: Array) -> Array:
+            return attribute_of(told[0], looked_at(lesson, given, image))
+
+        values = jax.lax.stop_gradient(jax.vmap(own)(shown.target))
+        shown = asked(shown, values, preset.source.kept, jax.random.fold_in(key, 4))
+    return shown
 
 
 def compared_size(preset: EncoderPreset, spec: GeneratorSpec) -> int:
     """Side in px that suffices for all terms: the largest of their views, or the whole picture."""
     sides = [
         spec.resolution if term.needs_discriminator else term.view.size or spec.resolution
-        for term in preset.terms
+        for term in preset.all_terms
         if term.kind.family in (IMAGE, RENDER)
     ]
     least = min(preset.plan.side, spec.resolution)
@@ -105,13 +135,32 @@ def rollout(
 ) -> tuple[Array, Seen]:
     """(mean loss over the batch, summed over passes; what was seen) with statistics of the batch.
 
-    `weights` are {"params", "batch_stats"} of the encoder.
+    `weights` are {"params", "batch_stats"} of the encoder. Where the preset has a way back, its
+    loss is added, and what was seen is that of the way there.
     """
+    total, seen = _passes(lesson, given, weights, shown, progress)
+    if lesson.preset.back:
+        weights = {**weights, STATISTICS: seen.statistics}
+        more, again = _passes(lesson, given, weights, way_back(shown, seen.pictures), progress)
+        total = total + lesson.preset.back * more
+        terms = {**seen.terms, **{f"back_{name}": one for name, one in again.terms.items()}}
+        seen = seen._replace(terms=terms, statistics=again.statistics)
+    return total, jax.lax.stop_gradient(seen)
+
+
+def way_back(shown: Examples, pictures: Array) -> Examples:
+    """The examples with what was drawn of them, asked for their own attribute."""
+    sample = shown.samples._replace(image=jax.lax.stop_gradient(pictures), attribute=shown.own)
+    return shown._replace(samples=sample)
+
+
+def _passes(
+    lesson: Lesson, given: Given, weights: Params, shown: Examples, progress: Array
+) -> tuple[Array, Seen]:
     gen, encoder = lesson.gen, lesson.encoder
     params = {**given.encoder, **weights}
     both = Weights(params, given.generator)
     count = len(shown.target)
-    stage = rows_that_differ(lesson.preset.rows, encoder.spec.rows, progress)
     latents: Latents = jax.vmap(lambda s: begin(encoder, gen, both, s), axis_size=count)(
         shown.samples
     )
@@ -119,22 +168,25 @@ def rollout(
     total, seen = jnp.zeros(()), None
     for _ in range(encoder.spec.passes):
         latents = jax.lax.stop_gradient(latents)
-        latents, statistics = _look(lesson, both._replace(encoder=params), shown, latents, stage)
+        now = both._replace(encoder=params)
+        latents, statistics, told = _look(lesson, now, shown, latents, progress)
         params = {**params, STATISTICS: statistics}
-        loss, terms, pictures = compare(lesson, given, latents, shown, target, progress=progress)
+        loss, terms, pictures = compare(
+            lesson, given, latents, shown, target, progress=progress, told=told
+        )
         total = total + loss
         seen = Seen(terms, statistics, latents, pictures)
     if seen is None:
         raise ValueError("an encoder that looks 0 times; allowed: at least once")
-    return total, jax.lax.stop_gradient(seen)
+    return total, seen
 
 
 def _look(
-    lesson: Lesson, both: Weights, shown: Examples, latents: Latents, stage: Array | None
-) -> tuple[Latents, Params]:
-    """The latents of a batch after one more pass, and the moved statistics."""
+    lesson: Lesson, both: Weights, shown: Examples, latents: Latents, progress: Array
+) -> tuple[Latents, Params, Told]:
+    """The latents of a batch after one more pass, the moved statistics, and what belongs to it."""
     gen, encoder = lesson.gen, lesson.encoder
-    spec = encoder.spec
+    spec, fade = encoder.spec, lesson.preset.fade
 
     def planes(sample: Sample, latents: Latents, given: Latents) -> Array:
         drawn = None
@@ -143,11 +195,27 @@ def _look(
         return planes_of(spec, sample, drawn)
 
     seen = jax.vmap(planes)(shown.samples, latents, shown.given)
+    told = told_of(shown)
+    if "edited" in spec.planes:
+        told = told._replace(due=seen[..., :3] - seen[..., 3:6])
+    if shown.warp is not None:  # what is due keeps its place
+        seen = jnp.concatenate([jax.vmap(moved)(seen[..., :6], shown.warp), seen[..., 6:]], axis=-1)
+    stage = rows_that_differ(lesson.preset.rows, spec.rows, progress)
     outputs, statistics = encoder.learn(both.encoder, seen, *(() if stage is None else (stage,)))
     named = {spec.output if name == "code" else name: outputs[name] for name in outputs}
+    told = told._replace(aside=named.pop(ASIDE, None))
+    if fade:
+        share = jnp.minimum(progress / fade, 1.0)
+        changes = {name: named[name] for name in ("features", "weights") if name in named}
+        named |= jax.tree.map(lambda change: share * change, changes)
     if spec.output in named and spec.output in LATENT_SPACES:
         latents = jax.vmap(lambda one: in_space(gen, both, one, spec.output))(latents)
-    return added(latents, named), statistics
+    return added(latents, named), statistics, told
+
+
+def told_of(shown: Examples) -> Told:
+    """What the encoder was told of every sample."""
+    return Told(shown.samples.attribute, shown.own)
 
 
 def looked_at(lesson: Lesson, given: Given, image: Array) -> Any:
@@ -168,10 +236,14 @@ def compare(
     target: Any,
     *,
     progress: Array,
+    told: Told | None = None,
 ) -> tuple[Array, dict[str, Array], Array]:
-    """(mean loss, means of the terms by label, pictures) of the codes of a batch."""
+    """(mean loss, means of the terms by label, pictures) of the codes of a batch.
 
-    def one(latents: Latents, known: Latents, beside: Latents, target: Any) -> Any:
+    `told` is what belongs to every sample, by default what the encoder was told.
+    """
+
+    def one(latents: Latents, known: Latents, beside: Latents, target: Any, told: Told) -> Any:
         image = jnp.zeros((lesson.size, lesson.size, 3))
         if lesson.draws:
             image = lesson.gen.synthesize(given.generator, {**latents, **beside}, lesson.size)
@@ -184,9 +256,12 @@ def compare(
             render=image,
             discriminator=lesson.gen.discriminator,
             known=known,
+            told=told,
         )
         total, values = evaluate(lesson.preset.terms, given.nets, inputs, (target, None), progress)
         return total, values, image
 
-    total, values, images = jax.vmap(one)(latents, shown.known, shown.given, target)
+    total, values, images = jax.vmap(one)(
+        latents, shown.known, shown.given, target, told or told_of(shown)
+    )
     return jnp.mean(total), jax.tree.map(jnp.mean, values), images

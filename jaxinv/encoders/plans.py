@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from jaxinv.specs import EncoderPreset, GeneratorSpec
 
+from jaxinv.encoders.inside import NO_CODE, facts_inside
 from jaxinv.specs.encoders import EncoderSpec
 
 LABEL = "label"
@@ -18,7 +19,8 @@ def encoder_spec(
     """The encoder of a preset for the generator of `spec`: all sizes are the generator's.
 
     `before` is the encoder that it corrects. Raises `ValueError` where the generator has none of
-    the spaces of its code, and where a preset that corrects another has none, or the reverse.
+    the spaces of its code, or no such inside as its head changes, and where a preset that corrects
+    another has none, or the reverse.
     """
     plan = preset.plan
     if bool(preset.before) != (before is not None):
@@ -26,8 +28,15 @@ def encoder_spec(
         allowed = f"one of preset {preset.before!r}" if preset.before else "none"
         raise ValueError(f"encoder before {preset.name!r}: {told}; allowed: {allowed}")
     output = output_space(preset, spec)
+    if before is not None and plan.head in NO_CODE:
+        if before.output not in plan.outputs:
+            raise ValueError(
+                f"encoder before {preset.name!r} gives {before.output}; allowed: "
+                f"{' or '.join(plan.outputs)}"
+            )
+        output = before.output
     rows = spec.rows if output.endswith("+") else 0
-    facts: dict[str, Any] = dict(plan.facts)
+    facts: dict[str, Any] = facts_inside(plan, spec, preset.name) | dict(plan.facts)
     if output == "s":
         facts["styles"] = spec.styles
     if plan.groups:

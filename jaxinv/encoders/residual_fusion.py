@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import jax.numpy as jnp
 
 from jaxinv.encoders.backbones import ir_unit
+from jaxinv.encoders.base import ASIDE
 from jaxinv.nn.linear import SQRT2, leaky_relu
 from jaxinv.nn.pool import bilinear
 
@@ -61,10 +62,14 @@ def _down(net: Network, name: str, x: Array, widths: tuple[int, ...]) -> Maps:
 
 
 def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
-    """Scales and shifts of the features at the step of the fact "cut"."""
+    """Scales and shifts of the features at the step of the fact "cut".
+
+    With the difference that they are made of, which training compares.
+    """
     del stage
     scale, shift = consulted(net, "residue", maps[0])
-    return {"features": {net.fact("cut", f"b{SIDE}_conv0"): {"times": scale, "add": shift}}}
+    change = {net.fact("cut", f"b{SIDE}_conv0"): {"times": scale, "add": shift}}
+    return {"features": change, ASIDE: maps[0]}
 
 
 def consulted(net: Network, name: str, x: Array) -> tuple[Array, Array]:

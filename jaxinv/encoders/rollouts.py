@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.encoders.base import AVERAGE, BEFORE, zero_code
+from jaxinv.encoders.base import ASIDE, AVERAGE, BEFORE, zero_code
 from jaxinv.encoders.planes import Sample, planes_of
 from jaxinv.models.generators.base import convert
 
@@ -72,6 +72,7 @@ def _outputs(encoder: Encoder, weights: Weights, sample: Sample, planes: Array) 
     """What an encoder makes of its planes, its code under the name of its space."""
     stage = () if sample.stage is None else (sample.stage,)
     outputs = dict(encoder.predict(weights.encoder, planes, *stage))
+    outputs.pop(ASIDE, None)
     return {encoder.spec.output if name == "code" else name: outputs[name] for name in outputs}
 
 

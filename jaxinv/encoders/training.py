@@ -7,6 +7,7 @@ program.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -14,10 +15,10 @@ import jax.numpy as jnp
 
 from jaxinv.encoders.adversaries import Adversaries
 from jaxinv.encoders.base import AVERAGE, BEFORE, WEIGHTS
-from jaxinv.encoders.examples import examples
+from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.loading import RUN_FILE, save_encoder
-from jaxinv.encoders.objective import Given, Lesson, Seen, rollout
+from jaxinv.encoders.objective import Given, Lesson, Seen, rollout, show
 from jaxinv.encoders.validation import Validation
 from jaxinv.latents.sampling import average
 from jaxinv.latents.spaces import SPACES
@@ -85,8 +86,10 @@ class _Training:
         self.solver = build_solver(self.preset.solver)
         self.adversaries = Adversaries(lesson, steps)
         self.validation = Validation(lesson, given, held)
+        search = self.preset.search
+        self.search = None if search is None else Search(lesson, search)
         self.teach = jax.jit(self._teach)
-        self.show = jax.jit(self._show)
+        self.show = jax.jit(partial(show, lesson))
 
     def init(self, key: Key) -> State:
         """An encoder with fresh weights, its solver and its critics."""
@@ -103,22 +106,14 @@ class _Training:
         first, second, third = jax.random.split(key, 3)
         progress = jnp.asarray(number / self.steps, jnp.float32)
         shown = self.show(self.given, batch, first)
+        if self.search is not None:
+            own = jax.random.fold_in(first, 5)
+            shown = self.search(self.given, self.params(state), shown, own)
         state, seen, metrics = self.teach(self.given, state, shown, second, progress)
         critics, told = self.adversaries.step(
             state[CRITICS], self.given, (shown, seen), third, number
         )
         return {**state, CRITICS: critics}, {**metrics, **told}
-
-    def _show(self, given: Given, batch: Tree, key: Key) -> Any:
-        return examples(
-            self.lesson.gen,
-            given.generator,
-            self.preset.source,
-            batch,
-            key,
-            space=self.lesson.encoder.spec.output,
-            size=self.lesson.size,
-        )
 
     def _teach(
         self, given: Given, state: State, shown: Any, key: Key, progress: Array

@@ -9,8 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.encoders.examples import examples
-from jaxinv.encoders.objective import compare, looked_at
+from jaxinv.encoders.objective import compare, looked_at, show
 from jaxinv.encoders.rollouts import Weights, begin, look
 from jaxinv.io.image_ops import grid, to_uint8
 from jaxinv.nn.resample import area_reduce
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Params, Tree
 
 SHOWN = 8  # pictures in the grid
-TRAINED = ("code_realism", "realism")  # terms of critics, which change while they are trained
+# Terms of critics, which change while they are trained, and of what only training looks at.
+TRAINED = ("code_realism", "realism", "aside")
 PEAK = 4.0  # squared range of pictures in [-1, 1]
 
 
@@ -28,12 +28,14 @@ class Validation:
     """Measures parameters of an encoder on batches that are held back."""
 
     def __init__(self, lesson: Lesson, given: Given, held: list[Tree]) -> None:
-        kept = tuple(term for term in lesson.preset.terms if term.name not in TRAINED)
+        left = TRAINED if lesson.preset.search is None else (*TRAINED, "latent")
+        kept = tuple(term for term in lesson.preset.terms if term.name not in left)
         preset = replace(
             lesson.preset,
             terms=kept,
             critics=(),
-            source=replace(lesson.preset.source, fresh_noise=False),
+            search=None,
+            source=replace(lesson.preset.source, fresh_noise=False, warp=0.0),
         )
         self.lesson, self.given, self.held = lesson._replace(preset=preset), given, held
         self.measure = jax.jit(self._measure)
@@ -65,8 +67,8 @@ class Validation:
         lesson, gen = self.lesson, self.lesson.gen
         encoder = lesson.encoder
         space, size = encoder.spec.output, lesson.size
-        source, weights = lesson.preset.source, Weights(params, given.generator)
-        shown = examples(gen, given.generator, source, batch, key, space=space, size=size)
+        weights = Weights(params, given.generator)
+        shown = show(lesson, given, batch, key)
         target = jax.vmap(lambda image: looked_at(lesson, given, image))(shown.target)
         latents = jax.vmap(lambda s: begin(encoder, gen, weights, s), axis_size=len(shown.target))(
             shown.samples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 Features = dict[str, dict[str, "Array"]]  # of an image: by net and view, then by layer
 
 
+class Told(NamedTuple):
+    """What belongs to one sample of an encoder in training.
+
+    attribute: the one asked for, in [0, 1], and `own`, that of the picture.
+    aside: a second output of the network, and `due`, what it should be.
+    """
+
+    attribute: Any = None
+    own: Any = None
+    aside: Any = None
+    due: Any = None
+
+
 class TermInputs(NamedTuple):
     """Everything of one lane that a term may need; each term uses a part of it.
 
@@ -29,6 +42,7 @@ class TermInputs(NamedTuple):
     named_masks: those that terms name, [h, w, 1].
     params, nets: parameters of the generator and of the feature nets.
     known: codes of which the target is known to be the picture.
+    told: what an encoder in training was told, and what it says beside its code: see `Told`.
     elsewhere_features: those of images at another code, with changed and with unchanged weights.
     """
 
@@ -47,6 +61,7 @@ class TermInputs(NamedTuple):
     nets: dict[str, Params] = {}  # noqa: RUF012
     pivot: Array | None = None
     known: Latents = {}  # noqa: RUF012
+    told: Told | None = None
 
 
 TermFunction = Callable[["Term", TermInputs], "Array"]

@@ -1,4 +1,4 @@
-"""Terms of what other nets see of a picture as a whole, and of codes that are known or judged.
+"""Terms of what other nets see of a picture as a whole.
 
 Such nets are converted ones, whose sizes are those of their arrays, or functions that come with
 their arrays: `jax.tree_util.Partial(function, params)`, called with an image [h, w, 3].
@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 
 from jaxinv.losses.image_terms import FEATURE_DISTANCES, feature_key
 from jaxinv.models.features.named_layers import shapes_of
 from jaxinv.models.features.nets import build_net
-from jaxinv.specs.vocabulary import CRITIC, GLOBAL_DISTANCES, LATENT_SPACES, OUTPUT
+from jaxinv.specs.vocabulary import GLOBAL_DISTANCES, LATENT_SPACES, OUTPUT
 
 if TYPE_CHECKING:
     from jaxinv.losses.base import TermInputs
@@ -53,15 +52,3 @@ def cycle_difference(term: Term, inputs: TermInputs) -> Array:
 def code_among(latents: Latents) -> Array:
     """The code of latents, whatever its space."""
     return next(latents[space] for space in reversed(LATENT_SPACES) if space in latents)
-
-
-def from_known_code(term: Term, inputs: TermInputs) -> Array:
-    """Mean over rows of the term's distance of the code from the known one."""
-    ours, known = (some[str(term.variable)] for some in (inputs.latents, inputs.known))
-    return jnp.mean(FEATURE_DISTANCES[term.distance](ours, known))
-
-
-def code_realism(term: Term, inputs: TermInputs) -> Array:
-    """Mean over rows of softplus(-score) of the critic of codes (Tov et al. 2021, section 4.2)."""
-    critic: Any = inputs.nets[CRITIC]
-    return jnp.mean(jax.nn.softplus(-critic(inputs.latents[str(term.variable)])))

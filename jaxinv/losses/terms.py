@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.losses import distances, embeddings, priors, regularizers
+from jaxinv.losses import distances, embeddings, priors, regularizers, training_terms
 from jaxinv.losses import image_terms as images
 from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
 from jaxinv.losses.image_terms import ATTENTION_SUFFIX, PIXELS, feature_key, layer_names
@@ -51,9 +51,13 @@ TERMS: dict[str, TermFunctions] = {
     "lpips": _layers(images.averaged(images.lpips), images.lpips_difference),
     "features": _layers(images.features, images.mean_difference),
     "embedding": _layers(embeddings.embedding),
+    "embedding_at_gap": TermFunctions(training_terms.embedding_at_gap),
+    "attribute": TermFunctions(training_terms.attribute),
+    "aside": TermFunctions(training_terms.aside),
     "encoder_cycle": mean_square(embeddings.cycle_difference),
-    "latent": TermFunctions(embeddings.from_known_code),
-    "code_realism": TermFunctions(embeddings.code_realism),
+    "latent": TermFunctions(training_terms.from_known_code),
+    "code_realism": TermFunctions(training_terms.code_realism),
+    "style_alignment": TermFunctions(training_terms.style_alignment),
     "logcosh": _layers(_by(distances.logcosh)),
     "charbonnier": _layers(_by(distances.charbonnier)),
     "bce": _layers(_by(lambda a, b: distances.bce((a + 1) / 2, (b + 1) / 2))),

@@ -3,6 +3,7 @@
 from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
+    ENSEMBLING,
     GHFEAT,
     ICGAN_Y,
     ICGAN_Z,
@@ -42,6 +43,8 @@ from jaxinv.presets.encoders import (
     E4E,
     E4E_MOCO,
     ENCODER,
+    GUAN,
+    LSAP,
     PSP,
     PSP_MOCO,
     PSP_W,
@@ -55,6 +58,7 @@ from jaxinv.presets.encoders import (
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
 from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
+from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -157,18 +161,26 @@ ENCODERS = {
     "psp-w": PSP_W,
     "e4e": E4E,
     "e4e-moco": E4E_MOCO,
+    "lsap": LSAP,
     "restyle-psp": RESTYLE_PSP,
     "restyle-psp-moco": RESTYLE_PSP_MOCO,
     "restyle-e4e": RESTYLE_E4E,
     "restyle-e4e-moco": RESTYLE_E4E_MOCO,
     "wei": WEI_FIRST,
     "wei-refine": WEI_REFINE,
+    "guan": GUAN,
+    "hyperstyle": HYPERSTYLE,
+    "hyperstyle-moco": HYPERSTYLE_MOCO,
+    "hfgi": HFGI,
+    "featurestyle": FEATURE_STYLE,
+    "sam": SAM,
     "icgan-z": ICGAN_Z,
     "icgan-y": ICGAN_Y,
     "zhu2016": ZHU,
     "npgd-projector": NPGD,
     "latent-composition": COMPOSITION,
     "latent-composition-z": COMPOSITION_Z,
+    "gan-ensembling-encoder": ENSEMBLING,
     "idinvert-encoder": IDINVERT_ENCODER,
     "ghfeat": GHFEAT,
 }

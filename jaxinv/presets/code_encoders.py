@@ -90,20 +90,33 @@ HIDDEN = PictureSource("synthetic", masks=True)
 GENTLE = SolverSpec("adam", 1e-4, options=(("b1", 0.5),))
 SHOWN = ("image", "mask")
 VGG = Term("lpips", 1.0, net="vgg16", view=SEEN)
+MASKED_PLAN = EncoderPlan(
+    "masked-resnet-34", "pooled-dense", planes=SHOWN, resize="area", base="zeros"
+)
+WHOLE = (Term("latent", 1.0, variable="w+"), PIXELS, VGG)
 COMPOSITION = EncoderPreset(
     name="latent-composition",
-    plan=EncoderPlan("masked-resnet-34", "pooled-dense", planes=SHOWN, resize="area", base="zeros"),
-    terms=(Term("latent", 1.0, variable="w+"), PIXELS, VGG),
+    plan=MASKED_PLAN,
+    terms=WHOLE,
     source=HIDDEN,
     solver=GENTLE,
     batch=8,
     steps=1_000_000,
     summary="w+ of pictures with holes, by a ResNet-34: known codes, pixels and LPIPS of the whole",
     reference=CHAI,
-    notes=(
-        "For faces its code adds an identity loss of weight 1. Also the encoder of Chai et al. "
-        "2021, Ensembling with Deep Generative Views."
-    ),
+    notes="For faces its code adds an identity loss of weight 1.",
+)
+ENSEMBLING = EncoderPreset(
+    name="gan-ensembling-encoder",
+    plan=MASKED_PLAN,
+    terms=WHOLE,
+    source=HIDDEN,
+    solver=GENTLE,
+    batch=8,
+    steps=1_000_000,
+    summary="latent-composition, where the search of gan-ensembling starts",
+    reference="Chai et al. 2021, Ensembling with Deep Generative Views, arXiv:2104.14551",
+    notes="For faces its code adds an identity loss of weight 1.",
 )
 COMPOSITION_Z = EncoderPreset(
     name="latent-composition-z",

@@ -10,6 +10,7 @@ from jaxinv.specs import (
     RowsInTurn,
     Schedule,
     SolverSpec,
+    TargetSearch,
     Term,
     View,
 )
@@ -89,7 +90,7 @@ PSP_W = EncoderPreset(
 NEAR_W = (Term("delta_norm", 2e-4), Term("code_realism", 0.1, variable="w+"))
 CRITIC = AdversarySpec("codes")
 TOV = "Tov et al. 2021, e4e, arXiv:2102.02766, section 4; constants of its code"
-MEANS = "The critic counts rows that do not differ yet with the first; there they are left out. "
+MEANS = "Its term counts all rows, also those that do not differ yet; there these are left out. "
 E4E_PLAN = EncoderPlan("ir-se-50", "deltas", "fpn", groups=COARSE_AND_MIDDLE)
 E4E = EncoderPreset(
     name="e4e",
@@ -116,6 +117,23 @@ E4E_MOCO = EncoderPreset(
     summary="e4e for what are no faces: similarity by MoCo in the place of identity",
     reference=TOV,
     notes=BACKBONE + MEANS,
+)
+
+LSAP = EncoderPreset(
+    name="lsap",
+    plan=E4E_PLAN,
+    terms=(*FACES, Term("delta_norm", 2e-4), Term("style_alignment", 0.5, variable="w+")),
+    source=REAL,
+    solver=RANGER,
+    steps=200_000,
+    rows=RowsInTurn(start=0.1, every=0.0005),
+    summary="e4e kept near W by the directions of its styles, without a critic: for faces",
+    reference="Cao et al. 2022, LSAP, arXiv:2209.12746, section 3; constants of its code",
+    notes=BACKBONE
+    + (
+        "Its term is a mean over all styles times the rows; there it sums those of rows that "
+        "differ already. Not verified: the number of steps."
+    ),
 )
 
 ALALUF = "Alaluf et al. 2021, ReStyle, arXiv:2104.02699, section 3; constants of its code"
@@ -204,4 +222,22 @@ WEI_REFINE = EncoderPreset(
     summary="what a second encoder adds to the code of the first, which stays; a third likewise",
     reference=WEI,
     notes=BACKBONE + PARSED,
+)
+
+FOUND = (Term("mse", 1.0, view=View(256)), Term("lpips", 1.0, net="vgg16", view=EYE))
+GUAN = EncoderPreset(
+    name="guan",
+    plan=PSP_PLAN,
+    terms=(Term("latent", 1.0, variable="w+"), *FOUND),
+    source=PictureSource("real", flip=True),
+    solver=SolverSpec("adam", 1e-4),
+    steps=200_000,
+    search=TargetSearch(FOUND, SolverSpec("adam", 1e-2), 100),
+    summary="learns what a search of 100 steps from its own code finds, and the picture of that",
+    reference="after Guan et al. 2020, Collaborative Learning, arXiv:2007.01758, section 3",
+    notes=BACKBONE
+    + (
+        "Its network is that of psp; there two backbones, of identity and attributes, are joined. "
+        "Not verified: all weights and rates, the steps of the search and of the training."
+    ),
 )

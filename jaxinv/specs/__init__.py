@@ -18,6 +18,7 @@ from jaxinv.specs.training import (
     EncoderPreset,
     PictureSource,
     RowsInTurn,
+    TargetSearch,
 )
 from jaxinv.specs.variables import InitSpec, Variable
 
@@ -38,6 +39,7 @@ __all__ = [
     "SolverSpec",
     "Stage",
     "Stop",
+    "TargetSearch",
     "Term",
     "Variable",
     "View",

@@ -41,7 +41,8 @@ class TermKind:
     pivot: needs the picture with which the stage starts, at full size.
     one_code: compares the rows of one code, and refuses several codes.
     random: draws something at every evaluation.
-    training: needs what only the training of an encoder has: known codes, or a critic of codes.
+    training: needs what only the training of an encoder has: known codes, a critic of codes, what
+        it was told.
     """
 
     family: str
@@ -74,6 +75,10 @@ TERMS: dict[str, TermKind] = {
         IMAGE, (*_MEAN, *_LAYERS, "last_layers", "distance"), nets=(*NETS, DISCRIMINATOR)
     ),
     "embedding": TermKind(IMAGE, ("view", "moves", *_LAYERS, "distance"), nets=EMBEDDERS),
+    "embedding_at_gap": TermKind(
+        IMAGE, ("view", *_LAYERS, "distance"), nets=EMBEDDERS, training=True
+    ),
+    "attribute": TermKind(IMAGE, ("view", *_LAYERS), nets=EMBEDDERS, training=True),
     "encoder_cycle": TermKind(
         IMAGE, ("view", "moves", "net"), nets=(ENCODER,), defaults={"net": ENCODER}
     ),
@@ -92,10 +97,12 @@ TERMS: dict[str, TermKind] = {
     "checkerboard": TermKind(RENDER, ("view", "moves")),
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
+    "aside": TermKind(RENDER, ("distance",), training=True),
     "latent": TermKind(
         VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
     ),
     "code_realism": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
+    "style_alignment": TermKind(VARIABLE, ("variable",), LATENT_SPACES, training=True),
     "noise_autocorrelation": TermKind(VARIABLE, (), ("noise",)),
     "gaussian": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), SPACES),
     "row_spread": TermKind(VARIABLE, (*_ROWS, "margin", "reference_side"), ("w+",), one_code=True),

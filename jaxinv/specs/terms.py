@@ -90,7 +90,13 @@ class Term:
     - On latents: "noise_autocorrelation", "mahalanobis" (in P_N), "norm_from" (distance from the
       mean of W to a `power`), "delta_norm" (distances of rows from the first).
     - Where an encoder is trained: "latent", its `distance` from the known code, the mean over rows;
-      "code_realism", softplus(-score) of a critic of codes, likewise (Tov et al. 2021, e4e, 4.2).
+      "code_realism", softplus(-score) of a critic of codes, likewise (Tov et al. 2021, e4e, 4.2);
+      "style_alignment", how far the code's styles point from those of random codes, summed over
+      rows (Cao et al. 2022, LSAP, section 3); "aside", the `distance` of a second output of the
+      network from what it should be (Wang et al. 2022, HFGI, section 3.2); "attribute", the squared
+      distance of an attribute of the drawn picture from what was asked for, by a `net`, and
+      "embedding_at_gap", an "embedding" that counts less the further that is from the picture's own
+      (Alaluf et al. 2021, SAM, section 3.3).
     - On what is added to "features": "residual_energy".
     - On changed "weights": "drift", to a `power`, and "locality": how far the images of another
       code are from what they were before the change, by pixels or by the LPIPS of `net`. That code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_whole
@@ -15,6 +15,14 @@ from jaxinv.specs.vocabulary import CALLABLES, DISCRIMINATOR, EMBEDDERS, LATENT_
 SOURCES = ("synthetic", "real", "either")
 JUDGED = ("codes", "images")
 LABEL = "label"
+
+
+def check_shares(spec: Any, *names: str) -> None:
+    """Raise `ValueError` unless these fields lie between 0 and 1."""
+    for name in names:
+        value = getattr(spec, name)
+        if not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie between 0 and 1, got {value}")
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,11 @@ class PictureSource:
         noise: standard deviation of noise on what the encoder sees; the clean picture is compared.
         fresh_noise: whether noise maps are drawn anew for every picture, not those of the file.
         mixing: probability that the rows of a synthetic w+ are of two draws, not of one.
+        warp: how far, in half sides, corners of what the encoder sees may be moved inwards, but of
+            the plane "edited" (Wang et al. 2022, HFGI, section 3.2).
+        warped: share of the pictures for which they are.
+        kept: share of the batches in which the attribute asked for is the picture's own; in others
+            it is drawn of 0 to 1 (Alaluf et al. 2021, SAM, section 3.3).
     """
 
     kind: str = "either"
@@ -85,13 +98,15 @@ class PictureSource:
     noise: float = 0.0
     fresh_noise: bool = False
     mixing: float = 0.0
+    warp: float = 0.0
+    warped: float = 1.0
+    kept: float = 0.0
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_choice("source of pictures", self.kind, SOURCES)
         check_at_least("noise", self.noise, 0.0)
-        if not 0 <= self.mixing <= 1:
-            raise ValueError(f"mixing must lie between 0 and 1, got {self.mixing}")
+        check_shares(self, "mixing", "warp", "warped", "kept")
 
 
 ANY_PICTURES = PictureSource()
@@ -139,10 +154,28 @@ class RowsInTurn:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for name in ("start", "every"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name} of rows must lie between 0 and 1, got {value}")
+        check_shares(self, "start", "every")
+
+
+@dataclass(frozen=True)
+class TargetSearch:
+    """A search from the encoder's code, whose end is what it learns (Guan et al. 2020, 3.2).
+
+    Attributes:
+        terms: what the search lowers.
+        solver: what moves the code.
+        steps: of the search, for every batch.
+    """
+
+    terms: tuple[Term, ...]
+    solver: SolverSpec = ADAM
+    steps: int = 100
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        check_whole("steps of a search", self.steps, 1)
+        if not any(term.kind.family == IMAGE for term in self.terms):
+            raise ValueError("a search for targets compares no pictures")
 
 
 @dataclass(frozen=True)
@@ -161,6 +194,10 @@ class EncoderPreset:
         reference: paper, section and equation that it follows.
         before: the preset of the encoder whose code it corrects, trained earlier and kept.
         rows: when rows may differ.
+        fade: share of the steps over which features and weights that it makes come in, in a line.
+        back: weight of the way back: the picture that it drew is looked at again, asked for the
+            attribute of the first, which is compared (Alaluf et al. 2021, SAM, section 3.3).
+        search: what makes the codes that it learns of pictures whose code is not known.
         critics: those that learn beside it.
         average: decay per step of the average of its weights that is kept; 0 keeps the last ones.
         checked: what it was compared with.
@@ -178,6 +215,9 @@ class EncoderPreset:
     steps: int = 100_000
     before: str = ""
     rows: RowsInTurn | None = None
+    fade: float = 0.0
+    back: float = 0.0
+    search: TargetSearch | None = None
     critics: tuple[AdversarySpec, ...] = ()
     average: float = 0.0
     checked: str = ""
@@ -189,6 +229,8 @@ class EncoderPreset:
         check_whole("steps", self.steps, 1)
         if not 0 <= self.average < 1:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
+        check_shares(self, "fade")
+        check_at_least("back", self.back, 0.0)
         if not any(term.kind.family == IMAGE or term.name == "latent" for term in self.terms):
             raise ValueError(f"preset {self.name!r} compares no pictures and no codes")
         if (self.plan.base == "before") != bool(self.before):
@@ -204,11 +246,23 @@ class EncoderPreset:
                     f"terms {', '.join(term.name for term in self.terms)}; allowed: {name!r} with "
                     f"a critic of {kind}"
                 )
+        if any(term.name == "aside" for term in self.terms) and "edited" not in self.plan.planes:
+            raise ValueError(
+                f"preset {self.name!r} has a term 'aside' and planes {self.plan.planes}; allowed: "
+                f"with 'edited', of a head that gives what belongs there"
+            )
+        told = [term for term in self.terms if term.name == "attribute"]
+        if len(told) != ("attribute" in self.plan.planes) or (self.back and not told):
+            raise ValueError(
+                f"preset {self.name!r} has planes {self.plan.planes}, a way back of weight "
+                f"{self.back} and {len(told)} terms 'attribute'; allowed: the plane 'attribute' "
+                f"with one such term, or neither and no way back"
+            )
         self._check_terms()
 
     def _check_terms(self) -> None:
         """Refuse terms that need a search: a start, a target that is moved, other variables."""
-        for term in self.terms:
+        for term in self.all_terms:
             kind = term.kind
             codes = kind.family != VARIABLE or set(kind.spaces) & {*LATENT_SPACES, LABEL}
             if kind.pivot or kind.initial_codes or not codes or term.radius or term.moves:
@@ -221,4 +275,13 @@ class EncoderPreset:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that its terms need, but for what comes with a function."""
         known = {*NETS, *EMBEDDERS} - {*CALLABLES, DISCRIMINATOR}
-        return tuple(sorted({term.net for term in self.terms if term.net in known}))
+        return tuple(sorted({term.net for term in self.all_terms if term.net in known}))
+
+    @property
+    def all_terms(self) -> tuple[Term, ...]:
+        """Its terms, and those of its search."""
+        return (*self.terms, *(self.search.terms if self.search else ()))
+
+    def searching(self, search: TargetSearch) -> EncoderPreset:
+        """The preset with the terms of a search in the place of its own, and no critics."""
+        return replace(self, terms=search.terms, search=None, critics=())

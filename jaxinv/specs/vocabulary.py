@@ -64,7 +64,7 @@ CONVERTED_NETS = (
     *("inception-fid", "arcface-ir", "bisenet-faces", "clip", "facenet", "moco-resnet50"),
     *("face-landmarks", "face-age-gender", "face-expression"),
 )
-ENCODER, ATTRIBUTE, CRITIC = "encoder", "attribute", "code-critic"
+ENCODER, ATTRIBUTE, CRITIC, ALIGNER = "encoder", "attribute", "code-critic", "code-aligner"
 CALLABLES = (ENCODER, ATTRIBUTE)  # nets that the caller gives, with a function that applies them
 EMBEDDERS = (*CONVERTED_NETS, *CALLABLES)
 OUTPUT = "output"  # of a net: what stands for the picture

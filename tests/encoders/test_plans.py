@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.plans import encoder_spec, shared_rows
+from jaxinv.models.loading import build as build_generator
 from jaxinv.presets import ENCODERS
 from jaxinv.specs import EncoderPreset, GeneratorSpec, Term
 from jaxinv.specs.encoders import EncoderSpec
@@ -28,12 +30,17 @@ FIXTURES = SHARED / "fixtures-encoders"
 def stylegan2(side: int) -> GeneratorSpec:
     """The facts that count of a StyleGAN2 of published widths."""
     rows = 2 * int(math.log2(side)) - 2
-    styles = tuple(min(512, 32768 // (4 << (row // 2))) for row in range(rows))
-    return GeneratorSpec("g", "stylegan2", side, 512, 512, rows, styles, (4,))
+    widths = [min(512, 32768 // (4 << block)) for block in range(rows // 2)]
+    styles = [widths[0]] * 2
+    for inside, outside in pairwise(widths):
+        styles += [inside, outside, outside]
+    facts = (("mapping_layers", 8),)
+    return GeneratorSpec("g", "stylegan2", side, 512, 512, rows, tuple(styles), (4,), facts=facts)
 
 
 # MobileStyleGAN has 23 rows.
-FFHQ = GeneratorSpec("ffhq", "mobilestylegan", 1024, 512, 512, 23, (512,) * 23, (4,))
+MOBILE = (512, *(512, 128, 512) * 4, 512, 128, 256, 256, 64, 128, 128, 32, 64, 64)
+FFHQ = GeneratorSpec("ffhq", "mobilestylegan", 1024, 512, 512, 23, MOBILE, (4,))
 GENERATORS = {f"stylegan2-{side}": stylegan2(side) for side in (32, 256, 1024)} | {
     "ffhq": FFHQ,
     **{spec.name: spec for spec in (STYLE, OLD, CHAIN, GROWN, CLASSES)},
@@ -66,6 +73,11 @@ FAST = ("encoder", "icgan-z", "latent-composition")
 @pytest.mark.parametrize("name", mostly_slow(ENCODERS, FAST))
 def test_every_preset_builds_where_its_space_is(name: str, place: str) -> None:
     generator = GENERATORS[place]
+    kernels = ENCODERS[name].plan.head == "weight-factors"
+    if suits(name, generator) and kernels and generator.architecture != "stylegan2":
+        with pytest.raises(ValueError, match=f"'{name}' changes kernels of stylegan2; generator"):
+            spec_of(name, generator)
+        return
     if not suits(name, generator):
         with pytest.raises(ValueError, match=r"encoder '.*' gives .*, which generator"):
             spec_of(name, generator)
@@ -81,7 +93,17 @@ def test_every_preset_builds_where_its_space_is(name: str, place: str) -> None:
         "z": (generator.z_dim,),
         "label": (generator.labels,),
     }
-    if spec.output == "s":
+    if {"features", "weights"} & {*made}:  # they fit the generator
+        drawer = build_generator(generator)
+        inside = {kind: made[kind] for kind in ("features", "weights") if kind in made}
+        latents = {"s": tuple(jax.ShapeDtypeStruct((n,), "float32") for n in generator.styles)}
+        held = jax.eval_shape(drawer.init, jax.random.key(0))
+        picture = jax.eval_shape(drawer.synthesize, held, {**latents, **inside})
+        assert picture.shape == (generator.resolution, generator.resolution, 3)
+    if "code" not in made:
+        assert ENCODERS[name].before
+        assert spec.output == (spec.before.output if spec.before else "")
+    elif spec.output == "s":
         assert [leaf.shape for leaf in made["code"]] == [(n,) for n in generator.styles]
     else:
         assert made["code"].shape == shapes[spec.output]
@@ -172,6 +194,10 @@ def test_an_encoder_before_is_asked_for() -> None:
         ({"terms": (Term("mse"), Term("realism"))}, "'realism' with a critic of images"),
         ({"terms": (Term("mse"), Term("drift"))}, "term 'drift-weights'; allowed: terms of pict"),
         ({"terms": (Term("mse"), Term("high_pass_anchor"))}, "'high_pass_anchor'; allowed"),
+        ({"terms": (Term("mse"), Term("aside"))}, "a term 'aside' and planes .*; allowed: with"),
+        ({"terms": (Term("mse"), Term("attribute", net="attribute"))}, "1 terms 'attribute'"),
+        ({"back": 1.0}, "a way back of weight 1.0 and 0 terms 'attribute'"),
+        ({"fade": 1.5}, "fade must lie between 0 and 1, got 1.5"),
         ({"batch": 0}, "batch must be a whole number of at least 1"),
         ({"average": 1.0}, "average must be at least 0 and below 1"),
         ({"before": "psp"}, "base 'mean' and before 'psp'"),

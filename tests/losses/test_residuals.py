@@ -13,7 +13,7 @@ import pytest
 
 from jaxinv.inversion.objective import Objective
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
-from jaxinv.losses.base import TermInputs
+from jaxinv.losses.base import TermInputs, Told
 from jaxinv.losses.terms import (
     TERMS,
     are_squares,
@@ -26,8 +26,8 @@ from jaxinv.models.statistics import STATISTICS, P
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import Schedule, SolverSpec, Term, Variable, View
 from jaxinv.specs.term_kinds import TERMS as KINDS
-from jaxinv.specs.vocabulary import DISCRIMINATOR
-from jaxinv.types import Array, Params
+from jaxinv.specs.vocabulary import ALIGNER, CRITIC, DISCRIMINATOR, OUTPUT
+from jaxinv.types import Array
 from tests.engine import one, preset, run
 from tests.judged import critical, picture, seer
 from tests.offline import random_net
@@ -57,6 +57,7 @@ PENALTIES = (
     Term("norm_from", variable="w+", power=2),
     Term("residual_energy"),
     Term("drift"),
+    Term("encoder_cycle"),
 )
 OTHERS = (
     Term("l1"),
@@ -76,6 +77,13 @@ OTHERS = (
     Term("delta_norm"),
     Term("geocross", variable="w+"),
     Term("locality"),
+    Term("embedding", net="attribute"),
+    Term("embedding_at_gap", net="attribute"),
+    Term("attribute", net="attribute"),
+    Term("aside", distance="l1"),
+    Term("latent", variable="w+"),
+    Term("code_realism", variable="w+"),
+    Term("style_alignment", variable="w+"),
 )
 EVERY = (*IMAGES, *PENALTIES, *OTHERS)
 
@@ -85,9 +93,14 @@ def name_of(term: Term) -> str:
 
 
 @lru_cache
-def nets() -> dict[str, Params]:
+def nets() -> dict[str, Any]:
     params = jax.tree.map(jnp.asarray, random_net("alexnet"))
-    return {"alexnet": {**params, BACKWARD_KERNELS: precompute_backward(params)}}
+    mean = jax.tree_util.Partial(lambda image: jnp.mean(image, (0, 1)))
+    looks = jax.tree_util.Partial(lambda image: {OUTPUT: image[:4, :6, 0]})
+    score = jax.tree_util.Partial(lambda code: jnp.sum(code, axis=-1))
+    eyes: dict[str, Any] = {"alexnet": {**params, BACKWARD_KERNELS: precompute_backward(params)}}
+    apart = jax.tree_util.Partial(lambda latents: jnp.sum(jnp.square(latents["w+"])))
+    return {**eyes, "attribute": mean, "encoder": looks, CRITIC: score, ALIGNER: apart}
 
 
 def sample(image: Array, seen: Any) -> TermInputs:
@@ -103,7 +116,9 @@ def sample(image: Array, seen: Any) -> TermInputs:
         "weights": {"synthesis": {"a": {"kernel": {"times": rows}}}},
     }
     start = jax.tree.map(lambda x: 0.5 * x, codes)
-    return TermInputs(codes, latents, image, seen, params, start, pivot=0.5 * image[::-1])
+    told = Told(jnp.asarray(0.2), jnp.asarray(0.4), image, 0.5 * image)
+    found = TermInputs(codes, latents, image, seen, params, start, pivot=0.5 * image[::-1])
+    return found._replace(known=start, told=told)
 
 
 def test_every_term_has_functions_and_a_line_here() -> None:
