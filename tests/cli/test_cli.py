@@ -20,6 +20,7 @@ from jaxinv.io import images
 from jaxinv.io.latent_files import save_latents
 from jaxinv.latents.sampling import of_class
 from jaxinv.models.zoo import ZOO
+from jaxinv.presets import ENCODERS
 from tests.awkward import write_awkward_folder
 from tests.offline import go_offline, quicken, read_results, save_weights, tiny_params, write_photos
 from tests.tiny import classes
@@ -227,10 +228,11 @@ def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert " here " in lines["lpips"]
     assert " not pulled " in lines["landmarks"]
     assert main(["presets"]) == DONE
-    said = capsys.readouterr().out
+    said, _, trained = capsys.readouterr().out.partition("\nencoders, which")
     assert {line for line in said.splitlines() if line[0] != " "} == set(jaxinv.PRESETS) | {
         "pixels"
     }
+    assert [line.partition(":")[0] for line in trained.splitlines()[1:]] == list(ENCODERS)
     assert "\n  5000 evaluations of w+ by adam\n" in said
 
 
