@@ -30,8 +30,9 @@ class Examples(NamedTuple):
 
     `target` [b, s, s, 3] in [-1, 1] is the clean picture, `samples` what the encoder is given;
     `known` are codes of which the targets are the pictures; `given` goes to the generator beside
-    the code: noise maps, a class. `own` [b] is the attribute of the target, where one is asked for;
-    `warp` [b, 8] how what is seen is moved, see `perspective`. All have a leading axis.
+    the code: noise maps, a class. `own` [b] is the attribute of the target, where one is asked for,
+    and `gap` how far that is from it; `warp` [b, 8] is how what is seen is moved, see
+    `perspective`. All have a leading axis.
     """
 
     target: Array
@@ -39,6 +40,7 @@ class Examples(NamedTuple):
     known: Latents
     given: Latents
     own: Array | None = None
+    gap: Array | None = None
     warp: Array | None = None
 
 
@@ -90,7 +92,8 @@ def asked(shown: Examples, own: Array, kept: float, key: Key) -> Examples:
     draw, toss = jax.random.split(key)
     wanted = jax.random.randint(draw, own.shape, 0, PERCENT + 1) / PERCENT
     wanted = jnp.where(jax.random.uniform(toss) < kept, own, wanted)
-    return shown._replace(samples=shown.samples._replace(attribute=wanted), own=own)
+    samples = shown.samples._replace(attribute=wanted)
+    return shown._replace(samples=samples, own=own, gap=wanted - own)
 
 
 def drawn(

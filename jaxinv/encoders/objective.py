@@ -215,7 +215,7 @@ def _look(
 
 def told_of(shown: Examples) -> Told:
     """What the encoder was told of every sample."""
-    return Told(shown.samples.attribute, shown.own)
+    return Told(shown.samples.attribute, shown.gap)
 
 
 def looked_at(lesson: Lesson, given: Given, image: Array) -> Any:

@@ -21,12 +21,12 @@ Features = dict[str, dict[str, "Array"]]  # of an image: by net and view, then b
 class Told(NamedTuple):
     """What belongs to one sample of an encoder in training.
 
-    attribute: the one asked for, in [0, 1], and `own`, that of the picture.
+    attribute: the one asked for, in [0, 1], and the `gap` by which the picture is to change.
     aside: a second output of the network, and `due`, what it should be.
     """
 
     attribute: Any = None
-    own: Any = None
+    gap: Any = None
     aside: Any = None
     due: Any = None
 

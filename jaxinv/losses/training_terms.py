@@ -62,10 +62,10 @@ def attribute(term: Term, inputs: TermInputs) -> Array:
 def embedding_at_gap(term: Term, inputs: TermInputs) -> Array:
     """An "embedding" that counts (3 + cos(pi gap)) / 4 at a gap between two attributes.
 
-    The one asked for and the picture's own (Alaluf et al. 2021, SAM, section 3.3).
+    Between the one asked for and the picture's own, also on the way back (Alaluf et al. 2021, SAM,
+    section 3.3).
     """
-    told = _told(inputs)
-    share = 0.75 + 0.25 * jnp.cos(jnp.pi * (told.attribute - told.own))
+    share = 0.75 + 0.25 * jnp.cos(jnp.pi * _told(inputs).gap)
     distance = sum((embedding(term, layer) for layer in layers_of(term, inputs)), jnp.zeros(()))
     return share * distance
 

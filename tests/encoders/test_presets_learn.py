@@ -16,7 +16,7 @@ from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.examples import asked
 from jaxinv.encoders.lessons import for_pictures, prepare
 from jaxinv.encoders.networks import build
-from jaxinv.encoders.objective import Given, Lesson, show
+from jaxinv.encoders.objective import Given, Lesson, show, way_back
 from jaxinv.encoders.perspective import UNMOVED, moved, perspectives
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import encoder_job, unchanging
@@ -179,6 +179,13 @@ def test_the_attribute_that_is_asked_for_is_a_percentage_or_their_own() -> None:
     kept = asked(shown, shown.own, 1.0, jax.random.key(1)).samples.attribute
     np.testing.assert_array_equal(kept, shown.own)
     own = shown.own
+    there = asked(shown, own, 0.0, jax.random.key(2))
+    back = way_back(there, 0 * shown.target)
+    np.testing.assert_array_equal(back.samples.attribute, own)
+    assert not np.any(back.samples.image)
+    wanted = np.asarray(there.samples.attribute)
+    for one in (there, back):  # what is kept of the identity counts as little on the way back
+        np.testing.assert_allclose(np.asarray(one.gap), wanted - own, atol=1e-6)
     drawn = np.array(
         [asked(shown, own, 0.0, jax.random.key(k)).samples.attribute for k in range(200)]
     )
