@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.io.differences import differences
 from jaxinv.io.files import BadFile, atomic_write, read_bytes
 from jaxinv.io.output_folder import EARLIER, RUN
 from jaxinv.io.text import json_text, shortened
@@ -21,30 +22,28 @@ if TYPE_CHECKING:
 RESULTS, MANIFEST = "results.jsonl", "run.json"
 # What may change from one start of a run to the next: more files, other places, other batches.
 FREE = ("paths", "out", "limit", "batch")
-AGREEING = (
-    "schema",
-    "preset",
-    "generator",
-    "generator_sha256",
-    "nets_sha256",
-    "versions",
-    "backend",
-)
+WEIGHTS = ("generator", "generator_sha256", "encoder_sha256")
+AGREEING = ("schema", *WEIGHTS, "preset", "versions", "backend")
 TEXTS = ("file", "name", "status")
-MOST_SHOWN, LONGEST = 6, 60  # differences, characters of a value
+MOST_SHOWN = 3  # differences
 LARGEST_LINE = 2**20  # bytes
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """Lines of results that stay, by the file as the line calls it."""
+    """Lines of results that stay, by the absolute path of the file."""
 
     lines: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
 
     @property
     def names(self) -> dict[str, str]:
-        """The names of their results, by file."""
-        return {file: line["name"] for file, line in self.lines.items()}
+        """The names of their results, by absolute path."""
+        return {path: line["name"] for path, line in self.lines.items()}
+
+    @property
+    def files(self) -> set[str]:
+        """The files as the lines call them."""
+        return {line["file"] for line in self.lines.values()}
 
     @property
     def failed(self) -> int:
@@ -61,12 +60,10 @@ def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
     out = manifest.out
     if not all((out / mark).is_file() for mark in RUN.marks):
         return Earlier()
-    differences = list(
-        differing(_stored(out / MANIFEST), json.loads(json_text(manifest.to_json())))
-    )
-    if differences:
-        shown = "; ".join(differences[:MOST_SHOWN])
-        more = len(differences) - MOST_SHOWN
+    ours = json.loads(json_text(manifest.to_json()))
+    found_other = differing(_stored(out / MANIFEST), ours)
+    if found_other:
+        shown, more = "; ".join(found_other[:MOST_SHOWN]), len(found_other) - MOST_SHOWN
         raise ValueError(
             f"{out} holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; allowed: "
             f"the same, another folder, or --fresh (old results are moved to {EARLIER}/)"
@@ -74,26 +71,26 @@ def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
     found: dict[str, dict[str, Any]] = {}
     for line in _lines(out / RESULTS):
         if _finished(out, line) and not (retry_failed and line["status"] != "ok"):
-            found[line["file"]] = line
+            found[path_of(line)] = line
     return Earlier(found)
 
 
-def differing(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
-    """What differs between two manifests as they are stored, one short text each."""
-    if not where:
-        for name in AGREEING:
-            yield from differing(theirs.get(name), ours.get(name), name)
-        asked = [
-            {k: v for k, v in one.get("request", {}).items() if k not in FREE}
-            for one in (theirs, ours)
-        ]
-        yield from differing(asked[0], asked[1], "request")
-    elif isinstance(theirs, dict) and isinstance(ours, dict):
-        for name in {**theirs, **ours}:
-            yield from differing(theirs.get(name), ours.get(name), f"{where}.{name}")
-    elif theirs != ours:
-        there, here = (shortened(json.dumps(one), LONGEST) for one in (theirs, ours))
-        yield f"{where.removeprefix('request.')} is {there}, not {here}"
+def differing(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
+    """What differs between two manifests as they are stored: what was asked for, or what was used.
+
+    Nets that only one of them used are no difference: they go with what was asked for.
+    """
+    asked = [
+        {k: v for k, v in one.get("request", {}).items() if k not in FREE} for one in (theirs, ours)
+    ]
+    found = list(differences(asked[0], asked[1]))
+    nets = [one.get("nets_sha256") or {} for one in (theirs, ours)]
+    shared = nets[0].keys() & nets[1].keys()
+    used = [
+        {name: one.get(name) for name in AGREEING} | {"nets": {k: held[k] for k in sorted(shared)}}
+        for one, held in zip((theirs, ours), nets, strict=True)
+    ]
+    return found or list(differences(used[0], used[1]))
 
 
 def _stored(file: Path) -> dict[str, Any]:
@@ -118,13 +115,27 @@ def _lines(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def _finished(out: Path, line: dict[str, Any]) -> bool:
-    """Whether the file is as it was, and its results are there."""
-    if line.get("stamp") != stamp(line["file"]):
+    """Whether the file is as it was, or gone, and its results are there, as large as they were."""
+    now = stamp(path_of(line))
+    if now is not None and line.get("stamp") != now:
         return False
     if line["status"] not in ("ok", "diverged"):
         return True
-    results = ("images", "png"), ("latents", "safetensors")
-    return all((out / folder / f"{line['name']}.{end}").is_file() for folder, end in results)
+    return line.get("sizes") == sizes(out, line["name"])
+
+
+def path_of(line: dict[str, Any]) -> str:
+    """The absolute path of the file of a line."""
+    path = line.get("path")
+    return path if isinstance(path, str) else str(Path(line["file"]).absolute())
+
+
+def sizes(out: Path, name: str) -> list[int] | None:
+    """Bytes of the picture and of the latents of a result; None unless both are there."""
+    files = out / "images" / f"{name}.png", out / "latents" / f"{name}.safetensors"
+    if not all(file.is_file() for file in files):
+        return None
+    return [file.stat().st_size for file in files]
 
 
 def stamp(file: str | Path) -> list[int] | None:
@@ -134,6 +145,12 @@ def stamp(file: str | Path) -> list[int] | None:
     except (OSError, ValueError):
         return None
     return [found.st_size, found.st_mtime_ns]
+
+
+def traces(out: Path, file: str, name: str) -> dict[str, Any]:
+    """What a line keeps so that it can be told whether it still stands."""
+    path = str(Path(file).absolute())
+    return {"path": path, "stamp": stamp(path), "sizes": sizes(out, name)}
 
 
 def finished_results(manifest: Manifest, files: set[str]) -> dict[str, ImageResult]:

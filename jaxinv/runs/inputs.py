@@ -69,10 +69,10 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     """Output names: the files' stems; where two are equal (without regard to case), with a digest.
 
     The digest is of the file's contents, so that names stay as they are when files are added.
-    `known` names, by file, are kept.
+    `known` names, by absolute path, are kept.
     """
     taken = {name.lower() for name in known.values()}
-    fresh = [file for file in files if shown(file) not in known]
+    fresh = [file for file in files if absolute(file) not in known]
     counts = Counter(output_stem(file).lower() for file in fresh)
     chosen: dict[Path, str] = {}
     for file in fresh:
@@ -85,7 +85,7 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
             name = f"{stem}-{number}"
         taken.add(name.lower())
         chosen[file] = name
-    return [chosen[file] if file in chosen else known[shown(file)] for file in files]
+    return [chosen[file] if file in chosen else known[absolute(file)] for file in files]
 
 
 def content_digest(file: Path) -> str:
@@ -94,6 +94,11 @@ def content_digest(file: Path) -> str:
         return sha256_file(file)[:8]
     except (BadFile, OSError):
         return hashlib.sha256(os.fsencode(file)).hexdigest()[:8]
+
+
+def absolute(file: Path) -> str:
+    """The absolute path, written as `shown` writes it."""
+    return shown(file.absolute())
 
 
 def shown(file: Path) -> str:

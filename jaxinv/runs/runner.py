@@ -22,6 +22,7 @@ from jaxinv.inversion.search_checkpoints import SearchCheckpoints
 from jaxinv.io.files import write_json
 from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.output_folder import RUN, SEARCHES, output_folder
+from jaxinv.io.progress import announce
 from jaxinv.io.stopping import Stopped, Stopping, stop_signals
 from jaxinv.io.text import json_text
 from jaxinv.reports.html import FOLDER, write_report
@@ -33,19 +34,19 @@ from jaxinv.runs.earlier import (
     read_earlier,
     rewrite,
     set_aside,
-    stamp,
+    traces,
 )
 from jaxinv.runs.encoding import VERB, encoded
 from jaxinv.runs.finish import finish_image, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
+    absolute,
     batches,
     check_mask,
     deduplicated,
     files_read,
     list_files,
     read_inputs,
-    shown,
     unique_names,
 )
 from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
@@ -89,50 +90,55 @@ def run(
     it cannot start, if results might replace a file that is read, if another run writes into `out`,
     or has written there; `OSError` if `out` cannot be written; `Stopped` if a signal ended it.
     """
-    files = list_files(request)
-    with output_folder(request.out, RUN, inputs=files_read(request, files)) as out:
-        check_mask(request, files)
-        job = prepare_job(request, preset)
-        if fresh:
-            set_aside(out)
-        return write_results(job, files, read_earlier(job.manifest, retry_failed=retry_failed))
+    with stop_signals(announce) as stopping:
+        files = list_files(request)
+        with output_folder(request.out, RUN, inputs=files_read(request, files)) as out:
+            check_mask(request, files)
+            job = prepare_job(request, preset)
+            stopping.check()
+            if fresh:
+                set_aside(out)
+            earlier = read_earlier(job.manifest, retry_failed=retry_failed)
+            return write_results(job, files, earlier, stopping)
 
 
-def write_results(job: Job, files: list[Path], earlier: Earlier) -> tuple[int, int]:
+def write_results(
+    job: Job, files: list[Path], earlier: Earlier, stopping: Stopping
+) -> tuple[int, int]:
     """Fill the folder for results; returns (files done, files failed), of all in the folder."""
     manifest = job.manifest
     for folder in ("latents", "images", FOLDER):
         (manifest.out / folder).mkdir(exist_ok=True)
     names = unique_names(files, earlier.names)
-    left = [(f, n) for f, n in zip(files, names, strict=True) if shown(f) not in earlier.lines]
+    left = [(f, n) for f, n in zip(files, names, strict=True) if absolute(f) not in earlier.lines]
     results = rewrite(manifest, earlier)
     write_json(manifest.out / MANIFEST, manifest.to_json())
     items = ItemFile(manifest.out / FOLDER / ITEMS)
-    items.keep(set(earlier.lines))
+    items.keep(earlier.files)
     kept, total = len(earlier.lines), len(earlier.lines) + len(left)
     display = Display(total, manifest.preset.steps, finished=kept)
     status = StatusFile(manifest.out, total, kept, earlier.failed)
-    with stop_signals(display.say) as stopping:
-        searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
-        work = Work(job, display, stopping, searches)
-        try:
-            with results.open("a", encoding="utf-8") as lines, display, status:
-                for found in iter_results(work, left):
-                    for result, item in found:
-                        record = result.record() | manifest.settings | {"stamp": stamp(result.file)}
-                        items.add([item])
-                        lines.write(json_text(record) + "\n")
-                        status.add(result.status)
-                    lines.flush()
-                    os.fsync(lines.fileno())
-                    status.write()
-                    stopping.check()
-        except Stopped:
-            if status.done < total:
-                raise
-        finally:
-            page = manifest.out / "report.html"
-            write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
+    searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
+    work = Work(job, display, stopping, searches)
+    try:
+        with results.open("a", encoding="utf-8") as lines, display, status:
+            for found in iter_results(work, left):
+                for result, item in found:
+                    marks = traces(manifest.out, result.file, result.name)
+                    record = result.record() | manifest.settings | marks
+                    items.add([item])
+                    lines.write(json_text(record) + "\n")
+                    status.add(result.status)
+                lines.flush()
+                os.fsync(lines.fileno())
+                status.write()
+                stopping.check()
+    except Stopped:
+        if status.done < total:
+            raise
+    finally:
+        page = manifest.out / "report.html"
+        write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
     searches.clear()
     return status.done - status.failed, status.failed
 

@@ -117,6 +117,7 @@ def test_torn_and_missing_results_are_made_again(photos: Path, whole: Path, tmp_
     out = tmp_path / "out"
     assert invert(photos, out) == SOME_FAILED
     (out / "images" / "b.png").unlink()
+    (out / "latents" / "c.safetensors").write_bytes(b"")
     lines = (out / "results.jsonl").read_bytes()
     (out / "results.jsonl").write_bytes(b"\xff\n[1]\n" + lines[: len(lines) - 40])
     items = (out / "report" / "items.jsonl").read_bytes()
@@ -154,6 +155,23 @@ def test_other_photos_join_those_of_before(
     assert "2 of 2 files inverted" in (out / "report.html").read_text("utf-8")
 
 
+def test_files_are_known_by_their_place_and_outlive_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, out = write_photos(tmp_path / "in", NAMES), tmp_path / "out"
+    monkeypatch.chdir(tmp_path)
+    assert invert(Path("in"), out) == DONE
+    before = results(out)
+    monkeypatch.chdir(place)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 0, AssertionError)
+        assert invert(place, out) == DONE
+        (place / "a.png").unlink()
+        assert invert(Path("b.png"), out) == DONE
+    assert [line["name"] for line in read_results(out)] == ["a", "b", "c", "d"]
+    assert results(out) == before
+
+
 def test_another_run_is_refused_with_the_differences(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -162,7 +180,7 @@ def test_another_run_is_refused_with_the_differences(
     before = results(out)
     assert invert(photos, out, "--seed", 3, "--steps", STEPS + 1) == USAGE
     said = capsys.readouterr().err
-    for part in ("holds another run", "seed is 0, not 3", f"not {STEPS + 1}", "--fresh"):
+    for part in ("another run: steps is null, not 4; seed is 0, not 3;", "--fresh"):
         assert part in said
     assert results(out) == before
     assert invert(photos, out, "--seed", 3, "--limit", 1, "--fresh") == DONE

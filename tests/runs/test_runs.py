@@ -246,7 +246,7 @@ def test_unique_names(files: list[str], names: list[str], monkeypatch: pytest.Mo
     new = Path("new") / paths[0]
     monkeypatch.setattr(inputs, "content_digest", lambda file: str([*paths, new].index(file) + 1))
     assert inputs.unique_names(paths) == names
-    known = dict(zip(files, names, strict=True))
+    known = {inputs.absolute(path): name for path, name in zip(paths, names, strict=True)}
     first, *others = inputs.unique_names([new, *paths], known)
     assert others == names
     assert first not in names
