@@ -15,6 +15,7 @@ from weights_convert.errors import UnsafeFileError
 from weights_convert.outputs import (
     Names,
     Origin,
+    check_free,
     check_name,
     write_encoder,
     write_generator,
@@ -35,6 +36,7 @@ def convert(
     like: str | None = None,
     generator: str | None = None,
     before: str | Path | None = None,
+    overwrite: bool = False,
     report: Callable[[str], None] = lambda note: None,
     **options: Any,
 ) -> Path:
@@ -47,13 +49,15 @@ def convert(
     where that is another one; `like` is the generator whose parameters an orbax checkpoint holds;
     `generator` is what `-g` shall know an encoder's decoder by (default: NAME-generator), which is
     written beside the encoder, or, where the file has no decoder, the generator that it was made
-    for; `before` is the file of the encoder that HyperStyle starts from; `report` is given a
-    sentence about whatever was decided (where in the file the generator was found, drawn noise);
-    `options`: see `sources.convert` and `encoder_families.convert`, None leaves one out. Nothing in
-    the files is executed.
+    for; `before` is the file of the encoder that HyperStyle starts from; with `overwrite` weights
+    of that name that were made of another file are replaced; `report` is given a sentence about
+    whatever was decided (where in the file the generator was found, drawn noise); `options`: see
+    `sources.convert` and `encoder_families.convert`, None leaves one out. Nothing in the files is
+    executed.
 
     Raises `UnsafeFileError` for a file that is malformed or of no known source, `ValueError` for a
-    bad name or an option that is not this file's, `OSError` if there is no file.
+    bad name, one that is taken, or an option that is not this file's, `OSError` if there is no
+    file.
     """
     file = Path(file)
     name = check_name(file.stem if name is None else name)
@@ -61,6 +65,7 @@ def convert(
     if path.suffix != ".safetensors":
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     check_target(path, filter(None, [file, discriminator, like, before]))
+    check_free(path, file, overwrite=overwrite)
     for option in ("clamp", "epsilon", "depth"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
@@ -77,7 +82,8 @@ def convert(
         return write_net(path, _converted_net(net, file, contents, name), origin)
     own = given | ({"before": containers.read_checkpoint(before).tree} if before else {})
     if (looking := encoder_families.look(contents.tree, **own)) is not None:
-        return write_encoder(path, looking, origin, Names(name, generator, alignment), report)
+        called = Names(name, generator, alignment)
+        return write_encoder(path, looking, origin, called, report, overwrite=overwrite)
     _refuse("a generator", [*linked], "those of generators")
     if contents.container == "orbax":
         found = sources.Converted(*orbax.convert(contents.tree, like), "jaxinv")

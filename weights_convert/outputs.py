@@ -14,6 +14,7 @@ from jaxinv.io import checkpoints
 from jaxinv.io.checkpoints import load, read_spec, weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.io.output_folder import check_target
+from jaxinv.models.zoo import ZOO
 from jaxinv.specs import GeneratorSpec
 from weights_convert import sources
 from weights_convert.download.pull import SCHEMA
@@ -66,6 +67,29 @@ def check_name(name: str) -> str:
     )
 
 
+def check_free(path: Path, file: Path, *, overwrite: bool) -> None:
+    """Raise `ValueError` where `path` is the place of weights that can be pulled, or of others.
+
+    What was made of the same contents may be made again.
+    """
+    pulled = {output.file for entry in ZOO.values() for output in entry.outputs}
+    if path.parent == checkpoints.cache_dir() and path.name in pulled:
+        raise ValueError(
+            f"name {path.stem!r} is that of weights that can be pulled; allowed: another"
+        )
+    if overwrite or not path.is_file():
+        return
+    try:
+        source = checkpoints.read_metadata(path).get("source_sha256")
+    except checkpoints.CheckpointError:
+        source = None
+    if not file.exists() or source != _sha256(file):
+        raise ValueError(
+            f"{path} is there, and was not made of {file}; allowed: another name, or to ask for it "
+            "to be replaced (overwrite)"
+        )
+
+
 def write_net(path: Path, found: sources.Converted, origin: Origin) -> Path:
     """Write a feature net; returns `path`."""
     return checkpoints.save(path, found.params, origin.metadata("features", found))
@@ -94,7 +118,13 @@ def write_generator(
 
 
 def write_encoder(
-    path: Path, looking: encoder_families.Looking, origin: Origin, names: Names, report: Report
+    path: Path,
+    looking: encoder_families.Looking,
+    origin: Origin,
+    names: Names,
+    report: Report,
+    *,
+    overwrite: bool = False,
 ) -> Path:
     """Write an encoder and, where the file has one, its decoder as a generator beside it.
 
@@ -113,6 +143,7 @@ def write_encoder(
     if decoder is not None:
         place = path.with_name(f"{check_name(called)}.safetensors")
         check_target(place, [origin.file, path])
+        check_free(place, origin.file, overwrite=overwrite)
         own = {"name": called, "alignment": names.alignment}
         params, facts = decoder.params, {**own, **decoder.facts}
         spec = read_spec({"kind": "generator", "spec": json.dumps(facts)})

@@ -67,6 +67,7 @@ def verb_train_generator(options: argparse.Namespace) -> int:
         validate_every=options.validate_every,
         save_every=options.save_every,
         facts=_facts(options, spec, settings, len(seen)),
+        notes={"data": options.data},
     )
     job = gan_job(spec, settings, _stack(sources[1]), _start(options.grow))
     given = batches(sources[0], options.batch, seed=options.seed, changes=changes)
@@ -84,17 +85,19 @@ def verb_train_generator(options: argparse.Namespace) -> int:
 def _stack(source: Any) -> Any:
     import numpy as np
 
+    if not len(source):
+        raise ValueError("1 picture to train on; allowed: at least 2, of which one is held out")
     return np.stack([source[i]["image"] for i in range(len(source))])
 
 
 def _facts(options: argparse.Namespace, spec: Any, settings: Any, count: int) -> dict[str, Any]:
     from dataclasses import asdict
 
-    names = ("architecture", "data", "labels", "crop", "flip", "grow")
+    names = ("architecture", "labels", "crop", "flip", "grow")
     return {
         **{name: getattr(options, name) for name in names},
         "pictures": count,
-        "spec": asdict(spec),
+        "spec": {**asdict(spec), "name": ""},  # a folder may be renamed
         **asdict(settings),
     }
 

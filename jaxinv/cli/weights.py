@@ -192,7 +192,8 @@ def verb_convert(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
-        path = convert(options.file, out=options.out, report=say, **wanted)
+        overwrite = options.overwrite
+        path = convert(options.file, out=options.out, overwrite=overwrite, report=say, **wanted)
         known, kind = options.out or path.stem, read_metadata(path)["kind"]
         uses = {"generator": f"-g {known}", "encoder": f"`jaxinv encode PATH -e {known}`"}
         say(f"{path}: use it with {uses.get(kind, f'load_net({known!r})')}")
@@ -234,6 +235,9 @@ def _add_convert(verbs: argparse._SubParsersAction) -> None:
         help="the way back: rosinality or nvlabs-state-dict, a file that torch loads",
     )
     convert.add_argument("--name", metavar="NAME", help="what -g shall know it by")
+    convert.add_argument(
+        "--overwrite", action="store_true", help="replace weights of that name made of another file"
+    )
     convert.add_argument(
         "--alignment",
         choices=("none", "ffhq"),

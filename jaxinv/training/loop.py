@@ -17,10 +17,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.io.differences import differences
 from jaxinv.io.files import atomic_write, write_json
 from jaxinv.io.images import encode_png
 from jaxinv.io.output_folder import TRAINING, output_folder
 from jaxinv.io.progress import TimeLeft
+from jaxinv.io.stopping import Stopping, stop_signals
 from jaxinv.reports.training import write_training_report
 from jaxinv.specs.checks import check_whole
 from jaxinv.training.checkpoints import FOLDER, Checkpoints
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "run.json"
 SCHEMA = 1
+MOST_SHOWN = 3  # differences
 Found = tuple[dict[str, float], dict[str, np.ndarray]]
 
 
@@ -96,10 +99,11 @@ def train(
         ValueError: the folder holds another run, or something that no run wrote.
         RuntimeError: a number is not finite any more; the last good checkpoint stays.
         OSError: nothing more can be written; the last good checkpoint stays.
+        Stopped: a signal asked for it, and the state is kept.
     """
-    with output_folder(run.folder, TRAINING) as folder:
+    with output_folder(run.folder, TRAINING) as folder, stop_signals(report) as stopping:
         _check_same(folder, run)
-        return _Training(job, batches, run, folder, report, problems).finish()
+        return _Training(job, batches, run, folder, report, problems, stopping).finish()
 
 
 def _check_same(folder: Path, run: Run) -> None:
@@ -113,12 +117,12 @@ def _check_same(folder: Path, run: Run) -> None:
             raise ValueError(
                 f"{path} is no manifest of a training run; use a new folder"
             ) from error
-        for name in [*facts, *held]:
-            if facts.get(name) != held.get(name):
-                raise ValueError(
-                    f"{folder} holds a run with {name} {held.get(name)!r}, asked for "
-                    f"{facts.get(name)!r}; allowed: the same, or another folder"
-                )
+        if found := list(differences(held, facts)):
+            shown, more = "; ".join(found[:MOST_SHOWN]), len(found) - MOST_SHOWN
+            raise ValueError(
+                f"{folder} holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; "
+                "allowed: the same, or another folder"
+            )
     if jax.process_index() == 0:
         (folder / FOLDER).mkdir(exist_ok=True)
         write_json(path, {"schema": SCHEMA, "steps": run.steps, "facts": facts, "notes": run.notes})
@@ -132,6 +136,7 @@ class _Training:
     folder: Path
     report: Callable[[str], object]
     problems: Callable[[], dict[str, str]]
+    stopping: Stopping
 
     def __post_init__(self) -> None:
         self.mesh = all_devices()
@@ -148,6 +153,8 @@ class _Training:
         if start:
             state = self.checkpoints.load(start, state)
             self.report(f"goes on from step {start}")
+            if start == run.steps or start % run.validate_every == 0:
+                self._export(state)  # it may have been stopped just before
         if start >= run.steps:
             self.report(f"finished: {start} steps")
             return state
@@ -158,7 +165,12 @@ class _Training:
             key = on_each(self.mesh, jax.random.fold_in(base, number))
             state, metrics = self._step(state, shared_out(self.mesh, batch), key, number)
             self.pending.append(metrics)
-            self._after(number + 1, state)
+            saved = self._after(number + 1, state)
+            if self.stopping.asked:
+                if not saved:
+                    self._check_finite(number + 1, state)
+                    self.checkpoints.save(number + 1, state, self._best())
+                self.stopping.check()
         self.log.close()
         return state
 
@@ -183,12 +195,17 @@ class _Training:
                     waiting = pool.submit(self.batches.__getitem__, number + 1)
                 yield number, batch
 
-    def _after(self, done: int, state: Tree) -> None:
+    def _best(self) -> tuple[int, ...]:
+        best = self.log.best(self.job.best)
+        return () if best is None else (best,)
+
+    def _after(self, done: int, state: Tree) -> bool:
+        """Write what is due after a step; returns whether the state is saved."""
         run, last = self.run, done == self.run.steps
         validates = last or done % run.validate_every == 0
         saves = validates or done % run.save_every == 0
         if not (saves or done % run.log_every == 0):
-            return
+            return False
         numbers = self._numbers(done)
         if saves:
             self._check_finite(done, state)
@@ -200,10 +217,10 @@ class _Training:
             self.log.write(done, numbers)
             self._tell(done, numbers)
         if saves:
-            best = self.log.best(self.job.best)
-            self.checkpoints.save(done, state, () if best is None else (best,))
+            self.checkpoints.save(done, state, self._best())
         if validates and self.first:
             self._show(done, state, pictures)
+        return saves
 
     def _numbers(self, done: int) -> dict[str, float]:
         """Means of what the steps since the last line have told."""
@@ -228,14 +245,17 @@ class _Training:
         words += [f"{bad} bad files"] if bad else []
         self.report(", ".join([*words, left] if left else words))
 
+    def _export(self, state: Tree) -> None:
+        if self.job.export is not None and self.first:
+            self.job.export(state, self.folder)
+
     def _show(self, done: int, state: Tree, pictures: dict[str, np.ndarray]) -> None:
         encoded = {name: encode_png(pixels) for name, pixels in pictures.items()}
         for name, data in encoded.items():
             for file in (f"{name}.png", f"{name}-{done:08d}.png"):
                 atomic_write(self.folder / "pictures" / file, lambda f, data=data: f.write(data))
             self.log.picture(done, name, pictures[name])
-        if self.job.export is not None:
-            self.job.export(state, self.folder)
+        self._export(state)
         facts = {"steps": f"{done} of {self.run.steps}", **self.run.facts, **self.run.notes}
         path = self.folder / "report.html"
         write_training_report(path, facts, self.log.lines, encoded, self.problems())

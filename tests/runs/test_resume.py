@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -21,6 +20,13 @@ from jaxinv.io.stopping import Stopped
 from jaxinv.runs import runner
 from tests.offline import STEPS, go_offline, photo, read_results, write_photos
 
+CHILD = """
+import pathlib, sys, pytest
+from jaxinv.cli.main import main
+from tests.offline import go_offline
+go_offline(pathlib.Path(sys.argv[1]), pytest.MonkeyPatch())
+sys.exit(main(sys.argv[2:]))
+"""
 NAMES = ["a.png", "b.png", "c.png", "d.png"]
 
 
@@ -243,13 +249,17 @@ def test_no_scores(photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_killed_processes(end: signal.Signals, photos: Path, whole: Path, tmp_path: Path) -> None:
-    out, codes = tmp_path / "out", []
+def test_killed_processes(
+    end: signal.Signals,
+    photos: Path,
+    whole: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    out, base, codes = tmp_path / "out", tmp_path_factory.getbasetemp(), []
     words = ["invert", photos, "-g", "tiny", "-p", "pixels", "-o", out]
-    for wait in (3.0, 5.0, 6.0, 7.0, 8.0, 60.0):
-        child = subprocess.Popen(
-            [sys.executable, "-m", "jaxinv", *map(str, words)], env=dict(os.environ)
-        )
+    for wait in (3.0, 5.0, 6.0, 7.0, 8.0, 120.0):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(base), *map(str, words)])
         try:
             codes.append(child.wait(wait))
         except subprocess.TimeoutExpired:

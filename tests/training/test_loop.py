@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -15,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxinv.io.stopping import Stopped
 from jaxinv.training.checkpoints import Checkpoints
 from jaxinv.training.logs import LOG, read_log
 from jaxinv.training.loop import MANIFEST, Job
@@ -83,7 +85,7 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(
     command = [sys.executable, "-m", "tests.training.toy", str(tmp_path / "run"), "4000"]
     draws, kills = random.Random(5), 0
     while kills < 5:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         began = time.monotonic()
         while not (tmp_path / "run" / LOG).exists() and process.poll() is None:
             time.sleep(0.01)
@@ -97,6 +99,28 @@ def test_killed_at_random_moments_it_ends_with_the_same_weights(
     assert kills
     expected = toy.fit(tmp_path / "other", 4000)["w"]
     assert last == np.asarray(expected).tobytes().hex()
+
+
+def test_what_was_not_written_before_the_end_is_written_later(tmp_path: Path) -> None:
+    written: list[Any] = []
+    own = toy.job(export=lambda state, folder: written.append(np.asarray(state["w"])))
+    found = toy.fit(tmp_path / "run", 40, own)
+    count = len(written)
+    toy.fit(tmp_path / "run", 40, own)
+    assert len(written) == count + 1
+    np.testing.assert_array_equal(written[-1], found["w"])
+
+
+def test_a_signal_keeps_the_step_that_was_reached(whole: tuple[Path, Any], tmp_path: Path) -> None:
+    def step(state: Any, batch: Any, key: Any, number: int) -> Any:
+        if number == 11:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return toy.step(state, batch, key, number)
+
+    with pytest.raises(Stopped):
+        toy.fit(tmp_path / "run", own=toy.job(step=step))
+    assert Checkpoints(tmp_path / "run").latest() == 12
+    np.testing.assert_array_equal(toy.fit(tmp_path / "run")["w"], whole[1]["w"])
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "no seal", "no arrays", "another step"])
@@ -186,9 +210,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(
 
 def test_a_folder_of_another_run_is_refused(tmp_path: Path) -> None:
     toy.fit(tmp_path / "run", 5)
-    with pytest.raises(ValueError, match="what 'toy', asked for 'other'"):
+    with pytest.raises(ValueError, match='what is "toy", not "other"'):
         toy.fit(tmp_path / "run", 5, facts={"what": "other"})
-    with pytest.raises(ValueError, match="seed 3, asked for 4"):
+    with pytest.raises(ValueError, match="seed is 3, not 4"):
         toy.fit(tmp_path / "run", 5, seed=4)
     other = tmp_path / "strange"
     other.mkdir()

@@ -275,3 +275,22 @@ def test_all_normalisations_of_ajbrocks_biggan_are_one(kind: str) -> None:
             other[f"{base}.bn.accumulation_counter"] = np.full(1, count, np.float32)
     ours, theirs = (sources.convert(tree).params for tree in (other, plain))
     jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-6), ours, theirs)
+
+
+def test_weights_of_another_file_are_not_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path / "cache"))
+    one = write(digits(), tmp_path / "one.bin")
+    other = tmp_path / "other" / "one.bin"
+    other.parent.mkdir()
+    other.write_bytes(one.read_bytes() + b"\0")
+    path = convert(one, name="mine")
+    before = path.read_bytes()
+    assert convert(one, name="mine") == path
+    with pytest.raises(ValueError, match="was not made of"):
+        convert(other, name="mine")
+    for name in ("ffhq", "alexnet"):
+        with pytest.raises(ValueError, match="be pulled"):
+            convert(one, name=name)
+    assert path.read_bytes() == before

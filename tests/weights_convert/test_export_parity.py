@@ -67,7 +67,7 @@ def test_fixtures_come_back_as_they_were(
                 export(path, target)
             continue
         written = export(path, target, out=tmp_path / f"{target}.pt")
-        again, more = checkpoints.load(convert(written, name=name, clamp=clamp))
+        again, more = checkpoints.load(convert(written, name=name, clamp=clamp, overwrite=True))
         assert read_spec(more) == without_discriminator(read_spec(notes))
         worst[f"{target}, read again"] = compare(again, params)
         if target in own:
