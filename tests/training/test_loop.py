@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 
 from jaxinv.io.stopping import Stopped
 from jaxinv.training.checkpoints import Checkpoints
-from jaxinv.training.logs import LOG, read_log
+from jaxinv.training.logs import EVENTS, LOG, read_log
 from jaxinv.training.loop import MANIFEST, Job
 from tests.training import toy
 
@@ -46,7 +47,8 @@ def test_it_learns_and_leaves_what_the_contract_says(whole: tuple[Path, Any]) ->
     folder, state = whole
     np.testing.assert_allclose(state["w"], toy.TRUE, atol=0.05)
     names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
-    assert names == {MANIFEST, LOG, "checkpoints", "pictures", "report.html"}
+    assert names - {EVENTS} == {MANIFEST, LOG, "checkpoints", "pictures", "report.html"}
+    assert (EVENTS in names) == (find_spec("tensorboardX") is not None)
     lines = read_log(folder)
     assert [line["step"] for line in lines] == [5, 7, 10, 14, 15, 20, 21, 25, 28, 30, 35, 40]
     assert {line["step"] for line in lines if "error" in line} == {10, 20, 30, 40}
