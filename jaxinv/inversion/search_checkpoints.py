@@ -47,15 +47,15 @@ class Reached(NamedTuple):
 class SearchCheckpoints:
     """The checkpoints of one search in `folder`; `of` gives those of a batch, `stage` of a stage.
 
-    They are written when `every` seconds have passed since the last one, when a stage is over, and
-    when `urgent()` says that the process is about to end.
+    They are written when `every` seconds have passed since the last one of any stage, when a stage
+    is over and a tenth of that has, and when `urgent()` says that the process is about to end.
     """
 
     folder: Path
     every: float = EVERY
     urgent: Callable[[], bool] = lambda: False
     name: str = ""
-    written: float = field(default_factory=time.monotonic)
+    clock: list[float] = field(default_factory=lambda: [time.monotonic()])  # of the last one
 
     def of(self, *parts: Any) -> SearchCheckpoints:
         """Those of the search that depends on `parts`: texts, numbers, arrays, trees of them."""
@@ -77,9 +77,10 @@ class SearchCheckpoints:
         """Where they lie."""
         return self.folder / f"{self.name}.safetensors"
 
-    def due(self) -> bool:
-        """Whether it is time to write one."""
-        return self.urgent() or time.monotonic() - self.written >= self.every
+    def due(self, *, over: bool) -> bool:
+        """Whether it is time to write one; short stages that are over are soon made again."""
+        wait = self.every / 10 if over else self.every
+        return self.urgent() or time.monotonic() - self.clock[0] >= wait
 
     def save(self, reached: Reached) -> None:
         """Replace the file; `OSError` where it cannot be written."""
@@ -93,7 +94,7 @@ class SearchCheckpoints:
             "curves": {name: np.asarray(curve) for name, curve in reached.curves.items()},
         }
         checkpoints.save(self.file, tree, FOUND | {"content_sha256": content_sha256(tree)})
-        self.written = time.monotonic()
+        self.clock[0] = time.monotonic()
 
     def load(self, fresh: Reached) -> Reached | None:
         """What was reached, laid out as `fresh`; None where nothing can be trusted."""

@@ -279,7 +279,7 @@ def solve(
             stay = np.resize(running, 1 << (len(running) - 1).bit_length())
             given, state = jax.tree.map(lambda a, stay=stay: a[stay], (given, state))
             lane_index = lane_index[stay]
-        if kept is not None and (last == steps or not len(running) or kept.due()):
+        if kept is not None and kept.due(over=last == steps or not len(running)):
             kept.save(Reached(last, lane_index, state, best, curves))
         if report is not None:
             report(last, np.asarray(best.loss))

@@ -10,7 +10,7 @@ from jaxinv.io.text import shortened
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LONGEST = 60  # characters of a value
+LONGEST, MOST_SHOWN = 60, 3  # characters of a value; differences that are told
 
 
 def differences(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
@@ -25,3 +25,9 @@ def differences(theirs: Any, ours: Any, where: str = "") -> Iterator[str]:
     elif theirs != ours:
         there, here = (shortened(json.dumps(one), LONGEST) for one in (theirs, ours))
         yield f"{where} is {there}, not {here}"
+
+
+def told(found: list[str]) -> str:
+    """The first differences in a line, and how many more there are."""
+    more = len(found) - MOST_SHOWN
+    return "; ".join(found[:MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")

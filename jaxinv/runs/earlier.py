@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.io.differences import differences
+from jaxinv.io.differences import differences, told
 from jaxinv.io.files import BadFile, atomic_write, read_bytes
 from jaxinv.io.output_folder import EARLIER, RUN
 from jaxinv.io.text import json_text, shortened
@@ -25,7 +25,6 @@ FREE = ("paths", "out", "limit", "batch")
 WEIGHTS = ("generator", "generator_sha256", "encoder_sha256")
 AGREEING = ("schema", *WEIGHTS, "preset", "versions", "backend")
 TEXTS = ("file", "name", "status")
-MOST_SHOWN = 3  # differences
 LARGEST_LINE = 2**20  # bytes
 
 
@@ -63,9 +62,8 @@ def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
     ours = json.loads(json_text(manifest.to_json()))
     found_other = differing(_stored(out / MANIFEST), ours)
     if found_other:
-        shown, more = "; ".join(found_other[:MOST_SHOWN]), len(found_other) - MOST_SHOWN
         raise ValueError(
-            f"{out} holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; allowed: "
+            f"{out} holds another run: {told(found_other)}; allowed: "
             f"the same, another folder, or --fresh (old results are moved to {EARLIER}/)"
         )
     found: dict[str, dict[str, Any]] = {}

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxinv.io.differences import differences
+from jaxinv.io.differences import differences, told
 from jaxinv.io.files import atomic_write, write_json
 from jaxinv.io.images import encode_png
 from jaxinv.io.output_folder import TRAINING, output_folder
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MANIFEST = "run.json"
 SCHEMA = 1
-MOST_SHOWN = 3  # differences
 Found = tuple[dict[str, float], dict[str, np.ndarray]]
 
 
@@ -118,10 +117,8 @@ def _check_same(folder: Path, run: Run) -> None:
                 f"{path} is no manifest of a training run; use a new folder"
             ) from error
         if found := list(differences(held, facts)):
-            shown, more = "; ".join(found[:MOST_SHOWN]), len(found) - MOST_SHOWN
             raise ValueError(
-                f"{folder} holds another run: {shown}{f'; and {more} more' if more > 0 else ''}; "
-                "allowed: the same, or another folder"
+                f"{folder} holds another run: {told(found)}; allowed: the same, or another folder"
             )
     if jax.process_index() == 0:
         (folder / FOLDER).mkdir(exist_ok=True)
