@@ -8,9 +8,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.specs.checks import check_kind, check_list, check_number
+from jaxinv.io import checkpoints
+from jaxinv.specs.checks import check_kind, check_list, check_number, check_place
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from jaxinv.specs import GeneratorSpec
 
 SCHEMA = "1"
@@ -48,6 +51,18 @@ def written_facts(stated: Any) -> dict[str, str]:
     facts = {name: getattr(stated, name) for name in TEXTS}
     facts |= {name: json.dumps(getattr(stated, name)) for name in ("usable", "effects")}
     return facts | {"format": "jaxinv", "schema": SCHEMA, "kind": kind_of(stated)}
+
+
+def read_stated(path: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arrays and the metadata of a file of this kind; nothing in it is executed.
+
+    Raises `ValueError` for a file of another kind, `OSError` where there is no file.
+    """
+    check_place("path", path)
+    tree, facts = checkpoints.load(path)
+    if facts.get("kind") != kind:
+        raise ValueError(f"{path} holds {facts.get('kind', 'nothing known')!r}; allowed: {kind!r}")
+    return tree, facts
 
 
 def read_facts(facts: dict[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.edits.discovery.distillation import student, student_layers
-from jaxinv.edits.stated_facts import check_facts, read_facts, written_facts
+from jaxinv.edits.stated_facts import check_facts, read_facts, read_stated, written_facts
 from jaxinv.io import checkpoints
 from jaxinv.io.images import resize
 from jaxinv.specs.checks import check_array, check_kind, check_place, check_whole
@@ -67,10 +67,7 @@ def load_student(path: str | Path) -> Student:
 
     Raises `ValueError` for a file that holds none, `OSError` where there is no file.
     """
-    check_place("path", path)
-    tree, facts = checkpoints.load(path)
-    if facts.get("kind") != "student":
-        raise ValueError(f"{path} holds {facts.get('kind', 'nothing known')!r}; allowed: 'student'")
+    tree, facts = read_stated(path, "student")
     try:
         return Student(**read_facts(facts), params=tree, side=int(facts.get("side", "")))
     except (KeyError, TypeError, ValueError) as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxinv.edits.discovery.flows import flow_widths
 from jaxinv.edits.discovery.training import mlp_widths
-from jaxinv.edits.stated_facts import check_facts, read_facts, written_facts
+from jaxinv.edits.stated_facts import check_facts, read_facts, read_stated, written_facts
 from jaxinv.io import checkpoints
 from jaxinv.models.generators.weight_deltas import leaves
 from jaxinv.specs.checks import (
@@ -243,10 +243,7 @@ def load_walk(path: str | Path) -> Walk:
 
     Raises `ValueError` for a file that holds none, `OSError` where there is no file.
     """
-    check_place("path", path)
-    tree, facts = checkpoints.load(path)
-    if facts.get("kind") != "walk":
-        raise ValueError(f"{path} holds {facts.get('kind', 'nothing known')!r}; allowed: 'walk'")
+    tree, facts = read_stated(path, "walk")
     try:
         options = json.loads(facts.get("options", "{}"))
         return Walk(**read_facts(facts), kind=facts.get("walk", ""), arrays=tree, options=options)
