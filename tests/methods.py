@@ -51,12 +51,10 @@ NARROW: dict[str, FeatureNet] = {
     "vgg16": backbones.build(
         "vgg16",
         tuple((row[0], 4, *row[2:]) for row in backbones.VGG16),
-        ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     ),
     "alexnet": backbones.build(
         "alexnet",
         tuple((suffix, 4, 3, 1, 1, 0) for suffix, *_ in backbones.ALEXNET),
-        tuple(f"relu{i}" for i in range(1, 6)),
     ),
 }
 

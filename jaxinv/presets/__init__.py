@@ -76,6 +76,7 @@ from jaxinv.presets.projector import (
     STYLEGAN2_PROJECTOR_PLUS,
     STYLEGAN3_PROJECTOR,
 )
+from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -103,6 +104,9 @@ PRESETS = {
     "image2stylegan++-w": I2S_W,
     "image2stylegan++-style": I2S_STYLE,
     "image2stylegan++-noise": I2S_NOISE,
+    "image2stylegan++-crossover": CROSSOVER,
+    "local-style-transfer": LOCAL_STYLE_TRANSFER,
+    "loho": LOHO,
     "ii2s": II2S,
     "pn-plus": PN_PLUS,
     "pulse": PULSE,
