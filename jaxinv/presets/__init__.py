@@ -61,6 +61,7 @@ from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
 from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
+from jaxinv.presets.personal import MYSTYLE, PERSONAL
 from jaxinv.presets.pix2latent import (
     ADAM_ONLY,
     BASIN_CMA,
@@ -95,6 +96,8 @@ PRESETS = {
     "faithful": FAITHFUL,
     "dhr": DHR,
     "restore": RESTORE,
+    "personal": PERSONAL,
+    "mystyle": MYSTYLE,
     "z": Z,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,
     "stylegan2-projector-w+": STYLEGAN2_PROJECTOR_PLUS,

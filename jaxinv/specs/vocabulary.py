@@ -17,6 +17,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "p": ("w", "w+"),
     "pn": ("w", "w+"),
     "gaussianized": ("w", "w+"),
+    "hull": ("w+",),
     "tanh": ("z", "z+"),
     "sphere": ("z", "z+"),
     "softmax": ("label",),
