@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jaxinv.cli.console import complain, say
 from jaxinv.cli.invert import add_align, add_run, carry_out
+from jaxinv.cli.weights import ready_generator
 
+SIDE = 256  # px at which photos are compared that share weights, unless the user says so
 if TYPE_CHECKING:
     from jaxinv.types import Latents
 
@@ -28,7 +30,8 @@ def verb_personalize(options: argparse.Namespace) -> int:
     check_target(target, options.paths)
     if target.exists() and not options.overwrite:
         raise ValueError(f"{target} is there; allowed: another --name, or --overwrite")
-    done = carry_out(options, lambda request: request)
+    side = min(SIDE, ready_generator(options.generator).resolution)
+    done = carry_out(options, lambda request: replace(request, size=request.size or side))
     say(str(write_personal(Path(options.out), options.generator, options.name, target)))
     say(f"use it with -g {options.name}, and with -p mystyle to stay between the photos")
     return done
