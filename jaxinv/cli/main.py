@@ -23,6 +23,7 @@ from jaxinv.cli import (
     status,
     study,
     train,
+    video,
     weights,
 )
 from jaxinv.cli.console import STOPPED, UNFINISHED, USAGE, Parser, Unfinished, complain
@@ -38,6 +39,7 @@ FAMILIES = (
     restore,
     personalize,
     edit,
+    video,
     discover,
     blend,
     draw,

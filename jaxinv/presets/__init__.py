@@ -89,6 +89,7 @@ from jaxinv.presets.tuning import (
     PTI_LOW_RANK,
     PTI_SHARED,
 )
+from jaxinv.presets.video import STIT_STITCHING, STIT_TUNING
 
 PRESETS = {
     "quick": QUICK,
@@ -158,6 +159,8 @@ PRESETS = {
     "pti-low-rank": PTI_LOW_RANK,
     "projector-pti": PROJECTOR_PTI,
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,
+    "stit-tuning": STIT_TUNING,
+    "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
 }

@@ -48,4 +48,4 @@ def report(names: Sequence[str], out: Path | None) -> None:
         measured, holds = ROWS[name].measure(folder)
         seconds = f"{time.perf_counter() - began:.0f}"
         verdict = "yes" if holds else "NO"
-        print(line((name, ROWS[name].claim, measured, verdict, seconds)), flush=True)
+        print(line(name, ROWS[name].claim, measured, verdict, seconds), flush=True)
