@@ -9,7 +9,7 @@ NITZAN = "Nitzan et al. 2022, MyStyle, arXiv:2203.17272"
 PERSONAL = Preset(
     name="personal",
     summary="default for each photo, then weights that all photos of the run share",
-    reference=f"{REFERENCE}; tuning after {NITZAN}",
+    reference=REFERENCE + "; tuning after " + NITZAN,
     notes=(
         "`jaxinv personalize` makes a generator of what it finds. That paper tunes all weights for "
         "3000 steps an image at codes of an e4e encoder."

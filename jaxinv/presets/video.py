@@ -10,7 +10,7 @@ MOVED = ("block[1-9]/*/pointwise", "*/bias", "head/kernel")
 STIT_TUNING = Preset(
     name="stit-tuning",
     summary="weights that all frames of a video share, at codes that are given",
-    reference=f"{TZABAN}, the tuning of its pivots",
+    reference=TZABAN + ", the tuning of its pivots",
     notes=(
         "`jaxinv video` gives the codes, smoothed in time. The paper tunes all weights by 10 times "
         "the squares and LPIPS at a rate of 3e-5; here as in `personal`."
@@ -33,7 +33,7 @@ STIT_TUNING = Preset(
 STIT_STITCHING = Preset(
     name="stit-stitching",
     summary="weights of one frame: its border as in the frame, its middle as edited",
-    reference=f"{TZABAN}, stitching tuning; constants of its code",
+    reference=TZABAN + ", stitching tuning; constants of its code",
     notes=(
         "The picture 'edited' and the mask 'border' come from the call, and the edit's latents as "
         "starts. Its code grows the mask of the face by 50 px; rates are of form 'multiply'."
