@@ -95,6 +95,14 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="NAME=PLACE",
         help="file, or folder of files, that is WHITE WHERE the preset's mask NAME holds",
     )
+    verb.add_argument(
+        "--named-image",
+        dest="named_images",
+        action="append",
+        default=[],
+        metavar="NAME=PLACE",
+        help="file, or folder of files, with the picture that the preset calls NAME",
+    )
 
 
 def add_align(verb: argparse.ArgumentParser) -> None:

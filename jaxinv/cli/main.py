@@ -17,11 +17,13 @@ from jaxinv.cli import (
     encode,
     evaluate,
     invert,
+    personalize,
     presets,
     restore,
     status,
     study,
     train,
+    video,
     weights,
 )
 from jaxinv.cli.console import STOPPED, UNFINISHED, USAGE, Parser, Unfinished, complain
@@ -35,7 +37,9 @@ FAMILIES = (
     invert,
     encode,
     restore,
+    personalize,
     edit,
+    video,
     discover,
     blend,
     draw,

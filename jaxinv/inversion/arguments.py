@@ -16,7 +16,7 @@ from jaxinv.models.generators.base import space_path
 from jaxinv.nn.resample import enlarge
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
-from jaxinv.specs.checks import check_array, check_choice, check_list, told
+from jaxinv.specs.checks import check_array, check_choice, check_kind, check_list, told
 from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -95,6 +95,29 @@ def check_masks(masks: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     empty = np.flatnonzero(~found.any(axis=tuple(range(1, found.ndim))))
     if len(empty):
         raise ValueError(f"mask {empty[0]} is 0 everywhere; allowed: some pixels with a weight")
+    return found
+
+
+def check_named_images(
+    preset: Preset, given: dict[str, Any] | None, shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """The pictures that terms name, float32; `ValueError` unless they are those of the preset.
+
+    Each must have the `shape` [B, S, S, 3] of the images.
+    """
+    given = {} if given is None else given
+    check_kind("named_images", given, dict, " of images by name")
+    for name in given:
+        check_choice(f"picture of preset {preset.name!r}", name, preset.targets or ("none",))
+    missing = [name for name in preset.targets if name not in given]
+    if missing:
+        raise ValueError(
+            f"preset {preset.name!r} needs named images {', '.join(missing)} [B, S, S, 3]"
+        )
+    found = {name: read_pixels(values).astype(np.float32) for name, values in given.items()}
+    for name, values in found.items():
+        if values.shape != shape:
+            raise ValueError(f"image {name!r} has shape {values.shape}; allowed: {shape}")
     return found
 
 

@@ -120,7 +120,9 @@ def run_stages(
         if index and begins_at_encoder(stage):
             previous = encoder_latents(weights, images, previous)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        target = target_features(problem.program, weights, mask_out(images, masks))
+        target = target_features(
+            problem.program, weights, mask_out(images, masks), lanes.named_images
+        )
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(

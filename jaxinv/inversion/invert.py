@@ -40,6 +40,7 @@ def invert(
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
+    named_images: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -70,6 +71,8 @@ def invert(
         nets: parameters of the feature networks that it needs; loaded if left out.
         masks: [B, S, S], weights of the pixels.
         named_masks: [B, S, S] in [0, 1] by name, for presets whose terms name masks that are given.
+        named_images: [B, S, S, 3] in [-1, 1] by name, for presets whose terms compare with other
+            pictures than the images: a style, a region of another face.
         labels: the class of every image, for generators that draw classes.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
@@ -107,6 +110,7 @@ def invert(
         nets=nets,
         masks=masks,
         named_masks=named_masks,
+        named_images=named_images,
         labels=labels,
         starts=starts,
         init=init,

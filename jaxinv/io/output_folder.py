@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxinv.specs.vocabulary import ANIMATIONS
+
 LOCK = ".jaxinv.lock"
 SEARCHES = ".searches"  # what unfinished searches have reached
 EARLIER = "earlier"  # results that were set aside
@@ -54,13 +56,21 @@ TRAINING = Layout(
     )),
 )  # fmt: skip
 
+VIDEO = Layout(
+    frozenset(("video.json",)),
+    frozenset((
+        *("images", "latents", SEARCHES),
+        *(f"{name}.{kind}" for name in ("inverted", "edited") for kind in ANIMATIONS),
+    )),
+)  # fmt: skip
+
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
     """Those of the names in a folder that earlier runs have written there."""
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, TRAINING)
+        for layout in (RUN, STUDY, EDITS, TRAINING, VIDEO)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))

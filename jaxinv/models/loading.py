@@ -30,7 +30,7 @@ from jaxinv.models.generators import (
     stylegan2,
     stylegan3,
 )
-from jaxinv.models.statistics import STATISTICS, cached_statistics
+from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -112,6 +112,8 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     params[BACKWARD_KERNELS] = precompute_backward(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
+        if ANCHORS in params:
+            params[STATISTICS] = {**params[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
     return gen, params
 
 

@@ -16,6 +16,7 @@ from jaxinv.presets.codes import (
     ABERDAM_NNLS,
     CRESWELL,
     CSGM,
+    DEFENSE_GAN,
     HMC,
     HMC_ANNEALED,
     IGAN,
@@ -61,6 +62,7 @@ from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
 from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
+from jaxinv.presets.personal import MYSTYLE, PERSONAL
 from jaxinv.presets.pix2latent import (
     ADAM_ONLY,
     BASIN_CMA,
@@ -76,6 +78,7 @@ from jaxinv.presets.projector import (
     STYLEGAN2_PROJECTOR_PLUS,
     STYLEGAN3_PROJECTOR,
 )
+from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -86,6 +89,7 @@ from jaxinv.presets.tuning import (
     PTI_LOW_RANK,
     PTI_SHARED,
 )
+from jaxinv.presets.video import STIT_STITCHING, STIT_TUNING
 
 PRESETS = {
     "quick": QUICK,
@@ -94,6 +98,8 @@ PRESETS = {
     "faithful": FAITHFUL,
     "dhr": DHR,
     "restore": RESTORE,
+    "personal": PERSONAL,
+    "mystyle": MYSTYLE,
     "z": Z,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,
     "stylegan2-projector-w+": STYLEGAN2_PROJECTOR_PLUS,
@@ -103,6 +109,9 @@ PRESETS = {
     "image2stylegan++-w": I2S_W,
     "image2stylegan++-style": I2S_STYLE,
     "image2stylegan++-noise": I2S_NOISE,
+    "image2stylegan++-crossover": CROSSOVER,
+    "local-style-transfer": LOCAL_STYLE_TRANSFER,
+    "loho": LOHO,
     "ii2s": II2S,
     "pn-plus": PN_PLUS,
     "pulse": PULSE,
@@ -116,6 +125,7 @@ PRESETS = {
     "igan": IGAN,
     "igan-edit": IGAN_EDIT,
     "csgm": CSGM,
+    "defense-gan": DEFENSE_GAN,
     "pgd-gan": PGD_GAN,
     "npgd": NPGD_SEARCH,
     "hmc": HMC,
@@ -149,6 +159,8 @@ PRESETS = {
     "pti-low-rank": PTI_LOW_RANK,
     "projector-pti": PROJECTOR_PTI,
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,
+    "stit-tuning": STIT_TUNING,
+    "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
 }

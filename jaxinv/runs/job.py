@@ -54,12 +54,16 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.operator is not None:
         preset = replace(preset, operator=read_operator(request.operator))
     check_mode(request.align)
-    wanted = {mask.name for mask in preset.masks if mask.source == "given"}
-    if set(request.mask_places) != wanted:
-        given, allowed = (", ".join(sorted(names)) for names in (request.mask_places, wanted))
-        raise ValueError(
-            f"--named-mask of {given or 'none'}; preset {preset.name!r} takes {allowed or 'none'}"
-        )
+    masks = {mask.name for mask in preset.masks if mask.source == "given"}
+    for option, places, wanted in (
+        ("--named-mask", request.mask_places, masks),
+        ("--named-image", request.image_places, set(preset.targets)),
+    ):
+        if set(places) != wanted:
+            given, allowed = (", ".join(sorted(names)) for names in (places, wanted))
+            raise ValueError(
+                f"{option} of {given or 'none'}; preset {preset.name!r} takes {allowed or 'none'}"
+            )
     held = {variable.space for stage in preset.stages for variable in stage.variables}
     if request.export and not held & {"w", "w+"}:
         raise ValueError(

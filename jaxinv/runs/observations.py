@@ -56,8 +56,9 @@ class Observation:
     """What is searched for: `measurement` [h, w, c] or [count], `mask` [h, w], clean picture.
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
-    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds. `notes`
-    say what was done to the picture.
+    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds,
+    `named_images` [side, side, 3] are what terms of that name compare with. `notes` say what was
+    done to the picture.
     """
 
     measurement: np.ndarray
@@ -66,6 +67,7 @@ class Observation:
     side: int
     noise: float | None = None
     named_masks: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    named_images: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     notes: tuple[str, ...] = ()
 
 

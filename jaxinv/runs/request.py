@@ -19,7 +19,8 @@ class Request:
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
     `samples` restarts are kept. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
-    that name holds (see `specs.MaskSpec`). `init` is "encoder:NAME", of `encode` the encoder
+    that name holds (see `specs.MaskSpec`); `named_images` likewise the pictures of that name that
+    terms compare with (see `specs.Term`). `init` is "encoder:NAME", of `encode` the encoder
     itself, which looks `passes` times and is told `attribute`.
     """
 
@@ -47,6 +48,7 @@ class Request:
     samples: int | None = None
     scores: bool = True
     named_masks: tuple[str, ...] = ()
+    named_images: tuple[str, ...] = ()
     init: str | None = None
     attribute: float | None = None
     passes: int | None = None
@@ -54,13 +56,23 @@ class Request:
     @property
     def mask_places(self) -> dict[str, Path]:
         """Files or folders of the named masks; `ValueError` for what is not NAME=PLACE."""
-        found: dict[str, Path] = {}
-        for text in self.named_masks:
-            name, equals, place = text.partition("=")
-            if not (name and equals and Path(place).exists()):
-                raise ValueError(
-                    f"--named-mask {text!r}; allowed: NAME=FILE or NAME=FOLDER"
-                    f"{nearest(Path(place)) if place else ''}"
-                )
-            found[name] = Path(place)
-        return found
+        return named_places("--named-mask", self.named_masks)
+
+    @property
+    def image_places(self) -> dict[str, Path]:
+        """Files or folders of the named images; `ValueError` for what is not NAME=PLACE."""
+        return named_places("--named-image", self.named_images)
+
+
+def named_places(option: str, texts: tuple[str, ...]) -> dict[str, Path]:
+    """Files or folders by name; `ValueError` for a text of `option` that is not NAME=PLACE."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, place = text.partition("=")
+        if not (name and equals and Path(place).exists()):
+            raise ValueError(
+                f"{option} {text!r}; allowed: NAME=FILE or NAME=FOLDER"
+                f"{nearest(Path(place)) if place else ''}"
+            )
+        found[name] = Path(place)
+    return found

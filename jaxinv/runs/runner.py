@@ -210,6 +210,10 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 name: np.stack([seen.named_masks[name] for seen in given])
                 for name in request.mask_places
             },
+            named_images={
+                name: np.stack([seen.named_images[name] for seen in given])
+                for name in request.image_places
+            },
             init=job.encoder,
             labels=None if request.label is None else [request.label] * len(given),
             seed=request.seed,

@@ -265,7 +265,14 @@ class EncoderPreset:
         for term in self.all_terms:
             kind = term.kind
             codes = kind.family != VARIABLE or set(kind.spaces) & {*LATENT_SPACES, LABEL}
-            if kind.pivot or kind.initial_codes or not codes or term.radius or term.moves:
+            if (
+                kind.pivot
+                or kind.initial_codes
+                or not codes
+                or term.radius
+                or term.moves
+                or term.target
+            ):
                 raise ValueError(
                     f"preset {self.name!r} has a term {term.label!r}; allowed: terms of pictures "
                     f"and of codes, that need no search"

@@ -17,6 +17,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "p": ("w", "w+"),
     "pn": ("w", "w+"),
     "gaussianized": ("w", "w+"),
+    "hull": ("w+",),
     "tanh": ("z", "z+"),
     "sphere": ("z", "z+"),
     "softmax": ("label",),
@@ -45,8 +46,9 @@ INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for k
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "color")
-DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
-GLOBAL_DISTANCES = ("style", "norm")  # those that compare all positions at once
+DISTANCES = ("l2", "l1", "cosine", "style", "appearance", "norm")  # of features
+GLOBAL_DISTANCES = ("style", "appearance", "norm")  # those that compare all positions at once
+START = "start"  # as a target: the picture with which the stage starts
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
 # The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
 LAYERS = {
@@ -59,6 +61,11 @@ LAYERS = {
     ),
 }
 NETS = tuple(LAYERS)
+# Those that LPIPS compares (Zhang et al. 2018, section 3).
+LPIPS_LAYERS = {
+    "alexnet": tuple(f"relu{i}" for i in range(1, 6)),
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+}
 # Nets of published files (see `models.features.nets`), which name their outputs themselves.
 CONVERTED_NETS = (
     *("inception-fid", "arcface-ir", "bisenet-faces", "clip", "facenet", "moco-resnet50"),

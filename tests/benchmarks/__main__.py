@@ -35,6 +35,9 @@ def arguments() -> argparse.ArgumentParser:
     moved.add_argument("-o", "--out", type=Path, help="folder for the strips")
     found = names.add_parser("navigation", help="what methods that find directions claim")
     found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
+    used = names.add_parser("applications", help="what applications of inversion claim")
+    used.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
+    used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
@@ -110,6 +113,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import navigation
 
         navigation.report(options.rows)
+    elif options.name == "applications":
+        from tests.benchmarks.applications import registry
+
+        registry.report(options.rows, options.out)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 

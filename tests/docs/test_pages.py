@@ -123,6 +123,8 @@ EXPLAINED = {
     "discover": "discovering",
     "train-generator": "training",
     "evaluate": "results",
+    "personalize": "applications",
+    "video": "applications",
 }
 
 

@@ -96,7 +96,7 @@ def test_words_are_those_that_have_a_meaning() -> None:
         ),
         (
             {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "distance": "l3"},
-            "unknown distance 'l3'; allowed: l2, l1, cosine, style, norm",
+            "unknown distance 'l3'; allowed: l2, l1, cosine, style, appearance, norm",
         ),
         (
             {
