@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.encoders.backbones import Maps, Units
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -41,9 +41,9 @@ def backbone(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]
     return maps[::-1]
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over the means of the coarsest map."""
-    del stage
+    del beside
     mean = jnp.mean(maps[0], (0, 1))
     code = net.dense("fc", mean, max(net.spec.rows, 1) * net.spec.width)
     return {"code": jnp.reshape(code, net.spec.shape)}

@@ -4,6 +4,8 @@ from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
     ENSEMBLING,
+    GANSEEING_ENCODER,
+    GANSEEING_LAYERS,
     GHFEAT,
     ICGAN_Y,
     ICGAN_Z,
@@ -26,6 +28,7 @@ from jaxinv.presets.codes import (
     PGD_GAN,
 )
 from jaxinv.presets.dgp import COLORIZE, INPAINT, JITTER, RECONSTRUCT, SUPER_RESOLVE
+from jaxinv.presets.editing_encoders import NITZAN, SFE, SFE_EDITOR, STYLERES, STYLERIG
 from jaxinv.presets.embedding import (
     GAN_ENSEMBLING,
     I2S_NOISE,
@@ -58,7 +61,14 @@ from jaxinv.presets.encoders import (
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
 from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
-from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
+from jaxinv.presets.inside_encoders import (
+    FEATURE_STYLE,
+    HFGI,
+    HYPERINVERTER,
+    HYPERSTYLE,
+    HYPERSTYLE_MOCO,
+    SAM,
+)
 from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
@@ -171,13 +181,21 @@ ENCODERS = {
     "guan": GUAN,
     "hyperstyle": HYPERSTYLE,
     "hyperstyle-moco": HYPERSTYLE_MOCO,
+    "hyperinverter": HYPERINVERTER,
     "hfgi": HFGI,
+    "styleres": STYLERES,
     "featurestyle": FEATURE_STYLE,
+    "sfe": SFE,
+    "sfe-editor": SFE_EDITOR,
     "sam": SAM,
+    "stylerig": STYLERIG,
+    "nitzan": NITZAN,
     "icgan-z": ICGAN_Z,
     "icgan-y": ICGAN_Y,
     "zhu2016": ZHU,
     "npgd-projector": NPGD,
+    "ganseeing-layers": GANSEEING_LAYERS,
+    "ganseeing-encoder": GANSEEING_ENCODER,
     "latent-composition": COMPOSITION,
     "latent-composition-z": COMPOSITION_Z,
     "gan-ensembling-encoder": ENSEMBLING,

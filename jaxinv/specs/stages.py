@@ -110,7 +110,7 @@ class Stage:
         check_choice("keep", self.keep, KEEPS)
         if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
-        trained = [term.name for term in self.terms if term.kind.training]
+        trained = [term.name for term in self.terms if term.kind.training or term.when]
         if trained:
             raise ValueError(
                 f"a stage has a term {trained[0]!r}; allowed: where an encoder is trained"

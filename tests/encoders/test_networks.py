@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from jaxinv.encoders.backbones import BACKBONES
+from jaxinv.encoders.base import Beside
 from jaxinv.encoders.encoding import encode
 from jaxinv.encoders.heads import HEADS
 from jaxinv.encoders.layers import BATCH, Norm
@@ -65,7 +66,7 @@ def test_every_backbone_halves_four_times(backbone: str, side: int) -> None:
 def test_deltas_are_switched_on_row_by_row() -> None:
     encoder, params = drawn(DELTAS)
     planes = jnp.asarray(pictures(1)[0])
-    look = jax.jit(lambda stage: encoder.predict(params, planes, stage)["code"])
+    look = jax.jit(lambda stage: encoder.predict(params, planes, Beside(stage))["code"])
     whole = np.asarray(look(DELTAS.rows))
     none = np.asarray(look(0))
     assert np.array_equal(none, np.tile(none[:1], (DELTAS.rows, 1)))
