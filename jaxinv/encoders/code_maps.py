@@ -53,7 +53,7 @@ def rigged(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
 
 def joined(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A perceptron over a recogniser's vector and the means of the last map (Nitzan, 3.1)."""
-    whose = jnp.zeros(VECTOR)
+    whose = jnp.zeros(net.fact("vector", VECTOR))
     if beside is not None and beside.identity is not None:
         whose = beside.identity
     x = jnp.concatenate([whose.ravel(), jnp.mean(maps[0], (0, 1))])

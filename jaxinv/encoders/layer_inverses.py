@@ -34,12 +34,12 @@ class LayerInverse(Network):
         channels = x.shape[-1]
         x = pixel_norm(x)
         x = leaky_relu(self.norm("norm0", self.plain_conv("conv0", x, channels)))
-        if len(self.shape) > 1:
-            x = adaptive_average(x, self.shape[:2])
+        *side, features = self.shape
+        x = adaptive_average(x, tuple(side)) if side else x
         x = leaky_relu(self.norm("norm1", self.plain_conv("conv1", x, channels)))
-        if len(self.shape) == 1:
-            return self.dense("dense", x.ravel(), self.shape[0])
-        return self.conv("conv2", x, self.shape[-1], 1)
+        if not side:
+            return self.dense("dense", x.ravel(), features)
+        return self.conv("conv2", x, features, 1)
 
 
 def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:

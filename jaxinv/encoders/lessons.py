@@ -6,12 +6,15 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from jaxinv.encoders.alignment import aligner
 from jaxinv.encoders.base import RECOGNISER
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.objective import Given, Lesson, compared_size, own_terms
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import unchanging
+from jaxinv.losses.embeddings import embed
 from jaxinv.losses.image_terms import smallest_side
 from jaxinv.losses.views import view_shape
 from jaxinv.models.arguments import check_generator
@@ -24,7 +27,7 @@ from jaxinv.specs.checks import check_choice, check_kind
 from jaxinv.specs.picture_sources import EITHER, MIXED, REAL, SYNTHETIC
 from jaxinv.specs.serialization import SUFFIX, read_preset
 from jaxinv.specs.term_kinds import IMAGE
-from jaxinv.specs.vocabulary import ALIGNER, CALLABLES
+from jaxinv.specs.vocabulary import ALIGNER, CALLABLES, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,11 +145,21 @@ def prepare(
     held[DISCRIMINATOR] = params
     if any(term.name == "style_alignment" for term in preset.all_terms):
         held[ALIGNER] = aligner(gen, params)
+    if preset.recogniser:
+        spec = replace(
+            spec, facts=(*spec.facts, ("vector", _numbers(preset.recogniser, held, size)))
+        )
     encoder = build(spec)
     fixed = unchanging(gen, params, spec, None if before is None else before[1])
     if preset.recogniser:
         fixed[RECOGNISER] = without_kernels(held[preset.recogniser])
     return Lesson(gen, encoder, preset, size), Given(params, held, fixed)
+
+
+def _numbers(name: str, nets: dict[str, Any], size: int) -> int:
+    """How many numbers a net's vector of a picture of `size` px has."""
+    shape = jax.ShapeDtypeStruct((size, size, 3), "float32")
+    return jax.eval_shape(lambda image: embed(name, nets[name], image)[OUTPUT], shape).size
 
 
 def without_kernels(net: Any) -> Any:

@@ -59,8 +59,20 @@ from jaxinv.presets.encoders import (
     WEI_REFINE,
 )
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
-from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
+from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, GUAN_SEARCH, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
+from jaxinv.presets.hybrids import (
+    E4E_PTI,
+    ENCODER_DEFAULT,
+    ENCODER_FAITHFUL,
+    ENSEMBLING_HYBRID,
+    GAN_PAINT_HYBRID,
+    GANSEEING_HYBRID,
+    GUAN_HYBRID,
+    IDINVERT_HYBRID,
+    NPGD_HYBRID,
+    ZHU_IGAN,
+)
 from jaxinv.presets.inside_encoders import (
     FEATURE_STYLE,
     HFGI,
@@ -69,7 +81,13 @@ from jaxinv.presets.inside_encoders import (
     HYPERSTYLE_MOCO,
     SAM,
 )
-from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
+from jaxinv.presets.layered import (
+    GAN_PAINT,
+    GAN_PAINT_WEIGHTS,
+    GANSEEING,
+    GANSEEING_RESIDUALS,
+    ILO,
+)
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
 from jaxinv.presets.pix2latent import (
     ADAM_ONLY,
@@ -95,6 +113,7 @@ from jaxinv.presets.tuning import (
     PTI_LOCAL,
     PTI_LOW_RANK,
     PTI_SHARED,
+    PTI_TUNING,
 )
 
 PRESETS = {
@@ -121,6 +140,7 @@ PRESETS = {
     "idinvert": IDINVERT,
     "idinvert-cycle": IDINVERT_CYCLE,
     "gan-ensembling-cycle": GAN_ENSEMBLING_CYCLE,
+    "guan-search": GUAN_SEARCH,
     "creswell": CRESWELL,
     "lipton": LIPTON,
     "igan": IGAN,
@@ -151,16 +171,33 @@ PRESETS = {
     "dgp-inpaint": INPAINT,
     "dgp-jitter": JITTER,
     "ganseeing": GANSEEING,
+    "ganseeing-residuals": GANSEEING_RESIDUALS,
     "gan-paint": GAN_PAINT,
+    "gan-paint-weights": GAN_PAINT_WEIGHTS,
     "ilo": ILO,
     "pti": PTI,
     "pti-local": PTI_LOCAL,
     "pti-shared": PTI_SHARED,
     "pti-low-rank": PTI_LOW_RANK,
+    "pti-tuning": PTI_TUNING,
     "projector-pti": PROJECTOR_PTI,
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+}
+
+# Lists of the others by name: an encoder, then searches.
+HYBRIDS = {
+    "zhu2016-igan": ZHU_IGAN,
+    "ganseeing-hybrid": GANSEEING_HYBRID,
+    "gan-paint-hybrid": GAN_PAINT_HYBRID,
+    "guan-hybrid": GUAN_HYBRID,
+    "idinvert-hybrid": IDINVERT_HYBRID,
+    "gan-ensembling-hybrid": ENSEMBLING_HYBRID,
+    "npgd-hybrid": NPGD_HYBRID,
+    "encoder-default": ENCODER_DEFAULT,
+    "encoder-faithful": ENCODER_FAITHFUL,
+    "e4e-pti": E4E_PTI,
 }
 
 # Those of encoders, which are trained.

@@ -6,6 +6,7 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.hybrids import Hybrid
 from jaxinv.specs.masks import MaskSpec
 from jaxinv.specs.operators import OperatorSpec, read_operator
 from jaxinv.specs.picture_sources import PictureSource
@@ -28,6 +29,7 @@ __all__ = [
     "EncoderPreset",
     "GeneratorSpec",
     "Hook",
+    "Hybrid",
     "InitSpec",
     "Jitter",
     "MaskSpec",

@@ -234,6 +234,8 @@ class Preset:
             operator): what lies above their own resolution is then compared with nothing, and no
             fine pattern of the generator can pass for detail.
         masks: those that terms and variables name.
+        encoder: the preset of the encoder at whose codes it begins, see `Hybrid`: the caller gives
+            one that is trained (`init`), or its codes.
         notes: where it differs from the reference, and what could not be verified.
     """
 
@@ -247,6 +249,7 @@ class Preset:
     operator: OperatorSpec | None = None
     enlarge: int | None = None
     masks: tuple[MaskSpec, ...] = ()
+    encoder: str = ""
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -309,6 +312,8 @@ class Preset:
         """Whether the caller must give `starts`, since the first stage has no code of its own."""
         first = self.stages[0]
         own = any(v.space in LATENT_SPACES for v in first.variables)
+        if self.encoder:
+            return not any(v.init.kind == ENCODER for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)
 
     @property
