@@ -31,7 +31,7 @@ def backbone(net: Network, x: Array, units: Units) -> Maps:
     """iResNet (Duta et al. 2021; the recogniser of InsightFace): every stage halves the sides."""
     width, maps = net.fact("width", WIDTH), list["Array"]()
     x = net.slope("conv.2", net.norm("conv.1", net.plain_conv("conv.0", x, width)))
-    for stage, count in enumerate(units, start=1):
+    for stage, count in enumerate(net.fact("units", units), start=1):
         for index in range(count):
             plan = (width << (stage - 1), 2 if index == 0 else 1)
             x = _unit(net, f"block_{stage}.{index}", x, plan)

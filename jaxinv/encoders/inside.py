@@ -89,9 +89,11 @@ def inverted_layers(spec: GeneratorSpec, name: str) -> tuple[tuple[Any, ...], ..
 def feature_step(spec: GeneratorSpec, side: int, *, last: bool) -> tuple[str, tuple[int, int, int]]:
     """The first or last step whose features have `side` px, or the most that there are below it.
 
-    With the shape [h, w, channels] of these features.
+    With the shape [h, w, channels] of these features. Not the very last: what is changed after it
+    would not be drawn.
     """
-    shapes = feature_shapes(spec)
+    steps = feature_shapes(spec)
+    shapes = {step: steps[step] for step in list(steps)[:-1]}
     nearest = max((shape[0] for shape in shapes.values() if shape[0] <= side), default=side)
     fitting = [step for step, shape in shapes.items() if shape[0] == nearest]
     cut = fitting[-1 if last else 0]

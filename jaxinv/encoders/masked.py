@@ -33,7 +33,7 @@ def backbone(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]
     width, maps = net.fact("width", WIDTH), list["Array"]()
     x = nn.relu(net.norm("bn1", net.plain_conv("conv1", x, width, 7, 2)))
     x = max_pool(x, 3, 1 if net.spec.side < HALF else 2, padding=1)
-    for stage, count in enumerate(units):
+    for stage, count in enumerate(net.fact("units", units)):
         for index in range(count):
             stride = 2 if stage and index == 0 else 1
             x = unit(net, f"layer{stage + 1}.{index}", x, width << stage, stride)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -250,7 +251,7 @@ def _look(
 
 def _known_layers(lesson: Lesson, both: Weights, shown: Examples) -> Tree:
     """The features after every layer that is inverted, of the known codes; None without terms."""
-    steps = [step for step, *_ in dict(lesson.encoder.spec.facts).get("layers", ())]
+    steps = _inverted(lesson)
     if not steps or not any(term.name in LAYERED for term in lesson.preset.terms):
         return None
 
@@ -261,13 +262,18 @@ def _known_layers(lesson: Lesson, both: Weights, shown: Examples) -> Tree:
     return jax.lax.stop_gradient(jax.vmap(features)(shown.known, shown.given))
 
 
+def _inverted(lesson: Lesson) -> list[str]:
+    """The steps of the generator that an encoder inverts, in their order."""
+    return [step for step, *_ in dict(lesson.encoder.spec.facts).get("layers", ())]
+
+
 def _inverses(lesson: Lesson, both: Weights, codes: Array, told: Told, layers: Tree) -> Told:
     """What inverses of layers give, and what the layers make of it, with what both should be.
 
     Bau et al. 2019, Seeing What a GAN Cannot Generate, section 3.1: the left and right errors.
     """
-    gen, steps = lesson.gen, tuple(layers)
-    due = dict(zip(steps[1:], layers.values(), strict=False)) | {TOP: layers[steps[-1]]}
+    gen, steps = lesson.gen, _inverted(lesson)
+    due = {after: layers[before] for before, after in pairwise(steps)} | {TOP: layers[steps[-1]]}
 
     def redraw(code: Array, found: dict[str, Array]) -> dict[str, Array]:
         again: dict[str, Array] = {}

@@ -51,7 +51,7 @@ def backbone(net: Network, x: Array, units: Units, *, deep: bool) -> Maps:
     x = leaky_relu(_normal(net, "Conv0", _conv("Conv0", x, (width, 7, 2), bias=False)))
     x = max_pool(same_padding(x, 3, 2, -jnp.inf), 3, 2)
     maps = [x]
-    for stage, count in enumerate(units, start=1):
+    for stage, count in enumerate(net.fact("units", units), start=1):
         for index in range(count):
             plan = (width << (stage - 1), 2 if stage > 1 and index == 0 else 1)
             x = (_bottleneck if deep else _basic)(net, f"stage{stage}_unit{index + 1}", x, plan)

@@ -34,7 +34,9 @@ HEADS: dict[str, dict[str, Any]] = {
     "scale-shift": {"aligner": (4, 6), "consultant": (4, 6)},
     "identity-mlp": {"hidden": (32,), "recogniser": "attribute"},
 }
-FEWER_UNITS = ("ir-se-50", "ir-50", "resnet-34", "resnet-18", "kernel-maps")
+WITHOUT_UNITS = ("dcgan", "pooled-blocks", "aligned-residual", "none")
+# Slow to compile, whatever their width, and what stands for them.
+SIMPLER = {"ir-se-50": "ir-50", "inception-v3": "resnet-18", "resnet-50-deeper": "resnet-18-deeper"}
 # Terms that need no net but a function, and those whose net a function stands for.
 OWN = (
     *("aside", "redrawn", "norm_from", "style_alignment", "latent", "delta_norm", "code_realism"),
@@ -55,11 +57,11 @@ def narrow(name: str, **others: Any) -> EncoderPreset:
     made = ENCODERS[name]
     plan = made.plan
     facts = {**dict(plan.facts), **NARROW, **HEADS.get(plan.head, {})}
-    if plan.backbone in FEWER_UNITS:
+    if plan.backbone not in WITHOUT_UNITS:
         facts["units"] = SMALL_UNITS
     small: dict[str, Any] = {"passes": min(plan.passes, 2)}
     small |= {"neck": "none"} if plan.neck == "fpn" else {}
-    small |= {"backbone": "ir-50"} if plan.backbone == "ir-se-50" else {}
+    small |= {"backbone": SIMPLER.get(plan.backbone, plan.backbone)}
     plan = replace(plan, facts=tuple(facts.items()), **small)
     terms: list[Term] = [] if plan.outputs == ("label",) else [Term("mse")]
     for term in made.terms:
