@@ -19,7 +19,7 @@ from jaxinv.encoders.networks import build
 from jaxinv.encoders.plans import encoder_spec, shared_rows
 from jaxinv.models.loading import build as build_generator
 from jaxinv.presets import ENCODERS
-from jaxinv.specs import EncoderPreset, GeneratorSpec, Term
+from jaxinv.specs import EncoderPreset, GeneratorSpec, PictureSource, Term
 from jaxinv.specs.encoders import EncoderSpec
 from jaxinv.specs.serialization import preset_from_json, to_json
 from tests.tiers import mostly_slow
@@ -236,6 +236,16 @@ def test_an_encoder_before_is_asked_for() -> None:
         ({"terms": (Term("mse"), Term("aside"))}, "a term 'aside' and planes .*; allowed: with"),
         ({"terms": (Term("mse"), Term("attribute", net="attribute"))}, "1 terms 'attribute'"),
         ({"back": 1.0}, "a way back of weight 1.0 and 0 terms 'attribute'"),
+        (
+            {"source": PictureSource("mixed")},
+            r"a term 'latent-w\+' with mixed pictures; allowed: known codes when='drawn'",
+        ),
+        (
+            {"source": PictureSource("real"), "terms": (Term("mse", when="drawn"),)},
+            "'mse-drawn' with real pictures",
+        ),
+        ({"terms": (Term("mse"), Term("identity", net="attribute"))}, "recogniser ''.*allowed"),
+        ({"source": PictureSource("either", moved=0.5)}, "moves or knows codes of an encoder"),
         ({"fade": 1.5}, "fade must lie between 0 and 1, got 1.5"),
         ({"batch": 0}, "batch must be a whole number of at least 1"),
         ({"average": 1.0}, "average must be at least 0 and below 1"),
