@@ -322,7 +322,7 @@ def compare(
             image = lesson.gen.synthesize(given.generator, {**latents, **beside}, lesson.size)
         inputs = TermInputs(
             codes=latents,
-            latents={**latents, **beside},
+            latents={**beside, **latents},  # a class that is guessed is not the one that is given
             image=image,
             features=looked_at(lesson, given, image),
             params=given.generator,
