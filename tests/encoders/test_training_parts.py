@@ -92,9 +92,15 @@ def test_codes_of_synthetic_pictures_draw_them_again() -> None:
 
 def given_examples(source: PictureSource, batch: Any, space: str = "w+") -> Any:
     gen, params = style()
-    return examples(gen, params, source, batch, jax.random.key(1), space=space, size=16)
+
+    @jax.jit
+    def made(params: Any, batch: Any, key: Any) -> Any:
+        return examples(gen, params, source, batch, key, space=space, size=16)
+
+    return made(params, batch, jax.random.key(1))
 
 
+@pytest.mark.slow
 def test_a_mixed_batch_knows_the_codes_of_what_is_drawn() -> None:
     image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
     both = {**batches(Synthetic(0), 2, seed=0)[0], "image": image}
@@ -122,6 +128,7 @@ def test_identities_are_crossed_among_the_pictures(crossed: float) -> None:
     np.testing.assert_array_equal(found.counts["same"], [0, 0, 0])
 
 
+@pytest.mark.slow
 def test_pairs_are_pictures_before_and_after_an_edit_of_some_rows() -> None:
     batch = batches(Synthetic(0), 6, seed=0)[0]
     found = given_examples(PictureSource("synthetic", moved=1.0, pairs=True), batch)
