@@ -97,7 +97,7 @@ def pair_of(name: str) -> Pair:
         return classes()
     if name.startswith("stylegan3"):
         return third()
-    if name in ("ganseeing", "gan-paint", "mganprior"):
+    if name.startswith(("ganseeing", "gan-paint")) or name == "mganprior":
         return grown()
     if name in (
         *("quick", "default", "fine", "faithful", "restore", "dhr"),

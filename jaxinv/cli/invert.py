@@ -37,6 +37,11 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
     check_mode(options.align)
     if options.init is not None:
         held_encoder(options.init)
+    elif preset.encoder:
+        raise ValueError(
+            f"preset {preset.name!r} begins at the codes of an encoder: give --init encoder:NAME; "
+            f"`jaxinv train-encoder {preset.encoder} -g {options.generator} -o RUN` trains one"
+        )
     request = of(request_of(options, preset.name))
     spec = ready_generator(options.generator)
     if options.preset is None and not spec.w_dim:

@@ -27,7 +27,7 @@ def verb_train_generator(options: argparse.Namespace) -> int:
     from jaxinv.training.data import Pictures, batches, flip, random_crop, split
     from jaxinv.training.gan import GanSettings, gan_job
     from jaxinv.training.loop import Run, train
-    from jaxinv.training.stylegan2 import FILE, small_stylegan2
+    from jaxinv.training.stylegan2 import FILE, growth, small_stylegan2
 
     use_compilation_cache()
     check_choice("architecture", options.architecture, ARCHITECTURES)
@@ -69,7 +69,10 @@ def verb_train_generator(options: argparse.Namespace) -> int:
         facts=_facts(options, spec, settings, len(seen)),
         notes={"data": options.data},
     )
-    job = gan_job(spec, settings, _stack(sources[1]), _start(options.grow))
+    start = _start(options.grow)
+    for line in [] if start is None else growth(spec, start):
+        complain(line)
+    job = gan_job(spec, settings, _stack(sources[1]), start)
     given = batches(sources[0], options.batch, seed=options.seed, changes=changes)
 
     def problems() -> dict[str, str]:

@@ -174,6 +174,12 @@ def with_given_starts(preset: Preset, starts: Latents | None, count: int) -> Pre
     Raises `ValueError` for starts of another number than `count`, and where a preset needs some.
     """
     if starts is None:
+        if preset.encoder and preset.requires_starts:
+            raise ValueError(
+                f"preset {preset.name!r} begins at the codes of an encoder: give one, `--init "
+                f"encoder:NAME` (init=...), or starts; `jaxinv train-encoder {preset.encoder} -o "
+                f"RUN` trains it"
+            )
         if preset.requires_starts:
             raise ValueError(f"preset {preset.name!r} needs starts: latents [{count}, ...]")
         return preset
@@ -192,12 +198,11 @@ def check_init(preset: Preset, encoder: EncoderSpec, starts: Latents | None) -> 
     """Raise `ValueError` unless a preset's first code can set out from what an encoder gives."""
     if starts is not None:
         raise ValueError(f"starts and init {encoder.name!r}; allowed: one of both")
-    codes = [v for v in preset.stages[0].variables if v.space in LATENT_SPACES]
-    if not codes or not can_start(codes[0], {encoder.output: None}):
-        first = repr(codes[0].space) if codes else "no code"
+    codes = [v for stage in preset.stages for v in stage.variables if v.space in LATENT_SPACES]
+    if codes and not can_start(codes[0], {encoder.output: None}):
         raise ValueError(
-            f"preset {preset.name!r} begins with {first}; encoder {encoder.name!r} gives "
-            f"{encoder.output!r}"
+            f"preset {preset.name!r} begins with {codes[0].space!r}; encoder {encoder.name!r} "
+            f"gives {encoder.output!r}"
         )
 
 

@@ -59,7 +59,9 @@ TERMS: dict[str, TermFunctions] = {
     "embedding": _layers(embeddings.embedding),
     "embedding_at_gap": TermFunctions(training_terms.embedding_at_gap),
     "attribute": TermFunctions(training_terms.attribute),
+    "identity": TermFunctions(training_terms.identity),
     "aside": TermFunctions(training_terms.aside),
+    "redrawn": TermFunctions(training_terms.redrawn),
     "encoder_cycle": mean_square(embeddings.cycle_difference),
     "latent": TermFunctions(training_terms.from_known_code),
     "code_realism": TermFunctions(training_terms.code_realism),
@@ -196,11 +198,11 @@ def evaluate(
     schedules of the weights. A term with a floor counts at least that (Menon et al. 2020, PULSE).
     """
     given = inputs._replace(nets=nets, target=target[0], mask=target[1])
-    values = [term_value(term, given) for term in terms]
+    values = [training_terms.counted(term, given, term_value(term, given)) for term in terms]
     total = jnp.zeros(())
     for term, value in zip(terms, values, strict=True):
-        counted = distances.floor(value, term.floor) if term.floor else value
-        total = total + weight_of(term, progress) * counted
+        floored = distances.floor(value, term.floor) if term.floor else value
+        total = total + weight_of(term, progress) * floored
     return total, dict(zip(labels(terms), values, strict=True))
 
 

@@ -82,7 +82,8 @@ def read_status(out: str | Path) -> dict[str, Any]:
         state = found["state"]
     except (BadFile, ValueError, KeyError, TypeError) as error:
         raise ValueError(
-            f"{out} has no status ({shortened(error)}); allowed: a folder of `jaxinv invert`"
+            f"{out} has no status ({shortened(error)}); allowed: a folder of `jaxinv invert` or "
+            f"of a training"
         ) from error
     if state == RUNNING and not is_locked(out):
         found["state"] = KILLED

@@ -111,7 +111,7 @@ class Stage:
         check_choice("keep", self.keep, KEEPS)
         if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
-        trained = [term.name for term in self.terms if term.kind.training]
+        trained = [term.name for term in self.terms if term.kind.training or term.when]
         if trained:
             raise ValueError(
                 f"a stage has a term {trained[0]!r}; allowed: where an encoder is trained"
@@ -262,6 +262,8 @@ class Preset:
             operator): what lies above their own resolution is then compared with nothing, and no
             fine pattern of the generator can pass for detail.
         masks: those that terms and variables name.
+        encoder: the preset of the encoder at whose codes it begins, see `Hybrid`: the caller gives
+            one that is trained (`init`), or its codes.
         notes: where it differs from the reference, and what could not be verified.
     """
 
@@ -275,6 +277,7 @@ class Preset:
     operator: OperatorSpec | None = None
     enlarge: int | None = None
     masks: tuple[MaskSpec, ...] = ()
+    encoder: str = ""
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -342,6 +345,8 @@ class Preset:
         """Whether the caller must give `starts`, since the first stage has no code of its own."""
         first = self.stages[0]
         own = any(v.space in LATENT_SPACES for v in first.variables)
+        if self.encoder:
+            return not any(v.init.kind == ENCODER for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)
 
     @property

@@ -82,6 +82,7 @@ TERMS: dict[str, TermKind] = {
         IMAGE, ("view", *_LAYERS, "distance"), nets=EMBEDDERS, training=True
     ),
     "attribute": TermKind(IMAGE, ("view", *_LAYERS), nets=EMBEDDERS, training=True),
+    "identity": TermKind(IMAGE, ("view", *_LAYERS, "distance"), nets=EMBEDDERS, training=True),
     "encoder_cycle": TermKind(
         IMAGE, ("view", "moves", "net"), nets=(ENCODER,), defaults={"net": ENCODER}
     ),
@@ -101,6 +102,7 @@ TERMS: dict[str, TermKind] = {
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
     "aside": TermKind(RENDER, ("distance",), training=True),
+    "redrawn": TermKind(RENDER, ("distance",), training=True),
     "latent": TermKind(
         VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
     ),

@@ -16,9 +16,10 @@ from jaxinv.specs.vocabulary import (
     LAYERS,
     LPIPS_LAYERS,
     REDUCTIONS,
+    WHEN,
 )
 
-COMMON = ("name", "weight", "schedule")  # fields that every term has
+COMMON = ("name", "weight", "schedule", "when")  # fields that every term has
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,19 @@ class Term:
       network from what it should be (Wang et al. 2022, HFGI, section 3.2); "attribute", the squared
       distance of an attribute of the drawn picture from what was asked for, by a `net`, and
       "embedding_at_gap", an "embedding" that counts less the further that is from the picture's own
-      (Alaluf et al. 2021, SAM, section 3.3).
+      (Alaluf et al. 2021, SAM, section 3.3); "identity", an "embedding" compared with that of the
+      picture that gives the identity (Nitzan et al. 2020, section 3.2); "redrawn", the `distance`
+      of a generator's layers from what they make of their own inverse (Bau et al. 2019, section
+      3.1).
     - On what is added to "features": "residual_energy".
     - On changed "weights": "drift", to a `power`, and "locality": how far the images of another
       code are from what they were before the change, by pixels or by the LPIPS of `net`. That code
       lies `radius` from the image's (over all rows of W+), in the direction of a random w (Roich et
       al. 2021, PTI, section 3.3).
+
+    Where an encoder is trained, a term may count for some of the pictures alone, `when` they are
+    "drawn" by the generator, so that their codes are known, or when they are to stay the "same": no
+    other attribute, identity or code is asked for.
 
     A term that `moves` some of the stage's spaces gives no gradient to the others.
     """
@@ -141,11 +149,13 @@ class Term:
     target: str = ""
     target_mask: str = ""
     removed_from: str = ""
+    when: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_choice("term", self.name, tuple(TERMS))
         check_choice("reduction", self.reduction, REDUCTIONS)
+        check_choice("when", self.when, WHEN)
         check_choice("distance", self.distance, DISTANCES)
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
         check_at_least("margin", self.margin, 0.0)
@@ -225,7 +235,7 @@ class Term:
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        parts = (self.name, self.net, self.variable, self.target, self.mask)
+        parts = (self.name, self.net, self.variable, self.target, self.mask, self.when)
         return "-".join(part for part in parts if part) + size
 
     @property

@@ -77,6 +77,7 @@ EMBEDDERS = (*CONVERTED_NETS, *CALLABLES)
 OUTPUT = "output"  # of a net: what stands for the picture
 MASK_SOURCES = ("given", "operator", "face", "lpips")  # of named masks
 REDUCTIONS = ("mean", "sum")
+WHEN = ("", "drawn", "same")  # for which pictures of an encoder's training a term counts
 SCHEDULES = (
     *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
     *("one_cycle", "one_cycle_drop"),

@@ -106,6 +106,16 @@ class Synthetic:
         return {"key": np.random.SeedSequence((self.seed, int(number))).generate_state(2)}
 
 
+class Joined:
+    """Batches by number that hold what those of all `parts` of the same number do."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __getitem__(self, number: int) -> Item:
+        return {name: value for part in self.parts for name, value in part[number].items()}
+
+
 def split(count: int, share: float = HELD_OUT) -> tuple[list[int], list[int]]:
     """Indices for training and for validation: evenly spaced ones, at least 1 of 2 or more."""
     held = max(round(count * share), 1) if count > 1 and share else 0

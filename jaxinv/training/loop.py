@@ -158,7 +158,8 @@ class _Training:
         self.log = Log(self.folder, start, self.report)
         base = jax.random.fold_in(jax.random.key(run.seed), 1)
         for number, batch in self._prefetched(start):
-            check_batch(self.mesh, len(jax.tree.leaves(batch)[0]) * jax.process_count())
+            for rows in sorted({len(leaf) for leaf in jax.tree.leaves(batch)}):
+                check_batch(self.mesh, rows * jax.process_count())
             key = on_each(self.mesh, jax.random.fold_in(base, number))
             state, metrics = self._step(state, shared_out(self.mesh, batch), key, number)
             self.pending.append(metrics)
