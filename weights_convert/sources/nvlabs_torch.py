@@ -1,4 +1,4 @@
-"""The pickles of NVlabs' torch code: StyleGAN2, ADA and StyleGAN3."""
+"""The pickles of NVlabs' torch code and of what came of it: StyleGAN2, ADA, StyleGAN3 and XL."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ SOURCES: tuple[Source, ...] = (
         discriminator=_discriminator_nvlabs,
     ),
     Source(
-        "StyleGAN3, NVlabs torch",
+        "StyleGAN3, NVlabs torch; StyleGAN-XL",
         _nvlabs_with("synthesis.input.freqs"),
         _convert_stylegan3,
         discriminator=_discriminator_nvlabs,
