@@ -70,7 +70,13 @@ def parts(name: str) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
         name: lambda x: x,
         f"{name}_sub4": lambda x: x[..., ::4, ::4],
         f"{name}_sub8": lambda x: x[..., ::8, ::8],
+        f"{name}_crop": _crop,
     }
+
+
+def _crop(x: np.ndarray) -> np.ndarray:
+    middle, left = x.shape[-2] // 2, x.shape[-1] // 4
+    return x[..., middle - 32 : middle + 32, left : left + 64]
 
 
 def compare(wanted: Wanted, found: Mapping[str, np.ndarray]) -> None:

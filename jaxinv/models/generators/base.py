@@ -124,14 +124,14 @@ def changed_features(x: Array, change: Any) -> Array:
 
 
 def mix_features(states: State, shares: Array) -> State:
-    """The sum of n states weighted by `shares` [n, channels]; an image is by their mean share."""
+    """The sum of n states weighted by `shares` [n, channels]; all but "x" by their mean share."""
     mean = jnp.mean(shares, axis=-1)
     return {
         name: jnp.einsum("n...c,nc->...c", x, shares)
         if name == "x"
         else jnp.tensordot(mean, x, axes=1)
         for name, x in states.items()
-        if name in ("x", "image")
+        if name != "attention"
     }
 
 
