@@ -116,9 +116,10 @@ def _converted_net(
 
 
 def _config(file: Path) -> Any:
-    """The contents of config.json beside `file`, or None."""
-    path = file.with_name("config.json")
-    if not path.is_file() or path.stat().st_size > CONFIG_BYTES:
+    """The contents of config.json or .config.json beside `file`, or None."""
+    places = (file.with_name(name) for name in ("config.json", ".config.json"))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None or path.stat().st_size > CONFIG_BYTES:
         return None
     try:
         return parse_json(path.read_bytes(), f"{path.name} beside the file")
