@@ -24,11 +24,16 @@ from jaxinv.models.features.nets import load_net
 from jaxinv.models.generators import (
     biggan,
     dcgan,
+    fastgan,
+    lightweight,
+    lucidrains,
     mobilestylegan,
     pggan,
+    r3gan,
     stylegan1,
     stylegan2,
     stylegan3,
+    styleswin,
 )
 from jaxinv.models.statistics import STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
@@ -48,11 +53,16 @@ if TYPE_CHECKING:
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "biggan": biggan.build,
     "dcgan": dcgan.build,
+    "fastgan": fastgan.build,
+    "lightweight": lightweight.build,
+    "lucidrains": lucidrains.build,
     "mobilestylegan": mobilestylegan.build,
     "pggan": pggan.build,
+    "r3gan": r3gan.build,
     "stylegan1": stylegan1.build,
     "stylegan2": stylegan2.build,
     "stylegan3": stylegan3.build,
+    "styleswin": styleswin.build,
 }
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
     "chain": chain.build,

@@ -15,6 +15,7 @@ from weights_convert.sources import (
     discriminators,
     encoder_families,
     encoders,
+    lucidrains,
     nets,
     nvlabs_tensorflow,
     nvlabs_torch,
@@ -37,6 +38,7 @@ def _mobilestylegan(params: dict[str, Any]) -> Facts:
 SOURCES = (
     *nvlabs_torch.SOURCES,
     *nvlabs_tensorflow.SOURCES,
+    *lucidrains.SOURCES,
     *state_dicts.SOURCES,
     Source("Sequential, Keras", keras.find, keras.convert),
     Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks import discriminators, stylegan2, stylegan3
+from weights_convert.networks import discriminators, fastgan, r3gan, stylegan2, stylegan3
 from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
@@ -56,6 +56,18 @@ def _convert_nvlabs(node: Any) -> Facts:
     return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=_only(clamps))
 
 
+def _convert_projected(node: Any) -> Facts:
+    state, prefix = node["state"], "synthesis."
+    arrays = {n.removeprefix(prefix): a for n, a in module_arrays(node)}
+    try:
+        source = fastgan.Source(True, int(state["img_resolution"]), int(state["c_dim"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnsafeFileError(f"the source lacks the fact {error!s:.80}") from error
+    if not source.labels:
+        arrays.pop("embed.weight", None)
+    return fastgan.convert(arrays, source)
+
+
 def _only(clamps: set[Any]) -> Any:
     """The one clamp of a network's layers, or None without any."""
     if len(clamps) > 1:
@@ -92,5 +104,15 @@ SOURCES: tuple[Source, ...] = (
         _nvlabs_with("synthesis.input.freqs"),
         _convert_stylegan3,
         discriminator=_discriminator_nvlabs,
+    ),
+    Source(
+        "FastGAN, Projected GAN",
+        _nvlabs_with(f"synthesis.{fastgan.MARKER}"),
+        _convert_projected,
+    ),
+    Source(
+        "R3GAN",
+        _nvlabs_with(r3gan.MARKER),
+        lambda node: r3gan.convert(dict(module_arrays(node))),
     ),
 )
