@@ -81,7 +81,8 @@ def convert(
         _refuse(nets.NETS[net.architecture], [*cut, *given, *linked])
         return write_net(path, _converted_net(net, file, contents, name), origin)
     own = given | ({"before": containers.read_checkpoint(before).tree} if before else {})
-    if (looking := encoder_families.look(contents.tree, **own)) is not None:
+    config = _config(file)
+    if (looking := encoder_families.look(contents.tree, config=config, **own)) is not None:
         called = Names(name, generator, alignment)
         return write_encoder(path, looking, origin, called, report, overwrite=overwrite)
     _refuse("a generator", [*linked], "those of generators")
@@ -90,7 +91,7 @@ def convert(
     else:
         others = {key: given[key] for key in given if key not in ("discriminator", "like")}
         try:
-            found = sources.convert(contents.tree, config=_config(file), **others)
+            found = sources.convert(contents.tree, config=config, **others)
         except UnsafeFileError as error:
             raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     if discriminator is not None:

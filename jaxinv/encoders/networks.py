@@ -18,6 +18,7 @@ from jaxinv.encoders import (
     necks,
     residual_fusion,
     style_scales,
+    variational,
 )
 from jaxinv.encoders.base import Encoder, Outputs, from_network
 from jaxinv.encoders.layers import Network
@@ -35,6 +36,7 @@ BACKBONES = {
     **feature_styles.BACKBONES,
     **masked.BACKBONES,
     **style_scales.BACKBONES,
+    **variational.BACKBONES,
 }
 NECKS = {**necks.NECKS, "fpn-aligned": style_scales.neck}
 HEADS = {
@@ -46,6 +48,7 @@ HEADS = {
     "scale-shift": residual_fusion.head,
     "styles-content": feature_styles.head,
     "weight-factors": hypernetworks.head,
+    **variational.HEADS,
 }
 
 

@@ -22,6 +22,7 @@ from jaxinv.models.discriminators import chain, progressive, residual
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.features.nets import load_net
 from jaxinv.models.generators import (
+    autoencoder_kl,
     biggan,
     dcgan,
     fastgan,
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "autoencoder-kl": autoencoder_kl.build,
     "biggan": biggan.build,
     "dcgan": dcgan.build,
     "fastgan": fastgan.build,

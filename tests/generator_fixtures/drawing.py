@@ -51,10 +51,14 @@ class Drawn(NamedTuple):
         return jax.jit(self.gen.features)(self.params, given)
 
 
-def converted(folder: Path, checkpoint: str, *words: str) -> Drawn:
-    """The generator that `jaxinv convert` makes of a file of the folder."""
+def converted(folder: Path, checkpoint: str, *words: str, generator: str = "") -> Drawn:
+    """The generator that `jaxinv convert` makes of a file of the folder.
+
+    Where it makes an encoder of the folder's name, `generator` is what the decoder is called.
+    """
     assert main(["convert", str(folder / checkpoint), "--name", folder.name, *words]) == 0
-    return Drawn(*load_generator(folder.name), dict(np.load(folder / "io.npz")))
+    loaded = load_generator(generator or folder.name)
+    return Drawn(*loaded, dict(np.load(folder / "io.npz")))
 
 
 def checkpoint(folder: Path, *endings: str) -> str:

@@ -20,6 +20,7 @@ from weights_convert.networks import (
     stylegan2,
     stylegan3,
     styleswin,
+    variational,
 )
 from weights_convert.sources.base import (
     Arrays,
@@ -153,6 +154,11 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
     return Source(name, find, lambda found: chains.convert(*found))
 
 
+def _variational(tree: Any) -> Arrays | None:
+    arrays = bare(tree) or {}
+    return arrays if all(name in arrays for name in variational.DENSE_ARRAYS) else None
+
+
 def _styleswin(tree: Any) -> Arrays | None:
     whole = {**tree, "": tree} if isinstance(tree, dict) else tree
     return state_dict(whole, "g_ema", "g", "")
@@ -211,6 +217,18 @@ SOURCES: tuple[Source, ...] = (
         "BigGAN-deep, HuggingFace",
         requiring("generator.gen_z.weight_orig", bare),
         _convert_huggingface,
+        config=True,
+    ),
+    Source(
+        "VAE of dense layers: decoder",
+        requiring(variational.DENSE_ARRAYS[-1], _variational),
+        variational.dense_generator,
+    ),
+    Source(
+        "AutoencoderKL, diffusers: decoder",
+        requiring(variational.KL_ARRAYS[-1], bare),
+        variational.kl_generator,
+        ("side",),
         config=True,
     ),
     Source(
