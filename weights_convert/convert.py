@@ -66,7 +66,7 @@ def convert(
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     check_target(path, filter(None, [file, discriminator, like, before]))
     check_free(path, file, overwrite=overwrite)
-    for option in ("clamp", "epsilon", "depth"):
+    for option in ("clamp", "epsilon", "depth", "focal"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
     contents = containers.read_checkpoint(file)

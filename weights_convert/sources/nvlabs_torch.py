@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks import discriminators, fastgan, r3gan, stylegan2, stylegan3
+from weights_convert.networks import (
+    discriminators,
+    eg3d,
+    fastgan,
+    r3gan,
+    stylegan2,
+    stylegan3,
+)
 from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
@@ -54,6 +61,12 @@ def _convert_nvlabs(node: Any) -> Facts:
     clamps = {state["conv_clamp"] for state in layers if "weight" in state.get("_parameters", {})}
     arrays = dict(module_arrays(node))
     return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=_only(clamps))
+
+
+def _convert_eg3d(node: Any, focal: float = eg3d.FOCAL) -> Facts:
+    states = {path: state for state, path in _modules(node, "")}
+    kind = node["state"]["_modules"]["superresolution"].get("class", "")
+    return eg3d.convert(dict(module_arrays(node)), states, kind, focal)
 
 
 def _convert_projected(node: Any) -> Facts:
@@ -105,6 +118,7 @@ SOURCES: tuple[Source, ...] = (
         _convert_stylegan3,
         discriminator=_discriminator_nvlabs,
     ),
+    Source("EG3D, NVlabs torch", _nvlabs_with(eg3d.MARKER), _convert_eg3d, ("focal",)),
     Source(
         "FastGAN, Projected GAN",
         _nvlabs_with(f"synthesis.{fastgan.MARKER}"),

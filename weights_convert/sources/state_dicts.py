@@ -21,6 +21,7 @@ from weights_convert.networks import (
     stylegan3,
     styleswin,
     variational,
+    wavegan,
 )
 from weights_convert.sources.base import (
     Arrays,
@@ -151,12 +152,21 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
         steps = None if arrays is None else reader(arrays)
         return None if steps is None else (arrays, steps)
 
-    return Source(name, find, lambda found: chains.convert(*found))
+    def convert(found: Any, classes: int | None = None) -> Facts:
+        return chains.convert(*found, classes)
+
+    return Source(name, find, convert, ("classes",))
 
 
 def _variational(tree: Any) -> Arrays | None:
     arrays = bare(tree) or {}
     return arrays if all(name in arrays for name in variational.DENSE_ARRAYS) else None
+
+
+def _wavegan(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    arrays = state_dict(whole, "generator", "")
+    return arrays if arrays is not None and wavegan.is_wavegan(arrays) else None
 
 
 def _styleswin(tree: Any) -> Arrays | None:
@@ -231,6 +241,7 @@ SOURCES: tuple[Source, ...] = (
         ("side",),
         config=True,
     ),
+    Source("WaveGAN, mostafaelaraby", _wavegan, wavegan.convert, ("length",)),
     Source(
         "FastGAN",
         requiring(fastgan.MARKER, _fastgan),
