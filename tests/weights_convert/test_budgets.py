@@ -110,7 +110,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: b"\x80\x04\x8e" + struct.pack("<Q", 2**40) + b"a.",
         "malformed",
     ),
-    "memo index of four gigabytes": (lambda: b"\x80\x02Nr\xff\xff\xff\xff0.", "opcode POP"),
+    "memo index of four gigabytes": (lambda: b"\x80\x02Nr\xff\xff\xff\xff0.", "unfinished stack"),
 }
 
 

@@ -52,8 +52,9 @@ class Lengthen(Module):
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         backward = self.get_variable(BACKWARD_KERNELS, "backward")
         if spread:
-            # One more zero than before the first sample stands behind the last one.
-            edge = taps - 1 - (taps // 2 - 1)
+            # Behind the last sample stands one zero more than before the first: both get as many,
+            # and what the first of them makes is cut off.
+            edge = taps - taps // 2 + 1
             y = conv(x, kernel, backward, Geometry(1, (edge, 0), factor))[1:]
         else:
             geometry = Geometry(TIMES // factor, (taps // 2, 0))
