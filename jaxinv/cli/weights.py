@@ -256,6 +256,10 @@ def _add_convert(verbs: argparse._SubParsersAction) -> None:
     convert.add_argument(
         "--like", metavar="GENERATOR", help="only for orbax: whose parameters these are"
     )
+    _add_what_files_leave_open(convert)
+
+
+def _add_what_files_leave_open(convert: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "--fused",
         action=argparse.BooleanOptionalAction,

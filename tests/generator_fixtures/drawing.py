@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.cli.main import main
+from jaxinv.models.arguments import check_generator
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_generator
 from jaxinv.types import Params
@@ -58,6 +59,7 @@ def converted(folder: Path, checkpoint: str, *words: str, generator: str = "") -
     """
     assert main(["convert", str(folder / checkpoint), "--name", folder.name, *words]) == 0
     loaded = load_generator(generator or folder.name)
+    check_generator(*loaded)
     return Drawn(*loaded, dict(np.load(folder / "io.npz")))
 
 
