@@ -22,6 +22,7 @@ from jaxinv.encoders import (
     necks,
     residual_fusion,
     style_scales,
+    variational,
 )
 from jaxinv.encoders.base import Beside, Encoder, Outputs, from_network
 from jaxinv.encoders.layers import Network
@@ -42,6 +43,7 @@ BACKBONES = {
     **feature_styles.BACKBONES,
     **masked.BACKBONES,
     **style_scales.BACKBONES,
+    **variational.BACKBONES,
 }
 NECKS = {**necks.NECKS, "fpn-aligned": style_scales.neck}
 HEADS = {
@@ -60,6 +62,7 @@ HEADS = {
     "edited-features": feature_fusion.edited_features,
     "rig": code_maps.rigged,
     "identity-mlp": code_maps.joined,
+    **variational.HEADS,
 }
 
 

@@ -6,7 +6,8 @@ LATENT_SPACES = ("z", "z+", "w", "w+", "s")
 CLASSES = ("label", "embedding")  # what latents say about the class
 NETWORK_VARIABLES = ("features", "weights", "mix")  # what changes inside any generator
 OUTPUT_VARIABLES = ("transform", "surrogate")  # what stands between the render and the loss
-SPACES = (*LATENT_SPACES, "noise", *CLASSES, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
+CAMERA = "camera"  # yaw and pitch, in radians, of the generators that render
+SPACES = (*LATENT_SPACES, "noise", *CLASSES, CAMERA, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
 PRIORS = ("normal", "uniform", "truncated_normal")
 # Codecs, and the spaces that each is for.
 CODECS: dict[str, tuple[str, ...]] = {
@@ -31,6 +32,7 @@ INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
+    CAMERA: ("mean", "prior", "zeros", "given", "previous"),
     "features": _FLAT,
     "weights": _FLAT,
     "mix": ("uniform", "given", "previous"),
