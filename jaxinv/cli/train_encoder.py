@@ -21,6 +21,7 @@ HELD_SEED = 2**31  # apart from those of training
 
 def verb_train_encoder(options: argparse.Namespace) -> int:
     """Train an encoder."""
+    join(options)
     from jaxinv.encoders.lessons import prepare
     from jaxinv.encoders.loading import RUN_FILE, load_encoder
     from jaxinv.encoders.training import encoder_job
@@ -43,7 +44,7 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     sources: list[Any] = []
     if options.data == SYNTHETIC:
         given_batches = batches(Synthetic(options.seed), preset.batch, seed=options.seed)
-        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False)
+        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False, whole=True)
     else:
         given_batches, held, sources = _of_files(options, lesson)
     job = encoder_job(
@@ -62,6 +63,24 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
         complain(f"{name}: {reason}")
     say(str(Path(options.out) / RUN_FILE))
     return SOME_FAILED if problems() else DONE
+
+
+def join(options: argparse.Namespace) -> None:
+    """Meet the other processes, where there are some to train with."""
+    if options.engine == "distributed":
+        from jaxinv.io.launchers import join_processes
+
+        complain(str(join_processes()))
+
+
+def add_engine(verb: argparse.ArgumentParser) -> None:
+    """Whether other processes take part."""
+    verb.add_argument(
+        "--engine",
+        choices=("local", "distributed"),
+        default="local",
+        help="distributed: all processes of jax.distributed share each batch (default: local)",
+    )
 
 
 def chosen_preset(options: argparse.Namespace) -> tuple[EncoderPreset, tuple[str, ...]]:
@@ -94,7 +113,8 @@ def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, li
     ]
     changes = [flip] if preset.source.flip else []
     training = batches(sources[0], preset.batch, seed=options.seed, changes=changes)
-    return training, batches(sources[1], preset.batch, seed=0, shuffle=False), sources
+    held_back = batches(sources[1], preset.batch, seed=0, shuffle=False, whole=True)
+    return training, held_back, sources
 
 
 def _run(options: argparse.Namespace, preset: EncoderPreset, sha256: str) -> Any:
@@ -147,6 +167,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--batch", type=positive, metavar="B", help="instead of the preset's")
     verb.add_argument("--rate", type=above_zero, metavar="R", help="instead of the preset's")
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
+    add_engine(verb)
     verb.add_argument(
         "--labels",
         default="",

@@ -127,20 +127,27 @@ def random_crop(item: Item, draws: np.random.Generator) -> Item:
 
 
 def batches(
-    source: Any, batch: int, *, seed: int, changes: Sequence[Change] = (), shuffle: bool = True
+    source: Any,
+    batch: int,
+    *,
+    seed: int,
+    changes: Sequence[Change] = (),
+    shuffle: bool = True,
+    whole: bool = False,
 ) -> Any:
     """Endless batches of the items of a random-access source, `batches[i]` for any i from 0.
 
     A batch is the items' dict with a leading axis, of numpy arrays; `changes`(item, draws) are made
     one after the other. Every epoch has another order. Of several processes (`jax.distributed`)
-    each gets its own rows. Raises `ValueError` for a batch that they cannot share.
+    each gets its own rows, or, for a `whole` batch, all. Raises `ValueError` for a batch that they
+    cannot share.
     """
     check_whole("batch", batch, 1)
-    count = jax.process_count()
+    first, count = (0, 1) if whole else (jax.process_index(), jax.process_count())
     if batch % count:
         raise ValueError(f"batch {batch}; allowed: a multiple of the {count} processes")
     items = grain.MapDataset.source(source).seed(seed)
     items = (items.shuffle() if shuffle else items).repeat()
     for change in changes:
         items = items.random_map(change)
-    return items[jax.process_index() :: count].batch(batch // count)
+    return items[first::count].batch(batch // count)
