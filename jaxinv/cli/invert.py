@@ -72,7 +72,8 @@ def run_request(
     """Fetch the nets that scores need, go through the pictures, and say what became of them."""
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     faces = aligned or any(mask.source == "face" for mask in preset.masks)
-    ensure("lpips", *(["landmarks"] if faces else []))
+    seen = ["lpips"] if request.scores or {"alexnet", "vgg16"} & set(preset.nets) else []
+    ensure(*seen, *(["landmarks"] if faces else []))
     share, (done, failed) = started(options, request, preset)
     noun = "image" if done == 1 else "images"
     found = {"invert": "inverted", "encode": "encoded"}.get(request.verb, "restored")

@@ -69,8 +69,10 @@ def join(options: argparse.Namespace) -> None:
     """Meet the other processes, where there are some to train with."""
     if options.engine == "distributed":
         from jaxinv.io.launchers import join_processes
+        from jaxinv.training.devices import meet
 
         complain(str(join_processes()))
+        meet()
 
 
 def add_engine(verb: argparse.ArgumentParser) -> None:

@@ -150,4 +150,19 @@ def batches(
     items = (items.shuffle() if shuffle else items).repeat()
     for change in changes:
         items = items.random_map(change)
-    return items[first::count].batch(batch // count)
+    return items.batch(batch) if count == 1 else _Rows(items, batch, first, count)
+
+
+class _Rows:
+    """The rows of process `first` of `count`, in the order that batches have in one process."""
+
+    def __init__(self, items: Any, batch: int, first: int, count: int) -> None:
+        self.items, self.batch = items, batch
+        self.rows = range(first * batch // count, (first + 1) * batch // count)
+
+    def __len__(self) -> int:
+        return len(self.items) // self.batch
+
+    def __getitem__(self, number: int) -> Item:
+        found = [self.items[number * self.batch + row] for row in self.rows]
+        return {name: np.stack([one[name] for one in found]) for name in found[0]}
