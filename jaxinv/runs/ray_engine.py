@@ -106,22 +106,22 @@ def run_with_ray(
     All machines must see the files, `out` and the weights at the same places. Raises what `run`
     raises; `RuntimeError` if Ray gives up.
     """
-    with stop_signals(announce) as stopping:
-        files = list_files(request)
-        with (
-            open_tables(request.out, ALONE, files_read(request, files)) as tables,
-            _connected() as resources,
-        ):
-            check_mask(request, files)
-            needs = dict(cluster.needs) or _usual(resources)
-            manifest = _described(request, preset, needs)
-            stopping.check()
-            if fresh:
-                set_aside(tables.out)
-            earlier = begin(manifest, tables, retry_failed=retry_failed)
-            left = files_left(files, earlier)
-            actors = cluster.actors or max(_fitting(resources, needs), 1)
-            return _go_through(manifest, left, earlier, (actors, needs, stopping))
+    files = list_files(request)
+    with (
+        open_tables(request.out, ALONE, files_read(request, files)) as tables,
+        _connected() as resources,
+        stop_signals(announce) as stopping,  # Ray has set its own, which end the process
+    ):
+        check_mask(request, files)
+        needs = dict(cluster.needs) or _usual(resources)
+        manifest = _described(request, preset, needs)
+        stopping.check()
+        if fresh:
+            set_aside(tables.out)
+        earlier = begin(manifest, tables, retry_failed=retry_failed)
+        left = files_left(files, earlier)
+        actors = cluster.actors or max(_fitting(resources, needs), 1)
+        return _go_through(manifest, left, earlier, (actors, needs, stopping))
 
 
 def _go_through(
@@ -166,6 +166,7 @@ def _rows(
         return
     context = DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context.execution_options.preserve_order = False
     size = min(LARGEST_BLOCK, max(1, -(-len(left) // (actors * BLOCKS_EACH))))
     rows = [{"file": os.fsencode(path), "name": name} for path, name in left]

@@ -89,7 +89,8 @@ def report(options: Options) -> None:
 
 def stored(run: Path) -> dict[str, float]:
     """Bytes for each image of a finished run, by what they are."""
-    count = sum(1 for _ in (run / "results.jsonl").open("rb"))
+    with (run / "results.jsonl").open("rb") as lines:
+        count = sum(1 for _ in lines)
     return {
         name: sum(size(run / place) for place in places) / count for name, places in PARTS.items()
     }
