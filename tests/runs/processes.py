@@ -31,6 +31,13 @@ def start(base: Path, words: list[object], **variables: str) -> subprocess.Popen
     )
 
 
+def end(child: subprocess.Popen[str]) -> tuple[int, str]:
+    """Wait for a command: its exit code, and what it said."""
+    with child:
+        said = child.communicate(timeout=600)[1]
+    return child.returncode, said
+
+
 def together(base: Path, words: list[object], count: int = 2) -> list[tuple[int, str]]:
     """The exit codes, and what was said, of the processes of one `jax.distributed`."""
     with socket.socket() as free:
@@ -46,8 +53,7 @@ def together(base: Path, words: list[object], count: int = 2) -> list[tuple[int,
         )
         for index in range(count)
     ]
-    said = [child.communicate(timeout=600)[1] for child in children]
-    return [(child.returncode, text) for child, text in zip(children, said, strict=True)]
+    return [end(child) for child in children]
 
 
 def pictures(out: Path) -> dict[str, bytes]:

@@ -13,7 +13,7 @@ from jaxinv.specs.serialization import to_json
 from jaxinv.training.logs import read_log
 from tests.cli.test_train_encoder import PLAIN
 from tests.offline import go_offline, photo, write_photos
-from tests.runs.processes import same, start, together
+from tests.runs.processes import end, same, start, together
 
 NAMES = [f"{name}.png" for name in "abcdef"]
 
@@ -41,8 +41,8 @@ def test_training_by_two_processes(base: Path, tmp_path: Path) -> None:
     (tmp_path / "plain.json").write_text(to_json(PLAIN), "utf-8")
     words: list[object] = ["train-encoder", tmp_path / "plain.json", "-g", "tiny", "--held", "16"]
     words += ["--steps", "30", "--log-every", "1", "--validate-every", "15", "--save-every", "10"]
-    one = start(base, [*words, "-o", tmp_path / "one"])
-    assert one.wait(600) == DONE, one.stderr and one.stderr.read()
+    one = end(start(base, [*words, "-o", tmp_path / "one"]))
+    assert one[0] == DONE, one
     found = together(base, [*words, "-o", tmp_path / "two", "--engine", "distributed"])
     assert [code for code, _ in found] == [DONE, DONE], found
     logs = [read_log(tmp_path / name) for name in ("one", "two")]
@@ -53,7 +53,6 @@ def test_training_by_two_processes(base: Path, tmp_path: Path) -> None:
     for name in ("encoder.safetensors", "report.html", "checkpoints"):
         assert (tmp_path / "two" / name).exists()
     # It goes on, by itself or with others, and there is nothing left to do.
-    again = start(base, [*words, "-o", tmp_path / "two"])
-    assert again.wait(600) == DONE
-    assert again.stderr is not None
-    assert "finished: 30 steps" in again.stderr.read()
+    code, said = end(start(base, [*words, "-o", tmp_path / "two"]))
+    assert code == DONE
+    assert "finished: 30 steps" in said

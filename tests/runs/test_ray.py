@@ -15,7 +15,7 @@ from jaxinv.cli.console import SOME_FAILED, STOPPED, USAGE
 from jaxinv.cli.main import main
 from jaxinv.runs.ray_engine import Cluster, _arguments, _fitting, _usual
 from tests.offline import go_offline, photo, write_photos
-from tests.runs.processes import same, start
+from tests.runs.processes import end, same, start
 
 NAMES = [f"{name}.png" for name in "abcdefghijkl"]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
@@ -59,9 +59,9 @@ def test_two_actors_one_of_them_killed(base: Path, photos: Path, tmp_path: Path)
             if lines.is_file() and lines.stat().st_size:
                 os.kill(killed := int(place.name.rpartition("-")[2]), signal.SIGKILL)
                 break
-    said = child.communicate(timeout=600)[1]
+    code, said = end(child)
     assert killed
-    assert child.returncode == SOME_FAILED, said
+    assert code == SOME_FAILED, said
     assert "broken.png: " in said
     same(out, whole)
 
@@ -75,8 +75,8 @@ def test_it_stops_and_goes_on(base: Path, photos: Path, tmp_path: Path) -> None:
     while child.poll() is None and not list((out / "images").glob("*.png")):
         time.sleep(0.05)
     child.send_signal(signal.SIGTERM)
-    said = child.communicate(timeout=600)[1]
-    assert child.returncode in (STOPPED, SOME_FAILED), said
+    code, said = end(child)
+    assert code in (STOPPED, SOME_FAILED), said
     assert (out / "report.html").is_file()
     assert not (out / "workers").exists()
     assert main([str(word) for word in words(photos, out)]) == SOME_FAILED
@@ -87,9 +87,9 @@ def test_it_stops_and_goes_on(base: Path, photos: Path, tmp_path: Path) -> None:
 @needs_ray
 def test_what_cannot_begin_is_said(base: Path, photos: Path, tmp_path: Path) -> None:
     child = start(base, words(photos, tmp_path / "out", *RAY, "--size", "4"))
-    assert child.wait(600) == USAGE
-    assert child.stderr is not None
-    assert "--size 4; allowed: 16 to" in child.stderr.read()
+    code, said = end(child)
+    assert code == USAGE
+    assert "--size 4; allowed: 16 to" in said
 
 
 def test_resources() -> None:
