@@ -40,7 +40,7 @@ from jaxinv.runs.earlier import (
     traces,
 )
 from jaxinv.runs.encoding import VERB, encoded
-from jaxinv.runs.finish import finish_image, repeated_result, skipped
+from jaxinv.runs.finish import finish_images, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
     absolute,
@@ -281,8 +281,7 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
         began = time.monotonic()
         found = search(work, preset, given)
         share = (time.monotonic() - began) / len(given)
-        for index, (item, seen) in enumerate(zip(group, given, strict=True)):
-            yield finish_image(job, item, seen, found, index, seconds=share)
+        yield from finish_images(job, group, given, found, seconds=share)
     display.done(len(group))
 
 
