@@ -43,6 +43,7 @@ def arguments() -> argparse.ArgumentParser:
     killed.add_argument("--images", type=int, default=64)
     killed.add_argument("--steps", type=int, default=400, help="evaluations of each")
     killed.add_argument("--every", type=float, default=1.0, help="seconds between checkpoints")
+    killed.add_argument("--minutes", type=float, default=float("inf"), help="then no more")
     many = names.add_parser("many", help="memory and rate of a long run of small pictures")
     many.add_argument("--count", type=int, default=20000)
     many.add_argument("--steps", type=int, default=50, help="evaluations of each")
@@ -92,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import kills
 
         given = (options.count, options.images, "celeba32", options.steps, options.every)
-        kills.report(kills.Options(*given))
+        kills.report(kills.Options(*given, options.minutes))
     elif options.name == "plan":
         from tests.benchmarks import plan
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -29,13 +30,17 @@ FOLDERS = ("latents", "images")
 
 
 class Options(NamedTuple):
-    """How many kills of runs over how many images, `every` seconds between two checkpoints."""
+    """How many kills of runs over how many images, `every` seconds between two checkpoints.
+
+    After so many `minutes` there are no more.
+    """
 
     count: int = 200
     images: int = 64
     generator: str = "celeba32"
     steps: int = 400
     every: float = 1.0
+    minutes: float = math.inf
     seed: int = 0
 
 
@@ -82,10 +87,12 @@ def measure(folder: Path, options: Options) -> Found:
     wanted = results(folder / "whole")
     found = Found(0, 0, 0, [], 0.0)
     out = folder / "out"
+    until = time.monotonic() + 60 * options.minutes
     while True:
         log.unlink(missing_ok=True)
         child = forks.start(partial(quiet, [*words, str(out)]))
-        if found.kills < options.count:
+        over = found.kills >= options.count or time.monotonic() > until
+        if not over:
             time.sleep(draws.uniform(0.0, longest))
             os.kill(child, signal.SIGKILL)
         killed, code = time.monotonic(), forks.end(child)
@@ -96,7 +103,7 @@ def measure(folder: Path, options: Options) -> Found:
         if code:
             raise SystemExit(f"a run ended with {code}")
         found = found._replace(runs=found.runs + 1)
-        if found.kills >= options.count:
+        if over:
             return found
         shutil.rmtree(out)
 
