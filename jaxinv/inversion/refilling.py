@@ -103,7 +103,7 @@ def solve_in_slots(
         if report is not None:
             going = _busy(now, steps)
             over = coming - int(going.sum())
-            report((over * steps + int(now.made[going].sum())) // count, best.loss)
+            report((over * steps + int(now.made[going].sum())) // count, np.asarray(best.loss))
     return decode_lanes(problem, weights, lanes, best.codes), best, curves
 
 
