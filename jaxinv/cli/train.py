@@ -21,6 +21,7 @@ ARCHITECTURES = ("stylegan2",)
 
 def verb_train_generator(options: argparse.Namespace) -> int:
     """Train a generator and its discriminator."""
+    train_encoder.join(options)
     from jaxinv.io.picture_sets import open_set, read_labels
     from jaxinv.models.weights import use_compilation_cache
     from jaxinv.specs.checks import check_choice
@@ -155,6 +156,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--name", metavar="NAME", help="of the generator; default: that of RUN")
     verb.add_argument("--grow", metavar="RUN|FILE", help="start with the weights of a smaller one")
     verb.add_argument("--dtype", choices=PRECISIONS, default="float32", help="of convolutions")
+    train_encoder.add_engine(verb)
     verb.add_argument("--flip", action="store_true", help="mirror half of the pictures")
     verb.add_argument("--crop", choices=("centre", "random"), default="centre")
     verb.add_argument("--augment", action="store_true", help="adaptive flips and shifts (ADA)")

@@ -21,6 +21,7 @@ HELD_SEED = 2**31  # apart from those of training
 
 def verb_train_encoder(options: argparse.Namespace) -> int:
     """Train an encoder."""
+    join(options)
     from jaxinv.encoders.lessons import prepare
     from jaxinv.encoders.loading import RUN_FILE, load_encoder
     from jaxinv.encoders.training import encoder_job
@@ -50,7 +51,7 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     sources: list[Any] = []
     if options.data == SYNTHETIC:
         given_batches = batches(Synthetic(options.seed), preset.batch, seed=options.seed)
-        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False)
+        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False, whole=True)
     else:
         given_batches, held, sources = _of_files(options, lesson)
     job = encoder_job(
@@ -70,6 +71,26 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
         complain(f"{name}: {reason}")
     say(str(Path(options.out) / RUN_FILE))
     return SOME_FAILED if problems() else DONE
+
+
+def join(options: argparse.Namespace) -> None:
+    """Meet the other processes, where there are some to train with."""
+    if options.engine == "distributed":
+        from jaxinv.io.launchers import join_processes
+        from jaxinv.training.devices import meet
+
+        complain(str(join_processes()))
+        meet()
+
+
+def add_engine(verb: argparse.ArgumentParser) -> None:
+    """Whether other processes take part."""
+    verb.add_argument(
+        "--engine",
+        choices=("local", "distributed"),
+        default="local",
+        help="distributed: all processes of jax.distributed share each batch (default: local)",
+    )
 
 
 def chosen_preset(options: argparse.Namespace) -> tuple[EncoderPreset, tuple[str, ...]]:
@@ -120,10 +141,10 @@ def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, li
     drawn = preset.source.of_batch(preset.batch) if preset.source.kind == MIXED else 0
     real = preset.batch - drawn
     training = batches(sources[0], real, seed=options.seed, changes=changes)
-    held_back = batches(sources[1], real, seed=0, shuffle=False)
+    held_back = batches(sources[1], real, seed=0, shuffle=False, whole=True)
     if drawn:
         more = batches(Synthetic(options.seed), drawn, seed=options.seed)
-        others = batches(Synthetic(HELD_SEED), drawn, seed=0, shuffle=False)
+        others = batches(Synthetic(HELD_SEED), drawn, seed=0, shuffle=False, whole=True)
         training, held_back = Joined(training, more), Joined(held_back, others)
     return training, held_back, sources
 
@@ -185,6 +206,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--batch", type=positive, metavar="B", help="instead of the preset's")
     verb.add_argument("--rate", type=above_zero, metavar="R", help="instead of the preset's")
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
+    add_engine(verb)
     verb.add_argument(
         "--labels",
         default="",

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxinv.inversion.arguments import check_record_terms
-from jaxinv.inversion.batch import images_at_once, padded_size, run_stages
+from jaxinv.inversion.batch import batches_given, images_at_once, padded_size, run_stages
 from jaxinv.inversion.bind import bind
 from jaxinv.inversion.memory import automatic_batch
 from jaxinv.inversion.presets import find_preset
@@ -123,18 +123,21 @@ def invert(
     if isinstance(together, str):
         together = automatic_batch(bound, bound.lanes(np.zeros(1, int), 1, seed))
     together = images_at_once(bound.preset, together, width)
+    given = together * batches_given(bound.preset, together)
     kept = _checkpoints(checkpoints, bound, (together, width, precision, record_terms))
     parts: list[dict[str, Any]] = []
-    for first in range(0, len(bound.images), together):
-        count = len(bound.images[first : first + together])
+    for first in range(0, len(bound.images), given):
+        count = len(bound.images[first : first + given])
         # No padding where images share a variable: a copy would count there.
         whole = count if bound.preset.shared else padded_size(count, together)
+        whole = max(whole, count)
         rows = np.resize(np.arange(count), whole) + first
         lanes = bound.lanes(rows, count, seed)
         found = run_stages(
             bound,
             lanes,
             width=width,
+            most=together,
             record_terms=record_terms,
             keep_all_restarts=keep_all_restarts,
             report=report,

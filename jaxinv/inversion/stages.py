@@ -130,15 +130,15 @@ def run_chunk(
 ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
     """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK].
 
-    A lane that is over makes no further step; where lanes go one by one it costs nothing.
+    A lane that is over makes no further step; where lanes go one by one it costs nothing. Spans
+    [L, 3] are each lane's own.
     """
     solver = solver_of(problem.stage)
-    first, last, steps = span
 
     def one(
-        args: tuple[Lane, tuple[Any, BestSoFar]],
+        args: tuple[Lane, tuple[Any, BestSoFar]], own: Array
     ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
-        lane, (inner, best) = args
+        (lane, (inner, best)), (first, last, steps) = args, own
 
         def running(carry: Any) -> Array:
             step, (_, best), _ = carry
@@ -158,7 +158,11 @@ def run_chunk(
         empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.record_terms)}
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
-    return map_lanes(one, problem.width, (lanes, state))
+    if span.ndim == 2:
+        each = ((lanes, state), span)
+        return map_lanes(lambda args: one(*args), problem.width, each)
+    shared: Any = tuple(span)
+    return map_lanes(lambda args: one(args, shared), problem.width, (lanes, state))
 
 
 def _key_step(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:

@@ -16,6 +16,7 @@ from jaxinv.specs.vocabulary import ANIMATIONS
 LOCK = ".jaxinv.lock"
 SEARCHES = ".searches"  # what unfinished searches have reached
 EARLIER = "earlier"  # results that were set aside
+WORKERS = "workers"  # what several processes have each written, until it is gathered
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ RUN = Layout(
     frozenset(
         (
             *("images", "latents", "degraded", "remeasured", "samples", "npz"),
-            *("report.html", "report", "status.json", SEARCHES, EARLIER),
+            *("report.html", "report", "status.json", SEARCHES, EARLIER, WORKERS),
         )
     ),
 )
@@ -78,23 +79,36 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
 
 @contextlib.contextmanager
 def output_folder(
-    out: str | Path, layout: Layout, *, inputs: Iterable[str | Path] = ()
+    out: str | Path, layout: Layout, *, inputs: Iterable[str | Path] = (), wait: float = 0.0
 ) -> Iterator[Path]:
     """Make the folder `out`, and keep other runs from writing there until the block ends.
 
-    The kernel holds the lock: it ends with the process, however that ends.
+    Another run may go on there for `wait` seconds.
 
     Raises:
         ValueError: a file of `inputs` might be replaced (see `check_output`), or another run is
             writing there.
         OSError: the folder cannot be made.
     """
+    place = Path(out)
+    if not wait:
+        check_output(place, layout, inputs)
+    place.mkdir(parents=True, exist_ok=True)
+    with hold(place, wait):
+        if wait:  # another worker may just have begun
+            check_output(place, layout, inputs)
+        yield place
+
+
+@contextlib.contextmanager
+def hold(place: Path, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a folder until the block ends; `ValueError` where it is not had in time.
+
+    The kernel holds it: it ends with the process, however that ends.
+    """
     from filelock import FileLock, Timeout
 
-    place = Path(out)
-    check_output(place, layout, inputs)
-    place.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place / LOCK, timeout=0)
+    lock = FileLock(place / LOCK, timeout=wait)
     try:
         lock.acquire()
     except Timeout as error:
@@ -102,7 +116,7 @@ def output_folder(
             f"another run is writing into {place}; wait until it ends, or choose another folder"
         ) from error
     try:
-        yield place
+        yield
     finally:
         lock.release()
 
@@ -137,7 +151,8 @@ def check_output(out: Path, layout: Layout, inputs: Iterable[str | Path]) -> Non
             raise ValueError(
                 f"results in {out} might replace {path}, which is read; allowed: another folder"
             )
-    if not layout.marks <= {path.name for path in targets}:
+    workers = layout is RUN and any((out / WORKERS).glob(f"*/{LOCK}"))
+    if not (workers or layout.marks <= {path.name for path in targets}):
         strange = [path for path in targets if path.is_file() or _holds_something(path)]
         if strange:
             raise ValueError(

@@ -74,7 +74,7 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     """
     taken = {name.lower() for name in known.values()}
     fresh = [file for file in files if absolute(file) not in known]
-    counts = Counter(output_stem(file).lower() for file in fresh)
+    counts = Counter(output_stem(file).lower() for file in files)
     chosen: dict[Path, str] = {}
     for file in fresh:
         name = stem = output_stem(file)

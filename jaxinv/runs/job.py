@@ -11,6 +11,7 @@ import numpy as np
 from jaxinv.encoders.encoding import as_loaded, check_given, check_owner
 from jaxinv.encoders.starts import encoder_name, find_start, sees_masks
 from jaxinv.inversion.arguments import batch_for, check_labels
+from jaxinv.inversion.batch import batches_given
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.memory import MOST
 from jaxinv.inversion.preset_adaptation import adapt_preset
@@ -112,9 +113,10 @@ def read_ahead(job: Job, files: int) -> int:
     """Images that are read before any is searched for; `invert` may split them further."""
     batch, preset = job.manifest.request.batch, job.manifest.preset
     if isinstance(batch, int):
-        return batch
+        return batch * batches_given(preset, batch)
     if preset.shared or batch is None or jax.default_backend() == "cpu":
-        return batch_for(preset, files)
+        usual = batch_for(preset, files)
+        return usual * batches_given(preset, usual)
     return MOST
 
 
