@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,16 @@ if TYPE_CHECKING:
 
 
 def foreign_tree(file: Path) -> Any:
-    """The plain contents of another tool's file; None for one of ours. Nothing is executed."""
+    """The plain contents of another tool's file; None for one of ours. Nothing is executed.
+
+    Latents of ours need no file of their own: they may be packed with others.
+    """
     from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
     from jaxinv.io.latent_files import numpy_tree
     from weights_convert.sources.containers import read_checkpoint
 
+    if not os.path.lexists(file):
+        return None
     kind = read_kind(file)
     if kind in (NPY, NPZ):
         return numpy_tree(file)

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import batch_size, positive, seed
+from jaxinv.cli.argument_types import batch_size, positive, seed, shard_size
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -147,7 +147,12 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
 
 def add_pictures(verb: argparse.ArgumentParser) -> None:
     """What all verbs take that go through folders of pictures."""
-    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    verb.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="image files, folders, zips, plain tars, or lists of paths (.txt, one a line)",
+    )
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     verb.add_argument(
         "--batch",
@@ -183,6 +188,12 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         dest="scores",
         action="store_false",
         help="do not score the results, which takes most of the time of a small generator",
+    )
+    verb.add_argument(
+        "--shard-size",
+        type=shard_size,
+        metavar="N",
+        help="pack results N to a file, in OUT/shards; for runs of very many images",
     )
     verb.add_argument(
         "--export",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxinv.io import checkpoints
+from jaxinv.io import checkpoints, latent_shards
 from jaxinv.io.arrays import read_numpy
 from jaxinv.io.file_kinds import NPY, NPZ, read_kind
 from jaxinv.io.files import BadFile, atomic_write
@@ -41,12 +41,27 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
     check_kind("metadata", metadata, Mapping, ", a dict of texts by name")
     for name in latents:
         check_choice("space in latents", name, SPACES)
+    facts = {"format": "jaxinv", "schema": SCHEMA, "kind": "latents"}
+    checkpoints.save(path, as_stored(latents), {**metadata, **facts})
+
+
+def as_stored(latents: Latents) -> dict[str, Any]:
+    """The nested dict of arrays that a file holds: lists become "00", "01", ..."""
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
             flat[name] = {f"{i:02d}": np.asarray(a) for i, a in enumerate(latents[name])}
-    facts = {"format": "jaxinv", "schema": SCHEMA, "kind": "latents"}
-    checkpoints.save(path, flat, {**metadata, **facts})
+    return flat
+
+
+def from_stored(flat: dict[str, Any], path: str | Path) -> Latents:
+    """The latents of what `as_stored` made; `ValueError`, naming `path`, for another layout."""
+    for name, value in flat.items():
+        if isinstance(value, dict) != (name in (*LISTS, *TREES)):
+            raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
+        if name in LISTS:
+            flat[name] = tuple(value[key] for key in sorted(value))
+    return flat
 
 
 def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
@@ -54,10 +69,13 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
 
     Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. The kind
     of file is told by its first bytes; files of NumPy have no metadata, and are read as `codes_of`
-    says. Raises `ValueError` when the file holds no latents, or more than one.
+    says. Latents OUT/latents/NAME.safetensors may be packed with others in OUT/shards. Raises
+    `ValueError` when the file holds no latents, or more than one.
     """
     check_place("path", path)
     path = Path(path)
+    if (packed := latent_shards.find(path)) is not None:
+        return from_stored(packed.load(), path), packed.facts
     if read_kind(path) in (NPY, NPZ):
         codes = codes_of(numpy_tree(path), path)
         if len(codes) > 1:
@@ -68,12 +86,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
         raise ValueError(
             f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'"
         )
-    for name, value in flat.items():
-        if isinstance(value, dict) != (name in (*LISTS, *TREES)):
-            raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
-        if name in LISTS:
-            flat[name] = tuple(value[key] for key in sorted(value))
-    return flat, metadata
+    return from_stored(flat, path), metadata
 
 
 def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:

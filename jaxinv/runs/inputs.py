@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from jaxinv.encoders.loading import encoder_file
 from jaxinv.encoders.starts import encoder_name
 from jaxinv.io import images
-from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes, sha256_file
+from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
 from jaxinv.runs.masks import mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
@@ -32,6 +33,7 @@ from jaxinv.runs.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
 
@@ -72,17 +74,18 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     `known` names, by absolute path, are kept.
     """
     taken = {name.lower() for name in known.values()}
-    fresh = [file for file in files if absolute(file) not in known]
-    counts = Counter(output_stem(file).lower() for file in fresh)
+    fresh = [file for file in files if absolute(file) not in known] if known else files
+    stems = [output_stem(file) for file in fresh]
+    counts = Counter(map(str.lower, stems))
     chosen: dict[Path, str] = {}
-    for file in fresh:
-        name = stem = output_stem(file)
+    for file, stem in zip(fresh, stems, strict=True):
+        name = stem
         if counts[stem.lower()] > 1 or stem.lower() in taken:
-            name = stem = f"{stem}-{content_digest(file)}"
-        number = 1
+            name = f"{stem}-{content_digest(file)}"
+        number, base = 1, name
         while name.lower() in taken:
             number += 1
-            name = f"{stem}-{number}"
+            name = f"{base}-{number}"
         taken.add(name.lower())
         chosen[file] = name
     return [chosen[file] if file in chosen else known[absolute(file)] for file in files]
@@ -108,15 +111,17 @@ def shown(file: Path) -> str:
 
 def output_stem(file: Path) -> str:
     """The file's stem without what other systems forbid, short enough to be extended."""
-    kept = (c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem)
-    return "".join(kept).encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
+    kept = _FORBIDDEN.sub("_", file.stem)
+    if not kept.isprintable():
+        kept = "".join(c if c.isprintable() else "_" for c in kept)
+    return kept.encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 def list_files(request: Request) -> list[Path]:
     """The files to invert; `ValueError` when there is none, and for a path that leads nowhere."""
     for path in request.paths:
         check_exists(path)
-    files = find_images(request.paths, limit=request.limit)
+    files = find_images(request.paths, limit=request.limit, leaving=True)
     if not files:
         raise ValueError(f"no image files in {', '.join(request.paths)}")
     return files
@@ -125,6 +130,7 @@ def list_files(request: Request) -> list[Path]:
 def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
     """Every file that a run reads beside the cache: `files`, masks, and what the request names."""
     yield from files
+    yield from (path for path in map(Path, request.paths) if path.is_file())
     named = [request.mask, request.align, request.preset, request.generator]
     named += [] if request.init is None else [encoder_file(encoder_name(request.init))]
     for place in map(Path, filter(None, [*named, *request.mask_places.values()])):
@@ -157,9 +163,12 @@ def read_inputs(
 
     A bad one becomes a reason.
     """
+    folders = [place for place in map(Path, request.paths) if place.is_dir()]
     for path, name in files:
         file = shown(path)
         try:
+            if leaves(path, folders):
+                raise BadFile("a link that leads out of the folder")
             photo, made = _read(request, model, path)
             masks = [made.mask, *made.named_masks.values()]
             digest = hashlib.sha256(b"".join(m.tobytes() for m in masks if m is not None))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxinv.io import latent_shards
 from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import crop
 from jaxinv.io.latent_files import fit_latents, load_latents
@@ -64,7 +65,7 @@ def list_latents(places: Iterable[str | Path], read: Reader = one_file) -> list[
     A file that cannot be read becomes a reason. Raises `ValueError` for a folder without results,
     and where no file can be read.
     """
-    found = [one for file in _files(places) for one in _read(file, read)]
+    found = [one for file in latent_places(places) for one in _read(file, read)]
     if not found:
         raise ValueError(f"no latents in {', '.join(map(str, places)) or 'nothing'}")
     if all(one.reason for one in found):
@@ -81,12 +82,20 @@ def list_latents(places: Iterable[str | Path], read: Reader = one_file) -> list[
     return unique
 
 
-def _files(places: Iterable[str | Path]) -> Iterator[Path]:
+def latent_places(places: Iterable[str | Path]) -> Iterator[Path]:
+    """Files, and of folders of results all latents, those that are packed included.
+
+    Raises `ValueError` for a folder without results.
+    """
     for place in map(Path, places):
         if not place.is_dir():
             yield place
             continue
-        files = sorted((place / LATENTS).glob("*.safetensors"))
+        names = {file.stem for file in (place / LATENTS).glob("*.safetensors")}
+        packed = latent_shards.packed_rows(place)
+        names |= packed.rows.keys()
+        files = [place / LATENTS / f"{name}.safetensors" for name in sorted(names)]
+        files += packed.broken  # reading it says why
         if not files:
             raise ValueError(f"{place} holds no results; allowed: a folder with {LATENTS}/")
         yield from files

@@ -20,7 +20,8 @@ class Request:
     `samples` restarts are kept. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
     that name holds (see `specs.MaskSpec`). `init` is "encoder:NAME", of `encode` the encoder
-    itself, which looks `passes` times and is told `attribute`.
+    itself, which looks `passes` times and is told `attribute`. Results are packed `shard_size` to
+    a file; None: each has its own.
     """
 
     paths: tuple[str, ...]
@@ -50,6 +51,7 @@ class Request:
     init: str | None = None
     attribute: float | None = None
     passes: int | None = None
+    shard_size: int | None = None
 
     @property
     def mask_places(self) -> dict[str, Path]:

@@ -23,6 +23,7 @@ from jaxinv.io.files import write_json
 from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.output_folder import RUN, SEARCHES, output_folder
 from jaxinv.io.progress import announce
+from jaxinv.io.reading_ahead import reading_ahead
 from jaxinv.io.stopping import Stopped, Stopping, stop_signals
 from jaxinv.io.text import json_text
 from jaxinv.reports.html import FOLDER, write_report
@@ -50,6 +51,7 @@ from jaxinv.runs.inputs import (
     unique_names,
 )
 from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
+from jaxinv.runs.packing import Packer
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
 from jaxinv.runs.results import COLUMNS, DIFFERENCE_GAIN
@@ -120,19 +122,31 @@ def write_results(
     status = StatusFile(manifest.out, total, kept, earlier.failed)
     searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
     work = Work(job, display, stopping, searches)
+    packer = Packer(manifest.out, manifest.request.shard_size)
+    packer.start(earlier.names.values())
+    inputs = read_inputs(manifest.request, job.observation_model, left)
     try:
-        with results.open("a", encoding="utf-8") as lines, display, status:
-            for found in iter_results(work, left):
+        with (
+            results.open("a", encoding="utf-8") as lines,
+            display,
+            status,
+            reading_ahead(inputs) as read,
+        ):
+            for found in iter_results(work, read, len(left)):
+                names_done: list[str] = []
                 for result, item in found:
                     marks = traces(manifest.out, result.file, result.name)
                     record = result.record() | manifest.settings | marks
                     items.add([item])
                     lines.write(json_text(record) + "\n")
                     status.add(result.status)
+                    names_done.append(result.name)
                 lines.flush()
                 os.fsync(lines.fileno())
+                packer.add(*names_done)
                 status.write()
                 stopping.check()
+            packer.finish()
     except Stopped:
         if status.done < total:
             raise
@@ -143,11 +157,10 @@ def write_results(
     return status.done - status.failed, status.failed
 
 
-def iter_results(work: Work, files: list[tuple[Path, str]]) -> Iterator[Iterator[Result]]:
+def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Iterator[Result]]:
     """Results of all files, batch by batch; files with the same content are inverted once."""
     job, repeated = work.job, list[Input]()
-    found = read_inputs(job.manifest.request, job.observation_model, files)
-    for group in batches(deduplicated(found, repeated), read_ahead(job, len(files))):
+    for group in batches(deduplicated(found, repeated), read_ahead(job, files)):
         yield finish_batch(work, group)
     if not repeated:
         return
