@@ -19,6 +19,7 @@ from jaxinv.cli import (
     invert,
     presets,
     restore,
+    results,
     status,
     study,
     train,
@@ -45,6 +46,7 @@ FAMILIES = (
     presets,
     study,
     status,
+    results,
     doctor,
 )  # each adds its verbs
 

@@ -207,12 +207,21 @@ def _codes(name: str, array: np.ndarray, path: str | Path) -> list[Latents]:
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     """Write w+ [rows, w_dim] in the format of `projected_w.npz`: key "w", float32 [1, rows, w_dim].
 
+    The rows are those of `published_rows`.
+    """
+    rows = published_rows(spec, w)[None]
+    atomic_write(path, lambda file: np.savez(file, w=rows))
+
+
+def published_rows(spec: GeneratorSpec, w: np.ndarray) -> np.ndarray:
+    """W+ float32 [rows, w_dim] as other tools take it.
+
     The rows are the generator's own. Only where it has a layout that differs from StyleGAN2's, they
-    are written as the 18 rows of that: each is the mean of the rows that stand for it, and rows
-    without a counterpart repeat the last one.
+    become the 18 rows of that: each is the mean of the rows that stand for it, and rows without a
+    counterpart repeat the last one.
     """
     if spec.layout18 and spec.layout18 != tuple(range(spec.rows)):
         layout = np.asarray(spec.layout18)
         rows = [w[layout == i].mean(0) for i in range(layout.max() + 1)]
         w = np.stack(rows + [rows[-1]] * (LAYOUT - len(rows)))
-    atomic_write(path, lambda file: np.savez(file, w=w[None].astype(np.float32)))
+    return w.astype(np.float32)

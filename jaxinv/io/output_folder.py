@@ -29,7 +29,7 @@ RUN = Layout(
     frozenset(
         (
             *("images", "latents", "degraded", "remeasured", "samples", "npz", "shards"),
-            *("report.html", "report", "status.json", SEARCHES, EARLIER),
+            *("report.html", "report", "status.json", "index.parquet", SEARCHES, EARLIER),
         )
     ),
 )
@@ -45,7 +45,7 @@ EDITS = Layout(
     frozenset(("edits.json", "edits.jsonl")),
     frozenset(("images", "latents", "strips", "animations")),
 )
-
+EXCHANGE = Layout(frozenset(("exchange.json",)), frozenset(("latents",)))
 TRAINING = Layout(
     frozenset(("run.json", "checkpoints")),
     frozenset((
@@ -60,7 +60,7 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, TRAINING)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))

@@ -69,7 +69,7 @@ def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
             f"the same, another folder, or --fresh (old results are moved to {EARLIER}/)"
         )
     found: dict[str, dict[str, Any]] = {}
-    for line in _lines(out / RESULTS):
+    for line in whole_lines(out / RESULTS):
         if _finished(out, line) and not (retry_failed and line["status"] != "ok"):
             found[path_of(line)] = line
     return Earlier(found)
@@ -103,7 +103,7 @@ def _stored(file: Path) -> dict[str, Any]:
     return found
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
+def whole_lines(file: Path) -> Iterator[dict[str, Any]]:
     """The lines that are whole; torn ones are left out."""
     with file.open("rb") as lines:
         for text in lines:
@@ -170,7 +170,7 @@ def traces(out: Path, file: str, name: str) -> dict[str, Any]:
 
 def finished_results(manifest: Manifest, files: set[str]) -> dict[str, ImageResult]:
     """The results of these files, read from their lines."""
-    lines = (line for line in _lines(manifest.out / RESULTS) if line["file"] in files)
+    lines = (line for line in whole_lines(manifest.out / RESULTS) if line["file"] in files)
     return {line["file"]: result_of(line) for line in lines} if files else {}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,21 +65,24 @@ def list_latents(places: Iterable[str | Path], read: Reader = one_file) -> list[
     A file that cannot be read becomes a reason. Raises `ValueError` for a folder without results,
     and where no file can be read.
     """
-    found = [one for file in latent_places(places) for one in _read(file, read)]
+    found = list(kept_latents(latent_places(places), read))
     if not found:
         raise ValueError(f"no latents in {', '.join(map(str, places)) or 'nothing'}")
     if all(one.reason for one in found):
         raise ValueError(f"{found[0].file}: {found[0].reason}")
+    return found
+
+
+def kept_latents(files: Iterable[Path], read: Reader = one_file) -> Iterator[Kept]:
+    """The latents of files one by one, each under a name of its own, or why there are none."""
     taken: set[str] = set()
-    unique = []
-    for one in found:
+    for one in (one for file in files for one in _read(file, read)):
         name, number = one.name, 1
         while name.lower() in taken:
             number += 1
             name = f"{one.name}-{number}"
         taken.add(name.lower())
-        unique.append(Kept(one.file, name, one.latents, one.metadata, one.reason))
-    return unique
+        yield replace(one, name=name)
 
 
 def latent_places(places: Iterable[str | Path]) -> Iterator[Path]:
