@@ -65,16 +65,23 @@ def parse_npy(data: bytes) -> np.ndarray:
     if (kind := kind_of(data[:HEAD_BYTES])) != NPY:
         raise BadFile(f"{kind}; allowed: a .npy file of numbers")
     header = read_header(data)
-    if header.letter not in KINDS:
-        raise BadFile(f"an array of {header.kind}; allowed: numbers")
-    dtype, shape, start = np.dtype(header.kind), header.shape, header.end
-    if not dtype.itemsize:
-        raise BadFile(f"an array of {header.kind}; allowed: numbers")
+    dtype, shape, start = _numbers(header), header.shape, header.end
     held, count = len(data) - start, math.prod(shape)
     if count * dtype.itemsize > held:
         raise BadFile(f"a .npy file that states more numbers than the {held} bytes that it holds")
     flat = np.frombuffer(data, dtype, count, start)
     return flat.reshape(shape, order="F" if header.by_columns else "C")
+
+
+def _numbers(header: Header) -> np.dtype:
+    """The type of an array of numbers; `BadFile` for objects, and for sizes that there are not."""
+    try:
+        found = np.dtype(header.kind) if header.letter in KINDS else None
+    except (TypeError, ValueError):
+        found = None
+    if found is None or not found.itemsize:
+        raise BadFile(f"an array of {header.kind}; allowed: numbers")
+    return found
 
 
 def read_numpy(path: str | Path) -> np.ndarray | dict[str, np.ndarray]:
