@@ -104,6 +104,11 @@ class ItemFile(Sequence[ReportItem]):
         """The names of all items."""
         return self._places.keys()
 
+    @property
+    def mean_bytes(self) -> int:
+        """How much an item takes, on average, in the file and about as much in a report."""
+        return sum(length for _, length in self._places.values()) // max(len(self._places), 1)
+
     def of(self, name: str) -> ReportItem:
         """The item of that name; `KeyError` if there is none."""
         return self._read(name)

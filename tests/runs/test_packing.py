@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from jaxinv.io.latent_shards import packed_rows, read_rows
 from jaxinv.runs import packing, runner
 from jaxinv.runs.kept_latents import list_latents
 from tests.offline import go_offline, photo, read_results, write_photos
+from tests.runs.test_resume import CHILD
 from tests.tiers import mostly_slow
 
 NAMES = ["a.png", "b.png", "c.png", "d.png", "e.png"]
@@ -140,6 +143,30 @@ def test_a_run_that_ends_while_it_packs_goes_on(
     archives.forget()
     latent_shards.forget()  # as in another process
     assert invert(photos, out, *more) == SOME_FAILED
+    assert loose(out) == []
+    same(out, whole)
+
+
+@pytest.mark.slow
+def test_killed_processes_go_on(
+    photos: Path, whole: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Killed at several moments, some of them while it packs, a run ends with the same results."""
+    out, base, codes = tmp_path / "out", tmp_path_factory.getbasetemp(), []
+    words = ["invert", photos, "-g", "tiny", "-p", "pixels", "-o", out, "--batch", "2"]
+    words += ["--export", "npz", "--shard-size", "2"]
+    for wait in (6.0, 8.0, 10.0, 12.0, 14.0, 300.0):
+        child = subprocess.Popen([sys.executable, "-c", CHILD, str(base), *map(str, words)])
+        try:
+            codes.append(child.wait(wait))
+        except subprocess.TimeoutExpired:
+            child.kill()
+            codes.append(child.wait(60))
+        for file in (out / "shards").glob("*.safetensors"):
+            assert read_rows(file)  # whole as soon as it is there, and its tar as well
+            assert file.with_suffix(".tar").is_file()
+    assert codes[-1] == SOME_FAILED
+    latent_shards.forget()
     assert loose(out) == []
     same(out, whole)
 
