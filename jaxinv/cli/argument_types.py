@@ -35,6 +35,11 @@ def seed(text: str) -> int:
     return value
 
 
+def label(text: str) -> int | str:
+    """The number of a class, or "dataset"."""
+    return text if text == "dataset" else int(text)
+
+
 def batch_size(text: str) -> int | str:
     """A whole number of at least 1, or "auto"."""
     return text if text == "auto" else positive(text)

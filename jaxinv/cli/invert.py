@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import batch_size, positive, seed, shard_size
+from jaxinv.cli.argument_types import batch_size, label, positive, seed, shard_size
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -142,7 +142,12 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
         help="type of kernels and activations while searching; bfloat16 is for accelerators",
     )
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
-    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+    verb.add_argument(
+        "--label",
+        type=label,
+        metavar="L|dataset",
+        help="class of the images, from 0; or that which dataset.json beside or in PATH says",
+    )
 
 
 def add_pictures(verb: argparse.ArgumentParser) -> None:

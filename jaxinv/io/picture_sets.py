@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxinv.io.archives import open_archive, picture_names
+from jaxinv.io.archives import is_archive, open_archive, picture_names
 from jaxinv.io.files import (
     NOT_IMAGES,
     BadFile,
@@ -20,7 +20,7 @@ from jaxinv.io.files import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LABELS = "dataset.json"  # of NVlabs: {"labels": [[file, class or vector], ...]}
 ROWS = "attributes.jsonl"  # one object a line, with "file" and named attributes
@@ -103,6 +103,23 @@ def _classes(pictures: PictureSet) -> dict[str, Any]:
         return {os.fspath(name): value for name, value in pairs}
     except (BadFile, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{pictures.place} has no labels in {LABELS}: {error}") from error
+
+
+def _none(number: int) -> bytes:
+    raise BadFile(f"no picture {number}")
+
+
+def classes_by_path(places: Iterable[str | Path]) -> dict[str, Any]:
+    """What the `dataset.json` of folders and archives says, and that beside lists, by path.
+
+    The paths are those that `find_images` gives. Raises `ValueError` for a place without labels.
+    """
+    found: dict[str, Any] = {}
+    for place in map(Path, places):
+        base = place if place.is_dir() or is_archive(place) else place.parent
+        named = PictureSet(str(place), (), _none, lambda name, base=base: read_bytes(base / name))
+        found |= {f"{base}/{name}": label for name, label in _classes(named).items()}
+    return found
 
 
 def _attribute(pictures: PictureSet, attribute: str) -> dict[str, Any]:

@@ -46,12 +46,13 @@ def write_report(
     """
     said, place = summary(records, columns), Path(path)
     if per_page is None:
-        mean = getattr(records, "mean_bytes", 1)
+        mean: int = getattr(records, "mean_bytes", 1)
         per_page = max(min(PER_PAGE, PAGE_BYTES // max(mean, 1)), 1)
-    pages = max(-(-len(records) // per_page), 1)
+    each: int = per_page
+    pages = max(-(-len(records) // each), 1)
     for number in reversed(range(pages)):  # the first one last: it stands for the whole
-        part = records[number * per_page : (number + 1) * per_page]
-        text = _page(run, said, part, (number, pages, per_page), difference_gain)
+        part = records[number * each : (number + 1) * each]
+        text = _page(run, said, part, (number, pages, each), difference_gain)
         file = place if not number else place.parent / FOLDER / _page_name(number)
         atomic_write(file, lambda handle, text=text: handle.write(text.encode("utf-8")))
 

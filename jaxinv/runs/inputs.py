@@ -20,6 +20,7 @@ from jaxinv.encoders.loading import encoder_file
 from jaxinv.encoders.starts import encoder_name
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
+from jaxinv.io.picture_sets import LABELS, classes_by_path
 from jaxinv.runs.masks import mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+FROM_DATA = "dataset"  # in place of a class: what `dataset.json` says of each picture
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
 
@@ -50,13 +52,15 @@ class Input:
     observation: Observation | None = None
     reason: str = ""
     mask_sha256: str = ""
+    label: int | None = None
 
     @property
     def dedup_key(self) -> str:
-        """Equal for photos with equal pixels: the file's bytes, how they were cut, and the mask."""
+        """Equal for photos with equal pixels and class: the file's bytes, their cut, the mask."""
         if self.photo is None:
             return ""
-        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.mask_sha256}"
+        cut = json.dumps(self.photo.transform)
+        return f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
 
     @property
     def batch_key(self) -> tuple[object, ...]:
@@ -164,21 +168,34 @@ def read_inputs(
     A bad one becomes a reason.
     """
     folders = [place for place in map(Path, request.paths) if place.is_dir()]
+    same = None if isinstance(request.label, str) else request.label
+    classes = classes_by_path(request.paths) if request.label == FROM_DATA else None
     for path, name in files:
         file = shown(path)
         try:
             if leaves(path, folders):
                 raise BadFile("a link that leads out of the folder")
             photo, made = _read(request, model, path)
+            label = same if classes is None else class_of(path, classes, model.labels)
+            made = replace(made, label=label)
             masks = [made.mask, *made.named_masks.values()]
             digest = hashlib.sha256(b"".join(m.tobytes() for m in masks if m is not None))
-            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest())
+            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=made.label)
         except images.ImageError as error:
             yield Input(file, name, reason=error.reason)
         except BadFile as error:
             yield Input(file, name, reason=str(error))
         except MemoryError:
             yield Input(file, name, reason="needs more memory than there is")
+
+
+def class_of(file: Path, classes: Mapping[str, object], count: int) -> int:
+    """The class of a file, of `count`; `BadFile` where it has none."""
+    label = classes.get(os.fspath(file))
+    if type(label) is not int or not 0 <= label < count:
+        shown_label = "none" if label is None else f"{label!r:.40}"
+        raise BadFile(f"class {shown_label} in {LABELS}; allowed: 0 to {count - 1}")
+    return label
 
 
 def _read(

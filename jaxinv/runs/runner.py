@@ -224,7 +224,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 for name in request.mask_places
             },
             init=job.encoder,
-            labels=None if request.label is None else [request.label] * len(given),
+            labels=None if request.label is None else [seen.label or 0 for seen in given],
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
             batch=request.batch,

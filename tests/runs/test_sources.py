@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from jaxinv.cli.console import DONE, SOME_FAILED
+from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
+from jaxinv.presets import PRESETS
 from jaxinv.runs import runner
+from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
 from tests.io.test_archives import HOSTILE, write_tar, write_zip
-from tests.offline import go_offline, photo, read_results, write_photos
+from tests.offline import go_offline, photo, read_results, save_weights, write_photos
+from tests.tiny import classes
 
 NAMES = ["a.png", "b.png", "c.png"]
 
@@ -90,6 +95,37 @@ def test_hostile_members_are_listed_one_by_one(
     assert len(reasons) == len(HOSTILE)
     assert all("leads out of the archive" in one or "too long" in one for one in reasons)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "set.tar"]
+
+
+def test_classes_come_from_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Equal pictures of two classes are two searches; one without a class costs itself."""
+    gen, params = classes()
+    own = {name: params[name] for name in params if name not in ("frozen", "statistics")}
+    save_weights(tmp_path / "classes.safetensors", own, "generator", spec=asdict(gen.spec))
+    stage = Stage((Variable("z"),), (Term("mse"),), 2, SolverSpec("adam"))
+    monkeypatch.setitem(PRESETS, "pixels-z", Preset("pixels-z", (stage,), "z", "none"))
+    labels = [["a.png", 0], ["b.png", 2], ["sub/c.png", 2], ["d.png", 10], ["e.png", [0.5]]]
+    contents = {
+        name: photo(0, 16) for name in ("a.png", "b.png", "sub/c.png", "d.png", "e.png", "f.png")
+    }
+    contents["dataset.json"] = json.dumps({"labels": labels}).encode()
+    place = write_zip(tmp_path / "set.zip", contents)
+    words = ["-g", str(tmp_path / "classes.safetensors"), "-p", "pixels-z", "--no-scores"]
+    command = ["invert", str(place), *words, "--label", "dataset", "-o", str(tmp_path / "out")]
+    assert main(command) == SOME_FAILED
+    lines = {line["name"]: line for line in read_results(tmp_path / "out")}
+    assert [name for name, line in lines.items() if line["status"] == "ok"] == ["a", "b", "c"]
+    for name, said in (("d", "class 10 in"), ("e", "class [0.5]"), ("f", "class none")):
+        assert said in lines[name]["reason"]
+        assert "allowed: 0 to 9" in lines[name]["reason"]
+    codes = latents(tmp_path / "out")
+    assert codes["a"] != codes["b"] == codes["c"]
+    assert "same content" in lines["c"]["warnings"][-1]
+    command[1] = str(write_zip(tmp_path / "bare.zip", {"a.png": photo(0, 16)}))
+    assert main([*command[:-1], str(tmp_path / "other")]) == USAGE
+    assert "has no labels in dataset.json" in capsys.readouterr().err
 
 
 def test_an_archive_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
