@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from jaxinv.io.text import shortened
 
 LARGEST = 10_000_000  # of counts, sizes and steps
+MOST_ROWS = 10_000  # results in one shard: their facts are one header
 SHOWN = 40  # characters of a value in what is said about it
 
 
@@ -39,9 +40,22 @@ def seed(text: str) -> int:
     return value
 
 
+def label(text: str) -> int | str:
+    """The number of a class, or "dataset"."""
+    return text if text == "dataset" else int(text)
+
+
 def batch_size(text: str) -> int | str:
     """A whole number of at least 1, or "auto"."""
     return text if text == "auto" else positive(text)
+
+
+def shard_size(text: str) -> int:
+    """A whole number from 1 to `MOST_ROWS`."""
+    value = positive(text)
+    if value > MOST_ROWS:
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_ROWS}, got {value}")
+    return value
 
 
 def number(text: str) -> float:

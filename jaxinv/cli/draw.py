@@ -21,10 +21,11 @@ def verb_render(options: argparse.Namespace) -> int:
     from jaxinv.models.loading import load_generator
     from jaxinv.models.rendering import render_uint8
     from jaxinv.runs.inputs import unique_names
+    from jaxinv.runs.kept_latents import latent_places
 
     loaded = {}
     out = Path(options.out)
-    files = [Path(file) for file in options.latents]
+    files = list(latent_places(options.latents))
     read = [*files, *filter(None, [options.generator])]
     for stem in unique_names(files):
         check_target(out / f"{stem}.png", read)

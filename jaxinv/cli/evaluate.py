@@ -34,6 +34,7 @@ def verb_evaluate(options: argparse.Namespace) -> int:
 
 def write_questions(place: str, names: tuple[str, ...]) -> None:
     """Write a page on which people rate the pictures that these runs share."""
+    from jaxinv.io.files import read_bytes
     from jaxinv.io.output_folder import check_target
     from jaxinv.reports.ratings import Rated, write_rating_page
     from jaxinv.runs.finished import read_run, shared_content
@@ -41,7 +42,7 @@ def write_questions(place: str, names: tuple[str, ...]) -> None:
     check_target(place, names)
     runs = [read_run(name) for name in names]
     pictures = [
-        Rated(run.label, run.pictures[content].name, run.picture(content).read_bytes())
+        Rated(run.label, run.pictures[content].name, read_bytes(run.picture(content)))
         for content in shared_content(runs)
         for run in runs
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +13,47 @@ if TYPE_CHECKING:
 
 
 def foreign_tree(file: Path) -> Any:
-    """The plain contents of another tool's file; None for one of ours. Nothing is executed."""
+    """The plain contents of another tool's file; None for one of ours. Nothing is executed.
+
+    Latents of ours need no file of their own: they may be packed with others.
+    """
     from jaxinv.io.file_kinds import NPY, NPZ, PICKLE, TORCH, read_kind
+    from jaxinv.io.files import read_bytes
     from jaxinv.io.latent_files import numpy_tree
+    from weights_convert.readers import numpy_objects
     from weights_convert.sources.containers import read_checkpoint
 
+    if not os.path.lexists(file):
+        return None
     kind = read_kind(file)
+    if kind == NPY and numpy_objects.holds_objects(file):
+        return numpy_objects.read(read_bytes(file))
     if kind in (NPY, NPZ):
         return numpy_tree(file)
     return read_checkpoint(file).tree if kind in (PICKLE, TORCH) else None
 
 
-def read_codes(file: Path) -> list[tuple[str, Latents, dict[str, str]]]:
-    """Latents and metadata of every code in a file, ours or another tool's.
+def read_codes(
+    file: Path, *, space: str | None = None
+) -> list[tuple[str, Latents, dict[str, str]]]:
+    """Latents and metadata of every code in a file, ours or another tool's (`named_codes`).
 
-    With each comes what its name adds to the file's: "-00", "-01" where there are several.
+    With each comes what its name adds to the file's: nothing where there is one, its own name where
+    the file gives names, "-00", "-01" where it does not.
     """
-    from jaxinv.io.latent_files import codes_of, load_latents
+    from jaxinv.io.latent_conventions import named_codes
+    from jaxinv.io.latent_files import load_latents
 
     tree = foreign_tree(file)
     if tree is None:
         return [("", *load_latents(file))]
-    codes = codes_of(tree, file)
-    return [(f"-{i:02d}" if len(codes) > 1 else "", one, {}) for i, one in enumerate(codes)]
+    codes = named_codes(tree, file, space=space)
+    if len(codes) == 1:
+        return [("", codes[0][1], codes[0][2])]
+    return [
+        (f"-{name or f'{number:02d}'}", code, facts)
+        for number, (name, code, facts) in enumerate(codes)
+    ]
 
 
 def find_direction(

@@ -8,7 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import batch_size, positive, resource, seed, whole
+from jaxinv.cli.argument_types import (
+    batch_size,
+    label,
+    positive,
+    resource,
+    seed,
+    shard_size,
+    whole,
+)
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -182,12 +190,22 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
         help="type of kernels and activations while searching; bfloat16 is for accelerators",
     )
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
-    verb.add_argument("--label", type=int, metavar="L", help="class of the images, from 0")
+    verb.add_argument(
+        "--label",
+        type=label,
+        metavar="L|dataset",
+        help="class of the images, from 0; or that which dataset.json beside or in PATH says",
+    )
 
 
 def add_pictures(verb: argparse.ArgumentParser) -> None:
     """What all verbs take that go through folders of pictures."""
-    verb.add_argument("paths", nargs="+", metavar="PATH", help="image files or folders")
+    verb.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="image files, folders, zips, plain tars, or lists of paths (.txt, one a line)",
+    )
     verb.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     verb.add_argument(
         "--batch",
@@ -251,6 +269,12 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=N",
         help="what an actor needs: GPU=1, TPU=4, CPU=2 (default: one accelerator, or one CPU)",
+    )
+    verb.add_argument(
+        "--shard-size",
+        type=shard_size,
+        metavar="N",
+        help="pack results N to a file, in OUT/shards; for runs of very many images",
     )
     verb.add_argument(
         "--export",

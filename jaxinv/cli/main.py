@@ -20,6 +20,7 @@ from jaxinv.cli import (
     personalize,
     presets,
     restore,
+    results,
     status,
     study,
     train,
@@ -49,6 +50,7 @@ FAMILIES = (
     presets,
     study,
     status,
+    results,
     doctor,
 )  # each adds its verbs
 

@@ -107,6 +107,23 @@ def load(path: str | Path) -> tuple[dict[str, Any], dict[str, str]]:
         return _nest(flat), dict(handle.metadata() or {})
 
 
+def load_row(path: str | Path, row: int) -> dict[str, Any]:
+    """The nested dict of numpy arrays [...] that are number `row` of arrays [n, ...] in a file.
+
+    Nothing else of the file is read. Errors as for `load`, also where there is no such row.
+    """
+    _check_header_size(path)
+    flat: dict[str, np.ndarray] = {}
+    with _one_error(path), safetensors.safe_open(os.fspath(path), framework="np") as handle:
+        for name in sorted(handle.keys()):
+            part = handle.get_slice(name)
+            shape = part.get_shape()
+            if not shape or not 0 <= row < shape[0]:
+                raise CheckpointError(f"{name[:80]!r} of shape {shape} has no row {row}")
+            flat[name] = np.asarray(part[row : row + 1][0])
+        return _nest(flat)
+
+
 def read_metadata(path: str | Path) -> dict[str, str]:
     """Metadata strings of a safetensors file; no array is loaded. Errors as for `load`."""
     _check_header_size(path)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +13,7 @@ from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import as_float, shrink
 from jaxinv.io.pixel_modes import rgb_pixels
 from jaxinv.io.text import counted
+from jaxinv.io.thread_warnings import caught_warnings
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 MAX_PIXELS = 89_478_485  # a quarter of a GiB of 24-bit pixels: Pillow's own warning level
@@ -25,7 +24,6 @@ DRAFT_PIXELS = 2**24  # JPEGs above this are decoded at a reduced scale when the
 MOST_TILE = 2**22  # pixels of a tile that may be larger than its TIFF
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0, section 15
 AVERAGED = ("L", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F")  # whose numbers have a mean
-_PILLOW = threading.Lock()  # `warnings.catch_warnings` is process-wide
 
 
 @dataclass
@@ -44,9 +42,7 @@ def decode(data: bytes, *, size: int | None, background: float) -> Upright:
     `size` is the side that will be needed, if that is known. Raises `BadFile` for all that cannot
     be decoded; what Pillow warns of becomes notes, of which a few are kept.
     """
-    with _PILLOW, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
+    with caught_warnings(Image.DecompressionBombWarning) as caught:
         try:
             image = _decoded(data, size, background)
         except BadFile:

@@ -8,67 +8,86 @@ import hashlib
 import itertools
 import os
 import secrets
-import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from jaxinv.io import archives
 from jaxinv.io.output_folder import results_among
+from jaxinv.io.regular_files import MAX_BYTES, BadFile, open_regular
 from jaxinv.io.text import json_text
 from jaxinv.specs.checks import check_whole
 
-MAX_BYTES = 2**30
 # What a folder of pictures also holds and what is no picture by its name; anything else is tried.
 # fmt: off
 NOT_IMAGES = frozenset((
-    ".aae", ".bz2", ".cfg", ".csv", ".db", ".doc", ".docx", ".gz", ".h5", ".htm", ".html",
+    ".aae", ".bz2", ".cfg", ".cls", ".csv", ".db", ".doc", ".docx", ".gz", ".h5", ".htm", ".html",
     ".ini", ".ipynb", ".js", ".json", ".jsonl", ".log", ".m4a", ".md", ".mov", ".mp3", ".mp4",
     ".npy", ".npz", ".parquet", ".pdf", ".pkl", ".pt", ".pth", ".py", ".rst", ".safetensors",
     ".sh", ".sqlite", ".tar", ".tgz", ".toml", ".tsv", ".txt", ".wav", ".xml", ".xmp", ".yaml",
     ".yml", ".zip", ".zst",
 ))
 # fmt: on
+LISTS = (".txt", ".lst")  # files of paths
+_LONGEST_LINE, _LONGEST_PATH = 2**15, 2**11  # bytes of a list
+_MOST_NEAR = 2**12  # names that are looked at for a similar one
 
 
-class BadFile(ValueError):
-    """Why one file cannot be used; who knows the file's name adds it."""
-
-
-def find_images(paths: Iterable[str | Path], *, limit: int | None = None) -> list[Path]:
-    """The image files of files and folders, at most `limit`; files are returned as given.
+def find_images(
+    paths: Iterable[str | Path], *, limit: int | None = None, leaving: bool = False
+) -> list[Path]:
+    """The image files of files, folders, archives and lists, at most `limit`.
 
     Folders are walked recursively in the order of names. Hidden entries, links to folders, links
     that leave the folder, files that are no image by their extension (`NOT_IMAGES`) and results of
     earlier runs (`results_among`) are skipped; all else is listed, so that broken files get
-    reported.
+    reported. Members of a zip or a plain tar are called ARCHIVE/MEMBER. A list is a text file
+    called .txt or .lst with one path a line, from its own folder. Other files are returned as
+    given. With `leaving`, links that leave their folder are listed, for a caller that refuses them
+    one by one (`leaves`).
     """
     if limit is not None:
         check_whole("limit", limit, 0)
-    given = (Path(path) for path in paths)
-    found = (file for path in given for file in (_walk(path, path) if path.is_dir() else [path]))
-    return list(itertools.islice(_once(found), limit))
+    found = (file for path in paths for file in _expanded(Path(path), is_list(path), leaving))
+    return list(map(Path, itertools.islice(_once(found), limit)))
 
 
-def open_regular(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading; pipes, devices and sockets are never waited for.
+def is_list(path: str | Path) -> bool:
+    """Whether that is a file which lists others."""
+    return Path(path).suffix.lower() in LISTS and Path(path).is_file()
 
-    Raises `BadFile` for anything that is none, and for a link that leads nowhere,
-    `FileNotFoundError` where there is nothing, `OSError` for what cannot be read.
-    """
-    place = Path(path)
-    if place.is_dir():
-        listable = os.access(place, os.R_OK | os.X_OK)
-        raise BadFile("a folder, not a file" if listable else "a folder that cannot be listed")
-    if place.is_symlink() and not place.exists():
-        raise BadFile("a link that leads nowhere")
-    if place.exists() and not place.is_file():
-        raise BadFile("not a regular file")
-    # What became a pipe since then is not waited for either.
-    handle = os.open(place, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise BadFile("not a regular file")
-    return os.fdopen(handle, "rb")
+
+def leaves(file: Path, folders: Iterable[Path]) -> bool:
+    """Whether a file in one of the folders is a link to somewhere outside of it."""
+    if not file.is_symlink():
+        return False
+    return any(file.is_relative_to(one) and not _stays(file, one) for one in folders)
+
+
+def _expanded(path: Path, listing: bool, leaving: bool) -> Iterable[str]:
+    """Paths as texts: of many files, those take less time and room."""
+    if path.is_dir():
+        return _walk(os.fspath(path), path, leaving)
+    if listing:
+        return (file for one in _listed(path) for file in _expanded(one, False, leaving))
+    return _members(path) if archives.is_archive(path) else [os.fspath(path)]
+
+
+def _listed(path: Path) -> Iterator[Path]:
+    """The paths in a list, one a line; of what is too long for a file system a part is kept."""
+    with open_regular(path) as lines:
+        while line := lines.readline(_LONGEST_LINE):
+            parts = line.rstrip(b"\r\n")[:_LONGEST_PATH].split(b"/")
+            if text := b"/".join(part[: archives.LONGEST_PART] for part in parts):
+                yield path.parent / os.fsdecode(text)
+
+
+def _members(path: Path) -> Iterable[str]:
+    try:
+        names = archives.picture_names(archives.open_archive(path), NOT_IMAGES)
+    except (BadFile, OSError):
+        return [os.fspath(path)]  # reading it says why
+    return (f"{path}/{name}" for name in names)
 
 
 def read_bytes(path: str | Path, most: int | None = None) -> bytes:
@@ -77,7 +96,11 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
     Raises `BadFile`, which says why, for every other file and where there is none.
     """
     place, most = Path(path), MAX_BYTES if most is None else most
+    if (packed := archives.find_member(place)) is not None:
+        return packed[0].read(packed[1], most)
     try:
+        if archives.is_archive(place):
+            archives.open_archive(place)  # says why it has no members
         with open_regular(place) as file:
             size = os.fstat(file.fileno()).st_size
             if size > most:
@@ -93,9 +116,18 @@ def read_bytes(path: str | Path, most: int | None = None) -> bytes:
 
 
 def check_exists(path: str | Path) -> None:
-    """Raise `ValueError` where nothing has that path: neither a file or folder, nor a link."""
-    if not os.path.lexists(path):
+    """Raise `ValueError` where nothing has that path: no file, folder or link, nor a member."""
+    if not os.path.lexists(path) and not is_there(path):
         raise ValueError(f"no such file or folder: {path}{nearest(Path(path))}")
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a file has that path: by itself, in an archive, or packed with other results."""
+    try:
+        found = archives.find_member(path)
+    except (BadFile, OSError):
+        return False
+    return found[1] in found[0].members if found else Path(path).is_file()
 
 
 def nearest(place: Path) -> str:
@@ -104,20 +136,20 @@ def nearest(place: Path) -> str:
         place = place.parent
     names: list[str] = []
     with contextlib.suppress(OSError):
-        names = [entry.name for entry in place.parent.iterdir()]
+        names = [entry.name for entry in itertools.islice(place.parent.iterdir(), _MOST_NEAR)]
     found = difflib.get_close_matches(place.name, names, n=1)
     return f"; nearest: {place.parent / found[0]}" if found else ""
 
 
-def _once(files: Iterable[Path]) -> Iterator[Path]:
-    seen: set[Path] = set()
+def _once(files: Iterable[str]) -> Iterator[str]:
+    seen: set[str] = set()
     for file in files:
         if file not in seen:
             seen.add(file)
             yield file
 
 
-def _walk(folder: Path, root: Path) -> Iterator[Path]:
+def _walk(folder: str, root: Path, leaving: bool) -> Iterator[str]:
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -126,15 +158,18 @@ def _walk(folder: Path, root: Path) -> Iterator[Path]:
         return
     results = results_among(entry.name for entry in entries)
     for entry in entries:
-        path = folder / entry.name
         if entry.name.startswith(".") or entry.name in results:
             continue
         if entry.is_dir(follow_symlinks=False):
-            yield from _walk(path, root)
-        elif entry.is_symlink() and not _stays(path, root):
+            yield from _walk(entry.path, root, leaving)
+        elif entry.is_symlink() and not _wanted(Path(entry.path), root, leaving):
             continue
-        elif path.suffix.lower() not in NOT_IMAGES:
-            yield path
+        elif os.path.splitext(entry.name)[1].lower() not in NOT_IMAGES:  # noqa: PTH122
+            yield entry.path
+
+
+def _wanted(link: Path, root: Path, leaving: bool) -> bool:
+    return not link.is_dir() and (leaving or _stays(link, root))
 
 
 def _stays(link: Path, root: Path) -> bool:
@@ -150,6 +185,8 @@ _BLOCK = 2**20
 def sha256_file(path: str | Path) -> str:
     """SHA-256 of a file as 64 hex digits, read in blocks; errors as of `open_regular`."""
     digest = hashlib.sha256()
+    if archives.find_member(path) is not None:
+        return hashlib.sha256(read_bytes(path)).hexdigest()
     with open_regular(path) as handle:
         while block := handle.read(_BLOCK):
             digest.update(block)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxinv.io import checkpoints
+from jaxinv.io import checkpoints, latent_shards
 from jaxinv.io.arrays import read_numpy
 from jaxinv.io.file_kinds import NPY, NPZ, read_kind
 from jaxinv.io.files import BadFile, atomic_write
@@ -42,12 +42,27 @@ def save_latents(path: str | Path, latents: Latents, metadata: dict[str, str]) -
     check_kind("metadata", metadata, Mapping, ", a dict of texts by name")
     for name in latents:
         check_choice("space in latents", name, SPACES)
+    facts = {"format": "jaxinv", "schema": SCHEMA, "kind": "latents"}
+    checkpoints.save(path, as_stored(latents), {**metadata, **facts})
+
+
+def as_stored(latents: Latents) -> dict[str, Any]:
+    """The nested dict of arrays that a file holds: lists become "00", "01", ..."""
     flat = {name: value for name, value in latents.items() if name not in LISTS}
     for name in LISTS:
         if name in latents:
             flat[name] = {f"{i:02d}": np.asarray(a) for i, a in enumerate(latents[name])}
-    facts = {"format": "jaxinv", "schema": SCHEMA, "kind": "latents"}
-    checkpoints.save(path, flat, {**metadata, **facts})
+    return flat
+
+
+def from_stored(flat: dict[str, Any], path: str | Path) -> Latents:
+    """The latents of what `as_stored` made; `ValueError`, naming `path`, for another layout."""
+    for name, value in flat.items():
+        if isinstance(value, dict) != (name in (*LISTS, *TREES)):
+            raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
+        if name in LISTS:
+            flat[name] = tuple(value[key] for key in sorted(value))
+    return flat
 
 
 def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
@@ -55,10 +70,13 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
 
     Latents are arrays by space, without a leading axis: `latents["w+"]` is [rows, w_dim]. The kind
     of file is told by its first bytes; files of NumPy have no metadata, and are read as `codes_of`
-    says. Raises `ValueError` when the file holds no latents, or more than one.
+    says. Latents OUT/latents/NAME.safetensors may be packed with others in OUT/shards. Raises
+    `ValueError` when the file holds no latents, or more than one.
     """
     check_place("path", path)
     path = Path(path)
+    if (packed := latent_shards.find(path)) is not None:
+        return from_stored(packed.load(), path), packed.facts
     if read_kind(path) in (NPY, NPZ):
         codes = codes_of(numpy_tree(path), path)
         if len(codes) > 1:
@@ -69,12 +87,7 @@ def load_latents(path: str | Path) -> tuple[Latents, dict[str, str]]:
         raise ValueError(
             f"{path} holds {metadata.get('kind', 'nothing known')!r}; allowed: 'latents'"
         )
-    for name, value in flat.items():
-        if isinstance(value, dict) != (name in (*LISTS, *TREES)):
-            raise ValueError(f"{path}: {name!r} is not laid out as saved latents are")
-        if name in LISTS:
-            flat[name] = tuple(value[key] for key in sorted(value))
-    return flat, metadata
+    return from_stored(flat, path), metadata
 
 
 def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
@@ -207,12 +220,21 @@ def _codes(name: str, array: np.ndarray, path: str | Path) -> list[Latents]:
 def save_npz(path: str | Path, spec: GeneratorSpec, w: np.ndarray) -> None:
     """Write w+ [rows, w_dim] in the format of `projected_w.npz`: key "w", float32 [1, rows, w_dim].
 
+    The rows are those of `published_rows`.
+    """
+    rows = published_rows(spec, w)[None]
+    atomic_write(path, lambda file: np.savez(file, w=rows))
+
+
+def published_rows(spec: GeneratorSpec, w: np.ndarray) -> np.ndarray:
+    """W+ float32 [rows, w_dim] as other tools take it.
+
     The rows are the generator's own. Only where it has a layout that differs from StyleGAN2's, they
-    are written as the 18 rows of that: each is the mean of the rows that stand for it, and rows
-    without a counterpart repeat the last one.
+    become the 18 rows of that: each is the mean of the rows that stand for it, and rows without a
+    counterpart repeat the last one.
     """
     if spec.layout18 and spec.layout18 != tuple(range(spec.rows)):
         layout = np.asarray(spec.layout18)
         rows = [w[layout == i].mean(0) for i in range(layout.max() + 1)]
         w = np.stack(rows + [rows[-1]] * (LAYOUT - len(rows)))
-    atomic_write(path, lambda file: np.savez(file, w=w[None].astype(np.float32)))
+    return w.astype(np.float32)

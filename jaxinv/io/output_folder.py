@@ -31,8 +31,9 @@ RUN = Layout(
     frozenset(("run.json", "results.jsonl")),
     frozenset(
         (
-            *("images", "latents", "degraded", "remeasured", "samples", "npz"),
-            *("report.html", "report", "status.json", SEARCHES, EARLIER, WORKERS),
+            *("images", "latents", "degraded", "remeasured", "samples", "npz", "shards"),
+            *("report.html", "report", "status.json", "index.parquet"),
+            *(SEARCHES, EARLIER, WORKERS),
         )
     ),
 )
@@ -48,7 +49,7 @@ EDITS = Layout(
     frozenset(("edits.json", "edits.jsonl")),
     frozenset(("images", "latents", "strips", "animations")),
 )
-
+EXCHANGE = Layout(frozenset(("exchange.json",)), frozenset(("latents",)))
 TRAINING = Layout(
     frozenset(("run.json", "checkpoints")),
     frozenset((
@@ -71,7 +72,7 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, TRAINING, VIDEO)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))
@@ -145,9 +146,9 @@ def check_output(out: Path, layout: Layout, inputs: Iterable[str | Path]) -> Non
     written = {path.name.casefold() for path in map(Path, layout.names | layout.marks)}
     targets = [path for path in out.iterdir() if path.name.casefold() in written]
     places = {identity for target in targets for identity in _identities_below(target)}
-    for path in filter(Path.exists, map(Path, inputs)):
-        real = path.resolve()
-        if not places.isdisjoint(map(_identity, (real, *real.parents))):
+    known: dict[Path, bool] = {}  # of folders, of which there are few
+    for path in map(Path, inputs if places else ()):
+        if _is_among(path, places, known):
             raise ValueError(
                 f"results in {out} might replace {path}, which is read; allowed: another folder"
             )
@@ -185,6 +186,21 @@ def _holds(file: Path, data: bytes) -> bool:
 
 def _holds_something(folder: Path) -> bool:
     return folder.is_dir() and next(folder.iterdir(), None) is not None
+
+
+def _is_among(path: Path, places: set[tuple[int, int]], known: dict[Path, bool]) -> bool:
+    """Whether what lies at `path`, or a folder above it, is one of `places`.
+
+    Where nothing lies there it may be part of the first thing above that does.
+    """
+    while (own := _identity(path)) is None and path.parent != path:
+        path = path.parent
+    if path.is_symlink():
+        path = path.resolve()
+    if path.parent not in known:
+        real = path.parent.resolve()
+        known[path.parent] = not places.isdisjoint(map(_identity, (real, *real.parents)))
+    return own in places or known[path.parent]
 
 
 def _identities_below(target: Path) -> Iterator[tuple[int, int]]:

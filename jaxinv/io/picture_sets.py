@@ -1,20 +1,26 @@
-"""Pictures by number, and their labels: of a folder, a zip or a tar, without unpacking it."""
+"""Pictures by number, and their labels: of a folder, a zip, a tar or a list, without unpacking."""
 
 from __future__ import annotations
 
 import json
 import os
-import tarfile
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxinv.io.files import MAX_BYTES, NOT_IMAGES, BadFile, check_exists, find_images, read_bytes
+from jaxinv.io.archives import is_archive, open_archive, picture_names
+from jaxinv.io.files import (
+    NOT_IMAGES,
+    BadFile,
+    check_exists,
+    find_images,
+    is_list,
+    read_bytes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 LABELS = "dataset.json"  # of NVlabs: {"labels": [[file, class or vector], ...]}
 ROWS = "attributes.jsonl"  # one object a line, with "file" and named attributes
@@ -33,81 +39,36 @@ class PictureSet(NamedTuple):
 
 
 def open_set(path: str | Path) -> PictureSet:
-    """The pictures of a folder (walked recursively), a zip or a plain tar, in order of names.
+    """The pictures of a folder (walked recursively), a zip, a plain tar or a list, in their order.
 
+    These are the files that `find_images` lists, and are called as they are below that place.
     Raises `ValueError` where there are none, and for archives that give no random access.
     """
     check_exists(path)
     place = Path(path)
     try:
-        if place.is_dir():
-            found = _folder(place)
-        elif zipfile.is_zipfile(place):
-            found = _zip(place)
-        else:
-            found = _tar(place)
-    except (tarfile.TarError, zipfile.BadZipFile, OSError) as error:
+        found = _files(place) if place.is_dir() or is_list(place) else _archive(place)
+    except (BadFile, OSError) as error:
         raise ValueError(f"{path}: {error}; allowed: a folder, a zip or a plain tar") from error
     if not found.names:
         raise ValueError(f"{path} holds no pictures; allowed: a folder, zip or tar with some")
     return found
 
 
-def _is_picture(name: str) -> bool:
-    path = PurePosixPath(name)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
-    return not hidden and path.suffix.lower() not in NOT_IMAGES
-
-
-def _folder(place: Path) -> PictureSet:
-    files = find_images([place])
-    names = tuple(file.relative_to(place).as_posix() for file in files)
+def _files(place: Path) -> PictureSet:
+    files, base = find_images([place]), place if place.is_dir() else place.parent
+    names = tuple(
+        (file.relative_to(base) if file.is_relative_to(base) else file).as_posix() for file in files
+    )
     return PictureSet(
-        str(place), names, lambda i: read_bytes(files[i]), lambda name: read_bytes(place / name)
+        str(place), names, lambda i: read_bytes(files[i]), lambda name: read_bytes(base / name)
     )
 
 
-def _zip(place: Path) -> PictureSet:
-    archive = zipfile.ZipFile(place)
-    names = sorted(
-        one.filename for one in archive.infolist() if not one.is_dir() and _is_picture(one.filename)
-    )
-
-    def read(name: str) -> bytes:
-        try:
-            info = archive.getinfo(name)
-            if info.file_size > MAX_BYTES:
-                raise BadFile(f"{info.file_size} bytes, more than the allowed {MAX_BYTES}")
-            return archive.read(info)
-        except KeyError:
-            raise BadFile("no such file in the archive") from None
-        except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
-            raise BadFile(f"cannot be read from the archive: {error}") from error
-        except Exception as error:  # zlib, lzma and bz2 have errors of their own
-            raise BadFile(f"cannot be unpacked ({type(error).__name__})") from error
-
-    return PictureSet(str(place), tuple(names), lambda i: read(names[i]), read)
-
-
-def _tar(place: Path) -> PictureSet:
-    with tarfile.open(place, "r:") as archive:  # "r:": compressed ones give no random access
-        members = {m.name: (m.offset_data, m.size) for m in archive if m.isreg() and not m.sparse}
-    names = sorted(name for name in members if _is_picture(name))
-
-    def read(name: str) -> bytes:
-        if name not in members:
-            raise BadFile("no such file in the archive")
-        start, size = members[name]
-        if size > MAX_BYTES:
-            raise BadFile(f"{size} bytes, more than the allowed {MAX_BYTES}")
-        with place.open("rb") as handle:
-            handle.seek(start)
-            data = handle.read(size)
-        if len(data) < size:
-            raise BadFile("cut short in the archive")
-        return data
-
-    return PictureSet(str(place), tuple(names), lambda i: read(names[i]), read)
+def _archive(place: Path) -> PictureSet:
+    archive = open_archive(place)
+    names = picture_names(archive, NOT_IMAGES)
+    return PictureSet(str(place), tuple(names), lambda i: archive.read(names[i]), archive.read)
 
 
 def read_labels(pictures: PictureSet, attribute: str | None = None) -> np.ndarray:
@@ -142,6 +103,23 @@ def _classes(pictures: PictureSet) -> dict[str, Any]:
         return {os.fspath(name): value for name, value in pairs}
     except (BadFile, ValueError, TypeError, KeyError) as error:
         raise ValueError(f"{pictures.place} has no labels in {LABELS}: {error}") from error
+
+
+def _none(number: int) -> bytes:
+    raise BadFile(f"no picture {number}")
+
+
+def classes_by_path(places: Iterable[str | Path]) -> dict[str, Any]:
+    """What the `dataset.json` of folders and archives says, and that beside lists, by path.
+
+    The paths are those that `find_images` gives. Raises `ValueError` for a place without labels.
+    """
+    found: dict[str, Any] = {}
+    for place in map(Path, places):
+        base = place if place.is_dir() or is_archive(place) else place.parent
+        named = PictureSet(str(place), (), _none, lambda name, base=base: read_bytes(base / name))
+        found |= {f"{base}/{name}": label for name, label in _classes(named).items()}
+    return found
 
 
 def _attribute(pictures: PictureSet, attribute: str) -> dict[str, Any]:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from jaxinv.reports.columns import Column
     from jaxinv.reports.items import ReportItem
 
-PER_PAGE = 200  # items on a page
+PER_PAGE = 200  # items on a page, at most
+PAGE_BYTES = 12 * 2**20  # about what a page may take, so that it opens at once
+NEAR, EVENLY = 4, 20  # pages beside one, and over all, to which it links
 FOLDER = "report"  # of the further pages, beside the first
 
 
@@ -31,21 +33,26 @@ def write_report(
     columns: Mapping[str, Column],
     *,
     difference_gain: float | None = None,
-    per_page: int = PER_PAGE,
+    per_page: int | None = None,
 ) -> None:
     """Write the report of `run` to the file `path`, which appears whole or not at all.
 
-    Of more than `per_page` items the others are on pages in the folder FOLDER beside it; `records`
-    are read one by one. Arguments and errors are those of `report_html`.
+    Of more than `per_page` items (None: as many as `PAGE_BYTES` hold, at most `PER_PAGE`) the
+    others are on pages in the folder FOLDER beside it; `records` are read one by one. Arguments
+    and errors are those of `report_html`.
 
     Raises:
         OSError: the file cannot be written; what was there before is untouched.
     """
     said, place = summary(records, columns), Path(path)
-    pages = max(-(-len(records) // per_page), 1)
+    if per_page is None:
+        mean: int = getattr(records, "mean_bytes", 1)
+        per_page = max(min(PER_PAGE, PAGE_BYTES // max(mean, 1)), 1)
+    each: int = per_page
+    pages = max(-(-len(records) // each), 1)
     for number in reversed(range(pages)):  # the first one last: it stands for the whole
-        part = records[number * per_page : (number + 1) * per_page]
-        text = _page(run, said, part, (number, pages, per_page), difference_gain)
+        part = records[number * each : (number + 1) * each]
+        text = _page(run, said, part, (number, pages, each), difference_gain)
         file = place if not number else place.parent / FOLDER / _page_name(number)
         atomic_write(file, lambda handle, text=text: handle.write(text.encode("utf-8")))
 
@@ -117,7 +124,13 @@ def _links(number: int, pages: int) -> str:
         place = "../report.html" if not target else _page_name(target)
         return f'<a href="{place if number else f"{FOLDER}/{place}"}">{target + 1}</a>'
 
-    return f'<p class="count">pages: {" ".join(map(link, range(pages)))}</p>'
+    return f'<p class="count">pages: {" ".join(map(link, _linked(number, pages)))}</p>'
+
+
+def _linked(number: int, pages: int) -> list[int]:
+    """The pages to which one links: those beside it, and some of all others, first and last too."""
+    beside = range(max(number - NEAR, 0), min(number + NEAR + 1, pages))
+    return sorted({*beside, *range(0, pages, -(-pages // EVENLY)), pages - 1})
 
 
 def _count(said: Summary) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,16 @@ class ItemFile(Sequence[ReportItem]):
         if self._order is None:
             self._order = sorted(self._places)
         return self._order
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of all items."""
+        return self._places.keys()
+
+    @property
+    def mean_bytes(self) -> int:
+        """How much an item takes, on average, in the file and about as much in a report."""
+        return sum(length for _, length in self._places.values()) // max(len(self._places), 1)
 
     def of(self, name: str) -> ReportItem:
         """The item of that name; `KeyError` if there is none."""

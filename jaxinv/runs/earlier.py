@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from jaxinv.io import latent_shards
+from jaxinv.io.archives import find_member
 from jaxinv.io.differences import differences, told
 from jaxinv.io.files import BadFile, atomic_write, read_bytes
 from jaxinv.io.output_folder import EARLIER, RUN
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "run.json"
 # What may change from one start of a run to the next: more files, other places, other batches.
-FREE = ("paths", "out", "limit", "batch")
+FREE = ("paths", "out", "limit", "batch", "shard_size")
 WEIGHTS = ("generator", "generator_sha256", "encoder_sha256")
 AGREEING = ("schema", *WEIGHTS, "preset", "versions", "backend")
 TEXTS = ("file", "name", "status")
@@ -79,7 +81,7 @@ def standing(out: Path, *, retry_failed: bool = False) -> Earlier:
     """The lines of all tables in a folder whose results stand, one for each file."""
     found = Earlier()
     for tables in tables_of(out):
-        for line in _lines(tables.results):
+        for line in whole_lines(tables.results):
             if not _finished(out, line) or (retry_failed and line["status"] != "ok"):
                 continue
             path = path_of(line)
@@ -121,7 +123,7 @@ def _stored(file: Path) -> dict[str, Any]:
     return found
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
+def whole_lines(file: Path) -> Iterator[dict[str, Any]]:
     """The lines that are whole; torn ones are left out, and so is a file that is not there."""
     with contextlib.suppress(FileNotFoundError), file.open("rb") as lines:
         for text in lines:
@@ -149,16 +151,31 @@ def path_of(line: dict[str, Any]) -> str:
 
 
 def sizes(out: Path, name: str) -> list[int] | None:
-    """Bytes of the picture and of the latents of a result; None unless both are there."""
-    files = out / "images" / f"{name}.png", out / "latents" / f"{name}.safetensors"
-    if not all(file.is_file() for file in files):
+    """Bytes of the picture and of the latents of a result; None unless both are there.
+
+    They may be packed with others, from where they are as large as they were.
+    """
+    picture, latents = out / "images" / f"{name}.png", out / "latents" / f"{name}.safetensors"
+    try:
+        own = [file.stat().st_size if file.is_file() else -1 for file in (picture, latents)]
+        if own[0] < 0 and (found := find_member(picture)) is not None:
+            own[0] = found[0].member(found[1]).size
+        if own[1] < 0 and (packed := latent_shards.find(latents)) is not None:
+            own[1] = packed.size
+    except (ValueError, OSError):  # a shard that cannot be read
         return None
-    return [file.stat().st_size for file in files]
+    return None if min(own) < 0 else own
 
 
 def stamp(file: str | Path) -> list[int] | None:
-    """Size and time of change of a file, by which it is seen to have changed; None without one."""
+    """Size and time of change of a file, by which it is seen to have changed; None without one.
+
+    Of a member of an archive its size, and its checksum or the archive's time of change.
+    """
     try:
+        if (packed := find_member(file)) is not None:
+            member = packed[0].member(packed[1])
+            return [member.size, member.stamp]
         found = Path(file).stat()
     except (OSError, ValueError):
         return None
@@ -173,7 +190,7 @@ def traces(out: Path, file: str, name: str) -> dict[str, Any]:
 
 def finished_results(tables: Tables, files: set[str]) -> dict[str, ImageResult]:
     """The results of these files, read from their lines."""
-    lines = (line for line in _lines(tables.results) if line["file"] in files)
+    lines = (line for line in whole_lines(tables.results) if line["file"] in files)
     return {line["file"]: result_of(line) for line in lines} if files else {}
 
 

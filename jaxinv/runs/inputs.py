@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,8 @@ import numpy as np
 from jaxinv.encoders.loading import encoder_file
 from jaxinv.encoders.starts import encoder_name
 from jaxinv.io import images
-from jaxinv.io.files import BadFile, check_exists, find_images, read_bytes, sha256_file
+from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
+from jaxinv.io.picture_sets import LABELS, classes_by_path
 from jaxinv.runs.masks import file_beside, mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
@@ -33,6 +35,8 @@ from jaxinv.runs.request import Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+FROM_DATA = "dataset"  # in place of a class: what `dataset.json` says of each picture
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
 
@@ -49,13 +53,15 @@ class Input:
     observation: Observation | None = None
     reason: str = ""
     mask_sha256: str = ""
+    label: int | None = None
 
     @property
     def dedup_key(self) -> str:
-        """Equal for photos with equal pixels: the file's bytes, how they were cut, and the mask."""
+        """Equal for photos with equal pixels and class: the file's bytes, their cut, the mask."""
         if self.photo is None:
             return ""
-        return f"{self.photo.sha256} {json.dumps(self.photo.transform)} {self.mask_sha256}"
+        cut = json.dumps(self.photo.transform)
+        return f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
 
     @property
     def batch_key(self) -> tuple[object, ...]:
@@ -73,17 +79,18 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     `known` names, by absolute path, are kept.
     """
     taken = {name.lower() for name in known.values()}
-    fresh = [file for file in files if absolute(file) not in known]
-    counts = Counter(output_stem(file).lower() for file in files)
+    fresh = [file for file in files if absolute(file) not in known] if known else files
+    stems = [output_stem(file) for file in fresh]
+    counts = Counter(map(str.lower, stems))
     chosen: dict[Path, str] = {}
-    for file in fresh:
-        name = stem = output_stem(file)
+    for file, stem in zip(fresh, stems, strict=True):
+        name = stem
         if counts[stem.lower()] > 1 or stem.lower() in taken:
-            name = stem = f"{stem}-{content_digest(file)}"
-        number = 1
+            name = f"{stem}-{content_digest(file)}"
+        number, base = 1, name
         while name.lower() in taken:
             number += 1
-            name = f"{stem}-{number}"
+            name = f"{base}-{number}"
         taken.add(name.lower())
         chosen[file] = name
     return [chosen[file] if file in chosen else known[absolute(file)] for file in files]
@@ -109,15 +116,17 @@ def shown(file: Path) -> str:
 
 def output_stem(file: Path) -> str:
     """The file's stem without what other systems forbid, short enough to be extended."""
-    kept = (c if c.isprintable() and c not in '\\/:*?"<>|' else "_" for c in file.stem)
-    return "".join(kept).encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
+    kept = _FORBIDDEN.sub("_", file.stem)
+    if not kept.isprintable():
+        kept = "".join(c if c.isprintable() else "_" for c in kept)
+    return kept.encode()[:LONGEST_NAME].decode(errors="ignore") or "_"
 
 
 def list_files(request: Request) -> list[Path]:
     """The files to invert; `ValueError` when there is none, and for a path that leads nowhere."""
     for path in request.paths:
         check_exists(path)
-    files = find_images(request.paths, limit=request.limit)
+    files = find_images(request.paths, limit=request.limit, leaving=True)
     if not files:
         raise ValueError(f"no image files in {', '.join(request.paths)}")
     return files
@@ -126,6 +135,7 @@ def list_files(request: Request) -> list[Path]:
 def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
     """Every file that a run reads beside the cache: `files`, masks, and what the request names."""
     yield from files
+    yield from (path for path in map(Path, request.paths) if path.is_file())
     named = [request.mask, request.align, request.preset, request.generator]
     named += [] if request.init is None else [encoder_file(encoder_name(request.init))]
     places = (*request.mask_places.values(), *request.image_places.values())
@@ -159,19 +169,35 @@ def read_inputs(
 
     A bad one becomes a reason.
     """
+    folders = [place for place in map(Path, request.paths) if place.is_dir()]
+    same = None if isinstance(request.label, str) else request.label
+    classes = classes_by_path(request.paths) if request.label == FROM_DATA else None
     for path, name in files:
         file = shown(path)
         try:
+            if leaves(path, folders):
+                raise BadFile("a link that leads out of the folder")
             photo, made = _read(request, model, path)
+            label = same if classes is None else class_of(path, classes, model.labels)
+            made = replace(made, label=label)
             beside = [made.mask, *made.named_masks.values(), *made.named_images.values()]
             digest = hashlib.sha256(b"".join(a.tobytes() for a in beside if a is not None))
-            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest())
+            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=made.label)
         except images.ImageError as error:
             yield Input(file, name, reason=error.reason)
         except BadFile as error:
             yield Input(file, name, reason=str(error))
         except MemoryError:
             yield Input(file, name, reason="needs more memory than there is")
+
+
+def class_of(file: Path, classes: Mapping[str, object], count: int) -> int:
+    """The class of a file, of `count`; `BadFile` where it has none."""
+    label = classes.get(os.fspath(file))
+    if type(label) is not int or not 0 <= label < count:
+        shown_label = "none" if label is None else f"{label!r:.40}"
+        raise BadFile(f"class {shown_label} in {LABELS}; allowed: 0 to {count - 1}")
+    return label
 
 
 def _read(

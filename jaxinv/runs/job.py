@@ -70,7 +70,8 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
-    labels = None if request.label is None else [request.label]
+    label = 0 if isinstance(request.label, str) else request.label
+    labels = None if label is None else [label]
     check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
@@ -83,6 +84,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         request.border,
         bool(request.simulate),
         request.discrepancy,
+        gen.spec.labels,
     )
     usual = loss_size(0, request.size, gen.spec.resolution)
     noise = MIN_NOISE if isinstance(request.discrepancy, str) else request.discrepancy

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxinv.io import latent_shards
 from jaxinv.io.files import BadFile
 from jaxinv.io.image_ops import crop
 from jaxinv.io.latent_files import fit_latents, load_latents
@@ -64,29 +65,40 @@ def list_latents(places: Iterable[str | Path], read: Reader = one_file) -> list[
     A file that cannot be read becomes a reason. Raises `ValueError` for a folder without results,
     and where no file can be read.
     """
-    found = [one for file in _files(places) for one in _read(file, read)]
+    found = list(kept_latents(latent_places(places), read))
     if not found:
         raise ValueError(f"no latents in {', '.join(map(str, places)) or 'nothing'}")
     if all(one.reason for one in found):
         raise ValueError(f"{found[0].file}: {found[0].reason}")
+    return found
+
+
+def kept_latents(files: Iterable[Path], read: Reader = one_file) -> Iterator[Kept]:
+    """The latents of files one by one, each under a name of its own, or why there are none."""
     taken: set[str] = set()
-    unique = []
-    for one in found:
+    for one in (one for file in files for one in _read(file, read)):
         name, number = one.name, 1
         while name.lower() in taken:
             number += 1
             name = f"{one.name}-{number}"
         taken.add(name.lower())
-        unique.append(Kept(one.file, name, one.latents, one.metadata, one.reason))
-    return unique
+        yield replace(one, name=name)
 
 
-def _files(places: Iterable[str | Path]) -> Iterator[Path]:
+def latent_places(places: Iterable[str | Path]) -> Iterator[Path]:
+    """Files, and of folders of results all latents, those that are packed included.
+
+    Raises `ValueError` for a folder without results.
+    """
     for place in map(Path, places):
         if not place.is_dir():
             yield place
             continue
-        files = sorted((place / LATENTS).glob("*.safetensors"))
+        names = {file.stem for file in (place / LATENTS).glob("*.safetensors")}
+        packed = latent_shards.packed_rows(place)
+        names |= packed.rows.keys()
+        files = [place / LATENTS / f"{name}.safetensors" for name in sorted(names)]
+        files += packed.broken  # reading it says why
         if not files:
             raise ValueError(f"{place} holds no results; allowed: a folder with {LATENTS}/")
         yield from files

@@ -35,7 +35,8 @@ class ObservationModel:
     """What the pictures of a run have gone through, and the largest side that is drawn.
 
     `size` is the side of the clean pictures, if it was asked for. `simulate`: the files are clean.
-    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATE_PER_IMAGE`.
+    `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATE_PER_IMAGE`; `labels`
+    how many classes the generator draws.
     """
 
     resolution: int
@@ -44,6 +45,7 @@ class ObservationModel:
     border: float | None = None
     simulate: bool = False
     noise: float | str | None = None
+    labels: int = 0
 
     @property
     def keeps_size(self) -> bool:
@@ -56,9 +58,9 @@ class Observation:
     """What is searched for: `measurement` [h, w, c] or [count], `mask` [h, w], clean picture.
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
-    seen where it is noisy, `named_masks` [h, w] are 1 where the mask of that name holds,
-    `named_images` [side, side, 3] are what terms of that name compare with. `notes` say what was
-    done to the picture.
+    seen where it is noisy, `label` its class, `named_masks` [h, w] are 1 where the mask of that
+    name holds, `named_images` [side, side, 3] are what terms of that name compare with. `notes` say
+    what was done to the picture.
     """
 
     measurement: np.ndarray
@@ -66,6 +68,7 @@ class Observation:
     reference: np.ndarray | None
     side: int
     noise: float | None = None
+    label: int | None = None
     named_masks: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     named_images: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     notes: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxinv.edits.pasting import paste, soft_mask
 from jaxinv.io import images
+from jaxinv.io.files import is_there
 from jaxinv.io.output_folder import check_new
 from jaxinv.runs.kept_latents import Kept, mask_for
 from jaxinv.runs.results import write
@@ -32,7 +33,7 @@ def paste_one(
         raise ValueError(kept.reason)
     if transform is None:
         raise ValueError("these latents do not say where in which photograph they lie")
-    if not kept.picture.is_file():
+    if not is_there(kept.picture):
         raise ValueError(f"no picture {kept.picture}; allowed: results of invert or edit")
     place = photo_of(kept, photos)
     photo, digest = images.read_upright(place)
@@ -61,7 +62,7 @@ def photo_of(kept: Kept, photos: str | None) -> Path:
         place = given / Path(source).name if given.is_dir() else given
     if not source and photos is None:
         raise ValueError("these latents do not say their photograph; allowed: --photo")
-    if not place.is_file():
+    if not is_there(place):
         raise ValueError(f"no photograph {place}; allowed: --photo, a file or a folder")
     return place
 

@@ -17,11 +17,13 @@ class Request:
     folder whose white pixels are missing in them, `border` the share of each side that is. With
     `simulate` the files are clean and go through it first. The search ends where pixels differ by
     `discrepancy` (root mean square on [-1, 1]; `ESTIMATE_PER_IMAGE`: each picture's own). The best
-    `samples` restarts are kept. Without `scores` results are not compared with their targets.
+    `samples` restarts are kept. `label` is the class of all files, or "dataset": what their
+    `dataset.json` says. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
     that name holds (see `specs.MaskSpec`); `named_images` likewise the pictures of that name that
     terms compare with (see `specs.Term`). `init` is "encoder:NAME", of `encode` the encoder
-    itself, which looks `passes` times and is told `attribute`.
+    itself, which looks `passes` times and is told `attribute`. Results are packed `shard_size` to
+    a file; None: each has its own.
     """
 
     paths: tuple[str, ...]
@@ -33,7 +35,7 @@ class Request:
     batch: int | str | None = None
     precision: str = "float32"
     seed: int = 0
-    label: int | None = None
+    label: int | str | None = None
     size: int | None = None
     align: str = "auto"
     fit: images.Fit = "crop"
@@ -52,6 +54,7 @@ class Request:
     init: str | None = None
     attribute: float | None = None
     passes: int | None = None
+    shard_size: int | None = None
 
     @property
     def mask_places(self) -> dict[str, Path]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jaxinv.io import images
-from jaxinv.io.files import atomic_write
+from jaxinv.io.files import atomic_write, read_bytes
 from jaxinv.io.latent_files import load_latents, save_latents, save_npz
 from jaxinv.metrics import table
 from jaxinv.reports.columns import Column
 from jaxinv.reports.items import ReportItem
+from jaxinv.runs.packing import held_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,13 +150,9 @@ def copy_result(out: Path, first: str, again: ImageResult) -> None:
     save_latents(
         out / "latents" / f"{again.name}.safetensors", latents, metadata | {"source": again.file}
     )
-    single = (("images", "png"), ("degraded", "png"), ("degraded", "npy"), ("remeasured", "png"))
-    copies = [(out / at / f"{first}.{end}", out / at / f"{again.name}.{end}") for at, end in single]
-    for folder in (out / "npz", out / "samples"):
-        copies += [(file, folder / again.name / file.name) for file in (folder / first).glob("*")]
-    for source, target in copies:
-        if source.is_file():
-            write(target, source.read_bytes())
+    for file in map(Path, held_files(out, first)):  # FOLDER/NAME.png, or FOLDER/NAME/1.png
+        target = again.name + (file.suffix if len(file.parts) == 2 else f"/{file.name}")
+        write(out / file.parts[0] / target, read_bytes(out / file))
 
 
 def write(path: Path, data: bytes) -> None:

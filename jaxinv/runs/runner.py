@@ -25,6 +25,7 @@ from jaxinv.io.image_ops import PixelRangeWarning
 from jaxinv.io.launchers import ALONE, Share
 from jaxinv.io.output_folder import SEARCHES, hold
 from jaxinv.io.progress import announce
+from jaxinv.io.reading_ahead import reading_ahead
 from jaxinv.io.stopping import Stopped, Stopping, stop_signals
 from jaxinv.io.text import json_text
 from jaxinv.reports.html import write_report
@@ -53,6 +54,7 @@ from jaxinv.runs.inputs import (
     unique_names,
 )
 from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
+from jaxinv.runs.packing import Packer
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
 from jaxinv.runs.results import COLUMNS, DIFFERENCE_GAIN, ImageResult
@@ -169,9 +171,11 @@ def write_results(
     work = Work(job, tables, display, status, stopping, searches)
     items = ItemFile(tables.items)
     items.keep(earlier.files)
+    packer = Packer(manifest.out, manifest.request.shard_size if share.alone else None)
+    packer.start(earlier.names.values())
     try:
         with display, status:
-            record(work, left, items)
+            record(work, left, items, packer)
     except Stopped:
         if status.done < count.files:
             raise
@@ -189,22 +193,30 @@ def files_left(files: list[Path], earlier: Earlier) -> list[tuple[Path, str]]:
     return [(f, n) for f, n in zip(files, names, strict=True) if absolute(f) not in earlier.lines]
 
 
-def record(work: Work, files: list[tuple[Path, str]], items: ItemFile) -> None:
+def record(
+    work: Work, files: list[tuple[Path, str]], items: ItemFile, packer: Packer | None = None
+) -> None:
     """Search for files, by batches, and put down what was found, each batch before the next."""
     manifest, status = work.job.manifest, work.status
-    with work.tables.results.open("a", encoding="utf-8") as lines:
-        for found in iter_results(work, files):
+    packer = packer or Packer(manifest.out, None)
+    inputs = read_inputs(manifest.request, work.job.observation_model, files)
+    with work.tables.results.open("a", encoding="utf-8") as lines, reading_ahead(inputs) as read:
+        for found in iter_results(work, read, len(files)):
+            names_done: list[str] = []
             for result, item in found:
                 marks = traces(manifest.out, result.file, result.name)
                 items.add([item])
                 lines.write(json_text(result.record() | manifest.settings | marks) + "\n")
                 status.add(result.status)
                 work.tell(result)
+                names_done.append(result.name)
             lines.flush()
             os.fsync(lines.fileno())
+            packer.add(*names_done)
             status.write()
             work.searches.forget()
             work.stopping.check()
+    packer.finish()
 
 
 def report(manifest: Manifest, items: ItemFile) -> None:
@@ -228,7 +240,10 @@ def leave(manifest: Manifest) -> None:
 
 
 def gather(manifest: Manifest, files: int) -> None:
-    """Make the tables of all workers, who had `files` together, those of the run; and report."""
+    """Make the tables of all workers, who had `files` together, those of the run; and report.
+
+    Results are packed only now, where that is asked for: shards are written by one process.
+    """
     tables, found = Tables(manifest.out, manifest.out), standing(manifest.out)
     done = len(found.lines)
     count = Count(max(done, files), done, found.failed)
@@ -236,6 +251,9 @@ def gather(manifest: Manifest, files: int) -> None:
     rewrite(tables, found)
     items = ItemFile(tables.items)
     items.keep(found.files)
+    packer = Packer(manifest.out, manifest.request.shard_size)
+    packer.start(found.names.values())
+    packer.finish()
     report(manifest, items)
     StatusFile(manifest.out, count).write(DONE if done == count.files else STOPPED)
     forget_workers(manifest.out)
@@ -243,11 +261,10 @@ def gather(manifest: Manifest, files: int) -> None:
         SearchCheckpoints(manifest.out / SEARCHES).clear()
 
 
-def iter_results(work: Work, files: list[tuple[Path, str]]) -> Iterator[Iterator[Result]]:
+def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Iterator[Result]]:
     """Results of all files, batch by batch; files with the same content are inverted once."""
     job, repeated = work.job, list[Input]()
-    found = read_inputs(job.manifest.request, job.observation_model, files)
-    for group in batches(deduplicated(found, repeated), read_ahead(job, len(files))):
+    for group in batches(deduplicated(found, repeated), read_ahead(job, files)):
         yield finish_batch(work, group)
     if not repeated:
         return
@@ -315,7 +332,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 for name in request.image_places
             },
             init=job.encoder,
-            labels=None if request.label is None else [request.label] * len(given),
+            labels=None if request.label is None else [seen.label or 0 for seen in given],
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
             batch=request.batch,

@@ -122,3 +122,13 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "w.npy")
     with pytest.raises(BadFile, match="not a regular file"):
         read_numpy(tmp_path / "w.npy")
+
+
+@pytest.mark.parametrize(
+    "kind", [b"<f34", b"<i3", b"<f0", b"<q8", b"|O", b"|V8", b"(3,)f4", b"f4,i4"]
+)
+def test_types_that_there_are_not(kind: bytes) -> None:
+    stream = io.BytesIO()
+    np.save(stream, np.zeros(4, np.float32))
+    with pytest.raises(BadFile):
+        parse_npy(stream.getvalue().replace(b"<f4", kind))

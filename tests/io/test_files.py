@@ -34,7 +34,7 @@ def test_find_images_walks_in_order_and_skips_what_is_no_image(tmp_path):
 
 
 def test_find_images_returns_files_as_given_and_each_once(tmp_path):
-    path = tmp_path / "notes.txt"
+    path = tmp_path / "notes.md"
     path.write_bytes(b"?")
     missing = tmp_path / "missing"
     assert images.find_images([path, str(path), missing]) == [path, missing]

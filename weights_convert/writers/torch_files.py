@@ -1,4 +1,4 @@
-"""Torch's zip checkpoints written without torch: nested dicts of arrays, nothing else.
+"""Torch's zip checkpoints written without torch: nested dicts and lists of arrays, nothing else.
 
 The pickle inside names only dicts, tensors and the type of their storage, so that
 `torch.load(file, weights_only=True)` takes it. Equal contents give equal files.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -17,8 +17,11 @@ ROOT, ALIGNMENT, PADDING = "archive", 64, 0x4246  # the id of the field that tor
 _HEADER = 30  # bytes of a member's header before its name
 
 
-def write(tree: Mapping[str, Any], handle: BinaryIO) -> None:
-    """Write a nested dict of float32 arrays to a binary file, as `torch.save` lays it out.
+Tree = Mapping[str, Any] | Sequence[Any] | np.ndarray
+
+
+def write(tree: Tree, handle: BinaryIO) -> None:
+    """Write nested dicts and lists of float32 arrays, or one, as `torch.save` lays them out.
 
     Every storage starts at a multiple of 64 bytes, so that torch can map the file. Raises
     `ValueError` for keys that are not strings and for leaves that are not float32 arrays.
@@ -43,13 +46,18 @@ def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
 
 
 def _value(value: Any, arrays: list[np.ndarray]) -> Iterator[bytes]:
-    """Opcodes that push a dict or a tensor; the tensor's array is added to `arrays`."""
+    """Opcodes that push a dict, a list or a tensor; a tensor's array is added to `arrays`."""
     if isinstance(value, Mapping):
         yield from (_name("collections", "OrderedDict"), b")R(")
         for key, item in value.items():
             yield _text(key)
             yield from _value(item, arrays)
         yield b"u"
+    elif isinstance(value, list):
+        yield b"]("
+        for item in value:
+            yield from _value(item, arrays)
+        yield b"e"
     elif isinstance(value, np.ndarray) and value.dtype == np.float32:
         yield _tensor(value, str(len(arrays)))
         arrays.append(value)
