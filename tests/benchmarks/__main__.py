@@ -37,6 +37,10 @@ def arguments() -> argparse.ArgumentParser:
     found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
+    pulled = names.add_parser("drag", help="DragBench's two numbers on the faces of a run")
+    pulled.add_argument("folder", type=Path, metavar="RUN")
+    pulled.add_argument("--limit", type=int, default=8)
+    pulled.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     return top
@@ -77,6 +81,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import edits
 
         edits.report(options.folder, options.limit, options.out)
+    elif options.name == "drag":
+        from tests.benchmarks import drags
+
+        drags.report(options.folder, options.limit, options.out)
     elif options.name == "cold":
         from tests.benchmarks import cold
 
