@@ -1,7 +1,8 @@
 """Points of a picture dragged to other places (Pan et al. 2023, DragGAN, arXiv:2305.10973).
 
 Every step tracks the points in the features of one layer, and lowers `motion_loss` once; it ends
-when all points have arrived. Features are compared at 256 px, whatever the generator draws.
+when all points have arrived. Points are looked at in a picture of 256 px, whatever the generator
+draws; what may not move is compared at the size of the features.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import numpy as np
 
 from jaxinv.edits.paths import code_at, with_code
 from jaxinv.losses import motion_supervision as motion
-from jaxinv.nn.pool import bilinear
+from jaxinv.nn.resample import area_reduce
 from jaxinv.sessions.operations import DragPoints
 from jaxinv.sessions.places import SIDE, check_mask, check_places, to_rows
 from jaxinv.sessions.stepping import Search
@@ -33,6 +34,7 @@ FEATURE_SIDE = 128  # px of the features that are looked at: block 5 of StyleGAN
 MOVED_ROWS = 6  # of StyleGAN2's layout; the other rows of w+ stay
 MOST_POINTS = 16
 RATE = 0.01  # of Adam
+SIZE = (SIDE, SIDE)
 STEPS = 200  # at most, unless more are asked for
 
 
@@ -40,7 +42,7 @@ class Pull(NamedTuple):
     """What is dragged: latents of ONE sample, points and targets [n, 2], rows and columns at 256.
 
     used: [n], 1 for points that there are: programs have room for `MOST_POINTS`.
-    fixed: [256, 256], 1 where nothing may move.
+    fixed: [256, 256], 1 where nothing may move; prepared, of the features' size.
     looks, first: features of the points, and all of them, before the first step.
     """
 
@@ -79,7 +81,9 @@ class DragTask:
     def prepare(self, params: Params, given: Pull) -> Pull:
         """With the features before the first step."""
         first = self._features(params, given.latents)
-        return given._replace(looks=motion.references(first, given.points), first=first)
+        looks = motion.references(first, given.points, SIZE)
+        fixed = area_reduce(given.fixed[..., None], first.shape[:2])[..., 0]
+        return given._replace(looks=looks, first=first, fixed=fixed)
 
     def begin(self, params: Params, given: Pull) -> tuple[Array, Array]:
         """The rows that move, and where the points are."""
@@ -95,9 +99,9 @@ class DragTask:
         pulled, searched = motion.radii(SIDE)
         features = self._features(params, self.latents(params, given, codes))
         seen = jax.lax.stop_gradient(features)
-        tracked = motion.track(seen, memory, given.looks, searched)
+        tracked = motion.track(seen, memory, given.looks, searched, SIZE)
         points = jnp.where(given.used[:, None] > 0, tracked.astype(memory.dtype), given.targets)
-        moving = motion.motion_loss(features, points, given.targets, pulled)
+        moving = motion.motion_loss(features, points, given.targets, pulled, SIZE)
         kept = motion.change_where_fixed(features, given.first, given.fixed)
         return moving + motion.FIXED_WEIGHT * kept, points
 
@@ -112,8 +116,7 @@ class DragTask:
         return with_code(given.latents, self.space, moved)
 
     def _features(self, params: Params, latents: Latents) -> Array:
-        x = self.gen.prefix(params, latents, self.cut)["x"]
-        return bilinear(x, (SIDE, SIDE))
+        return self.gen.prefix(params, latents, self.cut)["x"]
 
 
 @lru_cache

@@ -130,7 +130,9 @@ class Desk:
             {"name": name, "unit": way.unit, "range": list(way.usable or USUAL_RANGE)}
             for name, way in self.ways.items()
         ]
-        learnable = self.aligned and bool(self.gen.spec.w_dim) and not set(CATALOGUE) <= set(self.ways)
+        learnable = (
+            self.aligned and bool(self.gen.spec.w_dim) and not set(CATALOGUE) <= set(self.ways)
+        )
         return {
             "kind": "studio",
             "generator": self.generator,

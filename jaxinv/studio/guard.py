@@ -72,7 +72,8 @@ class Guard:
         known = secrets.compare_digest(token.encode("utf-8", "replace"), self.token)
         if not known or not slash or len(hosts) != 1 or len(origins) > 1:
             return None
-        if not self._host_is_ours(hosts[0]) or not all(map(self._origin_is_ours, origins)):
+        own = (f"http://{hosts[0]}", f"https://{hosts[0]}", *self.origins)
+        if not self._host_is_ours(hosts[0]) or any(origin not in own for origin in origins):
             return None
         if scope["type"] == "websocket" and not origins:
             return None
@@ -82,11 +83,6 @@ class Guard:
         name, colon, port = host.rpartition(":")
         bare = name if colon and port.isdecimal() else host
         return bare in LOCAL or any(origin.partition("://")[2] == host for origin in self.origins)
-
-    def _origin_is_ours(self, origin: str) -> bool:
-        scheme, _, host = origin.partition("://")
-        local = scheme in ("http", "https") and self._host_is_ours(host)
-        return local or origin in self.origins
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -193,13 +193,17 @@ class Work:
             self._choose(fields.get("face"))
             return
         if do == "show":
+            if self.phase in (CHOOSING, FACELESS):
+                self._show_photo()
             self.show_before()
             self.show()
             self.tell()
             return
         session = self._ready(searched=do in ("drag", "paint"))
-        if do == "undo" or do == "redo":
-            session.undo() if do == "undo" else session.redo()
+        if do == "undo":
+            session.undo()
+        elif do == "redo":
+            session.redo()
         elif do == "move":
             self._move(fields["name"], fields["amount"])
         elif do == "mix":
