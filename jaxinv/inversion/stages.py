@@ -248,9 +248,9 @@ def solve(
 
     With checkpoints `kept` it goes on from there.
 
-    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L],
-    latents)` is called, where latents() are those of the best codes so far, lanes that are over leave the batch once they are its greater part, and the stage ends
-    early once no lane is running.
+    Steps run in chunks within one compiled call. Between chunks `report(step, best losses [L],
+    latents)` is called, where `latents()` are those of the best codes so far; lanes that are over
+    leave the batch once they are its greater part, and the stage ends early once none is running.
     """
     steps, count, problem = problem.stage.steps, len(lanes.restart), problem.program
     state = init_lanes(problem, weights, lanes)

@@ -35,6 +35,9 @@ MOVED_ROWS = 6  # of StyleGAN2's layout; the other rows of w+ stay
 MOST_POINTS = 16
 RATE = 0.01  # of Adam
 SIZE = (SIDE, SIDE)
+HELD = (
+    1.0  # weight of what may not move; with the published 20 it holds the rest of the picture, too
+)
 STEPS = 200  # at most, unless more are asked for
 
 
@@ -103,7 +106,7 @@ class DragTask:
         points = jnp.where(given.used[:, None] > 0, tracked.astype(memory.dtype), given.targets)
         moving = motion.motion_loss(features, points, given.targets, pulled, SIZE)
         kept = motion.change_where_fixed(features, given.first, given.fixed)
-        return moving + motion.FIXED_WEIGHT * kept, points
+        return moving + HELD * kept, points
 
     def over(self, given: Pull, memory: Array) -> Array:
         """Whether all points are within 2 px of their targets, at 256 px."""

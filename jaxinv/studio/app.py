@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LARGEST_PHOTO = 2**26  # bytes of a file that is sent up
 PAGE = {
     "": ("index.html", "text/html"),
+    "icon.svg": ("icon.svg", "image/svg+xml"),
     "studio.css": ("studio.css", "text/css"),
     **{
         name: (name, "text/javascript")

@@ -86,6 +86,7 @@ def _bound(port: int | None) -> socket.socket:
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((HOST, number))
+            found.listen()  # from now on connections wait instead of being refused
         except OSError as error:
             found.close()
             wrong: Any = error

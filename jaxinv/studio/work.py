@@ -266,8 +266,8 @@ class Work:
             if fields["mask"] is None:
                 raise ValueError("nothing is painted")
             one = session.painting(fields["colours"], fields["mask"], edges=fields["edges"])
-        self.busy = do
         self.enough.clear()
+        self.busy = do
         last = 0.0
         while one.steps < MOST_STEPS[do] and not one.over and not self.enough.is_set():
             one.step()

@@ -31,14 +31,23 @@ def desk(
     found.close()
 
 
-def client(desk: Desk) -> TestClient:
-    return TestClient(app(desk), base_url="http://127.0.0.1:8600", headers=HEADERS)
+@pytest.fixture
+def page(desk: Desk) -> Iterator[TestClient]:
+    with TestClient(app(desk), base_url="http://127.0.0.1:8600", headers=HEADERS) as found:
+        yield found
 
 
 def send_photo(page: TestClient, name: str = "me.png", seed: int = 0) -> str:
     answer = page.post(f"{BASE}/photos", content=photo(seed), headers={"x-name": name})
     assert answer.status_code == 200, answer.text
     return answer.json()["work"]
+
+
+def say(socket: Any, message: dict[str, Any]) -> None:
+    """Send a message, and wait until it was taken."""
+    for one in (message, {"do": "hello"}):
+        socket.send_text(json.dumps(one))
+    until(socket, "studio")
 
 
 def until(socket: Any, kind: str, **fields: Any) -> dict[str, Any]:
@@ -50,20 +59,18 @@ def until(socket: Any, kind: str, **fields: Any) -> dict[str, Any]:
     raise AssertionError(f"no {kind} {fields}")
 
 
-def test_the_page_and_its_files_are_served(desk: Desk) -> None:
-    page = client(desk)
+def test_the_page_and_its_files_are_served(desk: Desk, page: TestClient) -> None:
     index = page.get(f"{BASE}/")
     assert index.headers["content-type"].startswith("text/html")
     for name in ("main.js", "connection.js", "canvas.js", "tools.js", "panels.js"):
         assert page.get(f"{BASE}/{name}").headers["content-type"].startswith("text/javascript")
     assert page.get(f"{BASE}/studio.css").headers["content-type"].startswith("text/css")
     assert "//" not in index.text.replace("<!doctype html>", "")  # no address of elsewhere
-    for path in ("/..", "/%2e%2e/app.py", "/app.py", "/works", "/works/x/picture.png"):
+    for path in ("/app.py", "/work.py", "/page/main.js", "/works", "/works/x/picture.png"):
         assert page.get(BASE + path).status_code == 404
 
 
-def test_a_photo_is_found_edited_and_saved(desk: Desk, tmp_path: Path) -> None:
-    page = client(desk)
+def test_a_photo_is_found_edited_and_saved(desk: Desk, page: TestClient, tmp_path: Path) -> None:
     with page.websocket_connect(f"{BASE}/live?page=one") as socket:
         state = until(socket, "studio")
         assert [one["name"] for one in state["sliders"]] == ["age"]
@@ -83,10 +90,10 @@ def test_a_photo_is_found_edited_and_saved(desk: Desk, tmp_path: Path) -> None:
         ]
         work = desk.work(name)
         for message in asked:
-            socket.send_text(json.dumps({**message, "work": name}))
+            say(socket, {**message, "work": name})
             if message["do"] in ("drag", "paint"):
-                wait_for(lambda: work.busy or work.jobs.empty(), "it never began")
-                socket.send_text(json.dumps({"do": "stop", "work": name}))
+                wait_for(lambda: work.note.startswith("step"), "it never began")
+                say(socket, {"do": "stop", "work": name})
             desks.idle(work)
         state = work.state()
         assert state["amounts"] == {"age": 0.25}
@@ -109,8 +116,7 @@ def test_a_photo_is_found_edited_and_saved(desk: Desk, tmp_path: Path) -> None:
     assert (desk.folder / name / "latents.safetensors").read_bytes() == latents
 
 
-def test_a_lost_page_comes_back_and_nothing_is_lost(desk: Desk) -> None:
-    page = client(desk)
+def test_a_lost_page_comes_back_and_nothing_is_lost(desk: Desk, page: TestClient) -> None:
     with page.websocket_connect(f"{BASE}/live?page=one"):
         name = send_photo(page)
     wait_ready(desk.work(name))  # nobody looks on
@@ -120,8 +126,7 @@ def test_a_lost_page_comes_back_and_nothing_is_lost(desk: Desk) -> None:
         assert until(socket, "picture", which="now")["size"] == [32, 32]
 
 
-def test_two_pages_see_the_same(desk: Desk) -> None:
-    page = client(desk)
+def test_two_pages_see_the_same(desk: Desk, page: TestClient) -> None:
     name = send_photo(page)
     wait_ready(desk.work(name))
     with (
@@ -136,8 +141,7 @@ def test_two_pages_see_the_same(desk: Desk) -> None:
         assert "no direction 'none'; allowed: age" in until(two, "note")["text"]
 
 
-def test_a_page_without_a_websocket_polls(desk: Desk) -> None:
-    page = client(desk)
+def test_a_page_without_a_websocket_polls(desk: Desk, page: TestClient) -> None:
     name = send_photo(page)
     wait_ready(desk.work(name))
 
@@ -157,8 +161,7 @@ def test_a_page_without_a_websocket_polls(desk: Desk) -> None:
     assert page.post(f"{BASE}/poll").status_code == 400
 
 
-def test_photos_mix(desk: Desk) -> None:
-    page = client(desk)
+def test_photos_mix(desk: Desk, page: TestClient) -> None:
     first, second = (send_photo(page, f"{seed}.png", seed) for seed in (0, 1))
     for name in (first, second):
         wait_ready(desk.work(name))
@@ -172,8 +175,7 @@ def test_photos_mix(desk: Desk) -> None:
     np.testing.assert_array_equal(mine.latents["w+"][3:], mine.start["w+"][3:])
 
 
-def test_files_that_are_no_photos_are_refused_in_words(desk: Desk) -> None:
-    page = client(desk)
+def test_files_that_are_no_photos_are_refused_in_words(desk: Desk, page: TestClient) -> None:
     assert page.post(f"{BASE}/photos", content=b"").status_code == 400
     answer = page.post(f"{BASE}/photos", content=b"no picture at all")
     work = desk.work(answer.json()["work"])
