@@ -91,7 +91,7 @@ def history(page: Any) -> list[str]:
 
 
 def wait_history(page: Any, count: int) -> list[str]:
-    page.wait_for_function(f"document.querySelectorAll('#history li').length === {count}")
+    wait_for(lambda: len(history(page)) == count, f"{count} operations")
     return history(page)
 
 
@@ -103,8 +103,7 @@ def test_a_photo_is_dropped_edited_and_saved(page: Any, served: Server, tmp_path
     page.keyboard.press("ArrowRight")  # 0.05 further
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Tab")
-    idle(work)
-    assert work.state()["amounts"] == {"age": 0.1}
+    wait_for(lambda: work.state()["amounts"] == {"age": 0.1}, f"{work.state()}")
     page.get_by_label("Drag").check()
     pull(page, (0.3, 0.3), (0.5, 0.4))
     page.get_by_role("button", name="Drag", exact=True).click()
@@ -164,7 +163,7 @@ def test_keys_alone_are_enough(page: Any, served: Server) -> None:
 def test_before_and_after_are_wiped(page: Any, served: Server) -> None:
     work = open_photo(page, served.desk)
     idle(work)
-    page.wait_for_function("document.getElementById('picture').dataset.size === '32'")
+    page.wait_for_selector("#picture[data-size='32']")
     pixels = """() => {
       const pen = document.getElementById("picture").getContext("2d");
       return [...pen.getImageData(200, 500, 1, 1).data.slice(0, 3)];
@@ -206,4 +205,4 @@ def test_two_photos_are_mixed_and_wrong_files_are_told(page: Any, served: Server
     page.locator("#file").set_input_files(
         [{"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}]
     )
-    page.wait_for_function("document.getElementById('note').textContent.includes('not an image')")
+    page.get_by_text("not an image in a known format").wait_for()

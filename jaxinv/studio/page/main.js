@@ -33,7 +33,9 @@ async function receive(header, body) {
     if (!chosen) choose(header.work);
     else refresh();
   } else if (header.kind === "note") {
-    if (!header.work || header.work === chosen) byId("note").textContent = header.text;
+    if (header.work && header.work !== chosen) return;
+    byId("note").textContent = header.text;
+    panels.forgetSent();
   } else if (header.kind === "learning") {
     byId("status").textContent = header.text || STATUS.connected;
     byId("learn").hidden ||= Boolean(header.text);
@@ -74,6 +76,7 @@ function drawWhole(image) {
 
 function choose(work) {
   if (work !== chosen) {
+    panels.forgetSent();
     view.now = view.before = wholeSize = null;
     view.serial = 0;
     view.handles.length = 0;
@@ -138,8 +141,12 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     if (kind === "drop") open([...event.dataTransfer.files]);
   });
 }
-byId("undo").addEventListener("click", () => send({ do: "undo" }));
-byId("redo").addEventListener("click", () => send({ do: "redo" }));
+const turnBack = (what) => {
+  panels.forgetSent();
+  send({ do: what });
+};
+byId("undo").addEventListener("click", () => turnBack("undo"));
+byId("redo").addEventListener("click", () => turnBack("redo"));
 byId("stop").addEventListener("click", () => send({ do: "stop" }));
 byId("learn").addEventListener("click", () => connection.send({ do: "learn" }));
 byId("mix").addEventListener("click", () => {
@@ -148,6 +155,6 @@ byId("mix").addEventListener("click", () => {
 addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== "z") return;
   event.preventDefault();
-  send({ do: event.shiftKey ? "redo" : "undo" });
+  turnBack(event.shiftKey ? "redo" : "undo");
 });
 tools.choose("look");

@@ -1,5 +1,10 @@
 // What stands around the picture: photographs, sliders, what was done, and what can be saved.
 
+// Amounts that were sent and not told back yet: what is told meanwhile is older.
+const sent = new Map();
+
+export const forgetSent = () => sent.clear();
+
 const byId = (id) => document.getElementById(id);
 
 const PHASES = {
@@ -53,6 +58,7 @@ export function makeSliders(sliders, send) {
       label.title = unit ? `1 is ${unit}` : name;
       label.append(name, input, output);
       const tell = (what) => {
+        sent.set(name, Number(input.value));
         output.textContent = Number(input.value).toFixed(2).replace(/\.?0+$/, "");
         send({ do: what, name, amount: Number(input.value) });
       };
@@ -66,8 +72,12 @@ export function makeSliders(sliders, send) {
 export function setSliders(amounts, enabled) {
   for (const input of document.querySelectorAll("#sliders input")) {
     input.disabled = !enabled;
+    const { name } = input.dataset;
+    const amount = amounts[name] ?? 0;
+    if (sent.has(name) && Math.abs(sent.get(name) - amount) > 1e-3) continue;
+    sent.delete(name);
     if (input.matches(":active")) continue; // someone holds it
-    input.value = amounts[input.dataset.name] ?? 0;
+    input.value = amount;
     input.nextElementSibling.textContent = Number(input.value).toFixed(2).replace(/\.?0+$/, "");
   }
 }
