@@ -81,26 +81,26 @@ class DragTask:
         """Where codes are moved."""
         return "w+" if self.gen.spec.w_dim else "z"
 
-    def prepare(self, params: Params, given: Pull) -> Pull:
+    def prepare(self, weights: Params, given: Pull) -> Pull:
         """With the features before the first step."""
-        first = self._features(params, given.latents)
+        first = self._features(weights, given.latents)
         looks = motion.references(first, given.points, SIZE)
-        fixed = area_reduce(given.fixed[..., None], first.shape[:2])[..., 0]
+        fixed = area_reduce(given.fixed[..., None], (first.shape[0], first.shape[1]))[..., 0]
         return given._replace(looks=looks, first=first, fixed=fixed)
 
-    def begin(self, params: Params, given: Pull) -> tuple[Array, Array]:
+    def begin(self, weights: Params, given: Pull) -> tuple[Array, Array]:
         """The rows that move, and where the points are."""
-        code = code_at(self.gen, params, given.latents, self.space)
+        code = code_at(self.gen, weights, given.latents, self.space)
         rows = code[jnp.asarray(self.rows)] if self.rows else code
         return rows, given.points
 
     def loss(
-        self, params: Params, given: Pull, codes: Array, memory: Array, key: Key
+        self, weights: Params, given: Pull, codes: Array, memory: Array, key: Key
     ) -> tuple[Array, Array]:
         """Equation 1 at the points as they are tracked here, and these points."""
         del key
         pulled, searched = motion.radii(SIDE)
-        features = self._features(params, self.latents(params, given, codes))
+        features = self._features(weights, self.latents(weights, given, codes))
         seen = jax.lax.stop_gradient(features)
         tracked = motion.track(seen, memory, given.looks, searched, SIZE)
         points = jnp.where(given.used[:, None] > 0, tracked.astype(memory.dtype), given.targets)
@@ -112,14 +112,14 @@ class DragTask:
         """Whether all points are within 2 px of their targets, at 256 px."""
         return motion.arrived(memory, given.targets, SIDE)
 
-    def latents(self, params: Params, given: Pull, codes: Array) -> Latents:
+    def latents(self, weights: Params, given: Pull, codes: Array) -> Latents:
         """The latents with the rows that move."""
-        code = code_at(self.gen, params, given.latents, self.space)
+        code = code_at(self.gen, weights, given.latents, self.space)
         moved = code.at[jnp.asarray(self.rows)].set(codes) if self.rows else codes
         return with_code(given.latents, self.space, moved)
 
-    def _features(self, params: Params, latents: Latents) -> Array:
-        return self.gen.prefix(params, latents, self.cut)["x"]
+    def _features(self, weights: Params, latents: Latents) -> Array:
+        return self.gen.prefix(weights, latents, self.cut)["x"]
 
 
 @lru_cache

@@ -10,13 +10,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from jaxinv.edits.blending import rows_of
 from jaxinv.io.images import encode_jpeg, to_uint8
 from jaxinv.io.text import shortened
+from jaxinv.sessions.dragging import Drag
 from jaxinv.sessions.operations import DragPoints, MixRows, Move, Operation
 from jaxinv.sessions.session import Session
 from jaxinv.studio.opening import NoFace, corners, cut_photo, find_faces, read_whole, search
@@ -24,20 +25,55 @@ from jaxinv.studio.opening import NoFace, corners, cut_photo, find_faces, read_w
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from jaxinv.edits.ways import Way
     from jaxinv.io.images import Photo
-    from jaxinv.studio.desk import Desk
+    from jaxinv.models.generators.base import Generator
+    from jaxinv.sessions.painting import Paint
     from jaxinv.studio.messages import Message
-    from jaxinv.types import Latents
+    from jaxinv.types import Latents, Params
 
 PREVIEW = 256  # px of pictures while something moves
 QUALITY = 88  # of the JPEG files that pages are shown
 SHOWN_PHOTO = 1024  # px of the longer side of a photo in which a face is to be chosen
 MOST_STEPS = {"drag": 400, "paint": 40}
-EVERY = 0.4  # seconds between pictures of a search
+EVERY = 0.4  # seconds, at least, between pictures of a drag
 
 READING, CHOOSING, FACELESS, SEARCHING, READY, FAILED = (
     "reading", "choosing", "faceless", "searching", "ready", "failed",
 )  # fmt: skip
+
+
+class Host(Protocol):
+    """What a work needs of the desk that it lies on: see `Desk`."""
+
+    generator: str
+    gen: Generator
+    params: Params
+    nets: dict[str, Params]
+    preset: str
+    side: int
+    aligned: bool
+    searching: threading.Lock
+
+    def way(self, name: str) -> Way:
+        """The direction of that name."""
+        ...
+
+    def work(self, name: str) -> Work:
+        """Another work."""
+        ...
+
+    def publish(self, kind: str, header: dict[str, Any], body: bytes = b"") -> None:
+        """Tell all pages."""
+        ...
+
+    def note(self, work: str, text: str) -> None:
+        """Tell all pages one line."""
+        ...
+
+    def save(self, work: Work) -> None:
+        """Keep what a work has reached."""
+        ...
 
 
 class _Enough(Exception):
@@ -47,7 +83,7 @@ class _Enough(Exception):
 class Work:
     """One photograph, from its file to its edits; `name` is how pages call it."""
 
-    def __init__(self, desk: Desk, name: str, title: str, file: Path) -> None:
+    def __init__(self, desk: Host, name: str, title: str, file: Path) -> None:
         self.desk, self.name, self.title, self.file = desk, name, title, file
         self.phase, self.note, self.share, self.busy = READING, "", 0.0, ""
         self.faces: list[np.ndarray] = []
@@ -260,6 +296,7 @@ class Work:
 
     def _run(self, do: str, fields: dict[str, Any]) -> None:
         session = self._ready(searched=True)
+        one: Drag | Paint
         if do == "drag":
             one = session.dragging(fields["from"], fields["to"], fields["mask"])
         else:
@@ -268,15 +305,18 @@ class Work:
             one = session.painting(fields["colours"], fields["mask"], edges=fields["edges"])
         self.enough.clear()
         self.busy = do
-        last = 0.0
+        due = 0.0
         while one.steps < MOST_STEPS[do] and not one.over and not self.enough.is_set():
             one.step()
-            if time.monotonic() - last > EVERY:
-                last = time.monotonic()
-                self.points = one.points.tolist() if do == "drag" else []
+            begun = time.monotonic()
+            if begun > due:
+                self.points = one.points.tolist() if isinstance(one, Drag) else []
                 self.note = f"step {one.steps}"
-                self.show(PREVIEW, one.latents())
                 self.tell()
+                self.show(PREVIEW, one.latents())
+                # Pictures take a third of the time at most, where drawing is slow.
+                drawn = time.monotonic()
+                due = drawn + max(EVERY, 2 * (drawn - begun))
         self.busy, self.note = "", ""
         self.enough.clear()
         session.keep(one)

@@ -43,7 +43,7 @@ def page(served: Server) -> Iterator[Any]:
         browser = playwright.chromium.launch(
             executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000
         )
-        found = browser.new_page(viewport={"width": 1400, "height": 1000})
+        found = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
         found.set_default_timeout(120_000)
         wrong: list[str] = []
         found.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
@@ -73,6 +73,7 @@ def open_photo(page: Any, desk: Desk, name: str = "me.png", seed: int = 0) -> Wo
     wait_for(lambda: set(desk.works) - before, "the photo does not arrive")
     work = desk.works[(set(desk.works) - before).pop()]
     wait_ready(work)
+    page.wait_for_selector(f"#works button[data-work='{work.name}'][aria-current=true]")
     page.wait_for_selector("#help[data-phase=ready]")
     return work
 
