@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.io.files import read_bytes
+from jaxinv.io.files import BadFile, read_bytes
 from jaxinv.runs.edits import EditResult, Finder, edited_facts, write_edits, write_result
 from jaxinv.runs.kept_latents import Generators, Kept, Reader, list_latents, one_file
 from jaxinv.sessions.operations import Operation
@@ -40,7 +40,10 @@ def run_recipe(
     which is said. Raises `ValueError` before anything is drawn for a file that is no recipe, and
     for operations that do not suit the generator.
     """
-    data = read_bytes(Path(file), LARGEST)
+    try:
+        data = read_bytes(Path(file), LARGEST)
+    except BadFile as error:
+        raise ValueError(f"recipe {file}: {error}") from error
     recipe, found = Recipe(data), list_latents(places, read)
     generators = Generators(generator, ready)
     operations: dict[str, list[Operation]] = {}
