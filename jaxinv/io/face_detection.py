@@ -16,7 +16,8 @@ import numpy as np
 from jaxinv.io.checkpoints import cache_dir
 from jaxinv.io.image_ops import box_quad, shrink
 
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 LANDMARK_FILE = "shape_predictor_68_face_landmarks.dat"
 IDENTITY_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _DETECT_SIDES = (1024, 2048)  # longest side given to the detector; the second only if no face yet

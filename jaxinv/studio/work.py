@@ -219,7 +219,7 @@ class Work:
             try:
                 job()
             except (ValueError, OSError, MemoryError, RuntimeError) as error:
-                self.busy = ""
+                self.busy, self.note = "", ""
                 self.desk.note(self.name, shortened(error))
                 self.tell()
 
@@ -296,6 +296,9 @@ class Work:
 
     def _run(self, do: str, fields: dict[str, Any]) -> None:
         session = self._ready(searched=True)
+        self.enough.clear()
+        self.busy, self.note = do, "preparing, which takes longer the first time"
+        self.tell()
         one: Drag | Paint
         if do == "drag":
             one = session.dragging(fields["from"], fields["to"], fields["mask"])
@@ -303,8 +306,6 @@ class Work:
             if fields["mask"] is None:
                 raise ValueError("nothing is painted")
             one = session.painting(fields["colours"], fields["mask"], edges=fields["edges"])
-        self.enough.clear()
-        self.busy = do
         due = 0.0
         while one.steps < MOST_STEPS[do] and not one.over and not self.enough.is_set():
             one.step()

@@ -50,7 +50,7 @@ def waves(held: dict[str, np.ndarray]) -> Generator:
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="no fixture of draggan")
 def test_points_and_losses_are_the_published_ones() -> None:
     held = read_arrays(FOLDER / "io.npz")
-    places = tuple(held[name][:, ::-1] for name in ("points", "targets"))
+    places = held["points"][:, ::-1], held["targets"][:, ::-1]
     search = Drag(waves(held), {}, {"w+": jnp.asarray(held["w0"][0])}, places, rate=0.008)
     for step, loss in enumerate(held["nomask_losses"]):
         search.step()

@@ -109,8 +109,11 @@ function refresh() {
   view.drawOverlay();
   if (state) byId("help").dataset.phase = state.phase;
   const bad = ["failed", "faceless", "choosing"].includes(state?.phase);
-  if (bad) byId("note").textContent = state.note;
-  else if (state?.note) byId("status").textContent = state.note;
+  const note = byId("note");
+  if (bad) note.textContent = state.note;
+  else if (note.dataset.bad) note.textContent = "";
+  note.dataset.bad = bad ? "yes" : "";
+  if (state && !bad) byId("status").textContent = state.note || "ready";
 }
 
 async function open(files) {
