@@ -242,6 +242,24 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not score the results, which takes most of the time of a small generator",
     )
+    add_workers(verb)
+    verb.add_argument(
+        "--shard-size",
+        type=shard_size,
+        metavar="N",
+        help="pack results N to a file, in OUT/shards; for runs of very many images",
+    )
+    verb.add_argument(
+        "--export",
+        action="append",
+        default=[],
+        choices=("npz",),
+        help="also write latents in this layout",
+    )
+
+
+def add_workers(verb: argparse.ArgumentParser) -> None:
+    """Which process this is of several, and what they run on."""
     verb.add_argument(
         "--num-workers",
         type=positive,
@@ -269,17 +287,4 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         default=[],
         metavar="NAME=N",
         help="what an actor needs: GPU=1, TPU=4, CPU=2 (default: one accelerator, or one CPU)",
-    )
-    verb.add_argument(
-        "--shard-size",
-        type=shard_size,
-        metavar="N",
-        help="pack results N to a file, in OUT/shards; for runs of very many images",
-    )
-    verb.add_argument(
-        "--export",
-        action="append",
-        default=[],
-        choices=("npz",),
-        help="also write latents in this layout",
     )
