@@ -95,7 +95,8 @@ def measure(folder: Path, options: Options) -> None:
     after = alone()
     warm = seen[int(len(seen) * WARM_UP) :]
     rate = (len(warm) - 1) / (warm[-1][0] - warm[0][0])
-    rates = f"{rate:.2f} images/s, the engine alone {before:.2f} before and {after:.2f} after"
+    rates = f"{rate:.2f} images per second of CPU, the engine alone {before:.2f} before and "
+    rates += f"{after:.2f} after"
     print(
         f"{len(seen)} images, exit code {code}: {rates}: {rate / mean((before, after)):.2f} of it"
     )
