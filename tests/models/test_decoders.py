@@ -122,9 +122,9 @@ def found(name: str) -> Any:
     free = (Variable("w" if gen.spec.w_dim else "z"),)
     free += (Variable("camera"),) if gen.spec.camera else ()
     stage = Stage(free, (Term("mse"),), 40, solver=SolverSpec("adam", 0.05))
-    given = {"labels": [int(np.argmax(truth["label"]))]} if gen.spec.labels else {}
+    labels = [int(np.argmax(truth["label"]))] if gen.spec.labels else None
     preset = Preset("own", (stage,), "mean square alone", "of this test")
-    return invert(gen, params, pictures, preset=preset, nets={}, **given)
+    return invert(gen, params, pictures, preset=preset, nets={}, labels=labels)
 
 
 @pytest.mark.parametrize("name", mostly_slow(SPECS, ["r3gan"]))
@@ -139,7 +139,7 @@ WITHOUT_W = [name for name, spec in SPECS.items() if not spec.w_dim]
 @pytest.mark.parametrize("name", mostly_slow(WITHOUT_W, WITHOUT_W[:1]))
 def test_presets_of_spaces_that_are_not_there_are_refused(name: str) -> None:
     gen, params = MAKERS[name]()
-    given = {"labels": [0]} if gen.spec.labels else {}
+    labels = [0] if gen.spec.labels else None
     pictures = np.zeros((1, 16, 16, 3), np.float32)
     with pytest.raises(ValueError, match=r"allowed|has z"):
-        invert(gen, params, pictures, preset="image2stylegan", nets={}, **given)
+        invert(gen, params, pictures, preset="image2stylegan", nets={}, labels=labels)
