@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
-CAMERA_SPREAD = 0.2  # radians, of cameras that are drawn
+CAMERA_SPREAD = 0.3  # radians, of cameras that are drawn
 
 
 class Space(NamedTuple):

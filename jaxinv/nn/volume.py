@@ -123,8 +123,8 @@ def look_up(planes: Array, points: Array, box: float) -> Array:
     own = points.reshape(-1, 3) * (2 / box)
     axes = ((0, 1), (0, 2), (2, 0))
     pairs = zip(planes, axes, strict=True)
-    total = sum(_bilinear(plane, own[:, a], own[:, b]) for plane, (a, b) in pairs)
-    return (total / len(axes)).reshape(*points.shape[:-1], planes.shape[-1])
+    found = jnp.stack([_bilinear(plane, own[:, a], own[:, b]) for plane, (a, b) in pairs])
+    return jnp.mean(found, 0).reshape(*points.shape[:-1], planes.shape[-1])
 
 
 def _bilinear(plane: Array, across: Array, down: Array) -> Array:

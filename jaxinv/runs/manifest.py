@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from jaxinv import __version__
+from jaxinv.encoders.loading import without_empty
 from jaxinv.io.checkpoints import content_sha256, weights_file
 from jaxinv.io.files import sha256_file
 from jaxinv.metrics.table import NETS
@@ -98,7 +99,7 @@ def manifest_for(
         generator=spec,
         generator_sha256=sha256_file(weights_file(request.generator)),
         nets_sha256={name: sha256_file(weights_file(name)) for name in nets},
-        encoder_sha256="" if encoder is None else content_sha256(encoder),
+        encoder_sha256="" if encoder is None else content_sha256(without_empty(encoder)),
         versions={"jaxinv": __version__} | {name: version(name) for name in PACKAGES},
         python=platform.python_version(),
         device=jax.devices()[0].device_kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +59,7 @@ def rendered(drawn: Drawn, planes: np.ndarray) -> dict[str, np.ndarray]:
         names = ("ray_origins", "ray_directions")
         return volume.Rays(*(jnp.asarray(wanted[name][same[0]]) for name in names))
 
-    def field(own: jax.Array, points: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def field(own: jax.Array, points: jax.Array) -> Any:
         split = network.apply(variables, own, method="split")
         return network.apply(variables, split, points, method="field")
 
@@ -70,10 +71,10 @@ def rendered(drawn: Drawn, planes: np.ndarray) -> dict[str, np.ndarray]:
         states = []
         for index, camera in enumerate(cameras):
             middle = volume.middle_draws(plan.side**2, plan.sampling)
-            draws = tuple(jnp.asarray(one[index]) for one in given) if given else middle
+            first, second = (jnp.asarray(one[index]) for one in given) if given else middle
             look = partial(field, jnp.asarray(planes[index]))
             with jax.disable_jit():
-                states.append(volume.see(look, along(camera), plan.sampling, draws))
+                states.append(volume.see(look, along(camera), plan.sampling, (first, second)))
         features = np.stack([np.asarray(one.features) for one in states])
         cells = (len(states), plan.side, plan.side, -1)
         found[f"img_raw{end}"] = features[..., :3].reshape(cells).transpose(0, 3, 1, 2)

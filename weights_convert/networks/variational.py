@@ -133,7 +133,7 @@ class _Settings:
             self.widths = tuple(int(width) for width in config["block_out_channels"])
             self.channels, self.blocks = config["latent_channels"], config["layers_per_block"]
             self.groups = config.get("norm_num_groups", 32)
-            self.side = config.get("sample_size") if side is None else side
+            self.side: int = config["sample_size"] if side is None else side
             self.scale = config["scaling_factor"]
             self.shift = float(config.get("shift_factor") or 0)
             for name in ("channels", "blocks", "groups", "side"):

@@ -98,10 +98,10 @@ def _dense(arrays: Arrays, normed: bool) -> Iterator[Rule]:
         return np.moveaxis(x.reshape(*x.shape[:-1], -1, FIRST), -1, -2)
 
     def kernel(x: np.ndarray, *norms: np.ndarray) -> np.ndarray:
-        return (place(np.float64(x.T)) * _scale(norms)).reshape(inside, count)
+        return (place(x.T.astype(np.float64)) * _scale(norms)).reshape(inside, count)
 
     def bias(x: np.ndarray, *norms: np.ndarray) -> np.ndarray:
-        return _shift(place(np.float64(x)), norms).reshape(count)
+        return _shift(place(x.astype(np.float64)), norms).reshape(count)
 
     yield Rule("synthesis/dense/kernel", (MARKER, *norms), kernel, (inside, count))
     yield Rule("synthesis/dense/bias", ("fc1.bias", *norms), bias, (count,))

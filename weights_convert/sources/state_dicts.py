@@ -76,8 +76,10 @@ def _discriminator_genforce_pggan(tree: Any, facts: Any) -> DiscriminatorParams 
 def _fastgan(tree: Any) -> Arrays | None:
     whole = {**tree, "": tree} if isinstance(tree, dict) else tree
     arrays = state_dict(whole, "g", "")
-    averages = tree.get("g_ema") if isinstance(tree, dict) else None
-    return arrays if arrays is None or not averages else _averaged(arrays, averages)
+    if arrays is None or fastgan.MARKER not in arrays:
+        return None
+    averages = tree.get("g_ema")
+    return _averaged(arrays, averages) if averages else arrays
 
 
 def _averaged(arrays: Arrays, averages: Any) -> Arrays:
@@ -153,7 +155,8 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
         return None if steps is None else (arrays, steps)
 
     def convert(found: Any, classes: int | None = None) -> Facts:
-        return chains.convert(*found, classes)
+        arrays, plan = found
+        return chains.convert(arrays, plan, classes)
 
     return Source(name, find, convert, ("classes",))
 
@@ -244,7 +247,7 @@ SOURCES: tuple[Source, ...] = (
     Source("WaveGAN, mostafaelaraby", _wavegan, wavegan.convert, ("length",)),
     Source(
         "FastGAN",
-        requiring(fastgan.MARKER, _fastgan),
+        _fastgan,
         lambda arrays: fastgan.convert(arrays, fastgan.Source(normalised=False)),
     ),
     *(_chain(name, reader) for name, reader in dcgan.READERS.items()),

@@ -55,8 +55,11 @@ def _independent(centred: np.ndarray, count: int) -> Any:
 def _factors(centred: np.ndarray, count: int) -> Any:
     from sklearn.decomposition import FactorAnalysis
 
-    # Loadings: what several coordinates share. The noise of a single one belongs to no factor.
-    return FactorAnalysis(count, random_state=0).fit(centred).components_
+    # Loadings: what several coordinates share. The noise of a single one belongs to no factor, so
+    # that all of it is taken for noise at first: from noise of 1 the largest becomes a factor.
+    noise = np.maximum(centred.var(0), np.finfo(float).tiny)
+    model = FactorAnalysis(count, noise_variance_init=noise, svd_method="lapack", random_state=0)
+    return model.fit(centred).components_
 
 
 def _sparse(centred: np.ndarray, count: int) -> Any:

@@ -193,9 +193,12 @@ def camera_of(camera: Array, orbit: Orbit) -> Array:
 
 def plan_of(spec: GeneratorSpec) -> Plan:
     """The plan in the fact "plan" of a `spec`, a list of the fields of a `Plan`."""
-    *sizes, sampling, enlarging, orbit = dict(spec.facts)["plan"]
-    parts = (volume.Sampling(*sampling), Enlarging(*enlarging), Orbit(*orbit))
-    return Plan(*sizes, *parts)
+    plan = Plan(*dict(spec.facts)["plan"])
+    return plan._replace(
+        sampling=volume.Sampling(*plan.sampling),
+        enlarging=Enlarging(*plan.enlarging),
+        orbit=Orbit(*plan.orbit),
+    )
 
 
 def build(spec: GeneratorSpec) -> base.Generator:
