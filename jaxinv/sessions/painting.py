@@ -46,15 +46,15 @@ def paint_stage(space: str, side: int) -> Stage:
     """What is lowered where `space` is moved and pictures of `side` px are compared."""
     terms = [
         Term("mse", 8.0, mask=PAINTED, view=View(COLOUR_SIDE)),
-        Term("mse", 4.0, mask=KEPT),
+        Term("mse", 16.0, mask=KEPT),
         Term("anchor", 1e-4, variable=space),
     ]
     if side % CELL == 0:
         terms.append(Term("hog", 0.2, mask=DRAWN))
     if side >= NETS[NET].smallest:
-        terms.append(Term("lpips", 2.0, net=NET, mask=KEPT))
+        terms.append(Term("lpips", 4.0, net=NET, mask=KEPT))
     variable = Variable(space, init=InitSpec("previous"))
-    return Stage((variable,), tuple(terms), STEPS, SolverSpec("adam", 0.02))
+    return Stage((variable,), tuple(terms), STEPS, SolverSpec("adam", 0.015))
 
 
 @dataclass(frozen=True)

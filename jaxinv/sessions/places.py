@@ -39,9 +39,7 @@ def check_mask(mask: Any, what: str) -> np.ndarray:
     if found.ndim != 2 or found.shape[0] != found.shape[1] or not found.size:
         raise ValueError(f"{what} has shape {list(found.shape)}; allowed: [n, n]")
     if found.min() < 0 or found.max() > 1:
-        raise ValueError(
-            f"{what} has values from {found.min():g} to {found.max():g}; allowed: 0..1"
-        )
+        raise ValueError(f"{what} holds {found.min():g} to {found.max():g}; allowed: 0 to 1")
     if len(found) > SIDE:
         found = shrink_float(found[..., None], SIDE, SIDE)[..., 0]
     elif len(found) < SIDE:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jaxinv.edits.blending import ROW_NAMES, rows_of
 from jaxinv.edits.catalogue import CATALOGUE, learn_catalogue
 from jaxinv.edits.kept import keep_direction, kept_direction, kept_names
 from jaxinv.io.files import atomic_write
@@ -20,6 +22,7 @@ from jaxinv.studio.work import Work
 
 if TYPE_CHECKING:
     from jaxinv.edits.ways import Way
+    from jaxinv.models.generators.base import Generator
 
 MOST_WORKS = 64
 MOST_PAGES = 32
@@ -137,7 +140,7 @@ class Desk:
             "kind": "studio",
             "generator": self.generator,
             "side": self.gen.spec.resolution,
-            "rows": self.gen.spec.rows,
+            "mixes": _row_names(self.gen),
             "sliders": sliders,
             "learnable": learnable and not self.learning.locked(),
         }
@@ -167,3 +170,13 @@ class Desk:
         """End all works."""
         for work in list(self.works.values()):
             work.close()
+
+
+def _row_names(gen: Generator) -> list[str]:
+    """The names of rows of w+ that this generator has."""
+    found: list[str] = []
+    for name in ROW_NAMES:
+        with suppress(ValueError):
+            rows_of(name, gen)
+            found.append(name)
+    return found

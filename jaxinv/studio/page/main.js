@@ -27,6 +27,11 @@ async function receive(header, body) {
     view.side = header.side;
     panels.makeSliders(header.sliders, send);
     byId("learn").hidden = !header.learnable;
+    const rows = byId("rows");
+    for (const option of rows.options) option.hidden = option.disabled = !header.mixes.includes(option.value);
+    if (rows.selectedOptions[0]?.disabled) {
+      rows.value = [...rows.options].find((option) => !option.disabled)?.value ?? "";
+    }
     refresh();
   } else if (header.kind === "state") {
     states.set(header.work, header);
