@@ -24,7 +24,7 @@ LAYERS = (
     ("presets", "io", "nn", "solvers"),
     ("models", "operators", "reports"),
     ("latents", "losses"),
-    ("metrics", "training", "encoders", "edits", "inversion"),
+    ("metrics", "training", "encoders", "edits", "inversion", "applications"),
     ("studies", "runs"),
     ("studio", "cli"),
 )

@@ -20,8 +20,10 @@ from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.features import backbones
 from jaxinv.models.features.base import FeatureNet
+from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
+from jaxinv.models.statistics import ANCHORS, STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import ENCODERS, PRESETS
 from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
@@ -51,12 +53,10 @@ NARROW: dict[str, FeatureNet] = {
     "vgg16": backbones.build(
         "vgg16",
         tuple((row[0], 4, *row[2:]) for row in backbones.VGG16),
-        ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
     ),
     "alexnet": backbones.build(
         "alexnet",
         tuple((suffix, 4, 3, 1, 1, 0) for suffix, *_ in backbones.ALEXNET),
-        tuple(f"relu{i}" for i in range(1, 6)),
     ),
 }
 
@@ -97,9 +97,12 @@ def pair_of(name: str) -> Pair:
         return classes()
     if name.startswith("stylegan3"):
         return third()
-    if name in ("ganseeing", "gan-paint", "mganprior"):
+    if name.startswith(("ganseeing", "gan-paint")) or name == "mganprior":
         return grown()
-    if name in ("quick", "default", "fine", "faithful", "restore", "dhr"):
+    if name in (
+        *("quick", "default", "fine", "faithful", "restore", "dhr"),
+        *("personal", "mystyle", "stit-tuning", "stit-stitching"),
+    ):
         return mobile()
     return style() if spaces & {"w", "w+", "noise"} else chain()
 
@@ -165,9 +168,35 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     labels = [3] if gen.spec.labels else None
     images = images_for(preset, (gen, params))
     held = nets() | ({ENCODER: looker((gen, params))} if ENCODER in preset.nets else {})
+    given = {"named_images": dict.fromkeys(preset.targets, images[:, ::-1])}
+    given["named_masks"] = {
+        mask.name: halves(images) for mask in preset.masks if mask.source == "given"
+    }
+    if any(v.codec == "hull" for stage in preset.stages for v in stage.variables):
+        params = {**params, STATISTICS: {**params[STATISTICS], ANCHORS: anchors(gen)}}
     return invert(
-        gen, params, images, preset=preset, nets=held, labels=labels, starts=starts, **others
+        gen,
+        params,
+        images,
+        preset=preset,
+        nets=held,
+        labels=labels,
+        starts=starts,
+        **{**given, **others},
     )
+
+
+def halves(images: np.ndarray) -> np.ndarray:
+    """A mask [B, S, S] of the upper half."""
+    mask = np.zeros(images.shape[:3], np.float32)
+    mask[:, : images.shape[1] // 2] = 1
+    return mask
+
+
+def anchors(gen: Generator) -> np.ndarray:
+    """Codes [3, rows, w_dim] of three pictures of one person."""
+    shape = (3, gen.spec.rows, gen.spec.w_dim)
+    return np.random.default_rng(4).normal(size=shape).astype(np.float32)
 
 
 def looker(pair: Pair) -> Any:

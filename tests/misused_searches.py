@@ -228,6 +228,8 @@ OTHERS: dict[str, tuple[dict[str, Any], str]] = {
     "record-terms-text": ({"record_terms": "mse"}, "record_terms is 'mse'"),
     "record-terms-unknown": ({"record_terms": ("lpips",)}, "'lpips'"),
     "report": ({"report": 1}, "report is 1"),
+    "named-images-unknown": ({"named_images": {"hair": ONES}}, "'hair'; allowed: none"),
+    "named-images-list": ({"named_images": [ONES]}, "named_images is a list"),
     "named-masks-unknown": ({"named_masks": {"hair": ONES}}, "'hair'; allowed: none"),
     "starts-missing": ({"preset": GIVEN}, "needs starts"),
     "preset-of-other-space": (

@@ -66,7 +66,7 @@ def convert(
         raise ValueError(f"output {str(path)!r}; allowed: a name that ends in .safetensors")
     check_target(path, filter(None, [file, discriminator, like, before]))
     check_free(path, file, overwrite=overwrite)
-    for option in ("clamp", "epsilon", "depth"):
+    for option in ("clamp", "epsilon", "depth", "focal"):
         if options.get(option) is not None:
             check_above(option, options[option], 0.0)
     contents = containers.read_checkpoint(file)
@@ -81,7 +81,8 @@ def convert(
         _refuse(nets.NETS[net.architecture], [*cut, *given, *linked])
         return write_net(path, _converted_net(net, file, contents, name), origin)
     own = given | ({"before": containers.read_checkpoint(before).tree} if before else {})
-    if (looking := encoder_families.look(contents.tree, **own)) is not None:
+    config = _config(file)
+    if (looking := encoder_families.look(contents.tree, config=config, **own)) is not None:
         called = Names(name, generator, alignment)
         return write_encoder(path, looking, origin, called, report, overwrite=overwrite)
     _refuse("a generator", [*linked], "those of generators")
@@ -90,7 +91,7 @@ def convert(
     else:
         others = {key: given[key] for key in given if key not in ("discriminator", "like")}
         try:
-            found = sources.convert(contents.tree, config=_config(file), **others)
+            found = sources.convert(contents.tree, config=config, **others)
         except UnsafeFileError as error:
             raise UnsafeFileError(f"{file.name} ({contents.container}): {error}") from error
     if discriminator is not None:
@@ -116,9 +117,10 @@ def _converted_net(
 
 
 def _config(file: Path) -> Any:
-    """The contents of config.json beside `file`, or None."""
-    path = file.with_name("config.json")
-    if not path.is_file() or path.stat().st_size > CONFIG_BYTES:
+    """The contents of config.json or .config.json beside `file`, or None."""
+    places = (file.with_name(name) for name in ("config.json", ".config.json"))
+    path = next((place for place in places if place.is_file()), None)
+    if path is None or path.stat().st_size > CONFIG_BYTES:
         return None
     try:
         return parse_json(path.read_bytes(), f"{path.name} beside the file")

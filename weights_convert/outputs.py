@@ -137,7 +137,8 @@ def write_encoder(
     called = names.generator or (f"{names.encoder}-generator" if looking.decoder else "")
     try:
         converted = looking.convert(names.encoder)
-        decoder = sources.convert(origin.contents.tree) if looking.decoder else None
+        tree = origin.contents.tree
+        decoder = sources.convert(tree, **looking.shared) if looking.decoder else None
     except UnsafeFileError as error:
         raise UnsafeFileError(f"{told}: {error}") from error
     if decoder is not None:

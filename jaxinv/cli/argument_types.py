@@ -25,6 +25,11 @@ def positive(text: str) -> int:
     return value
 
 
+def whole(text: str) -> int:
+    """A whole number from 0 to `LARGEST`."""
+    return 0 if text == "0" else positive(text)
+
+
 def seed(text: str) -> int:
     """A whole number of 32 bits: of larger ones, random keys keep a part only."""
     value = int(text)
@@ -64,6 +69,12 @@ def number(text: str) -> float:
 def numbers(text: str) -> tuple[float, ...]:
     """Finite numbers with commas between them."""
     return tuple(number(part) for part in text.split(","))
+
+
+def resource(text: str) -> tuple[str, float]:
+    """A name and how much of it: NAME=N."""
+    name, _, amount = text.partition("=")
+    return name, number(amount)
 
 
 def joined(arguments: Sequence[str] | None) -> list[str]:

@@ -8,7 +8,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import batch_size, label, positive, seed, shard_size
+from jaxinv.cli.argument_types import (
+    batch_size,
+    label,
+    positive,
+    resource,
+    seed,
+    shard_size,
+    whole,
+)
 from jaxinv.cli.console import DONE, SOME_FAILED, say
 from jaxinv.cli.weights import ensure, ready_generator
 from jaxinv.specs.vocabulary import PRECISIONS
@@ -16,6 +24,7 @@ from jaxinv.specs.vocabulary import PRECISIONS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from jaxinv.io.launchers import Share
     from jaxinv.runs.request import Request
     from jaxinv.specs import GeneratorSpec, Preset
     from jaxinv.specs.encoders import EncoderSpec
@@ -37,6 +46,11 @@ def carry_out(options: argparse.Namespace, of: Callable[[Request], Request]) -> 
     check_mode(options.align)
     if options.init is not None:
         held_encoder(options.init)
+    elif preset.encoder:
+        raise ValueError(
+            f"preset {preset.name!r} begins at the codes of an encoder: give --init encoder:NAME; "
+            f"`jaxinv train-encoder {preset.encoder} -g {options.generator} -o RUN` trains one"
+        )
     request = of(request_of(options, preset.name))
     spec = ready_generator(options.generator)
     if options.preset is None and not spec.w_dim:
@@ -69,16 +83,42 @@ def run_request(
     options: argparse.Namespace, request: Request, preset: Preset, spec: GeneratorSpec
 ) -> int:
     """Fetch the nets that scores need, go through the pictures, and say what became of them."""
-    from jaxinv.runs.runner import run
-
     aligned = options.align == "auto" and spec.alignment != "none" and find_spec("dlib")
     faces = aligned or any(mask.source == "face" for mask in preset.masks)
-    ensure("lpips", *(["landmarks"] if faces else []))
-    done, failed = run(request, preset, fresh=options.fresh, retry_failed=options.retry_failed)
+    seen = ["lpips"] if request.scores or {"alexnet", "vgg16"} & set(preset.nets) else []
+    ensure(*seen, *(["landmarks"] if faces else []))
+    share, (done, failed) = started(options, request, preset)
     noun = "image" if done == 1 else "images"
     found = {"invert": "inverted", "encode": "encoded"}.get(request.verb, "restored")
-    say(f"{done} {noun} {found}, {failed} failed; see {Path(options.out) / 'report.html'}")
+    whose = "" if share.alone else f"worker {share.index} of {share.count}: "
+    page = Path(options.out) / "report.html"
+    say(f"{whose}{done} {noun} {found}, {failed} failed; see {page}")
     return SOME_FAILED if failed else DONE
+
+
+def started(
+    options: argparse.Namespace, request: Request, preset: Preset
+) -> tuple[Share, tuple[int, int]]:
+    """Run by the engine that was asked for: the share of this process, and (done, failed)."""
+    from jaxinv.io.launchers import ALONE, find_share, join_processes
+    from jaxinv.io.progress import announce
+
+    also: dict[str, Any] = {"fresh": options.fresh, "retry_failed": options.retry_failed}
+    index, count = options.worker_index, options.num_workers
+    if options.engine == "ray":
+        from jaxinv.runs.ray_engine import Cluster, run_with_ray
+
+        if index is not None:
+            raise ValueError(f"--worker-index {index} with --engine ray; allowed: --num-workers")
+        cluster = Cluster(count, tuple(options.ray_resource))
+        return ALONE, run_with_ray(request, preset, cluster, **also)
+    from jaxinv.runs.runner import run
+
+    of = join_processes if options.engine == "distributed" else find_share
+    share = of(index, count)
+    if not share.alone:
+        announce(str(share))
+    return share, run(request, preset, share=share, **also)
 
 
 def add(verbs: argparse._SubParsersAction) -> None:
@@ -94,6 +134,14 @@ def add(verbs: argparse._SubParsersAction) -> None:
         default=[],
         metavar="NAME=PLACE",
         help="file, or folder of files, that is WHITE WHERE the preset's mask NAME holds",
+    )
+    verb.add_argument(
+        "--named-image",
+        dest="named_images",
+        action="append",
+        default=[],
+        metavar="NAME=PLACE",
+        help="file, or folder of files, with the picture that the preset calls NAME",
     )
 
 
@@ -206,4 +254,37 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         default=[],
         choices=("npz",),
         help="also write latents in this layout",
+    )
+    _add_workers(verb)
+
+
+def _add_workers(verb: argparse.ArgumentParser) -> None:
+    """How several processes share the files."""
+    verb.add_argument(
+        "--num-workers",
+        type=positive,
+        metavar="N",
+        help="processes that share the files, into the same OUT (default: what a launcher such as "
+        "srun or mpirun says, or 1)",
+    )
+    verb.add_argument(
+        "--worker-index",
+        type=whole,
+        metavar="I",
+        help="which of them this is, from 0 (default: what the launcher says)",
+    )
+    verb.add_argument(
+        "--engine",
+        choices=("local", "ray", "distributed"),
+        default="local",
+        help="ray: actors of a Ray cluster, --num-workers at most; distributed: the processes of "
+        "jax.distributed (default: local)",
+    )
+    verb.add_argument(
+        "--ray-resource",
+        type=resource,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help="what an actor needs: GPU=1, TPU=4, CPU=2 (default: one accelerator, or one CPU)",
     )

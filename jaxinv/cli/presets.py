@@ -9,7 +9,7 @@ from jaxinv.cli.console import DONE, say
 
 def verb_presets(options: argparse.Namespace) -> int:
     """List the presets, show one, or print it as JSON, which `-p FILE.json` reads."""
-    from jaxinv.presets import ENCODERS, PRESETS
+    from jaxinv.presets import ENCODERS, HYBRIDS, PRESETS
     from jaxinv.reports.preset_scores import describe, read
 
     if options.name is None and options.json:
@@ -18,6 +18,9 @@ def verb_presets(options: argparse.Namespace) -> int:
         figures = read()
         for preset in PRESETS.values():
             say(describe(preset, figures))
+        for one in HYBRIDS.values():
+            parts = f"presets in turn: {', '.join(one.parts)}"
+            say(f"{one.name}\n  {one.summary}\n  {one.reference}\n  {parts}")
         for one in ENCODERS.values():
             told = f"encoder, for `jaxinv train-encoder`: {one.summary}"
             say(f"{one.name}\n  {told}\n  {one.reference}")
@@ -25,6 +28,9 @@ def verb_presets(options: argparse.Namespace) -> int:
     from jaxinv.inversion.presets import find_preset
     from jaxinv.specs.serialization import to_json
 
+    if options.name in HYBRIDS and options.json:
+        say(to_json(HYBRIDS[options.name]))
+        return DONE
     if options.name in ENCODERS:
         one = ENCODERS[options.name]
         text = f"{one.name}\n  {one.summary}\n  {one.reference}\n  {one.notes}".rstrip()

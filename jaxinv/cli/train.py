@@ -21,13 +21,14 @@ ARCHITECTURES = ("stylegan2",)
 
 def verb_train_generator(options: argparse.Namespace) -> int:
     """Train a generator and its discriminator."""
+    train_encoder.join(options)
     from jaxinv.io.picture_sets import open_set, read_labels
     from jaxinv.models.weights import use_compilation_cache
     from jaxinv.specs.checks import check_choice
     from jaxinv.training.data import Pictures, batches, flip, random_crop, split
     from jaxinv.training.gan import GanSettings, gan_job
     from jaxinv.training.loop import Run, train
-    from jaxinv.training.stylegan2 import FILE, small_stylegan2
+    from jaxinv.training.stylegan2 import FILE, growth, small_stylegan2
 
     use_compilation_cache()
     check_choice("architecture", options.architecture, ARCHITECTURES)
@@ -69,7 +70,10 @@ def verb_train_generator(options: argparse.Namespace) -> int:
         facts=_facts(options, spec, settings, len(seen)),
         notes={"data": options.data},
     )
-    job = gan_job(spec, settings, _stack(sources[1]), _start(options.grow))
+    start = _start(options.grow)
+    for line in [] if start is None else growth(spec, start):
+        complain(line)
+    job = gan_job(spec, settings, _stack(sources[1]), start)
     given = batches(sources[0], options.batch, seed=options.seed, changes=changes)
 
     def problems() -> dict[str, str]:
@@ -152,6 +156,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--name", metavar="NAME", help="of the generator; default: that of RUN")
     verb.add_argument("--grow", metavar="RUN|FILE", help="start with the weights of a smaller one")
     verb.add_argument("--dtype", choices=PRECISIONS, default="float32", help="of convolutions")
+    train_encoder.add_engine(verb)
     verb.add_argument("--flip", action="store_true", help="mirror half of the pictures")
     verb.add_argument("--crop", choices=("centre", "random"), default="centre")
     verb.add_argument("--augment", action="store_true", help="adaptive flips and shifts (ADA)")

@@ -21,6 +21,7 @@ HELD_SEED = 2**31  # apart from those of training
 
 def verb_train_encoder(options: argparse.Namespace) -> int:
     """Train an encoder."""
+    join(options)
     from jaxinv.encoders.lessons import prepare
     from jaxinv.encoders.loading import RUN_FILE, load_encoder
     from jaxinv.encoders.training import encoder_job
@@ -33,17 +34,24 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     for name in lost:
         complain(f"{name} is left out: pictures of files have no known code")
     before = load_encoder(options.before) if options.before else None
-    ready_generator(options.generator)
+    start = load_encoder(options.start)[1] if options.start else None
+    if preset.continues and start is None:
+        raise ValueError(
+            f"preset {preset.name!r} goes on from one of {preset.continues!r}; allowed: --from RUN "
+            f"(`jaxinv train-encoder {preset.continues} -g {options.generator} -o RUN`)"
+        )
+    generator = trained_generator(options.generator)
+    ready_generator(generator)
     if {"alexnet", "vgg16"} & set(preset.nets):
         ensure("lpips")
-    gen, params = load_generator(options.generator)
-    sha256 = read_metadata(weights_file(options.generator)).get("content_sha256", "")
+    gen, params = load_generator(generator)
+    sha256 = read_metadata(weights_file(generator)).get("content_sha256", "")
     lesson, given = prepare(gen, params, preset, before=before, generator_sha256=sha256)
     preset = lesson.preset
     sources: list[Any] = []
     if options.data == SYNTHETIC:
         given_batches = batches(Synthetic(options.seed), preset.batch, seed=options.seed)
-        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False)
+        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False, whole=True)
     else:
         given_batches, held, sources = _of_files(options, lesson)
     job = encoder_job(
@@ -51,7 +59,8 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
         given,
         preset.steps,
         [held[i] for i in range(-(-options.held // preset.batch))],
-        generator=options.generator,
+        generator=generator,
+        start=start,
     )
 
     def problems() -> dict[str, str]:
@@ -62,6 +71,26 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
         complain(f"{name}: {reason}")
     say(str(Path(options.out) / RUN_FILE))
     return SOME_FAILED if problems() else DONE
+
+
+def join(options: argparse.Namespace) -> None:
+    """Meet the other processes, where there are some to train with."""
+    if options.engine == "distributed":
+        from jaxinv.io.launchers import join_processes
+        from jaxinv.training.devices import meet
+
+        complain(str(join_processes()))
+        meet()
+
+
+def add_engine(verb: argparse.ArgumentParser) -> None:
+    """Whether other processes take part."""
+    verb.add_argument(
+        "--engine",
+        choices=("local", "distributed"),
+        default="local",
+        help="distributed: all processes of jax.distributed share each batch (default: local)",
+    )
 
 
 def chosen_preset(options: argparse.Namespace) -> tuple[EncoderPreset, tuple[str, ...]]:
@@ -78,10 +107,26 @@ def chosen_preset(options: argparse.Namespace) -> tuple[EncoderPreset, tuple[str
     return replace(preset, solver=solver, steps=steps, batch=batch), lost
 
 
+def trained_generator(name: str) -> str:
+    """The generator's name or file; of the folder of a run that trained one, its file there.
+
+    Raises `ValueError` for a folder without one.
+    """
+    from jaxinv.training.stylegan2 import FILE
+
+    place = Path(name)
+    if not place.is_dir():
+        return name
+    if not (place / FILE).is_file():
+        raise ValueError(f"no {FILE} in the folder {name}; allowed: a run of train-generator")
+    return str(place / FILE)
+
+
 def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, list[Any]]:
     """(batches of training, those that are held back, their sources)."""
     from jaxinv.io.picture_sets import open_set, read_labels
-    from jaxinv.training.data import Pictures, batches, flip, split
+    from jaxinv.specs.picture_sources import MIXED
+    from jaxinv.training.data import Joined, Pictures, Synthetic, batches, flip, split
 
     preset, pictures = lesson.preset, open_set(options.data)
     labels = None
@@ -93,8 +138,15 @@ def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, li
         for part in (seen, held)
     ]
     changes = [flip] if preset.source.flip else []
-    training = batches(sources[0], preset.batch, seed=options.seed, changes=changes)
-    return training, batches(sources[1], preset.batch, seed=0, shuffle=False), sources
+    drawn = preset.source.of_batch(preset.batch) if preset.source.kind == MIXED else 0
+    real = preset.batch - drawn
+    training = batches(sources[0], real, seed=options.seed, changes=changes)
+    held_back = batches(sources[1], real, seed=0, shuffle=False, whole=True)
+    if drawn:
+        more = batches(Synthetic(options.seed), drawn, seed=options.seed)
+        others = batches(Synthetic(HELD_SEED), drawn, seed=0, shuffle=False, whole=True)
+        training, held_back = Joined(training, more), Joined(held_back, others)
+    return training, held_back, sources
 
 
 def _run(options: argparse.Namespace, preset: EncoderPreset, sha256: str) -> Any:
@@ -115,6 +167,7 @@ def _run(options: argparse.Namespace, preset: EncoderPreset, sha256: str) -> Any
             "labels": options.labels,
             "before": options.before,
             "held": options.held,
+            **({"from": options.start} if options.start else {}),
         },
         notes={"generator": options.generator},
     )
@@ -137,6 +190,12 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
     verb.add_argument("--before", metavar="ENCODER", help="the encoder whose code is corrected")
     verb.add_argument(
+        "--from",
+        dest="start",
+        metavar="ENCODER",
+        help="the encoder whose weights this one goes on from",
+    )
+    verb.add_argument(
         "--without",
         action="append",
         default=[],
@@ -147,6 +206,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--batch", type=positive, metavar="B", help="instead of the preset's")
     verb.add_argument("--rate", type=above_zero, metavar="R", help="instead of the preset's")
     verb.add_argument("--seed", type=seed, default=0, metavar="S")
+    add_engine(verb)
     verb.add_argument(
         "--labels",
         default="",

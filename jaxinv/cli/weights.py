@@ -189,6 +189,7 @@ def verb_convert(options: argparse.Namespace) -> int:
 
     names = ("name", "alignment", "fused", "local", "clamp", "depth", "epsilon")
     names = (*names, "discriminator", "like", "generator", "before", "side", "equalised")
+    names = (*names, "length", "classes", "focal")
     given = {name: getattr(options, name) for name in names}
     wanted = {name: value for name, value in given.items() if value is not None}
     if options.to is None:
@@ -255,6 +256,10 @@ def _add_convert(verbs: argparse._SubParsersAction) -> None:
     convert.add_argument(
         "--like", metavar="GENERATOR", help="only for orbax: whose parameters these are"
     )
+    _add_what_files_leave_open(convert)
+
+
+def _add_what_files_leave_open(convert: argparse.ArgumentParser) -> None:
     convert.add_argument(
         "--fused",
         action=argparse.BooleanOptionalAction,
@@ -277,6 +282,24 @@ def _add_convert(verbs: argparse._SubParsersAction) -> None:
         "--depth", type=positive, metavar="N", help="only for BigGAN-deep from ajbrock: its G_depth"
     )
     convert.add_argument(
+        "--length",
+        type=positive,
+        metavar="N",
+        help="only for WaveGAN of six layers: samples of its sounds, 32768 or 65536",
+    )
+    convert.add_argument(
+        "--focal",
+        type=number,
+        metavar="F",
+        help="only for EG3D: focal length of its cameras in sides of the picture (default: 4.2647)",
+    )
+    convert.add_argument(
+        "--classes",
+        type=positive,
+        metavar="N",
+        help="only for chains of layers: the last N inputs are the class, as zeros and a one",
+    )
+    convert.add_argument(
         "--epsilon", type=number, metavar="E", help="only for BigGAN from ajbrock: its BN_eps"
     )
     convert.add_argument(
@@ -286,7 +309,8 @@ def _add_convert(verbs: argparse._SubParsersAction) -> None:
         "--side",
         type=positive,
         metavar="PX",
-        help="only for encoders of latent composition and GH-Feat: of the pictures that they see",
+        help="only for encoders of latent composition and GH-Feat: of the pictures that they see; "
+        "for AutoencoderKL: of its pictures (default: its sample_size)",
     )
     convert.add_argument(
         "--equalised",

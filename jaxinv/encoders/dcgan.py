@@ -15,7 +15,7 @@ from jaxinv.nn.linear import leaky_relu
 
 if TYPE_CHECKING:
     from jaxinv.encoders.backbones import Maps
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -46,12 +46,12 @@ def _activated(net: Network, x: Array) -> Array:
     return nn.relu(x) if net.fact("slope", LEAKY) == RELU else leaky_relu(x)
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """Dense layers over the coarsest map; "hidden": width of one in between, 0 for none.
 
     With the fact "bounded" the code lies within (-1, 1), by tanh.
     """
-    del stage
+    del beside
     x, hidden = maps[0].ravel(), net.fact("hidden", 0)
     if hidden:
         x = _activated(net, net.norm("dense0.norm", net.dense("dense0", x, hidden)))

@@ -15,7 +15,7 @@ from jaxinv.nn.pool import average_pool
 
 if TYPE_CHECKING:
     from jaxinv.encoders.backbones import Maps
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -49,9 +49,9 @@ def _block(net: Network, name: str, x: Array, channels: int) -> Array:
     return shortcut + x
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """One dense layer over all pixels of the coarsest map, normalised over the batch."""
-    del stage
+    del beside
     name = f"block{1 + blocks(net.spec.side)}"
     count = max(net.spec.rows, 1) * net.spec.width
     code = Linear(count, bias=False, name=f"{name}.fc")(maps[0].ravel())

@@ -12,8 +12,9 @@ import numpy as np
 
 from jaxinv.encoders import rollouts
 from jaxinv.encoders.base import BEFORE, Encoder
+from jaxinv.encoders.inside import COMPARED, DRAWN
 from jaxinv.encoders.loading import linked_generator, load_encoder
-from jaxinv.encoders.planes import Sample
+from jaxinv.encoders.planes import IDENTITY, Sample
 from jaxinv.encoders.rollouts import Weights
 from jaxinv.io.image_ops import PIXELS, check_pixel_range
 from jaxinv.models.arguments import check_generator
@@ -36,11 +37,15 @@ ACCELERATED = 8  # pictures that go together where there is an accelerator
 
 
 class Given(NamedTuple):
-    """What encoders are given beside pictures: masks [B, h, w], attributes [B], passes or None."""
+    """What encoders are given beside pictures: masks [B, h, w], attributes [B], passes or None.
+
+    `identities` [B, h, w, 3] are pictures of those whom they are to show.
+    """
 
     masks: np.ndarray | None = None
     attributes: np.ndarray | None = None
     passes: int | None = None
+    identities: np.ndarray | None = None
 
 
 def encode(
@@ -50,6 +55,7 @@ def encode(
     generator: Drawing | None = None,
     masks: np.ndarray | None = None,
     attribute: float | Sequence[float] | None = None,
+    identities: np.ndarray | None = None,
     passes: int | None = None,
     batch: int | None = None,
 ) -> Latents:
@@ -64,6 +70,9 @@ def encode(
         masks: [B, h, w], 1 where a picture is known, for encoders that see them.
         attribute: for encoders that are told one: a number in [0, 1], or one per picture. Of SAM
             (Alaluf et al. 2021) the age in years / 100.
+        identities: [B, h, w, 3] or [1, h, w, 3] in [-1, 1], pictures of the persons that are to
+            be seen, for encoders that ask for one (Nitzan et al. 2020); by default the pictures'
+            own.
         passes: how often it looks, instead of the number of its spec.
         batch: pictures that go together; by default 1 on CPUs, 8 elsewhere.
 
@@ -76,6 +85,7 @@ def encode(
     check_whole("batch", ACCELERATED if batch is None else batch, 1)
     pictures = check_pictures(loaded[0].spec, images)
     given = check_given(loaded[0].spec, len(pictures), masks, attribute, passes)
+    given = given._replace(identities=check_identities(loaded[0].spec, pictures, identities))
     if generator is None and draws(loaded[0].spec):
         if name is None:
             raise ValueError(
@@ -108,8 +118,13 @@ def chain(spec: EncoderSpec) -> Iterator[EncoderSpec]:
 
 
 def draws(spec: EncoderSpec) -> bool:
-    """Whether codes have to be drawn on the way."""
-    return any("reconstruction" in one.planes for one in chain(spec))
+    """Whether codes have to be drawn, or brought to another space, on the way."""
+    return any(
+        "reconstruction" in one.planes
+        or one.head in (*COMPARED, *DRAWN)
+        or (one.before is not None and one.before.output != one.output)
+        for one in chain(spec)
+    )
 
 
 def check_owner(spec: EncoderSpec, gen: Generator, params: Params) -> None:
@@ -142,7 +157,7 @@ def check_fit(spec: EncoderSpec, own: GeneratorSpec) -> None:
 
 def check_pictures(spec: EncoderSpec, images: Any) -> np.ndarray:
     """The pictures as float32; `ValueError` unless the encoder can look at them."""
-    labels = "image" not in spec.planes
+    labels = "labels" in spec.planes
     channels = spec.labels if labels else 3
     meant = ", labels in [0, 1]" if labels else PIXELS
     found = check_array("images", images, meant=meant)
@@ -194,6 +209,24 @@ def check_given(
     return Given(masks, attribute, passes)
 
 
+def check_identities(spec: EncoderSpec, pictures: np.ndarray, identities: Any) -> Any:
+    """The pictures of whom [B, h, w, 3], one for each of `pictures`, or None.
+
+    Raises `ValueError` for an encoder that asks for none, and for other arrays.
+    """
+    if identities is None:
+        return None
+    if IDENTITY not in spec.planes:
+        raise ValueError(f"encoder {spec.name!r} sees no {IDENTITY!r}; it sees {spec.planes}")
+    found = check_array("identities", identities, meant=PIXELS)
+    if found.ndim != 4 or found.shape[3] != 3 or len(found) not in (1, len(pictures)):
+        raise ValueError(
+            f"identities {told(found)}; allowed: [{len(pictures)}, h, w, 3] or [1, h, w, 3]"
+        )
+    check_pixel_range("identities", found)
+    return np.broadcast_to(found.astype(np.float32), (len(pictures), *found.shape[1:]))
+
+
 def check_passes(spec: EncoderSpec, passes: int) -> None:
     """Raise `ValueError` unless an encoder can look so often."""
     least, most = BOUNDS["passes"]
@@ -226,11 +259,13 @@ def encode_batches(
 
 def _samples(spec: EncoderSpec, pictures: np.ndarray, given: Given, rows: np.ndarray) -> Sample:
     shown = jnp.asarray(pictures[rows])
-    seen = {"labels": shown} if "image" not in spec.planes else {"image": shown}
+    seen = {"labels": shown} if "labels" in spec.planes else {"image": shown}
     if given.masks is not None:
         seen["mask"] = jnp.asarray(given.masks[rows])
     if given.attributes is not None:
         seen["attribute"] = jnp.asarray(given.attributes[rows])
+    if given.identities is not None:
+        seen["identity"] = jnp.asarray(given.identities[rows])
     return Sample(**seen)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.encoders.backbones import Maps, Units
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -31,7 +31,7 @@ def backbone(net: Network, x: Array, units: Units) -> Maps:
     """iResNet (Duta et al. 2021; the recogniser of InsightFace): every stage halves the sides."""
     width, maps = net.fact("width", WIDTH), list["Array"]()
     x = net.slope("conv.2", net.norm("conv.1", net.plain_conv("conv.0", x, width)))
-    for stage, count in enumerate(units, start=1):
+    for stage, count in enumerate(net.fact("units", units), start=1):
         for index in range(count):
             plan = (width << (stage - 1), 2 if index == 0 else 1)
             x = _unit(net, f"block_{stage}.{index}", x, plan)
@@ -51,18 +51,23 @@ def _unit(net: Network, name: str, x: Array, plan: tuple[int, int]) -> Array:
     return shortcut + net.norm(f"{name}.bn3", y)
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over all maps, pooled, for every row; and features for the fact "cut".
 
     The fact "share" says how much of the generator's own features they replace.
     """
-    del stage
+    del beside
+    code, share = code_rows(net, maps), net.fact("share", 1.0)
+    change = {"times": -share * jnp.ones(()), "add": share * content(net, maps[1])}
+    return {"code": code, "features": {net.fact("cut", CUT): change}}
+
+
+def code_rows(net: Network, maps: Maps) -> Array:
+    """The rows of a code [rows, width], a dense layer each over all maps, pooled."""
     grids = [adaptive_average(x, (GRID, GRID)) for x in reversed(maps)]
     seen = jnp.concatenate(grids, axis=-1).ravel()
     rows = [net.dense(f"styles.{row}", seen, net.spec.width) for row in range(net.spec.rows)]
-    share = net.fact("share", 1.0)
-    change = {"times": -share * jnp.ones(()), "add": share * content(net, maps[1])}
-    return {"code": jnp.stack(rows), "features": {net.fact("cut", CUT): change}}
+    return jnp.stack(rows)
 
 
 def content(net: Network, x: Array) -> Array:

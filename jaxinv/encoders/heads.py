@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.encoders.backbones import Maps
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
-    Head = Callable[[Network, Maps, Array | None], Outputs]
+    Head = Callable[[Network, Maps, Beside | None], Outputs]
 
 SLOPE = 0.01
 GRID = 7  # pixels along a side that a dense layer sees
 
 
-def map2style(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def map2style(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A small network of its own for every row (Richardson et al. 2021, pSp, section 3)."""
-    del stage
+    del beside
     rows = [_style(net, f"styles.{row}", one) for row, one in enumerate(_sources(net, maps))]
     return {"code": jnp.stack(rows).reshape(net.spec.shape)}
 
 
-def deltas(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def deltas(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """The first row, and for every other one what is added to it (Tov et al. 2021, e4e, eq. 2).
 
-    Rows beyond number `stage` have nothing added; None: all have.
+    Rows beyond number `beside.stage` have nothing added; None: all have.
     """
     rows = [_style(net, f"styles.{row}", one) for row, one in enumerate(_sources(net, maps))]
     added = jnp.stack([jnp.zeros_like(rows[0]), *rows[1:]])
-    if stage is not None:
-        added = jnp.where(jnp.arange(len(rows))[:, None] <= stage, added, 0.0)
+    if beside is not None and beside.stage is not None:
+        added = jnp.where(jnp.arange(len(rows))[:, None] <= beside.stage, added, 0.0)
     return {"code": (rows[0] + added).reshape(net.spec.shape)}
 
 
@@ -63,30 +63,30 @@ def _style(net: Network, name: str, x: Array) -> Array:
     return net.equalised(f"{name}.linear", x[0, 0], net.spec.width)
 
 
-def pooled(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def pooled(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A linear layer over the means of the coarsest map."""
-    del stage
+    del beside
     mean = jnp.mean(maps[0], (0, 1))
     return {"code": _code(net, net.equalised("linear", mean, _numbers(net)))}
 
 
-def pooled_row(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def pooled_row(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """The same row everywhere, a linear layer over the means of the coarsest map."""
-    del stage
+    del beside
     row = net.equalised("linear", jnp.mean(maps[0], (0, 1)), net.spec.width)
     return {"code": jnp.broadcast_to(row, net.spec.shape)}
 
 
-def pooled_grid(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def pooled_grid(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over the coarsest map, pooled to a grid, then a linear one."""
-    del stage
+    del beside
     hidden = _grid_dense(net, "output_layer_2", maps[0], net.spec.width)
     return {"code": _code(net, net.equalised("linear", hidden, _numbers(net)))}
 
 
-def pooled_levels(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def pooled_levels(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over each of the finest maps, pooled to a grid (Wei et al. 2022, E2Style)."""
-    del stage
+    del beside
     groups = net.fact("groups", ())
     counts = [*groups, net.spec.rows - sum(groups)]
     parts = [

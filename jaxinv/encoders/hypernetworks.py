@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from jaxinv.encoders.backbones import Maps
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array, Params
 
@@ -61,9 +61,9 @@ class Change(NamedTuple):
         return self.number > 1 and (self.number + 1) % 3 == 0
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """Factors less 1 for the kernels that the fact "changes" lists (see `Change`)."""
-    del stage
+    del beside
     found: list[tuple[tuple[str, ...], Params]] = []
     changes = [Change(*one) for one in net.fact("changes", ())]
     shapes = {(one.outside, one.inside, TAPS) for one in changes if one.kind == SHARED}

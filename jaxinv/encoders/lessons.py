@@ -6,31 +6,37 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from jaxinv.encoders.alignment import aligner
+from jaxinv.encoders.base import RECOGNISER
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.objective import Given, Lesson, compared_size, own_terms
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import unchanging
+from jaxinv.losses.embeddings import embed
 from jaxinv.losses.image_terms import smallest_side
 from jaxinv.losses.views import view_shape
 from jaxinv.models.arguments import check_generator
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.loading import load_features
+from jaxinv.nn.conv import BACKWARD_KERNELS
 from jaxinv.presets import ENCODERS
 from jaxinv.specs import EncoderPreset, labels
 from jaxinv.specs.checks import check_choice, check_kind
+from jaxinv.specs.picture_sources import EITHER, MIXED, REAL, SYNTHETIC
 from jaxinv.specs.serialization import SUFFIX, read_preset
 from jaxinv.specs.term_kinds import IMAGE
-from jaxinv.specs.vocabulary import ALIGNER, CALLABLES
+from jaxinv.specs.vocabulary import ALIGNER, CALLABLES, OUTPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from jaxinv.encoders.base import Encoder
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Term
     from jaxinv.types import Params
 
-SYNTHETIC, REAL, EITHER = "synthetic", "real", "either"
 LATENT, LABEL = "latent", "label"
 
 
@@ -53,11 +59,14 @@ def for_pictures(preset: EncoderPreset, kind: str) -> tuple[EncoderPreset, tuple
     """(the preset for pictures of this kind, labels of the terms that cannot be had with them).
 
     Pictures of files have no known codes. A preset for either kind does without these terms there;
-    one that is made for synthetic pictures is refused, `ValueError`.
+    one that is made for synthetic pictures is refused, `ValueError`. One of mixed batches draws the
+    others of each batch, and all of them where there are no files.
     """
     check_choice("kind of pictures", kind, (SYNTHETIC, REAL))
+    if preset.source.kind == MIXED:
+        kind = MIXED if kind == REAL else SYNTHETIC
     unknown = kind == REAL and preset.search is None
-    lost = [t for t in preset.terms if t.name == LATENT and t.variable != LABEL and unknown]
+    lost = [t for t in preset.terms if unknown and _knows_code(t)]
     if lost and preset.source.kind != EITHER:
         raise ValueError(
             f"preset {preset.name!r} learns known codes, which pictures of files have not; "
@@ -66,6 +75,11 @@ def for_pictures(preset: EncoderPreset, kind: str) -> tuple[EncoderPreset, tuple
     kept = tuple(term for term in preset.terms if term not in lost)
     source = replace(preset.source, kind=kind)
     return replace(preset, terms=kept, source=source), labels(tuple(lost))
+
+
+def _knows_code(term: Term) -> bool:
+    """Whether a term counts where the code of a picture is known, and only there."""
+    return term.when == "drawn" or (term.name == LATENT and term.variable != LABEL)
 
 
 def without_terms(preset: EncoderPreset, names: Sequence[str]) -> EncoderPreset:
@@ -120,7 +134,8 @@ def prepare(
             f"preset {preset.name!r} needs the nets {', '.join(preset.nets)}; given: "
             f"{', '.join(sorted(held)) or 'none'}"
         )
-    for name in {str(term.net) for term in preset.all_terms if term.net in CALLABLES}:
+    asked = {term.net for term in preset.all_terms} | {preset.recogniser}
+    for name in sorted(str(net) for net in asked if net in CALLABLES):
         if name not in held:
             raise ValueError(
                 f"preset {preset.name!r} needs {name!r}, a function of pictures; allowed: "
@@ -130,9 +145,26 @@ def prepare(
     held[DISCRIMINATOR] = params
     if any(term.name == "style_alignment" for term in preset.all_terms):
         held[ALIGNER] = aligner(gen, params)
+    if preset.recogniser:
+        spec = replace(
+            spec, facts=(*spec.facts, ("vector", _numbers(preset.recogniser, held, size)))
+        )
     encoder = build(spec)
     fixed = unchanging(gen, params, spec, None if before is None else before[1])
+    if preset.recogniser:
+        fixed[RECOGNISER] = without_kernels(held[preset.recogniser])
     return Lesson(gen, encoder, preset, size), Given(params, held, fixed)
+
+
+def _numbers(name: str, nets: dict[str, Any], size: int) -> int:
+    """How many numbers a net's vector of a picture of `size` px has."""
+    shape = jax.ShapeDtypeStruct((size, size, 3), "float32")
+    return jax.eval_shape(lambda image: embed(name, nets[name], image)[OUTPUT], shape).size
+
+
+def without_kernels(net: Any) -> Any:
+    """The arrays of a net without kernels prepared for gradients; functions as they are."""
+    return {k: v for k, v in net.items() if k != BACKWARD_KERNELS} if isinstance(net, dict) else net
 
 
 def _check_terms(gen: Generator, params: Params, preset: EncoderPreset, size: int) -> None:

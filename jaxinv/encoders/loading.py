@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 
-from jaxinv.encoders.base import AVERAGE, BEFORE, WEIGHTS, Encoder
+from jaxinv.encoders.base import AVERAGE, BEFORE, RECOGNISER, WEIGHTS, Encoder
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.networks import build
 from jaxinv.io import checkpoints
+from jaxinv.models.features.named_layers import shapes_of
+from jaxinv.models.features.nets import build_net
 from jaxinv.models.loading import UNFIT
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.specs.checks import check_kind, check_place
@@ -130,6 +132,9 @@ def expected_params(encoder: Encoder) -> Params:
 def check_encoder_params(encoder: Encoder, params: Mapping[str, Any]) -> None:
     """Raise `ValueError` unless `params` has all arrays of the encoder, in their shapes."""
     checkpoints.check_shapes(encoder.spec.name, params, expected_params(encoder))
+    name = dict(encoder.spec.facts).get(RECOGNISER)
+    if name is not None and not callable(params.get(RECOGNISER)):
+        build_net(name, shapes_of(params.get(RECOGNISER, {})))
 
 
 def without_empty(tree: Mapping[str, Any]) -> Params:
@@ -143,6 +148,8 @@ def with_empty(encoder: Encoder, held: Params) -> Params:
     found = {WEIGHTS: held[WEIGHTS], STATISTICS: held.get(STATISTICS, {})}
     if AVERAGE in held:
         found[AVERAGE] = held[AVERAGE]
+    if RECOGNISER in held:
+        found[RECOGNISER] = held[RECOGNISER]
     if encoder.before is not None:
         found[BEFORE] = with_empty(encoder.before, held[BEFORE])
     return found

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.encoders.backbones import Maps, Units
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -33,7 +33,7 @@ def backbone(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]
     width, maps = net.fact("width", WIDTH), list["Array"]()
     x = nn.relu(net.norm("bn1", net.plain_conv("conv1", x, width, 7, 2)))
     x = max_pool(x, 3, 1 if net.spec.side < HALF else 2, padding=1)
-    for stage, count in enumerate(units):
+    for stage, count in enumerate(net.fact("units", units)):
         for index in range(count):
             stride = 2 if stage and index == 0 else 1
             x = unit(net, f"layer{stage + 1}.{index}", x, width << stage, stride)
@@ -41,9 +41,9 @@ def backbone(net: Network, x: Array, units: Units, *, unit: Callable[..., Array]
     return maps[::-1]
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over the means of the coarsest map."""
-    del stage
+    del beside
     mean = jnp.mean(maps[0], (0, 1))
     code = net.dense("fc", mean, max(net.spec.rows, 1) * net.spec.width)
     return {"code": jnp.reshape(code, net.spec.shape)}

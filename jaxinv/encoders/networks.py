@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 import flax.linen as nn
 
 from jaxinv.encoders import (
+    added_weights,
     backbones,
+    code_maps,
     dcgan,
     domain_guided,
+    feature_fusion,
     feature_styles,
     heads,
     hypernetworks,
+    layer_inverses,
     masked,
     necks,
     residual_fusion,
     style_scales,
+    variational,
 )
-from jaxinv.encoders.base import Encoder, Outputs, from_network
+from jaxinv.encoders.base import Beside, Encoder, Outputs, from_network
 from jaxinv.encoders.layers import Network
 from jaxinv.specs.checks import check_choice
 
@@ -32,9 +37,13 @@ BACKBONES = {
     "dcgan": dcgan.backbone,
     "pooled-blocks": domain_guided.backbone,
     "aligned-residual": residual_fusion.backbone,
+    "kernel-maps": added_weights.backbone,
+    "inception-v3": code_maps.inception,
+    "none": code_maps.plain,
     **feature_styles.BACKBONES,
     **masked.BACKBONES,
     **style_scales.BACKBONES,
+    **variational.BACKBONES,
 }
 NECKS = {**necks.NECKS, "fpn-aligned": style_scales.neck}
 HEADS = {
@@ -46,6 +55,14 @@ HEADS = {
     "scale-shift": residual_fusion.head,
     "styles-content": feature_styles.head,
     "weight-factors": hypernetworks.head,
+    "added-weights": added_weights.head,
+    "layer-inverses": layer_inverses.head,
+    "styles-fused": feature_fusion.fused,
+    "moved-residual": feature_fusion.moved_residual,
+    "edited-features": feature_fusion.edited_features,
+    "rig": code_maps.rigged,
+    "identity-mlp": code_maps.joined,
+    **variational.HEADS,
 }
 
 
@@ -53,11 +70,11 @@ class Parts(Network):
     """A backbone, a neck and a head."""
 
     @nn.compact
-    def __call__(self, planes: Array, stage: Array | None = None) -> Outputs:
+    def __call__(self, planes: Array, beside: Beside | None = None) -> Outputs:
         """[h, w, channels] -> {"code": the shape of the spec}."""
         maps = BACKBONES[self.spec.backbone](self, planes)
         maps = NECKS[self.spec.neck](self, maps)
-        return HEADS[self.spec.head](self, maps, stage)
+        return HEADS[self.spec.head](self, maps, beside)
 
 
 @lru_cache

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -15,23 +16,27 @@ import jax.numpy as jnp
 
 from jaxinv.encoders.base import ASIDE
 from jaxinv.encoders.examples import asked, examples
+from jaxinv.encoders.layer_inverses import TOP
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.perspective import moved
-from jaxinv.encoders.planes import Sample, planes_of
-from jaxinv.encoders.rollouts import Weights, added, begin, in_space
+from jaxinv.encoders.rollouts import Weights, added, begin, drawer, inputs_of, named
 from jaxinv.losses.base import TermInputs, Told
 from jaxinv.losses.terms import evaluate, extract_features
 from jaxinv.losses.training_terms import attribute_of
+from jaxinv.models.generators.base import StepRange
 from jaxinv.nn.resample import area_reduce
 from jaxinv.specs.term_kinds import IMAGE, RENDER
-from jaxinv.specs.vocabulary import LATENT_SPACES
+from jaxinv.specs.vocabulary import NETWORK_VARIABLES
 
 if TYPE_CHECKING:
-    from jaxinv.encoders.base import Encoder
+    from jaxinv.encoders.base import Beside, Encoder
     from jaxinv.encoders.examples import Examples
+    from jaxinv.encoders.planes import Sample
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import EncoderPreset, GeneratorSpec, RowsInTurn, Term
     from jaxinv.types import Array, Key, Latents, Params, Tree
+
+LAYERED = ("aside", "redrawn")  # terms that see inverses of layers one by one
 
 
 class Lesson(NamedTuple):
@@ -141,17 +146,28 @@ def rollout(
     total, seen = _passes(lesson, given, weights, shown, progress)
     if lesson.preset.back:
         weights = {**weights, STATISTICS: seen.statistics}
-        more, again = _passes(lesson, given, weights, way_back(shown, seen.pictures), progress)
+        more, again = _passes(lesson, given, weights, way_back(lesson, shown, seen), progress)
         total = total + lesson.preset.back * more
         terms = {**seen.terms, **{f"back_{name}": one for name, one in again.terms.items()}}
         seen = seen._replace(terms=terms, statistics=again.statistics)
     return total, jax.lax.stop_gradient(seen)
 
 
-def way_back(shown: Examples, pictures: Array) -> Examples:
-    """The examples with what was drawn of them, asked for their own attribute."""
-    sample = shown.samples._replace(image=jax.lax.stop_gradient(pictures), attribute=shown.own)
-    return shown._replace(samples=sample)
+def way_back(lesson: Lesson, shown: Examples, seen: Seen) -> Examples:
+    """The examples with what was drawn of them, asked for their own attribute, code and identity.
+
+    All of them count: what is asked for is the picture itself.
+    """
+    pictures, code = jax.lax.stop_gradient((seen.pictures, seen.codes[lesson.encoder.spec.output]))
+    sample = shown.samples._replace(image=pictures)
+    if shown.own is not None:
+        sample = sample._replace(attribute=shown.own)
+    if sample.move is not None:
+        sample = sample._replace(move=-sample.move)
+    if sample.code is not None:
+        sample = sample._replace(code=code)
+    counts = {**(shown.counts or {}), "same": jnp.ones(len(pictures))}
+    return shown._replace(samples=sample, counts=counts)
 
 
 def _passes(
@@ -175,10 +191,27 @@ def _passes(
             lesson, given, latents, shown, target, progress=progress, told=told
         )
         total = total + loss
+        if lesson.preset.alone:
+            more, others, _ = compare(
+                _codes_alone(lesson), given, _codes(latents), shown, target, progress=progress
+            )
+            total = total + lesson.preset.alone * more
+            terms = {**terms, **{f"alone_{name}": one for name, one in others.items()}}
         seen = Seen(terms, statistics, latents, pictures)
     if seen is None:
         raise ValueError("an encoder that looks 0 times; allowed: at least once")
     return total, seen
+
+
+def _codes_alone(lesson: Lesson) -> Lesson:
+    """The lesson for pictures of the codes alone: of its terms, those that compare pictures."""
+    preset = lesson.preset
+    terms = tuple(term for term in preset.terms if term.kind.family == IMAGE)
+    return lesson._replace(preset=replace(preset, terms=terms, critics=()))
+
+
+def _codes(latents: Latents) -> Latents:
+    return {name: value for name, value in latents.items() if name not in NETWORK_VARIABLES}
 
 
 def _look(
@@ -188,34 +221,74 @@ def _look(
     gen, encoder = lesson.gen, lesson.encoder
     spec, fade = encoder.spec, lesson.preset.fade
 
-    def planes(sample: Sample, latents: Latents, given: Latents) -> Array:
-        drawn = None
-        if "reconstruction" in spec.planes:
-            drawn = gen.synthesize(both.generator, {**latents, **given})
-        return planes_of(spec, sample, drawn)
+    def view(sample: Sample, latents: Latents, given: Latents) -> tuple[Array, Beside, Latents]:
+        planes, beside, later = inputs_of(encoder, gen, both, sample, {**latents, **given})
+        return planes, beside._replace(draw=None), {n: later[n] for n in later if n not in given}
 
-    seen = jax.vmap(planes)(shown.samples, latents, shown.given)
+    planes, beside, latents = jax.vmap(view)(shown.samples, latents, shown.given)
     told = told_of(shown)
     if "edited" in spec.planes:
-        told = told._replace(due=seen[..., :3] - seen[..., 3:6])
+        told = told._replace(due=planes[..., :3] - planes[..., 3:6])
     if shown.warp is not None:  # what is due keeps its place
-        seen = jnp.concatenate([jax.vmap(moved)(seen[..., :6], shown.warp), seen[..., 6:]], axis=-1)
+        moves = jax.vmap(moved)(planes[..., :6], shown.warp)
+        planes = jnp.concatenate([moves, planes[..., 6:]], axis=-1)
     stage = rows_that_differ(lesson.preset.rows, spec.rows, progress)
-    outputs, statistics = encoder.learn(both.encoder, seen, *(() if stage is None else (stage,)))
-    named = {spec.output if name == "code" else name: outputs[name] for name in outputs}
-    told = told._replace(aside=named.pop(ASIDE, None))
+    layers = _known_layers(lesson, both, shown)
+    beside = beside._replace(stage=stage, layers=layers, draw=drawer(spec, gen, both.generator))
+    outputs, statistics = encoder.learn(both.encoder, planes, beside)
+    made = named(spec, outputs)
+    told = told._replace(aside=outputs.get(ASIDE))
+    if layers is not None:
+        told = _inverses(lesson, both, made[spec.output], told, layers)
+    elif isinstance(told.aside, dict):  # what else is due comes beside it
+        told = told._replace(**told.aside)
     if fade:
         share = jnp.minimum(progress / fade, 1.0)
-        changes = {name: named[name] for name in ("features", "weights") if name in named}
-        named |= jax.tree.map(lambda change: share * change, changes)
-    if spec.output in named and spec.output in LATENT_SPACES:
-        latents = jax.vmap(lambda one: in_space(gen, both, one, spec.output))(latents)
-    return added(latents, named), statistics, told
+        changes = {name: made[name] for name in ("features", "weights") if name in made}
+        made |= jax.tree.map(lambda change: share * change, changes)
+    return added(latents, made), statistics, told
+
+
+def _known_layers(lesson: Lesson, both: Weights, shown: Examples) -> Tree:
+    """The features after every layer that is inverted, of the known codes; None without terms."""
+    steps = _inverted(lesson)
+    if not steps or not any(term.name in LAYERED for term in lesson.preset.terms):
+        return None
+
+    def features(known: Latents, given: Latents) -> dict[str, Array]:
+        states = lesson.gen.features(both.generator, {**known, **given})
+        return {step: states[step]["x"] for step in steps}
+
+    return jax.lax.stop_gradient(jax.vmap(features)(shown.known, shown.given))
+
+
+def _inverted(lesson: Lesson) -> list[str]:
+    """The steps of the generator that an encoder inverts, in their order."""
+    return [step for step, *_ in dict(lesson.encoder.spec.facts).get("layers", ())]
+
+
+def _inverses(lesson: Lesson, both: Weights, codes: Array, told: Told, layers: Tree) -> Told:
+    """What inverses of layers give, and what the layers make of it, with what both should be.
+
+    Bau et al. 2019, Seeing What a GAN Cannot Generate, section 3.1: the left and right errors.
+    """
+    gen, steps = lesson.gen, _inverted(lesson)
+    due = {after: layers[before] for before, after in pairwise(steps)} | {TOP: layers[steps[-1]]}
+
+    def redraw(code: Array, found: dict[str, Array]) -> dict[str, Array]:
+        again: dict[str, Array] = {}
+        for number, step in enumerate(steps):
+            state = {"x": found[step]} if number else {}
+            part = StepRange(number, number + 1)
+            again[step] = gen.run(both.generator, code, None, state, part)["x"]
+        return again
+
+    return told._replace(due=due, redrawn=jax.vmap(redraw)(codes, told.aside), layers=layers)
 
 
 def told_of(shown: Examples) -> Told:
-    """What the encoder was told of every sample."""
-    return Told(shown.samples.attribute, shown.gap)
+    """What the encoder was told of every sample, and how much each counts."""
+    return Told(shown.samples.attribute, shown.gap, counts=shown.counts)
 
 
 def looked_at(lesson: Lesson, given: Given, image: Array) -> Any:
@@ -249,7 +322,7 @@ def compare(
             image = lesson.gen.synthesize(given.generator, {**latents, **beside}, lesson.size)
         inputs = TermInputs(
             codes=latents,
-            latents={**latents, **beside},
+            latents={**beside, **latents},  # a class that is guessed is not the one that is given
             image=image,
             features=looked_at(lesson, given, image),
             params=given.generator,
@@ -261,7 +334,8 @@ def compare(
         total, values = evaluate(lesson.preset.terms, given.nets, inputs, (target, None), progress)
         return total, values, image
 
-    total, values, images = jax.vmap(one)(
-        latents, shown.known, shown.given, target, told or told_of(shown)
-    )
+    told = told or told_of(shown)
+    if shown.whose is not None:
+        told = told._replace(identity=jax.tree.map(lambda seen: seen[shown.whose], target))
+    total, values, images = jax.vmap(one)(latents, shown.known, shown.given, target, told)
     return jnp.mean(total), jax.tree.map(jnp.mean, values), images

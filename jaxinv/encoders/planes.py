@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.specs.encoders import EncoderSpec
-    from jaxinv.types import Array
+    from jaxinv.types import Array, Tree
 
     Resize = Callable[[Array, tuple[int, int]], Array]
 
@@ -23,7 +23,9 @@ class Sample(NamedTuple):
     """One sample: its picture and what else an encoder may ask for.
 
     `image` [h, w, 3] in [-1, 1]; `mask` [h, w], 1 where it is known; `labels` [h, w, labels] in [0,
-    1]; `attribute`, a number in [0, 1]; `stage`, for heads that are trained in stages.
+    1]; `attribute`, a number in [0, 1]; `stage`, for heads that are trained in stages; `identity`
+    [h, w, 3], the picture of whom it is to show, by default the picture itself; `code`, where the
+    picture's is known, in place of what the encoder before would say; `move`, an edit of the code.
     """
 
     image: Array | None = None
@@ -31,9 +33,13 @@ class Sample(NamedTuple):
     labels: Array | None = None
     attribute: Array | None = None
     stage: Array | None = None
+    identity: Array | None = None
+    code: Tree = None
+    move: Tree = None
 
 
 CLIPPED = "bilinear-clipped"
+IDENTITY = "identity"
 DRAWN = ("reconstruction", "edited")  # planes that the generator draws
 
 
@@ -85,6 +91,8 @@ def planes_of(
     }
     parts: list[Array] = []
     for plane in spec.planes:
+        if plane == IDENTITY:  # a vector of another net, not a plane
+            continue
         part = given[plane]
         if part is None:
             raise ValueError(f"encoder {spec.name!r} needs {plane!r} beside the picture")

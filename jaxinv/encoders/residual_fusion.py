@@ -17,7 +17,7 @@ from jaxinv.nn.pool import bilinear
 
 if TYPE_CHECKING:
     from jaxinv.encoders.backbones import Maps
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -61,12 +61,12 @@ def _down(net: Network, name: str, x: Array, widths: tuple[int, ...]) -> Maps:
     return maps
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """Scales and shifts of the features at the step of the fact "cut".
 
     With the difference that they are made of, which training compares.
     """
-    del stage
+    del beside
     scale, shift = consulted(net, "residue", maps[0])
     change = {net.fact("cut", f"b{SIDE}_conv0"): {"times": scale, "add": shift}}
     return {"features": change, ASIDE: maps[0]}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents
 
 PREFIX = "encoder:"
-SEEN = ("image", "mask", "reconstruction")  # what a search can show an encoder
+SEEN = ("image", "mask", "reconstruction", "identity")  # what a search can show an encoder
 
 
 def encoder_name(init: str) -> str:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from jaxinv.encoders.backbones import Maps, Units
-    from jaxinv.encoders.base import Outputs
+    from jaxinv.encoders.base import Beside, Outputs
     from jaxinv.encoders.layers import Network
     from jaxinv.types import Array
 
@@ -51,7 +51,7 @@ def backbone(net: Network, x: Array, units: Units, *, deep: bool) -> Maps:
     x = leaky_relu(_normal(net, "Conv0", _conv("Conv0", x, (width, 7, 2), bias=False)))
     x = max_pool(same_padding(x, 3, 2, -jnp.inf), 3, 2)
     maps = [x]
-    for stage, count in enumerate(units, start=1):
+    for stage, count in enumerate(net.fact("units", units), start=1):
         for index in range(count):
             plan = (width << (stage - 1), 2 if stage > 1 and index == 0 else 1)
             x = (_bottleneck if deep else _basic)(net, f"stage{stage}_unit{index + 1}", x, plan)
@@ -112,12 +112,12 @@ def _reduced(x: Array, side: int) -> Array:
     return x
 
 
-def head(net: Network, maps: Maps, stage: Array | None) -> Outputs:
+def head(net: Network, maps: Maps, beside: Beside | None) -> Outputs:
     """A dense layer over each map, normalised over the batch: one style for every layer.
 
     The fact "styles" says how many numbers each has, "groups" how many come from the first maps.
     """
-    del stage
+    del beside
     styles, found = tuple(net.fact("styles", ())), list["Array"]()
     edges = [0, *accumulate(net.fact("groups", ())), len(styles)]
     for name, x, first, last in zip(LEVELS, maps, edges, edges[1:], strict=False):

@@ -8,7 +8,7 @@ program.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,10 @@ from jaxinv.encoders.adversaries import Adversaries
 from jaxinv.encoders.base import AVERAGE, BEFORE, WEIGHTS
 from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.layers import STATISTICS
-from jaxinv.encoders.loading import RUN_FILE, save_encoder
+from jaxinv.encoders.loading import RUN_FILE, expected_params, save_encoder
 from jaxinv.encoders.objective import Given, Lesson, Seen, rollout, show
 from jaxinv.encoders.validation import Validation
+from jaxinv.io.checkpoints import check_shapes
 from jaxinv.latents.sampling import average
 from jaxinv.latents.spaces import SPACES
 from jaxinv.models.generators.base import convert
@@ -46,14 +47,18 @@ def encoder_job(
     held: list[Tree],
     *,
     generator: str = "",
+    start: Params | None = None,
 ) -> Job:
     """The job of training `lesson.encoder` for `steps` steps.
 
     Batches are those that `examples` takes; `held` are batches that validation looks at. The best
     encoder by validation is written into the run's folder, where `load_encoder` finds it;
-    `generator` is what `-g` knows the generator by.
+    `generator` is what `-g` knows the generator by. `start` are parameters of an encoder to go on
+    from; `ValueError` for those of another network.
     """
-    training = _Training(lesson, given, steps, held, generator)
+    if start is not None:
+        check_start(lesson, start)
+    training = _Training(lesson, given, steps, held, _About(generator, start))
     best = BEST if held else ""
     return Job(training.init, training.step, training.validate, training.export, best=best)
 
@@ -75,13 +80,26 @@ def mean_code(gen: Generator, params: Params, space: str) -> Tree:
     return SPACES[space].mean(gen, params)
 
 
+def check_start(lesson: Lesson, start: Params) -> None:
+    """Raise `ValueError` unless an encoder's weights fit the one that goes on from them."""
+    own = expected_params(lesson.encoder)
+    check_shapes(f"start of {lesson.preset.name!r}", start, {WEIGHTS: own[WEIGHTS]})
+
+
+class _About(NamedTuple):
+    """What the generator is known by, and the parameters to go on from, if any."""
+
+    generator: str
+    start: Params | None
+
+
 class _Training:
     """Pure functions that share the networks and the preset."""
 
     def __init__(
-        self, lesson: Lesson, given: Given, steps: int, held: list[Tree], generator: str
+        self, lesson: Lesson, given: Given, steps: int, held: list[Tree], about: _About
     ) -> None:
-        self.lesson, self.given, self.steps, self.generator = lesson, given, steps, generator
+        self.lesson, self.given, self.steps, self.about = lesson, given, steps, about
         self.preset = lesson.preset
         self.solver = build_solver(self.preset.solver)
         self.adversaries = Adversaries(lesson, steps)
@@ -92,9 +110,12 @@ class _Training:
         self.show = jax.jit(partial(show, lesson))
 
     def init(self, key: Key) -> State:
-        """An encoder with fresh weights, its solver and its critics."""
+        """An encoder with fresh weights or those of its start, its solver and its critics."""
         own, others = jax.random.split(key)
         made = self.lesson.encoder.init(own)
+        if self.about.start is not None:
+            start = self.about.start
+            made = {name: start.get(name, made[name]) for name in (WEIGHTS, STATISTICS)}
         state: State = {SOLVER: self.solver.init(made[WEIGHTS]), STATISTICS: made[STATISTICS]}
         if self.preset.average:
             state[MEAN_WEIGHTS] = made[WEIGHTS]
@@ -150,6 +171,6 @@ class _Training:
             folder / RUN_FILE,
             self.lesson.encoder,
             jax.device_get(self.params(state)),
-            generator=self.generator,
+            generator=self.about.generator,
             metadata={"source": f"jaxinv train-encoder {self.preset.name}"},
         )

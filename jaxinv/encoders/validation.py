@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 8  # pictures in the grid
 # Terms of critics, which change while they are trained, and of what only training looks at.
-TRAINED = ("code_realism", "realism", "aside")
+TRAINED = ("code_realism", "realism", "aside", "redrawn")
 PEAK = 4.0  # squared range of pictures in [-1, 1]
 
 
@@ -30,12 +30,11 @@ class Validation:
     def __init__(self, lesson: Lesson, given: Given, held: list[Tree]) -> None:
         left = TRAINED if lesson.preset.search is None else (*TRAINED, "latent")
         kept = tuple(term for term in lesson.preset.terms if term.name not in left)
+        source = replace(lesson.preset.source, fresh_noise=False, warp=0.0)
+        if source.moved and not source.pairs:  # what an edit should give is not known
+            source = replace(source, moved=0.0)
         preset = replace(
-            lesson.preset,
-            terms=kept,
-            critics=(),
-            search=None,
-            source=replace(lesson.preset.source, fresh_noise=False, warp=0.0),
+            lesson.preset, terms=kept, critics=(), search=None, back=0.0, alone=0.0, source=source
         )
         self.lesson, self.given, self.held = lesson._replace(preset=preset), given, held
         self.measure = jax.jit(self._measure)

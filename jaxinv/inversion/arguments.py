@@ -16,7 +16,7 @@ from jaxinv.models.generators.base import space_path
 from jaxinv.nn.resample import enlarge
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
-from jaxinv.specs.checks import check_array, check_choice, check_list, told
+from jaxinv.specs.checks import check_array, check_choice, check_kind, check_list, told
 from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
 
 if TYPE_CHECKING:
@@ -98,6 +98,29 @@ def check_masks(masks: Any, shape: tuple[int, ...]) -> np.ndarray | None:
     return found
 
 
+def check_named_images(
+    preset: Preset, given: dict[str, Any] | None, shape: tuple[int, ...]
+) -> dict[str, np.ndarray]:
+    """The pictures that terms name, float32; `ValueError` unless they are those of the preset.
+
+    Each must have the `shape` [B, S, S, 3] of the images.
+    """
+    given = {} if given is None else given
+    check_kind("named_images", given, dict, " of images by name")
+    for name in given:
+        check_choice(f"picture of preset {preset.name!r}", name, preset.targets or ("none",))
+    missing = [name for name in preset.targets if name not in given]
+    if missing:
+        raise ValueError(
+            f"preset {preset.name!r} needs named images {', '.join(missing)} [B, S, S, 3]"
+        )
+    found = {name: read_pixels(values).astype(np.float32) for name, values in given.items()}
+    for name, values in found.items():
+        if values.shape != shape:
+            raise ValueError(f"image {name!r} has shape {values.shape}; allowed: {shape}")
+    return found
+
+
 def loss_side(gen: Generator, preset: Preset, side: int) -> int:
     """The side at which images of `side` px are compared where there is no operator."""
     return max(side, min(preset.enlarge or side, gen.spec.resolution))
@@ -151,6 +174,12 @@ def with_given_starts(preset: Preset, starts: Latents | None, count: int) -> Pre
     Raises `ValueError` for starts of another number than `count`, and where a preset needs some.
     """
     if starts is None:
+        if preset.encoder and preset.requires_starts:
+            raise ValueError(
+                f"preset {preset.name!r} begins at the codes of an encoder: give one, `--init "
+                f"encoder:NAME` (init=...), or starts; `jaxinv train-encoder {preset.encoder} -o "
+                f"RUN` trains it"
+            )
         if preset.requires_starts:
             raise ValueError(f"preset {preset.name!r} needs starts: latents [{count}, ...]")
         return preset
@@ -169,12 +198,11 @@ def check_init(preset: Preset, encoder: EncoderSpec, starts: Latents | None) -> 
     """Raise `ValueError` unless a preset's first code can set out from what an encoder gives."""
     if starts is not None:
         raise ValueError(f"starts and init {encoder.name!r}; allowed: one of both")
-    codes = [v for v in preset.stages[0].variables if v.space in LATENT_SPACES]
-    if not codes or not can_start(codes[0], {encoder.output: None}):
-        first = repr(codes[0].space) if codes else "no code"
+    codes = [v for stage in preset.stages for v in stage.variables if v.space in LATENT_SPACES]
+    if codes and not can_start(codes[0], {encoder.output: None}):
         raise ValueError(
-            f"preset {preset.name!r} begins with {first}; encoder {encoder.name!r} gives "
-            f"{encoder.output!r}"
+            f"preset {preset.name!r} begins with {codes[0].space!r}; encoder {encoder.name!r} "
+            f"gives {encoder.output!r}"
         )
 
 

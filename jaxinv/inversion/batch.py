@@ -16,6 +16,7 @@ from jaxinv.inversion.layerwise import layerwise_codes
 from jaxinv.inversion.masks import masks_after
 from jaxinv.inversion.objective import mask_out
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.inversion.refilling import slots_of, solve_in_slots
 from jaxinv.inversion.restarts import Batch, choose_restarts
 from jaxinv.inversion.result import Progress
 from jaxinv.inversion.shared_variables import group_lanes, ungroup
@@ -40,6 +41,7 @@ MAX_BATCHED_SIDE = (
     64  # px; a CPU draws several pictures of smaller networks faster at once than in turn
 )
 MAX_CPU_LANES = 16
+REFILLS = 4  # batches that are given at once where searches end by themselves, one at a time
 # Solvers that breed now and then: lanes that go at once would all do so at every step.
 VARIABLE_COST_SOLVERS = (*STRATEGIES, *BASINS)
 
@@ -68,6 +70,16 @@ def images_at_once(preset: Preset, batch: int, width: int | None) -> int:
     return min(batch, jax.local_device_count())
 
 
+def batches_given(preset: Preset, batch: int) -> int:
+    """How many batches are given at once: several, where a search that ends makes room for another.
+
+    One where images are not searched for at once anyway, and where they depend on one another.
+    """
+    ends = any(stage.stop is not None for stage in preset.stages)
+    alone = preset.shared or all(map(sequential, preset.stages))
+    return REFILLS if ends and batch > 1 and not alone else 1
+
+
 def has_own_weights(stage: Stage) -> bool:
     """Whether every lane changes the generator's weights for itself."""
     return "weights" in stage.spaces and "weights" not in stage.shared
@@ -94,6 +106,7 @@ def run_stages(
     lanes: Batch,
     *,
     width: int | None = None,
+    most: int | None = None,
     record_terms: tuple[str, ...] = (),
     keep_all_restarts: bool = False,
     report: Callable[[Progress], None] | None = None,
@@ -103,7 +116,7 @@ def run_stages(
     """All stages of a preset on one batch, best restart chosen; arrays lead with an image axis.
 
     `finished` images of the same call were searched for before; `report` is told. With checkpoints
-    `kept` every stage goes on from its own.
+    `kept` every stage goes on from its own. Of more than `most` images only so many go at once.
     """
     gen, weights, preset = bound.gen, bound.weights, bound.preset
     wanted = lanes.num_images * lanes.restarts_per_image
@@ -112,6 +125,8 @@ def run_stages(
     curves: list[dict[str, np.ndarray]] = []
     for index, stage in enumerate(preset.stages):
         lanes_at_once = lane_width(gen, stage, lanes) if width is None else width
+        if most is not None and most * lanes.restarts_per_image < lanes_at_once:
+            lanes_at_once = -(-most * lanes.restarts_per_image // jax.local_device_count())
         problem = Problem(gen, stage, lanes.size, lanes_at_once, record_terms, preset.operator)
         images, masks = lanes.images, lanes.masks
         if stage.pgd_step_size:
@@ -120,7 +135,9 @@ def run_stages(
         if index and begins_at_encoder(stage):
             previous = encoder_latents(weights, images, previous)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
-        target = target_features(problem.program, weights, mask_out(images, masks))
+        target = target_features(
+            problem.program, weights, mask_out(images, masks), lanes.named_images
+        )
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(
@@ -175,6 +192,8 @@ def solve_lanes(
     kept: SearchCheckpoints | None,
 ) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """`solve`, also where the images of a batch share a variable: one lane is then all of them."""
+    if slots_of(problem, len(lanes.restart)) < len(lanes.restart):
+        return solve_in_slots(problem, weights, lanes, report=on_chunk, kept=kept)
     if not problem.stage.shared:
         return solve(problem, weights, lanes, report=on_chunk, kept=kept)
     count = len(lanes.restart) // restarts

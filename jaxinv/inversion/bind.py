@@ -18,6 +18,7 @@ from jaxinv.inversion.arguments import (
     check_init,
     check_labels,
     check_masks,
+    check_named_images,
     loss_side,
     read_pixels,
     upsampled,
@@ -61,6 +62,7 @@ class BoundProblem(NamedTuple):
         restarts: starts per image.
         batch: images that go together, or "auto".
         named_masks: [B, S, S] by name: those that do not depend on what a stage draws.
+        named_images: [B, S, S, 3] by name: what terms compare with beside the images.
         encoder: what gives the codes that the first stage sets out from, if one does.
     """
 
@@ -74,6 +76,7 @@ class BoundProblem(NamedTuple):
     restarts: int
     batch: int | str
     named_masks: dict[str, np.ndarray]
+    named_images: dict[str, np.ndarray]
     encoder: Loaded | None = None
 
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
@@ -91,9 +94,15 @@ class BoundProblem(NamedTuple):
         made = make_lanes(
             pictures, masks, seed, self.restarts, num_images=num_images, size=self.size
         )
+        beside = {
+            name: upsampled(pictures[rows], None, self.size)[0]
+            for name, pictures in self.named_images.items()
+        }
+        own = np.arange(len(rows))
         return made._replace(
             given=lanes_given(self.given, rows, self.restarts),
-            named_masks=lanes_given(named, np.arange(len(rows)), self.restarts),
+            named_masks=lanes_given(named, own, self.restarts),
+            named_images=lanes_given(beside, own, self.restarts),
         )
 
 
@@ -106,6 +115,7 @@ def bind(
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
+    named_images: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -128,6 +138,7 @@ def bind(
         nets=nets,
         masks=masks,
         named_masks=named_masks,
+        named_images=named_images,
         labels=labels,
         starts=starts,
         init=init,
@@ -151,6 +162,7 @@ def check_problem(
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
+    named_images: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -172,6 +184,7 @@ def check_problem(
     images = images[:, :, None, None] if images.ndim == 2 else images
     weights = check_masks(masks, images.shape[:3])
     named = check_named_masks(preset, named_masks, images.shape[:3])
+    beside = check_named_images(preset, named_images, images.shape)
     seen = images.shape[1:]
     preset = with_cutoffs(preset, min(seen[:2]) if len(seen) == 3 and seen[1] > 1 else size)
     if preset.operator is None:
@@ -209,5 +222,5 @@ def check_problem(
     check_weights(gen, preset, params, nets)
     network = NetworkParams(params, nets)
     return BoundProblem(
-        gen, network, preset, images, weights, given, size, restarts, batch, named, encoder
+        gen, network, preset, images, weights, given, size, restarts, batch, named, beside, encoder
     )

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jaxinv.inversion.arguments import check_record_terms
-from jaxinv.inversion.batch import images_at_once, padded_size, run_stages
+from jaxinv.inversion.batch import batches_given, images_at_once, padded_size, run_stages
 from jaxinv.inversion.bind import bind
 from jaxinv.inversion.memory import automatic_batch
 from jaxinv.inversion.presets import find_preset
@@ -40,6 +40,7 @@ def invert(
     nets: dict[str, Params] | None = None,
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
+    named_images: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -70,6 +71,8 @@ def invert(
         nets: parameters of the feature networks that it needs; loaded if left out.
         masks: [B, S, S], weights of the pixels.
         named_masks: [B, S, S] in [0, 1] by name, for presets whose terms name masks that are given.
+        named_images: [B, S, S, 3] in [-1, 1] by name, for presets whose terms compare with other
+            pictures than the images: a style, a region of another face.
         labels: the class of every image, for generators that draw classes.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
@@ -107,6 +110,7 @@ def invert(
         nets=nets,
         masks=masks,
         named_masks=named_masks,
+        named_images=named_images,
         labels=labels,
         starts=starts,
         init=init,
@@ -119,18 +123,21 @@ def invert(
     if isinstance(together, str):
         together = automatic_batch(bound, bound.lanes(np.zeros(1, int), 1, seed))
     together = images_at_once(bound.preset, together, width)
+    given = together * batches_given(bound.preset, together)
     kept = _checkpoints(checkpoints, bound, (together, width, precision, record_terms))
     parts: list[dict[str, Any]] = []
-    for first in range(0, len(bound.images), together):
-        count = len(bound.images[first : first + together])
+    for first in range(0, len(bound.images), given):
+        count = len(bound.images[first : first + given])
         # No padding where images share a variable: a copy would count there.
         whole = count if bound.preset.shared else padded_size(count, together)
+        whole = max(whole, count)
         rows = np.resize(np.arange(count), whole) + first
         lanes = bound.lanes(rows, count, seed)
         found = run_stages(
             bound,
             lanes,
             width=width,
+            most=together,
             record_terms=record_terms,
             keep_all_restarts=keep_all_restarts,
             report=report,

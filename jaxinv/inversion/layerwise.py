@@ -36,6 +36,10 @@ def plan_of(gen: Generator) -> Any:
             f"generator {gen.spec.name!r} is a {gen.spec.architecture}; "
             f"allowed: dcgan, a chain of dense layers"
         )
+    if gen.spec.labels:
+        raise ValueError(
+            f"generator {gen.spec.name!r} has {gen.spec.labels} classes beside z; allowed: none"
+        )
     kinds = [fields[0] for fields in plan]
     if set(kinds) != {"dense"}:
         raise ValueError(

@@ -6,7 +6,7 @@ image or a group of images that share a variable; `stages` lifts them to many la
 
 from __future__ import annotations
 
-from functools import reduce
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -82,11 +82,29 @@ def mask_features(features: dict[str, Array], mask: Array) -> dict[str, Array]:
 
 
 def routes(stage: Stage) -> dict[tuple[str, ...], dict[str, Term]]:
-    """The stage's terms by label, grouped by the spaces that they move."""
+    """The stage's terms by label that are counted, grouped by the spaces that they move."""
     found: dict[tuple[str, ...], dict[str, Term]] = {}
     for label, term in zip(labels(stage.terms), stage.terms, strict=True):
-        found.setdefault(term.moves or stage.spaces, {})[label] = term
+        if not term.removed_from:
+            found.setdefault(term.moves or stage.spaces, {})[label] = term
     return found
+
+
+def removals(stage: Stage) -> list[tuple[Term, dict[str, Term]]]:
+    """Terms from whose gradient that of others is removed, and those others by label."""
+    named = dict(zip(labels(stage.terms), stage.terms, strict=True))
+    found: dict[str, dict[str, Term]] = {}
+    for label, term in named.items():
+        if term.removed_from:
+            found.setdefault(term.removed_from, {})[label] = term
+    return [(named[label], others) for label, others in found.items()]
+
+
+def component(gradient: Array, along: Array) -> Array:
+    """What each row [..., d] of a gradient has in the direction of that of another."""
+    share = jnp.sum(gradient * along, axis=-1, keepdims=True)
+    length = jnp.sum(along * along, axis=-1, keepdims=True)
+    return jnp.where(length > 0, share / jnp.where(length > 0, length, 1), 0) * along
 
 
 class ImageObjective:
@@ -110,7 +128,30 @@ class ImageObjective:
             loss, found = evaluate(*self._given(tuple(named.values()), seen, key))
             losses.append(loss)
             values |= dict(zip(named, found.values(), strict=True))
+        for term, others in removals(self.problem.stage):
+            nothing, found = self._removed(term, tuple(others.values()), codes, key)
+            losses.append(nothing)
+            values |= dict(zip(others, found.values(), strict=True))
         return reduce(jnp.add, losses), values
+
+    def _removed(
+        self, term: Term, others: tuple[Term, ...], codes: dict[str, Tree], key: Key
+    ) -> tuple[Array, dict[str, Array]]:
+        """0, with the gradient that takes out of `term`'s what it has along that of the `others`.
+
+        Of the code, row by row; also the values of the others.
+        """
+        code = {name: value for name, value in codes.items() if name in LATENT_SPACES}
+
+        def loss(few: tuple[Term, ...], at: dict[str, Tree]) -> tuple[Array, dict[str, Array]]:
+            return evaluate(*self._given(few, {**codes, **at}, key))
+
+        held = jax.lax.stop_gradient(code)
+        pull, _ = jax.grad(partial(loss, (term,)), has_aux=True)(held)
+        along, values = jax.grad(partial(loss, others), has_aux=True)(held)
+        taken = jax.lax.stop_gradient(jax.tree.map(component, pull, along))
+        change = -reduce(jnp.add, [jnp.vdot(taken[name], code[name]) for name in code])
+        return change - jax.lax.stop_gradient(change), jax.lax.stop_gradient(values)
 
     def residuals(self, codes: dict[str, Tree], key: Key) -> tuple[Array, dict[str, Array]]:
         """(vector whose squared norm is the loss, value of every term by label)."""

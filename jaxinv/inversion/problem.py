@@ -75,8 +75,10 @@ class Lane(NamedTuple):
 
 
 def image_terms(stage: Stage) -> tuple[Term, ...]:
-    """The stage's image terms that any size of image can be seen by: not the discriminator's."""
+    """The stage's terms of the image itself that see it at any size: not the discriminator's."""
     seen = (
-        term for term in stage.terms if term.kind.family == IMAGE and not term.needs_discriminator
+        term
+        for term in stage.terms
+        if term.kind.family == IMAGE and not (term.needs_discriminator or term.target)
     )
     return tuple(seen) or (Term("mse"),)

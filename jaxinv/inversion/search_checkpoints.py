@@ -56,6 +56,7 @@ class SearchCheckpoints:
     urgent: Callable[[], bool] = lambda: False
     name: str = ""
     clock: list[float] = field(default_factory=lambda: [time.monotonic()])  # of the last one
+    used: set[Path] = field(default_factory=set[Path])  # files of this process
 
     def of(self, *parts: Any) -> SearchCheckpoints:
         """Those of the search that depends on `parts`: texts, numbers, arrays, trees of them."""
@@ -93,6 +94,7 @@ class SearchCheckpoints:
             },
             "curves": {name: np.asarray(curve) for name, curve in reached.curves.items()},
         }
+        self.used.add(self.file)
         checkpoints.save(self.file, tree, FOUND | {"content_sha256": content_sha256(tree)})
         self.clock[0] = time.monotonic()
 
@@ -100,6 +102,7 @@ class SearchCheckpoints:
         """What was reached, laid out as `fresh`; None where nothing can be trusted."""
         if not self.file.is_file():
             return None
+        self.used.add(self.file)
         try:
             tree, facts = checkpoints.load(self.file)
         except (CheckpointError, OSError):
@@ -111,6 +114,12 @@ class SearchCheckpoints:
         found = [restored(leaf, like) for leaf, like in zip(held, leaves, strict=True)]
         state, best = jax.tree.unflatten(layout, found)
         return Reached(int(tree["step"]), tree["lanes"], state, best, tree["curves"])
+
+    def forget(self) -> None:
+        """Remove those that this process has written or read: their results are safe elsewhere."""
+        for folder in {file.parent for file in self.used}:
+            shutil.rmtree(folder, ignore_errors=True)
+        self.used.clear()
 
     def clear(self) -> None:
         """Forget all searches of the folder, once their results are safe elsewhere."""

@@ -29,11 +29,12 @@ from jaxinv.inversion.search_checkpoints import Reached, going_on
 from jaxinv.inversion.shared_variables import lane_key
 from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
-from jaxinv.losses.terms import extract_features
+from jaxinv.losses.terms import target_features as extract_targets
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.base import side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.hooks import hook_of
 from jaxinv.solvers.registry import build as build_solver
+from jaxinv.specs.vocabulary import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,15 +130,15 @@ def run_chunk(
 ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
     """Run steps span[0] .. span[1] - 1 of span[2]; returns the state and the curves [L, CHUNK].
 
-    A lane that is over makes no further step; where lanes go one by one it costs nothing.
+    A lane that is over makes no further step; where lanes go one by one it costs nothing. Spans
+    [L, 3] are each lane's own.
     """
     solver = solver_of(problem.stage)
-    first, last, steps = span
 
     def one(
-        args: tuple[Lane, tuple[Any, BestSoFar]],
+        args: tuple[Lane, tuple[Any, BestSoFar]], own: Array
     ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:
-        lane, (inner, best) = args
+        (lane, (inner, best)), (first, last, steps) = args, own
 
         def running(carry: Any) -> Array:
             step, (_, best), _ = carry
@@ -157,7 +158,11 @@ def run_chunk(
         empty = {name: jnp.full(CHUNK, jnp.nan) for name in (LOSS, *problem.record_terms)}
         return jax.lax.while_loop(running, body, (first, (inner, best), empty))[1:]
 
-    return map_lanes(one, problem.width, (lanes, state))
+    if span.ndim == 2:
+        each = ((lanes, state), span)
+        return map_lanes(lambda args: one(*args), problem.width, each)
+    shared: Any = tuple(span)
+    return map_lanes(lambda args: one(args, shared), problem.width, (lanes, state))
 
 
 def _key_step(stage: Stage, solver: Solver, first: Array, step: Array) -> Array:
@@ -211,8 +216,28 @@ def with_pivots(
     problem: Problem, weights: NetworkParams, lanes: Lane, codes: dict[str, Tree]
 ) -> Lane:
     """The lanes with the pictures of their first codes, if a term asks for them."""
-    asked = any(term.kind.pivot for term in problem.stage.terms)
-    return lanes._replace(pivot=_draw_pivots(problem, weights, lanes, codes)) if asked else lanes
+    if not problem.stage.sees_start:
+        return lanes
+    lanes = lanes._replace(pivot=_draw_pivots(problem, weights, lanes, codes))
+    if all(term.target != START for term in problem.stage.terms):
+        return lanes
+    seen = _start_features(problem, weights, lanes.pivot)
+    return lanes._replace(target={**lanes.target, **seen})
+
+
+@partial(jax.jit, static_argnums=0)
+def _start_features(problem: Problem, weights: NetworkParams, pivots: Array) -> Features:
+    """What terms see of the pictures [L, h, w, 3], of groups [R, K, h, w, 3], of stages' starts."""
+
+    def look(picture: Array) -> Features:
+        return _seen(problem, weights, {START: apply_operator(problem, picture)})
+
+    return map_lanes(jax.vmap(look) if problem.stage.shared else look, problem.width, pivots)
+
+
+def _seen(problem: Problem, weights: NetworkParams, pictures: dict[str, Array]) -> Features:
+    few = problem.stage.terms, weights.feature_params
+    return extract_targets(*few, pictures, problem.gen.discriminator)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -225,15 +250,11 @@ def _draw_pivots(
 
 
 @partial(jax.jit, static_argnums=0)
-def target_features(problem: Problem, weights: NetworkParams, images: Array) -> Features:
-    """What the stage's terms see of every target [L, size, size, 3]."""
-    look = partial(
-        extract_features,
-        problem.stage.terms,
-        weights.feature_params,
-        discriminator=problem.gen.discriminator,
-    )
-    return map_lanes(look, problem.width, images)
+def target_features(
+    problem: Problem, weights: NetworkParams, images: Array, named: dict[str, Array]
+) -> Features:
+    """What the stage's terms see of every target [L, size, size, 3], and of those with a name."""
+    return map_lanes(partial(_seen, problem, weights), problem.width, {"": images, **named})
 
 
 def solve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +109,7 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
         "noise": tuple((side, side) for side in spec.noise),
         "label": (spec.labels,),
         "embedding": (spec.embedding,),
+        "camera": (spec.camera,),
     }
     if w is not None and "mix" not in latents and w.shape != expected["w+"] and spec.rows:
         raise ValueError(_wrong_rows(spec, w.shape))
@@ -122,7 +124,18 @@ def fit_latents(spec: GeneratorSpec, latents: Latents) -> Latents:
             raise ValueError(
                 f"generator {spec.name!r} cannot draw {name!r} of shape {found}; allowed: {allowed}"
             )
+    _check_camera(latents)
     return latents
+
+
+def _check_camera(latents: Latents) -> None:
+    """Raise `ValueError` unless the angles of a camera are those of a place on its orbit."""
+    yaw, pitch = (float(angle) for angle in latents.get("camera", (0, 0)))
+    if not (abs(yaw) <= math.pi and abs(pitch) < math.pi / 2):
+        raise ValueError(
+            f"camera of yaw {yaw:.6g} and pitch {pitch:.6g} radians; allowed: yaw from -pi to pi, "
+            "pitch between -pi / 2 and pi / 2"
+        )
 
 
 def _wrong_rows(spec: GeneratorSpec, shape: tuple[int, ...]) -> str:

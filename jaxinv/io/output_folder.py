@@ -11,9 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxinv.specs.vocabulary import ANIMATIONS
+
 LOCK = ".jaxinv.lock"
 SEARCHES = ".searches"  # what unfinished searches have reached
 EARLIER = "earlier"  # results that were set aside
+WORKERS = "workers"  # what several processes have each written, until it is gathered
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ RUN = Layout(
     frozenset(
         (
             *("images", "latents", "degraded", "remeasured", "samples", "npz", "shards"),
-            *("report.html", "report", "status.json", "index.parquet", SEARCHES, EARLIER),
+            *("report.html", "report", "status.json", "index.parquet"),
+            *(SEARCHES, EARLIER, WORKERS),
         )
     ),
 )
@@ -54,13 +58,21 @@ TRAINING = Layout(
     )),
 )  # fmt: skip
 
+VIDEO = Layout(
+    frozenset(("video.json",)),
+    frozenset((
+        *("images", "latents", SEARCHES),
+        *(f"{name}.{kind}" for name in ("inverted", "edited") for kind in ANIMATIONS),
+    )),
+)  # fmt: skip
+
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
     """Those of the names in a folder that earlier runs have written there."""
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))
@@ -68,23 +80,36 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
 
 @contextlib.contextmanager
 def output_folder(
-    out: str | Path, layout: Layout, *, inputs: Iterable[str | Path] = ()
+    out: str | Path, layout: Layout, *, inputs: Iterable[str | Path] = (), wait: float = 0.0
 ) -> Iterator[Path]:
     """Make the folder `out`, and keep other runs from writing there until the block ends.
 
-    The kernel holds the lock: it ends with the process, however that ends.
+    Another run may go on there for `wait` seconds.
 
     Raises:
         ValueError: a file of `inputs` might be replaced (see `check_output`), or another run is
             writing there.
         OSError: the folder cannot be made.
     """
+    place = Path(out)
+    if not wait:
+        check_output(place, layout, inputs)
+    place.mkdir(parents=True, exist_ok=True)
+    with hold(place, wait):
+        if wait:  # another worker may just have begun
+            check_output(place, layout, inputs)
+        yield place
+
+
+@contextlib.contextmanager
+def hold(place: Path, wait: float = 0.0) -> Iterator[None]:
+    """Hold the lock of a folder until the block ends; `ValueError` where it is not had in time.
+
+    The kernel holds it: it ends with the process, however that ends.
+    """
     from filelock import FileLock, Timeout
 
-    place = Path(out)
-    check_output(place, layout, inputs)
-    place.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(place / LOCK, timeout=0)
+    lock = FileLock(place / LOCK, timeout=wait)
     try:
         lock.acquire()
     except Timeout as error:
@@ -92,7 +117,7 @@ def output_folder(
             f"another run is writing into {place}; wait until it ends, or choose another folder"
         ) from error
     try:
-        yield place
+        yield
     finally:
         lock.release()
 
@@ -127,7 +152,8 @@ def check_output(out: Path, layout: Layout, inputs: Iterable[str | Path]) -> Non
             raise ValueError(
                 f"results in {out} might replace {path}, which is read; allowed: another folder"
             )
-    if not layout.marks <= {path.name for path in targets}:
+    workers = layout is RUN and any((out / WORKERS).glob(f"*/{LOCK}"))
+    if not (workers or layout.marks <= {path.name for path in targets}):
         strange = [path for path in targets if path.is_file() or _holds_something(path)]
         if strange:
             raise ValueError(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.models.statistics import STATISTICS, P, to_p, to_w
+from jaxinv.models.statistics import ANCHORS, STATISTICS, P, to_p, to_w
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,11 @@ GRADIENT_AXES = "gradient_axes"
 TANH_LIMIT = 1 - 1e-6  # where tanh can still be undone in float32
 MIN_PROBABILITY = 1e-4  # the probability, relative to that of a class, from which others start
 CURVATURE = "curvature"
+
+
+HULL_MARGIN = 0.02  # by which a share of an anchor may be negative
+HULL_RIDGE = 1e-3  # of the anchors' mean square, where a code is expressed by them
+SMALLEST_SHARE = 1e-3  # of an anchor, at which its logit starts
 
 
 class Codec(NamedTuple):
@@ -63,6 +68,34 @@ def _from_axes(statistics: Params, code: Array) -> Array:
     return _unwhitened(statistics, jnp.einsum("rij,...rj->...ri", statistics[GRADIENT_AXES], code))
 
 
+def from_hull(statistics: Params, u: Array) -> Array:
+    """Logits [rows, K] to codes [rows, d] in the enlarged convex hull of K anchors, by row.
+
+    The shares of the anchors add up to 1 and are at least `-HULL_MARGIN` (Nitzan et al. 2022,
+    MyStyle; the margin is not verified).
+    """
+    anchors = statistics[ANCHORS]
+    shares = jax.nn.softmax(u) * (1 + len(anchors) * HULL_MARGIN) - HULL_MARGIN
+    return jnp.einsum("rk,krd->rd", shares, anchors)
+
+
+def to_hull(statistics: Params, value: Array) -> Array:
+    """Logits of the point of the hull near codes [rows, d]; of a point of the hull, its own.
+
+    Shares by least squares that add up to 1, those that are too small made `SMALLEST_SHARE`.
+    """
+    anchors = jnp.swapaxes(statistics[ANCHORS], 0, 1)  # [rows, K, d]
+    middle = jnp.mean(anchors, axis=1)
+    apart = anchors - middle[:, None]
+    gram = jnp.einsum("rkd,rld->rkl", apart, apart)
+    count = anchors.shape[1]
+    ridge = HULL_RIDGE * jnp.trace(gram, axis1=1, axis2=2)[:, None, None] / count
+    onto = jnp.einsum("rkd,rd->rk", apart, value - middle)
+    found = jnp.linalg.solve(gram + (ridge + 1e-12) * jnp.eye(count), onto[..., None])[..., 0]
+    shares = found - jnp.mean(found, axis=1, keepdims=True) + 1 / count
+    return jnp.log(jnp.maximum(shares + HULL_MARGIN, SMALLEST_SHARE))
+
+
 CODECS: dict[str, Codec] = {
     "identity": Codec(decode=lambda statistics, u: u, encode=lambda statistics, value: value),
     "whiten": Codec(decode=_unwhitened, encode=_whitened),
@@ -80,6 +113,7 @@ CODECS: dict[str, Codec] = {
         decode=lambda st, u: to_w(st[P]["mean"] + u * st[P]["deviations"]),
         encode=lambda st, value: (to_p(value) - st[P]["mean"]) / st[P]["deviations"],
     ),
+    "hull": Codec(decode=from_hull, encode=to_hull),
     "tanh": Codec(
         decode=lambda st, u: jnp.tanh(u),
         encode=lambda st, value: jnp.arctanh(jnp.clip(value, -TANH_LIMIT, TANH_LIMIT)),

@@ -21,11 +21,15 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params
 
 
-def average(params: Params) -> Array:
+def average(params: Params, label: Array | None = None) -> Array:
     """Mean of W [w_dim]: the running average of training if the checkpoint has it, else measured.
 
-    Raises `ValueError` for a generator without a W space.
+    With a `label` [classes], or several [n, classes], that of the class in checkpoints that have
+    one for each (Sauer et al. 2022, StyleGAN-XL). Raises `ValueError` for a generator without a W.
     """
+    of_classes = params.get("mapping", {}).get("averages")
+    if label is not None and of_classes is not None:
+        return label @ of_classes
     stored = params.get("mapping", {}).get("average")
     found = params.get(STATISTICS, {}).get("mean") if stored is None else stored
     if found is None:
@@ -33,12 +37,20 @@ def average(params: Params) -> Array:
     return found
 
 
-def truncate(params: Params, w: Array, psi: float, cutoff: int | None = None) -> Array:
+def truncate(
+    params: Params,
+    w: Array,
+    psi: float,
+    cutoff: int | None = None,
+    *,
+    label: Array | None = None,
+) -> Array:
     """w [w_dim] or w+ [rows, w_dim] moved towards the mean of W by the factor `psi`.
 
-    With `cutoff` only the first rows of w+ are. Karras et al. 2019 (StyleGAN), appendix B.
+    With `cutoff` only the first rows of w+ are; with a `label` [classes] towards the mean of that
+    class, see `average`. Karras et al. 2019 (StyleGAN), appendix B.
     """
-    mean = average(params)
+    mean = average(params, label)
     moved = mean + psi * (w - mean)
     if cutoff is None:
         return moved
@@ -137,4 +149,4 @@ def sample_latents(
     if not spec.w_dim:
         return given
     w = jax.jit(jax.vmap(lambda one: convert(gen, params, one, "w")))(given)
-    return {"w": w if psi == 1.0 else truncate(params, w, psi)}
+    return {"w": w if psi == 1.0 else truncate(params, w, psi, label=classes)}

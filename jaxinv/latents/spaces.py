@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Latents, Params, Tree
 
 
+CAMERA_SPREAD = 0.2  # radians, of cameras that are drawn
+
+
 class Space(NamedTuple):
     """One latent space: its mean, a draw from its prior, and the code of given latents in it.
 
@@ -118,6 +121,13 @@ SPACES: dict[str, Space] = {
             params, draw_prior(gen.spec, key)["label"]
         ),
         encode=_vector,
+    ),
+    "camera": Space(
+        mean=lambda gen, params: jnp.zeros((gen.spec.camera,)),
+        sample=lambda gen, params, key, given: (
+            CAMERA_SPREAD * jax.random.normal(key, (gen.spec.camera,))
+        ),
+        encode=lambda gen, params, latents: latents.get("camera", jnp.zeros((gen.spec.camera,))),
     ),
 }
 

@@ -22,13 +22,20 @@ class Told(NamedTuple):
     """What belongs to one sample of an encoder in training.
 
     attribute: the one asked for, in [0, 1], and the `gap` by which the picture is to change.
-    aside: a second output of the network, and `due`, what it should be.
+    aside: a second output of the network, and `due`, what it should be; or trees of such.
+    redrawn: what layers make of their inverses, and `layers`, what they should be; trees.
+    identity: the features of the picture of whom it is to show.
+    counts: how much the sample counts where a term counts for some, by the term's `when`.
     """
 
     attribute: Any = None
     gap: Any = None
     aside: Any = None
     due: Any = None
+    redrawn: Any = None
+    layers: Any = None
+    identity: Any = None
+    counts: Any = None
 
 
 class TermInputs(NamedTuple):

@@ -89,6 +89,11 @@ def style(a: Array, b: Array) -> Array:
     return jnp.sum(jnp.square(gram(a) - gram(b))) / (4 * a.shape[-1] ** 2)
 
 
+def appearance(a: Array, b: Array) -> Array:
+    """Squared distance of the means over positions, a scalar (Saha et al. 2021, LOHO)."""
+    return jnp.sum(jnp.square(jnp.mean(a, axis=(0, 1)) - jnp.mean(b, axis=(0, 1))))
+
+
 def saliency(attention: Array, shape: tuple[int, int]) -> Array:
     """How much attention every position is paid, by head: [heads, pixels, keys] -> [heads, h, w].
 

@@ -16,9 +16,9 @@ from jax import lax
 
 from jaxinv.losses import distances
 from jaxinv.losses.base import TermFunctions, TermInputs
-from jaxinv.losses.views import masked_mean, position_weights
+from jaxinv.losses.views import masked_mean, named_mask, position_weights
 from jaxinv.models.features.backbones import NETS
-from jaxinv.specs.vocabulary import EMBEDDERS, GLOBAL_DISTANCES, OUTPUT
+from jaxinv.specs.vocabulary import EMBEDDERS, GLOBAL_DISTANCES, LPIPS_LAYERS, OUTPUT
 from jaxinv.types import Array
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def smallest_side(net: str) -> int:
 class Layer(NamedTuple):
     """Features [h, w, c] of the render and of the target, and more that belongs to the layer.
 
-    `mask` [h', w', 1]: that of the image; `head` [c]: the linear weights of LPIPS; `attention`: the
-    target's map, behind an attention.
+    `mask` [h', w', 1]: that of the image; `their_mask` the target's, where it has its own; `head`
+    [c]: the linear weights of LPIPS; `attention`: the target's map, behind an attention.
     """
 
     ours: Array
@@ -47,6 +47,7 @@ class Layer(NamedTuple):
     mask: Array | None
     head: Any
     attention: Any
+    their_mask: Array | None = None
 
 
 Pair = Callable[[Array, Array], Array]
@@ -56,6 +57,16 @@ Comparison = Callable[["Term", Layer], Array]
 def feature_key(term: Term) -> str:
     """Name of the features that `term` compares: terms with one net and one view share them."""
     return f"{term.net or PIXELS}|{term.view}"
+
+
+def target_key(term: Term) -> str:
+    """Name of the target's features that `term` compares: those of the picture that it names."""
+    return named_key(feature_key(term), term.target)
+
+
+def named_key(key: str, target: str) -> str:
+    """Name of the features `key` of the picture called `target`; of the image itself, the same."""
+    return f"{key}|{target}" if target else key
 
 
 def layer_names(
@@ -76,11 +87,16 @@ def layer_names(
 
 def layers_of(term: Term, inputs: TermInputs) -> Iterator[Layer]:
     """Every layer that an image term compares."""
-    ours, theirs = (seen[feature_key(term)] for seen in (inputs.features, inputs.target))
+    ours, theirs = inputs.features[feature_key(term)], inputs.target[target_key(term)]
     net: Params = inputs.nets[term.net] if term.net in NETS else {}
-    for index, name in enumerate(layer_names(term, inputs.discriminator, theirs)):
+    heads = {
+        name: net.get(f"lin{i}") for i, name in enumerate(LPIPS_LAYERS.get(term.net or "", ()))
+    }
+    own = term.target_mask
+    mask = named_mask(inputs.named_masks, own) if own else inputs.mask
+    for name in layer_names(term, inputs.discriminator, theirs):
         attention = theirs.get(name + ATTENTION_SUFFIX)
-        yield Layer(ours[name], theirs[name], inputs.mask, net.get(f"lin{index}"), attention)
+        yield Layer(ours[name], theirs[name], inputs.mask, heads.get(name), attention, mask)
 
 
 def over_layers(compare: Comparison, difference: Comparison | None = None) -> TermFunctions:
@@ -125,17 +141,23 @@ def faded(compare: Comparison) -> Comparison:
 
     A mask fades both sides by its root, so that their squares are weighted by it.
     """
-    return lambda term, layer: compare(term, _fade(term, layer))
+
+    def faded_compare(term: Term, layer: Layer) -> Array:
+        ours = _fade(term, layer.ours, layer.mask)
+        theirs = _fade(term, layer.theirs, layer.their_mask)
+        return compare(term, layer._replace(ours=ours, theirs=theirs))
+
+    return faded_compare
 
 
-def _fade(term: Term, layer: Layer) -> Layer:
-    if layer.mask is None:
-        return layer
-    weights = position_weights(layer.mask, term.view, layer.ours.shape)
-    if term.distance == "style":  # a mean over the positions that count
+def _fade(term: Term, features: Array, mask: Array | None) -> Array:
+    if mask is None:
+        return features
+    weights = position_weights(mask, term.view, features.shape)
+    if term.distance in ("style", "appearance"):  # a mean over the positions that count
         weights = weights / jnp.maximum(jnp.mean(weights), 1e-6)
-    ours, theirs = (x * jnp.sqrt(weights)[..., None] for x in layer[:2])
-    return layer._replace(ours=ours, theirs=theirs)
+    weights = weights if term.distance == "appearance" else jnp.sqrt(weights)
+    return features * weights[..., None]
 
 
 def by(distance: Pair) -> Comparison:
@@ -173,6 +195,7 @@ FEATURE_DISTANCES: dict[str, Pair] = {
     "l1": distances.l1,
     "cosine": distances.cosine,
     "style": distances.style,
+    "appearance": distances.appearance,
     "norm": distances.norm,
 }
 

@@ -15,7 +15,13 @@ from jax.flatten_util import ravel_pytree
 from jaxinv.losses import distances, embeddings, priors, regularizers, training_terms
 from jaxinv.losses import image_terms as images
 from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
-from jaxinv.losses.image_terms import ATTENTION_SUFFIX, PIXELS, feature_key, layer_names
+from jaxinv.losses.image_terms import (
+    ATTENTION_SUFFIX,
+    PIXELS,
+    feature_key,
+    layer_names,
+    named_key,
+)
 from jaxinv.losses.views import apply_view, named_mask
 from jaxinv.models.features.backbones import NETS
 from jaxinv.solvers.schedules import schedule_value
@@ -53,7 +59,9 @@ TERMS: dict[str, TermFunctions] = {
     "embedding": _layers(embeddings.embedding),
     "embedding_at_gap": TermFunctions(training_terms.embedding_at_gap),
     "attribute": TermFunctions(training_terms.attribute),
+    "identity": TermFunctions(training_terms.identity),
     "aside": TermFunctions(training_terms.aside),
+    "redrawn": TermFunctions(training_terms.redrawn),
     "encoder_cycle": mean_square(embeddings.cycle_difference),
     "latent": TermFunctions(training_terms.from_known_code),
     "code_realism": TermFunctions(training_terms.code_realism),
@@ -123,6 +131,24 @@ def extract_features(
     return {name: _run_net(few, nets, image, discriminator) for name, few in wanted.items()}
 
 
+def target_features(
+    terms: tuple[Term, ...],
+    nets: dict[str, Params],
+    pictures: dict[str, Array],
+    discriminator: Discriminator | None = None,
+) -> Features:
+    """What terms see of the pictures [h, w, 3] that they name: "" is the image, by `target_key`.
+
+    Pictures that are not there are left out.
+    """
+    found: Features = {}
+    for name, picture in sorted(pictures.items()):
+        few = tuple(term for term in terms if term.target == name)
+        for key, seen in extract_features(few, nets, picture, discriminator).items():
+            found[named_key(key, name)] = seen
+    return found
+
+
 def _run_net(
     terms: list[Term], nets: dict[str, Params], image: Array, discriminator: Discriminator | None
 ) -> dict[str, Array]:
@@ -172,11 +198,11 @@ def evaluate(
     schedules of the weights. A term with a floor counts at least that (Menon et al. 2020, PULSE).
     """
     given = inputs._replace(nets=nets, target=target[0], mask=target[1])
-    values = [term_value(term, given) for term in terms]
+    values = [training_terms.counted(term, given, term_value(term, given)) for term in terms]
     total = jnp.zeros(())
     for term, value in zip(terms, values, strict=True):
-        counted = distances.floor(value, term.floor) if term.floor else value
-        total = total + weight_of(term, progress) * counted
+        floored = distances.floor(value, term.floor) if term.floor else value
+        total = total + weight_of(term, progress) * floored
     return total, dict(zip(labels(terms), values, strict=True))
 
 
@@ -187,6 +213,7 @@ def are_squares(terms: tuple[Term, ...]) -> bool:
         and term.distance == "l2"
         and not term.floor
         and not term.moves
+        and not term.removed_from
         and term.power != 1
         for term in terms
     )

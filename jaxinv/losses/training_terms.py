@@ -15,7 +15,7 @@ from jaxinv.specs.vocabulary import ALIGNER, CRITIC
 if TYPE_CHECKING:
     from jaxinv.losses.base import Features, TermInputs
     from jaxinv.specs import Term
-    from jaxinv.types import Array
+    from jaxinv.types import Array, Tree
 
 YEARS = {"age": 100.0}  # what 1 of an attribute stands for, of outputs that are no shares
 
@@ -42,9 +42,38 @@ def style_alignment(term: Term, inputs: TermInputs) -> Array:
 
 
 def aside(term: Term, inputs: TermInputs) -> Array:
-    """The term's distance of the second output of an encoder from what it should be, a mean."""
+    """The term's distance of the second output of an encoder from what it should be, a mean.
+
+    Of several, the sum of their means.
+    """
     told = _told(inputs)
-    return jnp.mean(FEATURE_DISTANCES[term.distance](told.aside, told.due))
+    return _of_all(term, told.aside, told.due)
+
+
+def redrawn(term: Term, inputs: TermInputs) -> Array:
+    """The term's distance of what layers make of their inverses from what they should, summed."""
+    told = _told(inputs)
+    return _of_all(term, told.redrawn, told.layers)
+
+
+def _of_all(term: Term, ours: Tree, theirs: Tree) -> Array:
+    distance = FEATURE_DISTANCES[term.distance]
+    parts = jax.tree.map(lambda a, b: jnp.mean(distance(a, b)), ours, theirs)
+    return sum(jax.tree.leaves(parts), jnp.zeros(()))
+
+
+def identity(term: Term, inputs: TermInputs) -> Array:
+    """An "embedding" compared with that of the picture of whom it is to show.
+
+    Nitzan et al. 2020, section 3.2.
+    """
+    inputs = inputs._replace(target=_told(inputs).identity)
+    return sum((embedding(term, layer) for layer in layers_of(term, inputs)), jnp.zeros(()))
+
+
+def counted(term: Term, inputs: TermInputs, value: Array) -> Array:
+    """A term's value, times how much the sample counts for its `when`."""
+    return _told(inputs).counts[term.when] * value if term.when else value
 
 
 def attribute_of(term: Term, features: Features) -> Array:

@@ -19,9 +19,12 @@ from jaxinv.specs import Term
 from jaxinv.specs.checks import check_choice, check_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxinv.types import Array, Params
 
 SIZE = 256
+TOGETHER = 16  # pairs, on accelerators
 
 
 @partial(jax.jit, static_argnums=(0, 4))
@@ -31,6 +34,11 @@ def _distance(net: str, params: Params, a: Array, b: Array, size: int | None) ->
     sized = [x if size is None else resize(x, size) for x in images]
     ours, theirs = (extract_features((term,), nets, x) for x in sized)
     return term_value(term, TermInputs({}, {}, sized[0], ours, target=theirs, nets=nets))
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def _distances(net: str, params: Params, a: Array, b: Array, size: int | None) -> Array:
+    return jax.vmap(lambda p, q: _distance(net, params, p, q, size))(a, b)
 
 
 def lpips(
@@ -58,4 +66,17 @@ def lpips(
     if found < least:
         raise ValueError(f"lpips of {net!r} on images of {found} px; allowed: at least {least}")
     check_net(net, params)
-    return np.array([float(_distance(net, params, p, q, size)) for p, q in zip(x, y, strict=True)])
+    if jax.default_backend() == "cpu":  # where several at once gain nothing
+        pairs = zip(x, y, strict=True)
+        return np.array([float(_distance(net, params, p, q, size)) for p, q in pairs])
+    return _by_groups(lambda p, q: _distances(net, params, p, q, size), x, y)
+
+
+def _by_groups(distances: Callable[..., Array], x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Distances [B] of pairs, up to TOGETHER at once; copies fill a program of a power of two."""
+    found: list[np.ndarray] = []
+    for first in range(0, len(x), TOGETHER):
+        p, q = x[first : first + TOGETHER], y[first : first + TOGETHER]
+        rows = np.resize(np.arange(len(p)), 1 << (len(p) - 1).bit_length())
+        found.append(np.asarray(distances(p[rows], q[rows]), float)[: len(p)])
+    return np.concatenate(found) if found else np.zeros(0)

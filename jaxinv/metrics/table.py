@@ -77,13 +77,19 @@ def measure(answer: Stack, target: Stack, nets: dict[str, Params]) -> dict[str, 
 
     Raises `ValueError` where the target has another shape or type.
     """
-    side = min(np.shape(target)[1:3], default=0)
-    return {
-        name: float(metric.measure(answer, target, nets)[0])
+    return measure_each(answer, target, nets)[0]
+
+
+def measure_each(answers: Stack, targets: Stack, nets: dict[str, Params]) -> list[dict[str, float]]:
+    """`measure` of each of B answers uint8 [B, h, w, 3], which nets look at together."""
+    side = min(np.shape(targets)[1:3], default=0)
+    found = {
+        name: metric.measure(answers, targets, nets)
         for name, metric in METRICS.items()
         if metric.measure and metric.least <= side
         if metric.available is None or metric.available()
     }
+    return [{name: float(of[row]) for name, of in found.items()} for row in range(len(answers))]
 
 
 def look(full: Stack) -> dict[str, float]:

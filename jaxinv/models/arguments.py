@@ -42,8 +42,11 @@ def check_generator(gen: object, params: object) -> None:
         raise ValueError(f"params is {told(params)}; allowed: a dict of arrays{FROM}")
     whose = f"generator {generator.spec.name!r}"
     expected = _expected(generator.init)
-    if expected is not None and "average" in params.get("mapping", {}):  # of training, if kept
-        expected = {**expected, "mapping/average": (generator.spec.w_dim,)}
+    spec = generator.spec
+    kept = {"average": (spec.w_dim,), "averages": (spec.labels, spec.w_dim)}  # of training
+    if expected is not None:
+        held = {f"mapping/{n}": kept[n] for n in kept if n in params.get("mapping", {})}
+        expected = {**expected, **held}
     _check_arrays("params", params, expected, whose)
     mean = params.get(STATISTICS, {}).get("mean")
     if generator.spec.w_dim and mean is not None and np.shape(mean) != (generator.spec.w_dim,):

@@ -22,15 +22,23 @@ from jaxinv.models.discriminators import chain, progressive, residual
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.features.nets import load_net
 from jaxinv.models.generators import (
+    autoencoder_kl,
     biggan,
     dcgan,
+    eg3d,
+    fastgan,
+    lightweight,
+    lucidrains,
     mobilestylegan,
     pggan,
+    r3gan,
     stylegan1,
     stylegan2,
     stylegan3,
+    styleswin,
+    wavegan,
 )
-from jaxinv.models.statistics import STATISTICS, cached_statistics
+from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import ZOO
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -46,13 +54,21 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
+    "autoencoder-kl": autoencoder_kl.build,
     "biggan": biggan.build,
     "dcgan": dcgan.build,
+    "eg3d": eg3d.build,
+    "fastgan": fastgan.build,
+    "lightweight": lightweight.build,
+    "lucidrains": lucidrains.build,
     "mobilestylegan": mobilestylegan.build,
     "pggan": pggan.build,
+    "r3gan": r3gan.build,
     "stylegan1": stylegan1.build,
     "stylegan2": stylegan2.build,
     "stylegan3": stylegan3.build,
+    "styleswin": styleswin.build,
+    "wavegan": wavegan.build,
 }
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
     "chain": chain.build,
@@ -60,7 +76,8 @@ DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
     "residual": residual.build,
 }
 
-
+# Whose classes are inputs beside z, so that the shape of a kernel says how many both are.
+JOINED = ("dcgan",)
 DERIVED = (BACKWARD_KERNELS, STATISTICS)  # computed of the parameters when they are loaded
 # What a network raises while it is built of facts that do not fit together.
 UNFIT = (LookupError, TypeError, AttributeError, ArithmeticError, ValueError, FlaxError)
@@ -112,6 +129,8 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     params[BACKWARD_KERNELS] = precompute_backward(params)
     if gen.spec.w_dim:
         params[STATISTICS] = cached_statistics(gen, params)
+        if ANCHORS in params:
+            params[STATISTICS] = {**params[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
     return gen, params
 
 
@@ -151,7 +170,8 @@ def _check_sizes(gen: Generator, params: Params) -> None:
             f"{spec.name}: styles {list(spec.styles)} and noise {list(spec.noise)}; its arrays "
             f"allow {list(styles)} and {list(noise or spec.noise)}"
         )
-    if spec.labels and not any(spec.labels in leaf.shape for leaf in jax.tree.leaves(params)):
+    lengths = {length for leaf in jax.tree.leaves(params) for length in leaf.shape}
+    if spec.labels and spec.architecture not in JOINED and spec.labels not in lengths:
         raise ValueError(f"{spec.name}: {spec.labels} labels; its arrays allow 0")
 
 

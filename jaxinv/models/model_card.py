@@ -76,6 +76,7 @@ def spaces(spec: GeneratorSpec) -> str:
         "w+": f"{spec.rows} rows of {spec.w_dim}",
         "s": f"{sum(spec.styles)} in {len(spec.styles)} styles",
         "noise": f"{len(spec.noise)} maps, {sides[0]} to {sides[-1]} px" if sides else "",
+        "camera": "yaw and pitch in radians, 0 in front",
     }
     return "\n".join(f"{name:5} {said[name]}" for name in spec.spaces if name in said)
 

@@ -90,6 +90,7 @@ def cached_statistics(gen: Generator, params: Params) -> Params:
 
 STATISTICS = "statistics"
 P = "p"
+ANCHORS = "anchors"  # codes [K, rows, w_dim] of the pictures to which a generator was tuned
 SLOPE = 0.2
 
 

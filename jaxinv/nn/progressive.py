@@ -23,11 +23,14 @@ def nearest_double(x: Array) -> Array:
     return wide.reshape(2 * height, 2 * width, channels)
 
 
-def smooth(x: Array) -> Array:
-    """[h, w, c] -> [h, w, c]: the filter [1, 2, 1] / 4 along both axes, zero beyond the edge."""
+def smooth(x: Array, edge: str = "constant") -> Array:
+    """[h, w, c] -> [h, w, c]: the filter [1, 2, 1] / 4 along both axes, zero beyond the edge.
+
+    With `edge` "reflect" the image is mirrored there, at its last pixel.
+    """
     for axis in (0, 1):
         count = x.shape[axis]
-        wide = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(3)])
+        wide = jnp.pad(x, [(1, 1) if a == axis else (0, 0) for a in range(3)], mode=edge)
         before, after = (lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
         x = 0.25 * (before + after) + 0.5 * x
     return x

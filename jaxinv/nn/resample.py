@@ -69,15 +69,15 @@ def _blurred(even: Array, odd: Array, axis: int) -> tuple[Array, Array]:
     )
 
 
-def blur_double(x: Array) -> Array:
+def blur_double(x: Array, edge: str = "constant") -> Array:
     """[h, w, c] -> [2h, 2w, c]: zeros between the pixels, then the filter of `blur`.
 
     Every output pixel is 3/4 of the nearer and 1/4 of the farther neighbour along each axis, zero
-    beyond the edge.
+    beyond the edge; with `edge` "edge" the last pixel goes on there, which is bilinear enlargement.
     """
     for axis in (0, 1):
         pads = [(1, 1) if a == axis else (0, 0) for a in range(3)]
-        wide, count = jnp.pad(x, pads), x.shape[axis]
+        wide, count = jnp.pad(x, pads, mode=edge), x.shape[axis]
         before, after = (jax.lax.slice_in_dim(wide, k, k + count, axis=axis) for k in (0, 2))
         pair = jnp.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], axis=axis + 1)
         x = pair.reshape(tuple(2 * n if a == axis else n for a, n in enumerate(x.shape)))

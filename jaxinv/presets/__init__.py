@@ -4,6 +4,8 @@ from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
     ENSEMBLING,
+    GANSEEING_ENCODER,
+    GANSEEING_LAYERS,
     GHFEAT,
     ICGAN_Y,
     ICGAN_Z,
@@ -16,6 +18,7 @@ from jaxinv.presets.codes import (
     ABERDAM_NNLS,
     CRESWELL,
     CSGM,
+    DEFENSE_GAN,
     HMC,
     HMC_ANNEALED,
     IGAN,
@@ -26,6 +29,7 @@ from jaxinv.presets.codes import (
     PGD_GAN,
 )
 from jaxinv.presets.dgp import COLORIZE, INPAINT, JITTER, RECONSTRUCT, SUPER_RESOLVE
+from jaxinv.presets.editing_encoders import NITZAN, SFE, SFE_EDITOR, STYLERES, STYLERIG
 from jaxinv.presets.embedding import (
     GAN_ENSEMBLING,
     I2S_NOISE,
@@ -56,11 +60,37 @@ from jaxinv.presets.encoders import (
     WEI_REFINE,
 )
 from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
-from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, IDINVERT_CYCLE
+from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, GUAN_SEARCH, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
-from jaxinv.presets.inside_encoders import FEATURE_STYLE, HFGI, HYPERSTYLE, HYPERSTYLE_MOCO, SAM
-from jaxinv.presets.layered import GAN_PAINT, GANSEEING, ILO
+from jaxinv.presets.hybrids import (
+    E4E_PTI,
+    ENCODER_DEFAULT,
+    ENCODER_FAITHFUL,
+    ENSEMBLING_HYBRID,
+    GAN_PAINT_HYBRID,
+    GANSEEING_HYBRID,
+    GUAN_HYBRID,
+    IDINVERT_HYBRID,
+    NPGD_HYBRID,
+    ZHU_IGAN,
+)
+from jaxinv.presets.inside_encoders import (
+    FEATURE_STYLE,
+    HFGI,
+    HYPERINVERTER,
+    HYPERSTYLE,
+    HYPERSTYLE_MOCO,
+    SAM,
+)
+from jaxinv.presets.layered import (
+    GAN_PAINT,
+    GAN_PAINT_WEIGHTS,
+    GANSEEING,
+    GANSEEING_RESIDUALS,
+    ILO,
+)
 from jaxinv.presets.natural import MGANPRIOR, YLG, YLG_UNIFORM
+from jaxinv.presets.personal import MYSTYLE, PERSONAL
 from jaxinv.presets.pix2latent import (
     ADAM_ONLY,
     BASIN_CMA,
@@ -76,6 +106,7 @@ from jaxinv.presets.projector import (
     STYLEGAN2_PROJECTOR_PLUS,
     STYLEGAN3_PROJECTOR,
 )
+from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -85,7 +116,9 @@ from jaxinv.presets.tuning import (
     PTI_LOCAL,
     PTI_LOW_RANK,
     PTI_SHARED,
+    PTI_TUNING,
 )
+from jaxinv.presets.video import STIT_STITCHING, STIT_TUNING
 
 PRESETS = {
     "quick": QUICK,
@@ -94,6 +127,8 @@ PRESETS = {
     "faithful": FAITHFUL,
     "dhr": DHR,
     "restore": RESTORE,
+    "personal": PERSONAL,
+    "mystyle": MYSTYLE,
     "z": Z,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,
     "stylegan2-projector-w+": STYLEGAN2_PROJECTOR_PLUS,
@@ -103,6 +138,9 @@ PRESETS = {
     "image2stylegan++-w": I2S_W,
     "image2stylegan++-style": I2S_STYLE,
     "image2stylegan++-noise": I2S_NOISE,
+    "image2stylegan++-crossover": CROSSOVER,
+    "local-style-transfer": LOCAL_STYLE_TRANSFER,
+    "loho": LOHO,
     "ii2s": II2S,
     "pn-plus": PN_PLUS,
     "pulse": PULSE,
@@ -111,11 +149,13 @@ PRESETS = {
     "idinvert": IDINVERT,
     "idinvert-cycle": IDINVERT_CYCLE,
     "gan-ensembling-cycle": GAN_ENSEMBLING_CYCLE,
+    "guan-search": GUAN_SEARCH,
     "creswell": CRESWELL,
     "lipton": LIPTON,
     "igan": IGAN,
     "igan-edit": IGAN_EDIT,
     "csgm": CSGM,
+    "defense-gan": DEFENSE_GAN,
     "pgd-gan": PGD_GAN,
     "npgd": NPGD_SEARCH,
     "hmc": HMC,
@@ -141,16 +181,35 @@ PRESETS = {
     "dgp-inpaint": INPAINT,
     "dgp-jitter": JITTER,
     "ganseeing": GANSEEING,
+    "ganseeing-residuals": GANSEEING_RESIDUALS,
     "gan-paint": GAN_PAINT,
+    "gan-paint-weights": GAN_PAINT_WEIGHTS,
     "ilo": ILO,
     "pti": PTI,
     "pti-local": PTI_LOCAL,
     "pti-shared": PTI_SHARED,
     "pti-low-rank": PTI_LOW_RANK,
+    "pti-tuning": PTI_TUNING,
     "projector-pti": PROJECTOR_PTI,
     "image2stylegan-pti": IMAGE2STYLEGAN_PTI,
+    "stit-tuning": STIT_TUNING,
+    "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+}
+
+# Lists of the others by name: an encoder, then searches.
+HYBRIDS = {
+    "zhu2016-igan": ZHU_IGAN,
+    "ganseeing-hybrid": GANSEEING_HYBRID,
+    "gan-paint-hybrid": GAN_PAINT_HYBRID,
+    "guan-hybrid": GUAN_HYBRID,
+    "idinvert-hybrid": IDINVERT_HYBRID,
+    "gan-ensembling-hybrid": ENSEMBLING_HYBRID,
+    "npgd-hybrid": NPGD_HYBRID,
+    "encoder-default": ENCODER_DEFAULT,
+    "encoder-faithful": ENCODER_FAITHFUL,
+    "e4e-pti": E4E_PTI,
 }
 
 # Those of encoders, which are trained.
@@ -171,13 +230,21 @@ ENCODERS = {
     "guan": GUAN,
     "hyperstyle": HYPERSTYLE,
     "hyperstyle-moco": HYPERSTYLE_MOCO,
+    "hyperinverter": HYPERINVERTER,
     "hfgi": HFGI,
+    "styleres": STYLERES,
     "featurestyle": FEATURE_STYLE,
+    "sfe": SFE,
+    "sfe-editor": SFE_EDITOR,
     "sam": SAM,
+    "stylerig": STYLERIG,
+    "nitzan": NITZAN,
     "icgan-z": ICGAN_Z,
     "icgan-y": ICGAN_Y,
     "zhu2016": ZHU,
     "npgd-projector": NPGD,
+    "ganseeing-layers": GANSEEING_LAYERS,
+    "ganseeing-encoder": GANSEEING_ENCODER,
     "latent-composition": COMPOSITION,
     "latent-composition-z": COMPOSITION_Z,
     "gan-ensembling-encoder": ENSEMBLING,

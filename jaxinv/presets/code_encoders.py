@@ -85,6 +85,44 @@ NPGD = EncoderPreset(
     notes="Not verified: widths, the number of steps.",
 )
 
+BAU = "Bau et al. 2019, Seeing What a GAN Cannot Generate, arXiv:1910.11626, section 3.1; "
+LAYERS = EncoderPlan("resnet-18", "layer-inverses", least_side=32, outputs=("z",), base="zeros")
+TURNED = Term("latent", 1.0, variable="z", distance="cosine")
+OF_DIRECTION = "Codes are compared by their direction, which is all that PGGAN looks at. "
+GANSEEING_LAYERS = EncoderPreset(
+    name="ganseeing-layers",
+    plan=LAYERS,
+    terms=(
+        TURNED,
+        Term("aside", 1.0, distance="cosine"),
+        Term("redrawn", 0.01, distance="cosine"),
+    ),
+    source=DRAWN,
+    solver=SolverSpec("adam", 1e-3),
+    batch=32,
+    steps=100_000,
+    summary="an inverse of each of the first layers, and a ResNet-18 that looks down to them",
+    reference=BAU + "constants of its code",
+    notes=OF_DIRECTION
+    + (
+        "Its code compares layers by 1 - cosine, as here; paper and survey write l1. All inverses "
+        "learn at once, each from true features. Not verified: the rate."
+    ),
+)
+GANSEEING_ENCODER = EncoderPreset(
+    name="ganseeing-encoder",
+    plan=LAYERS,
+    terms=(TURNED,),
+    source=DRAWN,
+    solver=SolverSpec("adam", 1e-5),
+    batch=32,
+    steps=100_000,
+    continues="ganseeing-layers",
+    summary="the inverses of ganseeing-layers one after the other, tuned together",
+    reference=BAU + "constants of its code",
+    notes=OF_DIRECTION + "Not verified: what is compared; with an optional loss of pictures there.",
+)
+
 CHAI = "Chai et al. 2021, latent composition, arXiv:2103.10426, section 3; constants of its code"
 HIDDEN = PictureSource("synthetic", masks=True)
 GENTLE = SolverSpec("adam", 1e-4, options=(("b1", 0.5),))

@@ -104,6 +104,30 @@ CSGM = Preset(
     ),
 )
 
+DEFENSE_GAN = Preset(
+    name="defense-gan",
+    summary="z by pixels, 200 steps with momentum, 10 restarts: what a classifier shall see",
+    reference="Samangouei et al. 2018, Defense-GAN, arXiv:1805.06605, section 3; its code",
+    notes=(
+        "`applications.adversarial_defense` attacks and defends. Its rate 10 is for pictures in "
+        "[0, 1]: squares of [-1, 1] are four times as large. Its MNIST starts are N(0, 1 / d)."
+    ),
+    restarts=10,
+    stages=(
+        Stage(
+            variables=(Z,),
+            terms=(Term("mse"),),
+            steps=200,
+            solver=SolverSpec(
+                "momentum",
+                learning_rate=2.5,
+                schedule=Schedule("multi_step", points=((0.8, 0.1),)),
+                options=(("decay", 0.7),),
+            ),
+        ),
+    ),
+)
+
 STEP = Stage(
     variables=(Variable("z", init=PREVIOUS),),
     terms=(Term("mse"),),

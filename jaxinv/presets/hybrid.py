@@ -103,6 +103,20 @@ IDINVERT_CYCLE = Preset(
         ),
     ),
 )
+GUAN_SEARCH = Preset(
+    name="guan-search",
+    summary="W+ from an encoder, by pixels and LPIPS; Adam, 100 steps",
+    reference="after Guan et al. 2020, Collaborative Learning, arXiv:2007.01758, section 3",
+    notes="The iterator of the encoder guan: `--init encoder:NAME`. Not verified: all constants.",
+    stages=(
+        Stage(
+            (Variable("w+", init=GIVEN),),
+            (Term("mse", 1.0, view=View(256)), Term("lpips", 1.0, net="vgg16", view=EYE)),
+            steps=100,
+            solver=SolverSpec("adam", learning_rate=0.01),
+        ),
+    ),
+)
 GAN_ENSEMBLING_CYCLE = Preset(
     name="gan-ensembling-cycle",
     summary="W+ from an encoder, by l1, LPIPS and what the encoder sees; L-BFGS, 500 evaluations",

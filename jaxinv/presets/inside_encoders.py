@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from jaxinv.presets.code_encoders import JUDGE
 from jaxinv.presets.encoders import (
     BACKBONE,
     COARSE_AND_MIDDLE,
     EYE,
     FACES,
-    L2,
     LOOKS,
     OTHERS,
     RANGER,
@@ -51,6 +51,32 @@ HYPERSTYLE_MOCO = EncoderPreset(
     notes=BACKBONE + OF_W,
 )
 
+HYPERINVERTER = EncoderPreset(
+    name="hyperinverter",
+    plan=EncoderPlan(
+        "kernel-maps",
+        "added-weights",
+        planes=LOOKS,
+        resize_drawn="bilinear-plain",
+        least_side=32,
+        outputs=("w", "w+"),
+        base="before",
+        facts=(("hidden", 256),),
+    ),
+    terms=(*FACES, Term("realism", 0.005)),
+    source=STILL,
+    solver=SolverSpec("adam", 1e-4),
+    steps=200_000,
+    before="psp-w",
+    critics=(JUDGE,),
+    summary="what is added to a StyleGAN2's kernels, by one look at a face and at its w's",
+    reference="Dinh et al. 2022, HyperInverter, arXiv:2112.00719, section 3; networks of its code",
+    notes=(
+        BACKBONE + "What is added counts in the usual size of a kernel. Not verified: which "
+        "kernels, the hidden width, weights of terms, rates and steps."
+    ),
+)
+
 HFGI = EncoderPreset(
     name="hfgi",
     plan=EncoderPlan(
@@ -76,13 +102,13 @@ FEATURE_STYLE = EncoderPreset(
     name="featurestyle",
     plan=EncoderPlan("iresnet-50", "styles-content", least_side=128),
     terms=(
-        L2,
+        Term("mse", 1.0, view=View(256), when="drawn"),
         Term("lpips", 0.2, net="alexnet", view=EYE),
         Term("lpips", 0.2, net="alexnet", view=View(128, min_size=128)),
         Term("lpips", 0.2, net="alexnet", view=View(64, min_size=64)),
         Term("embedding", 0.1, net="arcface-ir", layers=DEPTHS, distance="cosine", view=EYE),
     ),
-    source=PictureSource("either", fresh_noise=True),
+    source=PictureSource("mixed", fresh_noise=True),
     solver=SolverSpec(
         "ranger",
         1e-4,
@@ -97,8 +123,9 @@ FEATURE_STYLE = EncoderPreset(
         "Yao et al. 2022, Feature-Style encoder, arXiv:2202.02183, section 3; constants of its code"
     ),
     notes=(
-        "There a batch is a drawn and a real picture, only the first counts in pixels, and the "
-        "picture of the codes alone is compared too; without its term of a face parser."
+        "A batch is a drawn and a real picture, of which only the first counts in pixels; without "
+        "files both are drawn. There the picture of the codes alone is compared too; without its "
+        "term of a face parser."
     ),
 )
 

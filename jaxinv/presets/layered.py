@@ -22,6 +22,13 @@ RESIDUALS = Stage(
     solver=SolverSpec("adam", learning_rate=0.01, schedule=HALVED),
 )
 BAU = "Bau et al. 2019, Seeing What a GAN Cannot Generate, section 3.2 and equation 8"
+GANSEEING_RESIDUALS = Preset(
+    name="ganseeing-residuals",
+    summary="what must be added after the first three layers to a code that is given",
+    reference=BAU,
+    notes="The second stage of ganseeing: give the code as `starts`, or an encoder.",
+    stages=(RESIDUALS,),
+)
 GANSEEING = Preset(
     name="ganseeing",
     summary="z, then what must be added after the first three layers; pixels and VGG-16; Adam",
@@ -33,29 +40,32 @@ GANSEEING = Preset(
     ),
     stages=(Z, RESIDUALS),
 )
+PAINT = Stage(
+    variables=(
+        Variable("weights", form="multiply", select=("*kernel", "*wise"), step_range=(0.5, 1.0)),
+    ),
+    terms=(*SEEN, Term("drift", 1.0, power=2)),
+    steps=1000,
+    solver=SolverSpec("adam", learning_rate=1e-3),
+)
+PAINTED = "Bau et al. 2019, Semantic Photo Manipulation with a Generative Image Prior, 3.3"
+GAN_PAINT_WEIGHTS = Preset(
+    name="gan-paint-weights",
+    summary="factors of later weights, for latents that are given",
+    reference=PAINTED,
+    notes="The last stage of gan-paint, where see what is not verified: give latents as `starts`.",
+    stages=(PAINT,),
+)
 GAN_PAINT = Preset(
     name="gan-paint",
     summary="ganseeing, then later weights times (1 + d) within the mask of what is not painted",
-    reference="Bau et al. 2019, Semantic Photo Manipulation with a Generative Image Prior, 3.3",
+    reference=PAINTED,
     notes=(
         "No official code of this stage was released. Not verified: the part of the layers, the "
         "weight 1 of the drift, 1000 steps of Adam at 0.001. Weights change there by factors on "
         "features, here on the kernels."
     ),
-    stages=(
-        Z,
-        RESIDUALS,
-        Stage(
-            variables=(
-                Variable(
-                    "weights", form="multiply", select=("*kernel", "*wise"), step_range=(0.5, 1.0)
-                ),
-            ),
-            terms=(*SEEN, Term("drift", 1.0, power=2)),
-            steps=1000,
-            solver=SolverSpec("adam", learning_rate=1e-3),
-        ),
-    ),
+    stages=(Z, RESIDUALS, PAINT),
 )
 
 NEAR = (

@@ -48,6 +48,13 @@ PIVOT_PLUS = Stage(
 )
 TUNED = Stage((Variable("weights", select=LEARNT),), SEEN, 350, SLOW, stop=NEAR)
 
+PTI_TUNING = Preset(
+    name="pti-tuning",
+    summary="the second stage of pti alone: all weights around a code that is given",
+    reference=ROICH + ".2",
+    notes="Give the pivot as `starts`, or an encoder.",
+    stages=(TUNED,),
+)
 PTI = Preset(
     name="pti",
     summary="one w by the projector, then all weights by pixels and LPIPS-Alex until 0.06; Adam",

@@ -6,7 +6,7 @@ import contextlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from jaxinv.io import latent_shards
 from jaxinv.io.archives import find_member
@@ -15,26 +15,32 @@ from jaxinv.io.files import BadFile, atomic_write, read_bytes
 from jaxinv.io.output_folder import EARLIER, RUN
 from jaxinv.io.text import json_text, shortened
 from jaxinv.runs.results import ImageResult, result_of
+from jaxinv.runs.tables import Tables, tables_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from jaxinv.runs.manifest import Manifest
 
-RESULTS, MANIFEST = "results.jsonl", "run.json"
+MANIFEST = "run.json"
 # What may change from one start of a run to the next: more files, other places, other batches.
 FREE = ("paths", "out", "limit", "batch", "shard_size")
 WEIGHTS = ("generator", "generator_sha256", "encoder_sha256")
 AGREEING = ("schema", *WEIGHTS, "preset", "versions", "backend")
 TEXTS = ("file", "name", "status")
+BETTER = ("diverged", "ok")  # than skipped: of two lines of a file the better one stands
 LARGEST_LINE = 2**20  # bytes
 
 
 @dataclass(frozen=True)
 class Earlier:
-    """Lines of results that stay, by the absolute path of the file."""
+    """Lines of results that stay, by the absolute path of the file.
+
+    `places` are the folders of the tables that they stand in.
+    """
 
     lines: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    places: dict[str, Path] = field(default_factory=dict[str, Path])
 
     @property
     def names(self) -> dict[str, str]:
@@ -68,11 +74,25 @@ def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
             f"{out} holds another run: {told(found_other)}; allowed: "
             f"the same, another folder, or --fresh (old results are moved to {EARLIER}/)"
         )
-    found: dict[str, dict[str, Any]] = {}
-    for line in whole_lines(out / RESULTS):
-        if _finished(out, line) and not (retry_failed and line["status"] != "ok"):
-            found[path_of(line)] = line
-    return Earlier(found)
+    return standing(out, retry_failed=retry_failed)
+
+
+def standing(out: Path, *, retry_failed: bool = False) -> Earlier:
+    """The lines of all tables in a folder whose results stand, one for each file."""
+    found = Earlier()
+    for tables in tables_of(out):
+        for line in whole_lines(tables.results):
+            if not _finished(out, line) or (retry_failed and line["status"] != "ok"):
+                continue
+            path = path_of(line)
+            held = found.lines.get(path)
+            if held is None or _rank(held) <= _rank(line):
+                found.lines[path], found.places[path] = line, tables.place
+    return found
+
+
+def _rank(line: dict[str, Any]) -> int:
+    return BETTER.index(line["status"]) + 1 if line["status"] in BETTER else 0
 
 
 def differing(theirs: dict[str, Any], ours: dict[str, Any]) -> list[str]:
@@ -104,8 +124,8 @@ def _stored(file: Path) -> dict[str, Any]:
 
 
 def whole_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The lines that are whole; torn ones are left out."""
-    with file.open("rb") as lines:
+    """The lines that are whole; torn ones are left out, and so is a file that is not there."""
+    with contextlib.suppress(FileNotFoundError), file.open("rb") as lines:
         for text in lines:
             line: Any = None
             with contextlib.suppress(ValueError):
@@ -168,18 +188,21 @@ def traces(out: Path, file: str, name: str) -> dict[str, Any]:
     return {"path": path, "stamp": stamp(path), "sizes": sizes(out, name)}
 
 
-def finished_results(manifest: Manifest, files: set[str]) -> dict[str, ImageResult]:
+def finished_results(tables: Tables, files: set[str]) -> dict[str, ImageResult]:
     """The results of these files, read from their lines."""
-    lines = (line for line in whole_lines(manifest.out / RESULTS) if line["file"] in files)
+    lines = (line for line in whole_lines(tables.results) if line["file"] in files)
     return {line["file"]: result_of(line) for line in lines} if files else {}
 
 
-def rewrite(manifest: Manifest, earlier: Earlier) -> Path:
-    """Put down only the lines that stay; returns the file of results, to which more are added."""
-    file = manifest.out / RESULTS
-    text = "".join(json_text(line) + "\n" for line in earlier.lines.values())
-    atomic_write(file, lambda handle: handle.write(text.encode()))
-    return file
+def rewrite(tables: Tables, earlier: Earlier) -> None:
+    """Put down only the lines that stay: of a worker its own, else all."""
+
+    def kept(handle: BinaryIO) -> None:
+        for path, line in earlier.lines.items():
+            if not tables.shared or earlier.places[path] == tables.place:
+                handle.write(json_text(line).encode() + b"\n")
+
+    atomic_write(tables.results, kept)
 
 
 def set_aside(out: Path) -> None:

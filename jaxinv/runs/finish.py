@@ -24,6 +24,7 @@ from jaxinv.runs.results import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from jaxinv.runs.inputs import Input
     from jaxinv.runs.job import Job
     from jaxinv.runs.observations import Observation
+    from jaxinv.types import Latents
 
     Result = tuple[ImageResult, ReportItem]
 
@@ -46,13 +48,31 @@ def skipped(item: Input) -> Result:
     return result, report_item(result)
 
 
-def finish_image(
-    job: Job, item: Input, seen: Observation, found: Inversion, index: int, *, seconds: float
-) -> Result:
-    """Draw, score and save one result; `seconds` is its share of the search."""
+def finish_images(
+    job: Job, group: list[Input], given: list[Observation], found: Inversion, *, seconds: float
+) -> Iterator[Result]:
+    """Draw, score and save the results of a batch; `seconds` is each one's share of the search."""
     began = time.monotonic()
-    latents = jax.tree.map(lambda a: a[index], found.latents)
-    full = render_uint8(job.gen, job.params, latents)
+    codes = [jax.tree.map(lambda a, i=i: a[i], found.latents) for i in range(len(group))]
+    fulls = [render_uint8(job.gen, job.params, latents) for latents in codes]
+    scores = scores_of(job, fulls, [seen.reference for seen in given])
+    seconds += (time.monotonic() - began) / len(group)
+    for index, (item, seen) in enumerate(zip(group, given, strict=True)):
+        drawn = codes[index], fulls[index], scores[index]
+        yield finish_image(job, (item, seen), drawn, (found, index), seconds=seconds)
+
+
+def finish_image(
+    job: Job,
+    asked: tuple[Input, Observation],
+    drawn: tuple[Latents, np.ndarray, dict[str, float]],
+    searched: tuple[Inversion, int],
+    *,
+    seconds: float,
+) -> Result:
+    """Save one result: its latents, their picture and its scores, as `drawn` and `searched` say."""
+    began = time.monotonic()
+    (item, seen), (latents, full, scores), (found, index) = asked, drawn, searched
     target, losses = seen.reference, found.losses[index]
     result = ImageResult(
         file=item.file,
@@ -62,7 +82,7 @@ def finish_image(
         sha256=item.photo.sha256 if item.photo else "",
         size=seen.side,
         warnings=item.photo.warnings if item.photo else (),
-        scores=scores_of(job, full, target),
+        scores=scores,
         loss=float(found.loss[index]),
         evaluations=int(found.evaluations[index]),
         transform=item.photo.transform if item.photo else None,
@@ -79,11 +99,22 @@ def finish_image(
     return result, replace(shown, metrics=result.metrics)
 
 
-def scores_of(job: Job, full: np.ndarray, target: np.ndarray | None) -> dict[str, float]:
-    """Scores of a written picture, against its target where there is one; {} if none are wanted."""
+def scores_of(
+    job: Job, fulls: list[np.ndarray], targets: list[np.ndarray | None]
+) -> list[dict[str, float]]:
+    """Scores of written pictures, against their targets where there are some; {} if not wanted.
+
+    Pictures whose targets are of one size are scored together.
+    """
     if not job.manifest.request.scores:
-        return {}
-    return look(full[None]) if target is None else score(job.nets, full, target)
+        return [{} for _ in fulls]
+    against = [target for target in targets if target is not None]
+    if len(against) == len(fulls) and len({target.shape for target in against}) == 1:
+        return score(job.nets, fulls, against)
+    return [
+        look(full[None]) if target is None else score(job.nets, [full], [target])[0]
+        for full, target in zip(fulls, targets, strict=True)
+    ]
 
 
 def repeated_result(out: Path, item: Input, first: Result) -> Result:

@@ -17,7 +17,7 @@ from jaxinv.io.output_folder import RUN, output_folder
 from jaxinv.io.text import json_text
 from jaxinv.reports.html import FOLDER, write_report
 from jaxinv.reports.items import ItemFile, ReportItem
-from jaxinv.runs.earlier import MANIFEST, RESULTS, path_of, sizes, traces, whole_lines
+from jaxinv.runs.earlier import MANIFEST, path_of, sizes, traces, whole_lines
 from jaxinv.runs.manifest import REPEATED
 from jaxinv.runs.results import (
     COLUMNS,
@@ -27,8 +27,9 @@ from jaxinv.runs.results import (
     result_of,
     thumbnail,
 )
+from jaxinv.runs.tables import ITEMS, RESULTS, living, tables_of
 
-ITEMS, TABLE = "items.jsonl", "index.parquet"
+TABLE = "index.parquet"
 FINISHED = ("ok", "diverged")  # states that have latents
 OWN = ("path", "stamp", "sizes")  # of a line, of use to the run alone
 
@@ -52,6 +53,8 @@ def index_run(place: str) -> Found:
     if not (out / MANIFEST).is_file():
         raise ValueError(f"{place} is no run; allowed: folders that `jaxinv invert` has written")
     manifest = _manifest(out / MANIFEST)
+    if living(out):
+        raise ValueError(f"{place} has workers that are at it; allowed: when they have ended")
     (out / RESULTS).touch()
     with output_folder(out, RUN):
         found = _found(out)
@@ -82,9 +85,9 @@ def _manifest(file: Path) -> dict[str, Any]:
 
 def _found(out: Path) -> Found:
     by_path: dict[str, dict[str, Any]] = {}
-    lines = whole_lines(out / RESULTS)
-    for line in lines:
-        by_path[path_of(line)] = line
+    for tables in tables_of(out):
+        for line in whole_lines(tables.results):
+            by_path[path_of(line)] = line
     kept = [one for one in by_path.values() if _stands(out, one)]
     named = {line["name"] for line in kept}
     made = [line for name in _names(out) if name not in named for line in _line(out, name)]

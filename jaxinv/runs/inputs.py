@@ -21,10 +21,11 @@ from jaxinv.encoders.starts import encoder_name
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
 from jaxinv.io.picture_sets import LABELS, classes_by_path
-from jaxinv.runs.masks import mask_of, resize_mask
+from jaxinv.runs.masks import file_beside, mask_of, resize_mask
 from jaxinv.runs.observations import (
     Observation,
     ObservationModel,
+    at_size,
     make_observation,
     measurements,
     with_noise_level,
@@ -80,7 +81,7 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     taken = {name.lower() for name in known.values()}
     fresh = [file for file in files if absolute(file) not in known] if known else files
     stems = [output_stem(file) for file in fresh]
-    counts = Counter(map(str.lower, stems))
+    counts = Counter(map(str.lower, map(output_stem, files) if known else stems))
     chosen: dict[Path, str] = {}
     for file, stem in zip(fresh, stems, strict=True):
         name = stem
@@ -137,7 +138,8 @@ def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
     yield from (path for path in map(Path, request.paths) if path.is_file())
     named = [request.mask, request.align, request.preset, request.generator]
     named += [] if request.init is None else [encoder_file(encoder_name(request.init))]
-    for place in map(Path, filter(None, [*named, *request.mask_places.values()])):
+    places = (*request.mask_places.values(), *request.image_places.values())
+    for place in map(Path, filter(None, [*named, *places])):
         yield from place.iterdir() if place.is_dir() else [place]
 
 
@@ -178,9 +180,9 @@ def read_inputs(
             photo, made = _read(request, model, path)
             label = same if classes is None else class_of(path, classes, model.labels)
             made = replace(made, label=label)
-            masks = [made.mask, *made.named_masks.values()]
-            digest = hashlib.sha256(b"".join(m.tobytes() for m in masks if m is not None))
-            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=made.label)
+            beside = [made.mask, *made.named_masks.values(), *made.named_images.values()]
+            digest = hashlib.sha256(b"".join(a.tobytes() for a in beside if a is not None))
+            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=label)
         except images.ImageError as error:
             yield Input(file, name, reason=error.reason)
         except BadFile as error:
@@ -220,8 +222,18 @@ def _read(
         name: resize_mask(mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()
     }
+    beside = {
+        name: _beside(request, file_beside(place, file), made.side)
+        for name, place in request.image_places.items()
+    }
     bare = replace(photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)  # a batch holds many
-    return bare, replace(made, named_masks=named)
+    return bare, replace(made, named_masks=named, named_images=beside)
+
+
+def _beside(request: Request, file: Path, side: int) -> np.ndarray:
+    """The picture [side, side, 3] in a file that is read as a photo is."""
+    photo = images.read_photo(file, align=request.align, fit=request.fit)
+    return at_size(photo.pixels, side)
 
 
 def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxinv.encoders.encoding import as_loaded, check_given, check_owner
 from jaxinv.encoders.starts import encoder_name, find_start, sees_masks
 from jaxinv.inversion.arguments import batch_for, check_labels
+from jaxinv.inversion.batch import batches_given
 from jaxinv.inversion.compatibility import check_preset
 from jaxinv.inversion.memory import MOST
 from jaxinv.inversion.preset_adaptation import adapt_preset
@@ -54,12 +55,16 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.operator is not None:
         preset = replace(preset, operator=read_operator(request.operator))
     check_mode(request.align)
-    wanted = {mask.name for mask in preset.masks if mask.source == "given"}
-    if set(request.mask_places) != wanted:
-        given, allowed = (", ".join(sorted(names)) for names in (request.mask_places, wanted))
-        raise ValueError(
-            f"--named-mask of {given or 'none'}; preset {preset.name!r} takes {allowed or 'none'}"
-        )
+    masks = {mask.name for mask in preset.masks if mask.source == "given"}
+    for option, places, wanted in (
+        ("--named-mask", request.mask_places, masks),
+        ("--named-image", request.image_places, set(preset.targets)),
+    ):
+        if set(places) != wanted:
+            given, allowed = (", ".join(sorted(names)) for names in (places, wanted))
+            raise ValueError(
+                f"{option} of {given or 'none'}; preset {preset.name!r} takes {allowed or 'none'}"
+            )
     held = {variable.space for stage in preset.stages for variable in stage.variables}
     if request.export and not held & {"w", "w+"}:
         raise ValueError(
@@ -110,9 +115,10 @@ def read_ahead(job: Job, files: int) -> int:
     """Images that are read before any is searched for; `invert` may split them further."""
     batch, preset = job.manifest.request.batch, job.manifest.preset
     if isinstance(batch, int):
-        return batch
+        return batch * batches_given(preset, batch)
     if preset.shared or batch is None or jax.default_backend() == "cpu":
-        return batch_for(preset, files)
+        usual = batch_for(preset, files)
+        return usual * batches_given(preset, usual)
     return MOST
 
 

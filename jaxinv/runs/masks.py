@@ -28,9 +28,7 @@ def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
     `place` is that file, or a folder in which it has the photo's stem. Raises `BadFile` for a mask
     of another size than the photo's file.
     """
-    if place.is_dir():
-        named = [place / (file.stem + suffix) for suffix in (file.suffix, *SUFFIXES)]
-        place = next((path for path in named if path.is_file()), named[0])
+    place = file_beside(place, file)
     mask = read_mask(place)
     wanted, found = (one.transform["source_size"] for one in (photo, mask) if one.transform)
     if wanted != found:
@@ -41,6 +39,14 @@ def mask_of(place: Path, file: Path, photo: images.Photo) -> np.ndarray:
     grey = (grey + 1 - 2 * black) / (1 - black) - 1
     cut = crop(grey, quad, len(photo.pixels))[0]
     return np.clip((cut[..., 0] + 1) / 2, 0, 1)
+
+
+def file_beside(place: Path, file: Path) -> Path:
+    """What belongs to a photo's file: `place`, or the file of its stem in the folder `place`."""
+    if not place.is_dir():
+        return place
+    named = [place / (file.stem + suffix) for suffix in (file.suffix, *SUFFIXES)]
+    return next((path for path in named if path.is_file()), named[0])
 
 
 def _black_level(mask: np.ndarray) -> float:

@@ -59,7 +59,8 @@ class Observation:
 
     `side` is that of the clean picture [side, side, 3], `noise` the standard deviation of what is
     seen where it is noisy, `label` its class, `named_masks` [h, w] are 1 where the mask of that
-    name holds. `notes` say what was done to the picture.
+    name holds, `named_images` [side, side, 3] are what terms of that name compare with. `notes` say
+    what was done to the picture.
     """
 
     measurement: np.ndarray
@@ -69,6 +70,7 @@ class Observation:
     noise: float | None = None
     label: int | None = None
     named_masks: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    named_images: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     notes: tuple[str, ...] = ()
 
 

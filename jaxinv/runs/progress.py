@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 class Display:
     """`step` follows the engine's chunks, `done` the finished images, `say` prints a line."""
 
-    def __init__(self, images: int, evaluations: int, finished: int = 0) -> None:
+    def __init__(
+        self, images: int, evaluations: int, finished: int = 0, *, quiet: bool = False
+    ) -> None:
         self.images, self.evaluations, self.finished = images, evaluations, finished
-        self.console = Console(stderr=True)
+        self.console = Console(stderr=True, quiet=quiet)
         self.spoken, self.left = time.monotonic(), TimeLeft()
         self.live = self.console.is_terminal
         columns = (

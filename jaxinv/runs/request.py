@@ -20,7 +20,8 @@ class Request:
     `samples` restarts are kept. `label` is the class of all files, or "dataset": what their
     `dataset.json` says. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
-    that name holds (see `specs.MaskSpec`). `init` is "encoder:NAME", of `encode` the encoder
+    that name holds (see `specs.MaskSpec`); `named_images` likewise the pictures of that name that
+    terms compare with (see `specs.Term`). `init` is "encoder:NAME", of `encode` the encoder
     itself, which looks `passes` times and is told `attribute`. Results are packed `shard_size` to
     a file; None: each has its own.
     """
@@ -49,6 +50,7 @@ class Request:
     samples: int | None = None
     scores: bool = True
     named_masks: tuple[str, ...] = ()
+    named_images: tuple[str, ...] = ()
     init: str | None = None
     attribute: float | None = None
     passes: int | None = None
@@ -57,13 +59,23 @@ class Request:
     @property
     def mask_places(self) -> dict[str, Path]:
         """Files or folders of the named masks; `ValueError` for what is not NAME=PLACE."""
-        found: dict[str, Path] = {}
-        for text in self.named_masks:
-            name, equals, place = text.partition("=")
-            if not (name and equals and Path(place).exists()):
-                raise ValueError(
-                    f"--named-mask {text!r}; allowed: NAME=FILE or NAME=FOLDER"
-                    f"{nearest(Path(place)) if place else ''}"
-                )
-            found[name] = Path(place)
-        return found
+        return named_places("--named-mask", self.named_masks)
+
+    @property
+    def image_places(self) -> dict[str, Path]:
+        """Files or folders of the named images; `ValueError` for what is not NAME=PLACE."""
+        return named_places("--named-image", self.named_images)
+
+
+def named_places(option: str, texts: tuple[str, ...]) -> dict[str, Path]:
+    """Files or folders by name; `ValueError` for a text of `option` that is not NAME=PLACE."""
+    found: dict[str, Path] = {}
+    for text in texts:
+        name, equals, place = text.partition("=")
+        if not (name and equals and Path(place).exists()):
+            raise ValueError(
+                f"{option} {text!r}; allowed: NAME=FILE or NAME=FOLDER"
+                f"{nearest(Path(place)) if place else ''}"
+            )
+        found[name] = Path(place)
+    return found

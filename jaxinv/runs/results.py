@@ -19,6 +19,8 @@ from jaxinv.reports.items import ReportItem
 from jaxinv.runs.packing import held_files
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jaxinv.runs.manifest import Manifest
     from jaxinv.types import Latents, Params
 
@@ -95,10 +97,15 @@ def _value(number: float | None) -> float:
     return math.nan if number is None else float(number)
 
 
-def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
-    """Scores of the written 8-bit image: against the 8-bit target at its size, and by itself."""
-    ours = images.to_uint8(images.resize(images.from_uint8(full), len(target)))[None]
-    return table.measure(ours, images.to_uint8(target)[None], nets) | table.look(full[None])
+def score(
+    nets: dict[str, Params], fulls: Sequence[np.ndarray], targets: Sequence[np.ndarray]
+) -> list[dict[str, float]]:
+    """Scores of written 8-bit images: against 8-bit targets of one size, and by themselves."""
+    side = len(targets[0])
+    ours = [images.to_uint8(images.resize(images.from_uint8(full), side)) for full in fulls]
+    against = [images.to_uint8(target) for target in targets]
+    found = table.measure_each(np.stack(ours), np.stack(against), nets)
+    return [one | table.look(full[None]) for one, full in zip(found, fulls, strict=True)]
 
 
 def save_result(

@@ -7,6 +7,7 @@ command goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import warnings
@@ -21,12 +22,13 @@ from jaxinv.inversion.result import Progress
 from jaxinv.inversion.search_checkpoints import SearchCheckpoints
 from jaxinv.io.files import write_json
 from jaxinv.io.image_ops import PixelRangeWarning
-from jaxinv.io.output_folder import RUN, SEARCHES, output_folder
+from jaxinv.io.launchers import ALONE, Share
+from jaxinv.io.output_folder import SEARCHES, hold
 from jaxinv.io.progress import announce
 from jaxinv.io.reading_ahead import reading_ahead
 from jaxinv.io.stopping import Stopped, Stopping, stop_signals
 from jaxinv.io.text import json_text
-from jaxinv.reports.html import FOLDER, write_report
+from jaxinv.reports.html import write_report
 from jaxinv.reports.items import ItemFile
 from jaxinv.runs.earlier import (
     MANIFEST,
@@ -35,10 +37,11 @@ from jaxinv.runs.earlier import (
     read_earlier,
     rewrite,
     set_aside,
+    standing,
     traces,
 )
 from jaxinv.runs.encoding import VERB, encoded
-from jaxinv.runs.finish import finish_image, repeated_result, skipped
+from jaxinv.runs.finish import finish_images, repeated_result, skipped
 from jaxinv.runs.inputs import (
     Input,
     absolute,
@@ -54,107 +57,208 @@ from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
 from jaxinv.runs.packing import Packer
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
-from jaxinv.runs.results import COLUMNS, DIFFERENCE_GAIN
-from jaxinv.runs.status import StatusFile
+from jaxinv.runs.results import COLUMNS, DIFFERENCE_GAIN, ImageResult
+from jaxinv.runs.status import DONE, STOPPED, Count, StatusFile, files_of_all
+from jaxinv.runs.tables import (
+    WAIT,
+    Tables,
+    forget_workers,
+    living,
+    open_tables,
+    take_items,
+    worker_folders,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jaxinv.inversion.result import Inversion
     from jaxinv.runs.finish import Result
+    from jaxinv.runs.manifest import Manifest
     from jaxinv.runs.observations import Observation
     from jaxinv.specs import Preset
-
-ITEMS = "items.jsonl"  # of the report
 
 
 @dataclass
 class Work:
     """A run while it goes on: what it says, when it shall stop, and what it has found.
 
-    `finished` has the file whose results stand for each content.
+    `finished` has the file whose results stand for each content; `tell` is told every result.
     """
 
     job: Job
+    tables: Tables
     display: Display
+    status: StatusFile
     stopping: Stopping
     searches: SearchCheckpoints
     finished: dict[str, str] = field(default_factory=dict[str, str])
+    tell: Callable[[ImageResult], object] = lambda _: None
 
 
 def run(
-    request: Request, preset: Preset, *, fresh: bool = False, retry_failed: bool = False
+    request: Request,
+    preset: Preset,
+    *,
+    fresh: bool = False,
+    retry_failed: bool = False,
+    share: Share = ALONE,
 ) -> tuple[int, int]:
     """Carry out a request, or what is left of it; returns (files done, files failed).
 
     With `fresh`, earlier results in its folder are set aside; with `retry_failed` files that could
-    not be used, and searches that diverged, are tried again. Raises `ValueError` before any work if
+    not be used, and searches that diverged, are tried again. Of several processes each does its
+    `share`, and the last one gathers what all have written. Raises `ValueError` before any work if
     it cannot start, if results might replace a file that is read, if another run writes into `out`,
     or has written there; `OSError` if `out` cannot be written; `Stopped` if a signal ended it.
     """
-    with stop_signals(announce) as stopping:
-        files = list_files(request)
-        with output_folder(request.out, RUN, inputs=files_read(request, files)) as out:
-            check_mask(request, files)
-            job = prepare_job(request, preset)
-            stopping.check()
-            if fresh:
-                set_aside(out)
-            earlier = read_earlier(job.manifest, retry_failed=retry_failed)
-            return write_results(job, files, earlier, stopping)
+    if fresh and not share.alone:
+        raise ValueError(f"--fresh by {share}; allowed: a run of one process")
+    job, at_once = None, False
+    try:
+        with stop_signals(announce) as stopping:
+            files = list_files(request)
+            with open_tables(request.out, share, files_read(request, files)) as tables:
+                check_mask(request, files)
+                job = prepare_job(request, preset)
+                stopping.check()
+                if fresh:
+                    set_aside(tables.out)
+                earlier = begin(job.manifest, tables, retry_failed=retry_failed)
+                return write_results(job, files, earlier, (tables, share, stopping))
+    except KeyboardInterrupt:
+        at_once = True
+        raise
+    finally:
+        if job is not None and not (share.alone or at_once):
+            leave(job.manifest)
+
+
+def begin(manifest: Manifest, tables: Tables, *, retry_failed: bool) -> Earlier:
+    """Make the folders of a run, or find what stands in them; `ValueError` if another run's does.
+
+    A process that is alone takes over what workers have written.
+    """
+    with tables.whole_folder():
+        earlier = read_earlier(manifest, retry_failed=retry_failed)
+        for folder in (tables.out / "latents", tables.out / "images", tables.items.parent):
+            folder.mkdir(exist_ok=True)
+        if tables.shared:
+            (tables.out / tables.results.name).touch()
+        else:
+            take_items(tables)
+        rewrite(tables, earlier)
+        write_json(manifest.out / MANIFEST, manifest.to_json())
+        if not tables.shared:
+            forget_workers(tables.out)
+    return earlier
 
 
 def write_results(
-    job: Job, files: list[Path], earlier: Earlier, stopping: Stopping
+    job: Job, files: list[Path], earlier: Earlier, how: tuple[Tables, Share, Stopping]
 ) -> tuple[int, int]:
-    """Fill the folder for results; returns (files done, files failed), of all in the folder."""
-    manifest = job.manifest
-    for folder in ("latents", "images", FOLDER):
-        (manifest.out / folder).mkdir(exist_ok=True)
-    names = unique_names(files, earlier.names)
-    left = [(f, n) for f, n in zip(files, names, strict=True) if absolute(f) not in earlier.lines]
-    results = rewrite(manifest, earlier)
-    write_json(manifest.out / MANIFEST, manifest.to_json())
-    items = ItemFile(manifest.out / FOLDER / ITEMS)
-    items.keep(earlier.files)
-    kept, total = len(earlier.lines), len(earlier.lines) + len(left)
-    display = Display(total, manifest.preset.steps, finished=kept)
-    status = StatusFile(manifest.out, total, kept, earlier.failed)
+    """Do what is left of this process's share; returns (files done, files failed), of all in it."""
+    (tables, share, stopping), manifest = how, job.manifest
+    left = files_left(files, earlier)
+    all_files = len(earlier.lines) + len(left)
+    left = [(f, n) for f, n in left if share.takes(absolute(f))]
+    kept = [line for path, line in earlier.lines.items() if share.takes(path)]
+    failed = sum(line["status"] != "ok" for line in kept)
+    count = Count(len(kept) + len(left), len(kept), failed)
+    display = Display(count.files, manifest.preset.steps, finished=count.done)
+    status = StatusFile(tables.place, count, share, all_files=all_files)
     searches = SearchCheckpoints(manifest.out / SEARCHES, urgent=lambda: stopping.asked)
-    work = Work(job, display, stopping, searches)
-    packer = Packer(manifest.out, manifest.request.shard_size)
+    work = Work(job, tables, display, status, stopping, searches)
+    items = ItemFile(tables.items)
+    items.keep(earlier.files)
+    packer = Packer(manifest.out, manifest.request.shard_size if share.alone else None)
     packer.start(earlier.names.values())
-    inputs = read_inputs(manifest.request, job.observation_model, left)
     try:
-        with (
-            results.open("a", encoding="utf-8") as lines,
-            display,
-            status,
-            reading_ahead(inputs) as read,
-        ):
-            for found in iter_results(work, read, len(left)):
-                names_done: list[str] = []
-                for result, item in found:
-                    marks = traces(manifest.out, result.file, result.name)
-                    record = result.record() | manifest.settings | marks
-                    items.add([item])
-                    lines.write(json_text(record) + "\n")
-                    status.add(result.status)
-                    names_done.append(result.name)
-                lines.flush()
-                os.fsync(lines.fileno())
-                packer.add(*names_done)
-                status.write()
-                stopping.check()
-            packer.finish()
+        with display, status:
+            record(work, left, items, packer=packer)
     except Stopped:
-        if status.done < total:
+        if status.done < count.files:
             raise
     finally:
-        page = manifest.out / "report.html"
-        write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
-    searches.clear()
+        if share.alone:
+            report(manifest, items)
+    if share.alone:
+        searches.clear()
     return status.done - status.failed, status.failed
+
+
+def files_left(files: list[Path], earlier: Earlier) -> list[tuple[Path, str]]:
+    """The files that have no result yet, each with the name of its results."""
+    names = unique_names(files, earlier.names)
+    return [(f, n) for f, n in zip(files, names, strict=True) if absolute(f) not in earlier.lines]
+
+
+def record(
+    work: Work, files: list[tuple[Path, str]], items: ItemFile, *, packer: Packer | None = None
+) -> None:
+    """Search for files, by batches, and put down what was found, each batch before the next.
+
+    Another thread reads the files. `packer` packs the results; without one each keeps its files.
+    """
+    manifest, status = work.job.manifest, work.status
+    packer = packer or Packer(manifest.out, None)
+    inputs = read_inputs(manifest.request, work.job.observation_model, files)
+    with work.tables.results.open("a", encoding="utf-8") as lines, reading_ahead(inputs) as read:
+        for found in iter_results(work, read, len(files)):
+            names: list[str] = []
+            for result, item in found:
+                marks = traces(manifest.out, result.file, result.name)
+                items.add([item])
+                lines.write(json_text(result.record() | manifest.settings | marks) + "\n")
+                status.add(result.status)
+                names.append(result.name)
+                work.tell(result)
+            lines.flush()
+            os.fsync(lines.fileno())
+            packer.add(*names)
+            status.write()
+            work.searches.forget()
+            work.stopping.check()
+    packer.finish()
+
+
+def report(manifest: Manifest, items: ItemFile) -> None:
+    """Write the report of all that is in the run's own tables."""
+    page = manifest.out / "report.html"
+    write_report(page, manifest.headline(), items, COLUMNS, difference_gain=DIFFERENCE_GAIN)
+
+
+def leave(manifest: Manifest) -> None:
+    """Gather what all workers have written into one, unless some of them are still at it.
+
+    Until then, and where another one holds the folder for long, it is left to those that come.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(hold(manifest.out, WAIT))
+        except ValueError:
+            return
+        if worker_folders(manifest.out) and not living(manifest.out):
+            gather(manifest, files_of_all(manifest.out))
+
+
+def gather(manifest: Manifest, files: int) -> None:
+    """Make the tables of all workers, who had `files` together, those of the run; and report."""
+    tables, found = Tables(manifest.out, manifest.out), standing(manifest.out)
+    done = len(found.lines)
+    count = Count(max(done, files), done, found.failed)
+    take_items(tables)
+    rewrite(tables, found)
+    packer = Packer(manifest.out, manifest.request.shard_size)
+    packer.start(found.names.values())
+    packer.finish()
+    items = ItemFile(tables.items)
+    items.keep(found.files)
+    report(manifest, items)
+    StatusFile(manifest.out, count).write(DONE if done == count.files else STOPPED)
+    forget_workers(manifest.out)
+    if done == count.files:
+        SearchCheckpoints(manifest.out / SEARCHES).clear()
 
 
 def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Iterator[Result]]:
@@ -164,8 +268,8 @@ def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Ite
         yield finish_batch(work, group)
     if not repeated:
         return
-    first = finished_results(job.manifest, {work.finished[item.dedup_key] for item in repeated})
-    items = ItemFile(job.manifest.out / FOLDER / ITEMS)
+    first = finished_results(work.tables, {work.finished[item.dedup_key] for item in repeated})
+    items = ItemFile(work.tables.items)
     for item in repeated:
         result = first[work.finished[item.dedup_key]]
         yield iter([repeated_result(job.manifest.out, item, (result, items.of(result.file)))])
@@ -194,8 +298,7 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
         began = time.monotonic()
         found = search(work, preset, given)
         share = (time.monotonic() - began) / len(given)
-        for index, (item, seen) in enumerate(zip(group, given, strict=True)):
-            yield finish_image(job, item, seen, found, index, seconds=share)
+        yield from finish_images(job, group, given, found, seconds=share)
     display.done(len(group))
 
 
@@ -207,8 +310,9 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
         return encoded(job.encoder, (job.gen, job.params), given, preset, **also)
     masks = [seen.mask for seen in given if seen.mask is not None]
 
-    def report(progress: Progress) -> None:
+    def look(progress: Progress) -> None:
         work.display.step(progress)
+        work.status.write()
         work.stopping.check()
 
     with warnings.catch_warnings(action="ignore", category=PixelRangeWarning):
@@ -223,6 +327,10 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 name: np.stack([seen.named_masks[name] for seen in given])
                 for name in request.mask_places
             },
+            named_images={
+                name: np.stack([seen.named_images[name] for seen in given])
+                for name in request.image_places
+            },
             init=job.encoder,
             labels=None if request.label is None else [seen.label or 0 for seen in given],
             seed=request.seed,
@@ -230,6 +338,6 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
             batch=request.batch,
             precision=request.precision,
             keep_all_restarts=request.samples is not None,
-            report=report,
+            report=look,
             checkpoints=work.searches,
         )

@@ -6,8 +6,10 @@ object is made, so that a wrong preset fails before anything is compiled.
 """
 
 from jaxinv.specs.generator import GeneratorSpec
+from jaxinv.specs.hybrids import Hybrid
 from jaxinv.specs.masks import MaskSpec
 from jaxinv.specs.operators import OperatorSpec, read_operator
+from jaxinv.specs.picture_sources import PictureSource
 from jaxinv.specs.schedules import Schedule
 from jaxinv.specs.solvers import Hook, SolverSpec
 from jaxinv.specs.stages import Jitter, Preset, Stage, Stop
@@ -16,7 +18,6 @@ from jaxinv.specs.training import (
     AdversarySpec,
     EncoderPlan,
     EncoderPreset,
-    PictureSource,
     RowsInTurn,
     TargetSearch,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "EncoderPreset",
     "GeneratorSpec",
     "Hook",
+    "Hybrid",
     "InitSpec",
     "Jitter",
     "MaskSpec",

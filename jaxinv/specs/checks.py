@@ -29,7 +29,13 @@ KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
     float: ("a number", (Real,)),
 }
 NAMES = ("name", "space", "kind")  # fields that say which spec it is
-DTYPES = {"f": "floats", "fu": "floats or uint8", "iuf": "numbers", "biuf": "numbers or booleans"}
+DTYPES = {
+    "f": "floats",
+    "fu": "floats or uint8",
+    "iu": "whole numbers",
+    "iuf": "numbers",
+    "biuf": "numbers or booleans",
+}
 
 
 def check_choice(what: str, value: object, allowed: Collection[str]) -> None:

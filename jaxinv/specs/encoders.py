@@ -7,7 +7,8 @@ from typing import Any
 
 from jaxinv.specs.checks import check_choice, check_fields, check_whole
 
-# What an encoder sees beside each other, and the channels of each ("labels": as many as `labels`).
+# What an encoder sees beside each other, and the channels of each ("labels": as many as `labels`;
+# "identity": none, the vector of another net stands for that picture).
 PLANES = {
     "image": 3,
     "mask": 1,
@@ -15,6 +16,7 @@ PLANES = {
     "edited": 3,
     "attribute": 1,
     "labels": 0,
+    "identity": 0,
 }
 OUTPUTS = ("z", "w", "w+", "s", "label")
 BASES = ("zeros", "mean", "before")

@@ -19,6 +19,8 @@ BOUNDS = {
     "layout18": (0, 2**10),
     "labels": (0, 2**20),
     "embedding": (0, 2**16),
+    "camera": (0, 2),
+    "conditions": (0, 2**10),
 }
 LISTS, MOST_ENTRIES = ("styles", "noise", "layout18"), 2**10
 
@@ -41,6 +43,8 @@ class GeneratorSpec:
         alignment: how photographs must be cut: "none" or "ffhq".
         labels: number of classes.
         embedding: length of the vector that stands for a class, in generators without W.
+        camera: number of the angles of a camera, 2 (yaw and pitch) or 0 without one.
+        conditions: length of what w comes of beside z, if that is no class.
         prior: distribution of z: "normal", "uniform" on [-1, 1], or "truncated_normal" on [-2, 2].
         facts: for the architecture alone.
     """
@@ -57,6 +61,8 @@ class GeneratorSpec:
     alignment: str = "none"
     labels: int = 0
     embedding: int = 0
+    camera: int = 0
+    conditions: int = 0
     prior: str = "normal"
     facts: tuple[tuple[str, Any], ...] = ()
 
@@ -89,5 +95,6 @@ class GeneratorSpec:
             "noise": bool(self.noise),
             "label": self.labels > 0,
             "embedding": self.embedding > 0,
+            "camera": self.camera > 0,
         }
         return tuple(name for name in SPACES if has.get(name))

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from jaxinv.specs import EncoderPreset, GeneratorSpec, Preset
+from jaxinv.specs import EncoderPreset, GeneratorSpec, Hybrid, Preset
 from jaxinv.specs.checks import KINDS
 from jaxinv.specs.encoders import EncoderSpec
 
@@ -27,7 +27,7 @@ LARGEST = 1_000_000  # bytes of a file
 LARGEST_FACT, LONGEST, DEEPEST = 2**20, 2**10, 8  # of what architectures say of themselves
 
 
-def to_json(preset: Preset | EncoderPreset) -> str:
+def to_json(preset: Preset | EncoderPreset | Hybrid) -> str:
     """The preset as JSON with its schema, without the fields that have their usual value."""
     value = {"schema": SCHEMA} | plain(preset, type(preset))
     return json.dumps(value, indent=2, ensure_ascii=False)
@@ -93,6 +93,16 @@ def parse_json(text: str | bytes, what: str) -> Any:
 def read(path: str | Path) -> Preset:
     """The preset of a JSON file; `ValueError` where there is none or `from_json` refuses it."""
     return read_preset(path, Preset)
+
+
+def read_method(path: str | Path) -> Preset | Hybrid:
+    """The preset of a JSON file, or the hybrid of one that says of which parts; see `read`."""
+    try:
+        value = json.loads(Path(path).read_text("utf-8")) if Path(path).is_file() else {}
+    except (OSError, ValueError, RecursionError):
+        value = {}  # `read_preset` says what is wrong
+    hybrid = isinstance(value, dict) and "parts" in value
+    return read_preset(path, Hybrid if hybrid else Preset)
 
 
 def read_preset(path: str | Path, kind: type[T]) -> T:

@@ -29,6 +29,7 @@ from jaxinv.specs.vocabulary import (
     RESTART_RULES,
     SOLVERS,
     SPACES,
+    START,
     STOPS,
 )
 
@@ -110,7 +111,7 @@ class Stage:
         check_choice("keep", self.keep, KEEPS)
         if not any(term.kind.family == IMAGE for term in self.terms):
             raise ValueError("a stage needs at least one image term: " + ", ".join(IMAGE_TERMS))
-        trained = [term.name for term in self.terms if term.kind.training]
+        trained = [term.name for term in self.terms if term.kind.training or term.when]
         if trained:
             raise ValueError(
                 f"a stage has a term {trained[0]!r}; allowed: where an encoder is trained"
@@ -159,7 +160,11 @@ class Stage:
     def _check_moves(self) -> None:
         """Every variable is moved by some term, and terms name free variables."""
         moved: set[str] = set()
+        counted = tuple(term for term in self.terms if not term.removed_from)
         for term in self.terms:
+            if term.removed_from:
+                self._check_removal(term, counted)
+        for term in counted:
             for space in term.moves:
                 check_choice(f"space that term {term.label!r} moves", space, self.spaces)
             own = (term.variable or term.kind.spaces[0],) if term.kind.family == VARIABLE else ()
@@ -168,12 +173,23 @@ class Stage:
         if idle:
             raise ValueError(f"no term moves {', '.join(idle)}; moved: {', '.join(sorted(moved))}")
 
+    def _check_removal(self, term: Term, counted: tuple[Term, ...]) -> None:
+        named = dict(zip(labels(counted), counted, strict=True))
+        what = f"term from which {term.label!r} is removed"
+        check_choice(what, term.removed_from, tuple(named))
+        if not set(LATENT_SPACES) & set(named[term.removed_from].moves or self.spaces):
+            raise ValueError(
+                f"{what} moves no code, got {', '.join(self.spaces)}; "
+                f"allowed: one of {', '.join(LATENT_SPACES)}"
+            )
+
     def _check_starts(self) -> None:
         """Terms that ask for one start, or for the rows of one code."""
         kinds = {variable.init.kind for variable in self.variables}
         several = any(variable.num_codes for variable in self.variables)
         for term in self.terms:
-            if (term.kind.initial_codes or term.kind.pivot) and "best-of" in kinds:
+            of_start = term.kind.initial_codes or term.kind.pivot or term.target == START
+            if of_start and "best-of" in kinds:
                 raise ValueError(
                     f"term {term.label!r} in a stage that starts at 'best-of'; allowed: 'previous' "
                     f"or another start, with 'best-of' in the stage before"
@@ -186,7 +202,8 @@ class Stage:
         rates = [variable.rate for variable in self.variables if variable.rate != 1]
         wrong = {"rate": rates, "hooks": self.hooks, "jitter": self.jitter}
         wrong |= {"keep 'last'": self.keep == "last"}
-        wrong |= {"moves": [term.label for term in self.terms if term.moves]}
+        routed = (term for term in self.terms if term.moves or term.removed_from)
+        wrong |= {"moves": [term.label for term in routed]}
         for name, present in wrong.items():
             if present and name in INCOMPATIBLE.get(self.solver.name, ()):
                 others = ", ".join(s for s in SOLVERS if name not in INCOMPATIBLE.get(s, ()))
@@ -205,8 +222,19 @@ class Stage:
     @property
     def masks(self) -> tuple[str, ...]:
         """Names of the masks that terms and variables are restricted by, without repetition."""
-        named = (one.mask for one in (*self.terms, *self.variables) if one.mask)
-        return tuple(sorted({base_name(mask) for mask in named}))
+        named = [one.mask for one in (*self.terms, *self.variables)]
+        named += [term.target_mask for term in self.terms]
+        return tuple(sorted({base_name(mask) for mask in named if mask}))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the pictures that the caller gives beside the image, without repetition."""
+        return tuple(sorted({term.target for term in self.terms} - {"", START}))
+
+    @property
+    def sees_start(self) -> bool:
+        """Whether a term looks at the picture with which the stage starts."""
+        return any(term.kind.pivot or term.target == START for term in self.terms)
 
     @property
     def nets(self) -> tuple[str, ...]:
@@ -234,6 +262,8 @@ class Preset:
             operator): what lies above their own resolution is then compared with nothing, and no
             fine pattern of the generator can pass for detail.
         masks: those that terms and variables name.
+        encoder: the preset of the encoder at whose codes it begins, see `Hybrid`: the caller gives
+            one that is trained (`init`), or its codes.
         notes: where it differs from the reference, and what could not be verified.
     """
 
@@ -247,6 +277,7 @@ class Preset:
     operator: OperatorSpec | None = None
     enlarge: int | None = None
     masks: tuple[MaskSpec, ...] = ()
+    encoder: str = ""
     notes: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -299,6 +330,11 @@ class Preset:
                 f"preset {self.name!r} has masks {', '.join(known)} and operator "
                 f"{self.operator.name!r}; allowed: masks of images, without an operator"
             )
+        if self.targets and self.operator is not None:
+            raise ValueError(
+                f"preset {self.name!r} has targets {', '.join(self.targets)} and operator "
+                f"{self.operator.name!r}; allowed: targets without an operator"
+            )
         for number, stage in enumerate(self.stages, start=1):
             early = tuple(name for name, after in known.items() if after < number)
             for name in stage.masks:
@@ -309,12 +345,19 @@ class Preset:
         """Whether the caller must give `starts`, since the first stage has no code of its own."""
         first = self.stages[0]
         own = any(v.space in LATENT_SPACES for v in first.variables)
+        if self.encoder:
+            return not any(v.init.kind == ENCODER for v in first.variables)
         return not own or any(v.init.kind == "given" for v in first.variables)
 
     @property
     def shared(self) -> bool:
         """Whether images of a batch depend on one another."""
         return any(stage.shared for stage in self.stages)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the pictures that the caller gives beside every image."""
+        return tuple(sorted({name for stage in self.stages for name in stage.targets}))
 
     @property
     def steps(self) -> int:

@@ -61,7 +61,8 @@ class TermKind:
     training: bool = False
 
 
-_WHOLE = ("floor", "view", "mask", "moves")  # fields of losses that compare all positions at once
+_ANY = ("view", "moves", "target", "removed_from")  # fields of losses of any two pictures
+_WHOLE = (*_ANY, "floor", "mask")  # of those that compare all positions at once
 _MEAN = (*_WHOLE, "reduction")  # of means over positions
 _ROWS = ("variable", "rows", "row_range")
 _W_SPACES, _BY_W = ("w", "w+"), ("w",)
@@ -70,15 +71,18 @@ _LAYERS = ("net", "layers")
 TERMS: dict[str, TermKind] = {
     "mse": TermKind(IMAGE, _MEAN, elementwise=True),
     "l1": TermKind(IMAGE, _MEAN, elementwise=True),
-    "lpips": TermKind(IMAGE, (*_MEAN, "net"), nets=NETS),
+    "lpips": TermKind(IMAGE, (*_MEAN, *_LAYERS), nets=NETS),
     "features": TermKind(
-        IMAGE, (*_MEAN, *_LAYERS, "last_layers", "distance"), nets=(*NETS, DISCRIMINATOR)
+        IMAGE,
+        (*_MEAN, *_LAYERS, "last_layers", "distance", "target_mask"),
+        nets=(*NETS, DISCRIMINATOR),
     ),
-    "embedding": TermKind(IMAGE, ("view", "moves", *_LAYERS, "distance"), nets=EMBEDDERS),
+    "embedding": TermKind(IMAGE, (*_ANY, *_LAYERS, "distance"), nets=EMBEDDERS),
     "embedding_at_gap": TermKind(
         IMAGE, ("view", *_LAYERS, "distance"), nets=EMBEDDERS, training=True
     ),
     "attribute": TermKind(IMAGE, ("view", *_LAYERS), nets=EMBEDDERS, training=True),
+    "identity": TermKind(IMAGE, ("view", *_LAYERS, "distance"), nets=EMBEDDERS, training=True),
     "encoder_cycle": TermKind(
         IMAGE, ("view", "moves", "net"), nets=(ENCODER,), defaults={"net": ENCODER}
     ),
@@ -98,6 +102,7 @@ TERMS: dict[str, TermKind] = {
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),
     "aside": TermKind(RENDER, ("distance",), training=True),
+    "redrawn": TermKind(RENDER, ("distance",), training=True),
     "latent": TermKind(
         VARIABLE, ("variable", "distance"), (*LATENT_SPACES, "label"), training=True
     ),

@@ -14,10 +14,12 @@ from jaxinv.specs.vocabulary import (
     EMBEDDERS,
     GLOBAL_DISTANCES,
     LAYERS,
+    LPIPS_LAYERS,
     REDUCTIONS,
+    WHEN,
 )
 
-COMMON = ("name", "weight", "schedule")  # fields that every term has
+COMMON = ("name", "weight", "schedule", "when")  # fields that every term has
 
 
 @dataclass(frozen=True)
@@ -57,9 +59,9 @@ class Term:
 
     - Pixels in [-1, 1]: "mse", "l1", "logcosh", "charbonnier", "bce", "hog" (directions of edges),
       "ms_ssim" (at `scales`).
-    - Features of a network: "lpips" with `net`; "features" by the `distance` of the `layers` of
-      `net`. The `net` "discriminator" is the generator's own, with its steps as layers, or its last
-      `last_layers`.
+    - Features of a network: "lpips" with `net` (all its layers, or some `layers`); "features" by
+      the `distance` of the `layers` of `net`. The `net` "discriminator" is the generator's own,
+      with its steps as layers, or its last `last_layers`.
     - "embedding": the outputs `layers` (or the one that stands for the picture) of a converted net,
       of an encoder, or of an attribute function that the caller gives, each as one vector, by their
       `distance`; "cosine" of a net of faces is the identity loss of pSp. dlib's descriptor has no
@@ -69,6 +71,13 @@ class Term:
     - "attention" compares the attention layers of the discriminator (all, or `layers`) by the norm,
       for every one of `heads` (all), `weighted` by how much each pixel of the target is attended to
       (Daras et al. 2020, YLG).
+
+    A term may compare with another picture than the image: with the one that is given under the
+    name `target`, or with that of the stage's "start". Where all positions are compared at once
+    (`distance` "style", "appearance": Gram matrices, means), that picture may have a mask of its
+    own, `target_mask`. A term that is `removed_from` another, named by its label, is not counted
+    itself: what the other's gradient in the code has along its own is removed, row by row: the
+    gradient orthogonalization of Saha et al. 2021, LOHO.
 
     Such a term counts where its named `mask` holds ("not NAME": where it does not; see `MaskSpec`),
     on top of the mask of the image itself.
@@ -96,12 +105,19 @@ class Term:
       network from what it should be (Wang et al. 2022, HFGI, section 3.2); "attribute", the squared
       distance of an attribute of the drawn picture from what was asked for, by a `net`, and
       "embedding_at_gap", an "embedding" that counts less the further that is from the picture's own
-      (Alaluf et al. 2021, SAM, section 3.3).
+      (Alaluf et al. 2021, SAM, section 3.3); "identity", an "embedding" compared with that of the
+      picture that gives the identity (Nitzan et al. 2020, section 3.2); "redrawn", the `distance`
+      of a generator's layers from what they make of their own inverse (Bau et al. 2019, section
+      3.1).
     - On what is added to "features": "residual_energy".
     - On changed "weights": "drift", to a `power`, and "locality": how far the images of another
       code are from what they were before the change, by pixels or by the LPIPS of `net`. That code
       lies `radius` from the image's (over all rows of W+), in the direction of a random w (Roich et
       al. 2021, PTI, section 3.3).
+
+    Where an encoder is trained, a term may count for some of the pictures alone, `when` they are
+    "drawn" by the generator, so that their codes are known, or when they are to stay the "same": no
+    other attribute, identity or code is asked for.
 
     A term that `moves` some of the stage's spaces gives no gradient to the others.
     """
@@ -130,11 +146,16 @@ class Term:
     cutoff: int = 0
     mask: str = ""
     moves: tuple[str, ...] = ()
+    target: str = ""
+    target_mask: str = ""
+    removed_from: str = ""
+    when: str = ""
 
     def __post_init__(self) -> None:
         check_fields(self)
         check_choice("term", self.name, tuple(TERMS))
         check_choice("reduction", self.reduction, REDUCTIONS)
+        check_choice("when", self.when, WHEN)
         check_choice("distance", self.distance, DISTANCES)
         check_at_least(f"weight of term {self.name!r}", self.weight, 0.0)
         check_at_least("margin", self.margin, 0.0)
@@ -177,6 +198,7 @@ class Term:
         ignored = {
             "last_layers": self.net != DISCRIMINATOR,
             "view": self.net == DISCRIMINATOR,
+            "target_mask": self.distance not in GLOBAL_DISTANCES or not self.target,
             "reduction": self.distance in GLOBAL_DISTANCES,
             **dict.fromkeys(("rows", "row_range"), self.variable != "w+"),
         }
@@ -197,8 +219,9 @@ class Term:
             return
         if self.net in EMBEDDERS:  # their layers are known once their arrays are
             return
-        layers = LAYERS[str(self.net)]
-        if "layers" in takes and not self.layers:
+        lpips = self.name == "lpips"
+        layers = (LPIPS_LAYERS if lpips else LAYERS)[str(self.net)]
+        if "layers" in takes and not (self.layers or lpips):
             raise ValueError(f"term {self.name!r} needs layers; allowed: {', '.join(layers)}")
         for layer in self.layers:
             check_choice(f"layer of {self.net!r}", layer, layers)
@@ -212,7 +235,7 @@ class Term:
     def label(self) -> str:
         """Name under which the value of this term is reported."""
         size = f"@{self.view.size}" if self.view.size else ""
-        parts = (self.name, self.net, self.variable, self.mask)
+        parts = (self.name, self.net, self.variable, self.target, self.mask, self.when)
         return "-".join(part for part in parts if part) + size
 
     @property

@@ -7,22 +7,17 @@ from typing import Any
 
 from jaxinv.specs.checks import check_at_least, check_choice, check_fields, check_whole
 from jaxinv.specs.encoders import BASES, OUTPUTS, PLANES, RESIZES
+from jaxinv.specs.picture_sources import ANY_PICTURES, MIXED, REAL, PictureSource, check_shares
 from jaxinv.specs.solvers import ADAM, SolverSpec
 from jaxinv.specs.term_kinds import IMAGE, VARIABLE
 from jaxinv.specs.terms import Term
 from jaxinv.specs.vocabulary import CALLABLES, DISCRIMINATOR, EMBEDDERS, LATENT_SPACES, NETS
 
-SOURCES = ("synthetic", "real", "either")
 JUDGED = ("codes", "images")
 LABEL = "label"
-
-
-def check_shares(spec: Any, *names: str) -> None:
-    """Raise `ValueError` unless these fields lie between 0 and 1."""
-    for name in names:
-        value = getattr(spec, name)
-        if not 0 <= value <= 1:
-            raise ValueError(f"{name} must lie between 0 and 1, got {value}")
+RECOGNISER = "recogniser"  # the fact of a plan that names the net of identities
+# Heads that say beside their code what training compares.
+WITH_ASIDE = ("styles-fused", "layer-inverses")
 
 
 @dataclass(frozen=True)
@@ -73,43 +68,6 @@ class EncoderPlan:
             check_at_least("rows of a group", count, 0)
 
 
-@dataclass(frozen=True)
-class PictureSource:
-    """What an encoder learns from.
-
-    Attributes:
-        kind: "synthetic", pictures that the generator draws of random codes, which are then known;
-            "real", pictures of files; "either", what the caller says.
-        flip: whether half of the pictures are mirrored.
-        masks: whether parts of them are hidden: blobs (Chai et al. 2021, section 3.2).
-        noise: standard deviation of noise on what the encoder sees; the clean picture is compared.
-        fresh_noise: whether noise maps are drawn anew for every picture, not those of the file.
-        mixing: probability that the rows of a synthetic w+ are of two draws, not of one.
-        warp: how far, in half sides, corners of what the encoder sees may be moved inwards, but of
-            the plane "edited" (Wang et al. 2022, HFGI, section 3.2).
-        warped: share of the pictures for which they are.
-        kept: share of the batches in which the attribute asked for is the picture's own; in others
-            it is drawn of 0 to 1 (Alaluf et al. 2021, SAM, section 3.3).
-    """
-
-    kind: str = "either"
-    flip: bool = False
-    masks: bool = False
-    noise: float = 0.0
-    fresh_noise: bool = False
-    mixing: float = 0.0
-    warp: float = 0.0
-    warped: float = 1.0
-    kept: float = 0.0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
-        check_choice("source of pictures", self.kind, SOURCES)
-        check_at_least("noise", self.noise, 0.0)
-        check_shares(self, "mixing", "warp", "warped", "kept")
-
-
-ANY_PICTURES = PictureSource()
 CRITIC_SOLVER = SolverSpec("adam", 2e-5)
 
 
@@ -193,10 +151,14 @@ class EncoderPreset:
         summary: what it is, in a line.
         reference: paper, section and equation that it follows.
         before: the preset of the encoder whose code it corrects, trained earlier and kept.
+        continues: the preset that it goes on from: its weights are where this one starts.
         rows: when rows may differ.
         fade: share of the steps over which features and weights that it makes come in, in a line.
         back: weight of the way back: the picture that it drew is looked at again, asked for the
-            attribute of the first, which is compared (Alaluf et al. 2021, SAM, section 3.3).
+            attribute or code of the first, which is compared (Alaluf et al. 2021, SAM, section
+            3.3).
+        alone: weight of the terms of pictures where these are drawn of the codes alone, without
+            features and weights that it makes (Bobkov et al. 2024, StyleFeatureEditor).
         search: what makes the codes that it learns of pictures whose code is not known.
         critics: those that learn beside it.
         average: decay per step of the average of its weights that is kept; 0 keeps the last ones.
@@ -214,9 +176,11 @@ class EncoderPreset:
     batch: int = 8
     steps: int = 100_000
     before: str = ""
+    continues: str = ""
     rows: RowsInTurn | None = None
     fade: float = 0.0
     back: float = 0.0
+    alone: float = 0.0
     search: TargetSearch | None = None
     critics: tuple[AdversarySpec, ...] = ()
     average: float = 0.0
@@ -231,6 +195,7 @@ class EncoderPreset:
             raise ValueError(f"average must be at least 0 and below 1, got {self.average}")
         check_shares(self, "fade")
         check_at_least("back", self.back, 0.0)
+        check_at_least("alone", self.alone, 0.0)
         if not any(term.kind.family == IMAGE or term.name == "latent" for term in self.terms):
             raise ValueError(f"preset {self.name!r} compares no pictures and no codes")
         if (self.plan.base == "before") != bool(self.before):
@@ -238,6 +203,12 @@ class EncoderPreset:
                 f"preset {self.name!r} has base {self.plan.base!r} and before {self.before!r}; "
                 f"allowed: base 'before' and a preset before it, or neither"
             )
+        self._check_critics()
+        self._check_asked()
+        self._check_terms()
+
+    def _check_critics(self) -> None:
+        """Every critic has its term, and every such term its critic."""
         judges = [critic.judges for critic in self.critics]
         for name, kind in (("code_realism", "codes"), ("realism", "images")):
             if any(term.name == name for term in self.terms) != (kind in judges):
@@ -246,26 +217,53 @@ class EncoderPreset:
                     f"terms {', '.join(term.name for term in self.terms)}; allowed: {name!r} with "
                     f"a critic of {kind}"
                 )
-        if any(term.name == "aside" for term in self.terms) and "edited" not in self.plan.planes:
+
+    def _check_asked(self) -> None:
+        """What is asked for is seen, and compared by a term."""
+        names, planes, source = [term.name for term in self.terms], self.plan.planes, self.source
+        if "aside" in names and "edited" not in planes and self.plan.head not in WITH_ASIDE:
             raise ValueError(
-                f"preset {self.name!r} has a term 'aside' and planes {self.plan.planes}; allowed: "
-                f"with 'edited', of a head that gives what belongs there"
+                f"preset {self.name!r} has a term 'aside' and planes {planes}; allowed: with "
+                f"'edited', of a head that gives what belongs there"
             )
-        told = [term for term in self.terms if term.name == "attribute"]
-        if len(told) != ("attribute" in self.plan.planes) or (self.back and not told):
+        told = names.count("attribute")
+        if told != ("attribute" in planes) or (self.back and not (told or source.moved)):
             raise ValueError(
-                f"preset {self.name!r} has planes {self.plan.planes}, a way back of weight "
-                f"{self.back} and {len(told)} terms 'attribute'; allowed: the plane 'attribute' "
-                f"with one such term, or neither and no way back"
+                f"preset {self.name!r} has planes {planes}, a way back of weight {self.back} and "
+                f"{told} terms 'attribute'; allowed: the plane 'attribute' with one such term, or "
+                f"neither and no way back without moves of the code"
             )
-        self._check_terms()
+        whose, named = "identity" in names, bool(self.recogniser)
+        if not whose == ("identity" in planes) == named or source.crossed > whose:
+            raise ValueError(
+                f"preset {self.name!r} has planes {planes}, terms {', '.join(names)}, recogniser "
+                f"{self.recogniser!r} and {source.crossed} of its batches crossed; allowed: the "
+                f"plane 'identity' with a term 'identity' and a recogniser, or none of them"
+            )
+        if (source.moved or source.coded) and not self.before:
+            raise ValueError(
+                f"preset {self.name!r} moves or knows codes of an encoder before it, and has none"
+            )
 
     def _check_terms(self) -> None:
         """Refuse terms that need a search: a start, a target that is moved, other variables."""
         for term in self.all_terms:
+            unknown = term.name == "latent" and self.source.kind == MIXED and term.when != "drawn"
+            if unknown or (term.when == "drawn" and self.source.kind == REAL):
+                raise ValueError(
+                    f"preset {self.name!r} has a term {term.label!r} with {self.source.kind} "
+                    f"pictures; allowed: known codes when='drawn', of pictures that are drawn"
+                )
             kind = term.kind
             codes = kind.family != VARIABLE or set(kind.spaces) & {*LATENT_SPACES, LABEL}
-            if kind.pivot or kind.initial_codes or not codes or term.radius or term.moves:
+            if (
+                kind.pivot
+                or kind.initial_codes
+                or not codes
+                or term.radius
+                or term.moves
+                or term.target
+            ):
                 raise ValueError(
                     f"preset {self.name!r} has a term {term.label!r}; allowed: terms of pictures "
                     f"and of codes, that need no search"
@@ -275,7 +273,13 @@ class EncoderPreset:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that its terms need, but for what comes with a function."""
         known = {*NETS, *EMBEDDERS} - {*CALLABLES, DISCRIMINATOR}
-        return tuple(sorted({term.net for term in self.all_terms if term.net in known}))
+        named = {term.net for term in self.all_terms} | {self.recogniser}
+        return tuple(sorted(str(net) for net in named if net in known))
+
+    @property
+    def recogniser(self) -> str:
+        """The net that says whom a picture shows, which the encoder looks with; empty if none."""
+        return dict(self.plan.facts).get(RECOGNISER, "")
 
     @property
     def all_terms(self) -> tuple[Term, ...]:

@@ -140,6 +140,10 @@ class Variable:
         check_choice(f"space of codec {self.codec!r}", self.space, CODECS[self.codec])
         if self.codec in ("gradient-axes", "preconditioned") and self.tie:
             raise ValueError(f"codec {self.codec!r} with tie {self.tie}; allowed: untied")
+        if self.codec == "hull" and (self.tie or self.freeze):
+            raise ValueError(
+                f"codec 'hull' with tie {self.tie} and freeze {self.freeze}; allowed: neither"
+            )
         if self.codec == "preconditioned" and self.freeze:
             raise ValueError(
                 f"codec 'preconditioned' with frozen rows {self.freeze}; allowed: none"

@@ -6,7 +6,8 @@ LATENT_SPACES = ("z", "z+", "w", "w+", "s")
 CLASSES = ("label", "embedding")  # what latents say about the class
 NETWORK_VARIABLES = ("features", "weights", "mix")  # what changes inside any generator
 OUTPUT_VARIABLES = ("transform", "surrogate")  # what stands between the render and the loss
-SPACES = (*LATENT_SPACES, "noise", *CLASSES, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
+CAMERA = "camera"  # yaw and pitch, in radians, of the generators that render
+SPACES = (*LATENT_SPACES, "noise", *CLASSES, CAMERA, *NETWORK_VARIABLES, *OUTPUT_VARIABLES)
 PRIORS = ("normal", "uniform", "truncated_normal")
 # Codecs, and the spaces that each is for.
 CODECS: dict[str, tuple[str, ...]] = {
@@ -17,6 +18,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "p": ("w", "w+"),
     "pn": ("w", "w+"),
     "gaussianized": ("w", "w+"),
+    "hull": ("w+",),
     "tanh": ("z", "z+"),
     "sphere": ("z", "z+"),
     "softmax": ("label",),
@@ -30,6 +32,7 @@ INITS_BY_SPACE: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("w", "w+", "s"), (*_CODE, "learned")),
     "noise": ("stored", "prior", "zeros", "given", "previous"),
     **dict.fromkeys(CLASSES, ("class", "prior", "mean", "given", "previous")),
+    CAMERA: ("mean", "prior", "zeros", "given", "previous"),
     "features": _FLAT,
     "weights": _FLAT,
     "mix": ("uniform", "given", "previous"),
@@ -45,8 +48,9 @@ INITS = (DEFAULT, *dict.fromkeys(kind for kinds in INITS_BY_SPACE.values() for k
 PRECISIONS = ("float32", "bfloat16")  # of kernels and activations
 DELTA_FORMS = ("add", "multiply", "replace", "low-rank")
 TRANSFORMS = ("shift", "scale", "color")
-DISTANCES = ("l2", "l1", "cosine", "style", "norm")  # of features
-GLOBAL_DISTANCES = ("style", "norm")  # those that compare all positions at once
+DISTANCES = ("l2", "l1", "cosine", "style", "appearance", "norm")  # of features
+GLOBAL_DISTANCES = ("style", "appearance", "norm")  # those that compare all positions at once
+START = "start"  # as a target: the picture with which the stage starts
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
 # The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
 LAYERS = {
@@ -59,6 +63,11 @@ LAYERS = {
     ),
 }
 NETS = tuple(LAYERS)
+# Those that LPIPS compares (Zhang et al. 2018, section 3).
+LPIPS_LAYERS = {
+    "alexnet": tuple(f"relu{i}" for i in range(1, 6)),
+    "vgg16": ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3"),
+}
 # Nets of published files (see `models.features.nets`), which name their outputs themselves.
 CONVERTED_NETS = (
     *("inception-fid", "arcface-ir", "bisenet-faces", "clip", "facenet", "moco-resnet50"),
@@ -70,6 +79,7 @@ EMBEDDERS = (*CONVERTED_NETS, *CALLABLES)
 OUTPUT = "output"  # of a net: what stands for the picture
 MASK_SOURCES = ("given", "operator", "face", "lpips")  # of named masks
 REDUCTIONS = ("mean", "sum")
+WHEN = ("", "drawn", "same")  # for which pictures of an encoder's training a term counts
 SCHEDULES = (
     *("constant", "nv_ramp", "cosine", "quadratic_decay", "exponential", "multi_step"),
     *("one_cycle", "one_cycle_drop"),

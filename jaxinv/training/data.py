@@ -106,6 +106,16 @@ class Synthetic:
         return {"key": np.random.SeedSequence((self.seed, int(number))).generate_state(2)}
 
 
+class Joined:
+    """Batches by number that hold what those of all `parts` of the same number do."""
+
+    def __init__(self, *parts: Any) -> None:
+        self.parts = parts
+
+    def __getitem__(self, number: int) -> Item:
+        return {name: value for part in self.parts for name, value in part[number].items()}
+
+
 def split(count: int, share: float = HELD_OUT) -> tuple[list[int], list[int]]:
     """Indices for training and for validation: evenly spaced ones, at least 1 of 2 or more."""
     held = max(round(count * share), 1) if count > 1 and share else 0
@@ -127,20 +137,42 @@ def random_crop(item: Item, draws: np.random.Generator) -> Item:
 
 
 def batches(
-    source: Any, batch: int, *, seed: int, changes: Sequence[Change] = (), shuffle: bool = True
+    source: Any,
+    batch: int,
+    *,
+    seed: int,
+    changes: Sequence[Change] = (),
+    shuffle: bool = True,
+    whole: bool = False,
 ) -> Any:
     """Endless batches of the items of a random-access source, `batches[i]` for any i from 0.
 
     A batch is the items' dict with a leading axis, of numpy arrays; `changes`(item, draws) are made
     one after the other. Every epoch has another order. Of several processes (`jax.distributed`)
-    each gets its own rows. Raises `ValueError` for a batch that they cannot share.
+    each gets its own rows, or, for a `whole` batch, all. Raises `ValueError` for a batch that they
+    cannot share.
     """
     check_whole("batch", batch, 1)
-    count = jax.process_count()
+    first, count = (0, 1) if whole else (jax.process_index(), jax.process_count())
     if batch % count:
         raise ValueError(f"batch {batch}; allowed: a multiple of the {count} processes")
     items = grain.MapDataset.source(source).seed(seed)
     items = (items.shuffle() if shuffle else items).repeat()
     for change in changes:
         items = items.random_map(change)
-    return items[jax.process_index() :: count].batch(batch // count)
+    return items.batch(batch) if count == 1 else _Rows(items, batch, first, count)
+
+
+class _Rows:
+    """The rows of process `first` of `count`, in the order that batches have in one process."""
+
+    def __init__(self, items: Any, batch: int, first: int, count: int) -> None:
+        self.items, self.batch = items, batch
+        self.rows = range(first * batch // count, (first + 1) * batch // count)
+
+    def __len__(self) -> int:
+        return len(self.items) // self.batch
+
+    def __getitem__(self, number: int) -> Item:
+        found = [self.items[number * self.batch + row] for row in self.rows]
+        return {name: np.stack([one[name] for one in found]) for name in found[0]}

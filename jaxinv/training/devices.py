@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -17,6 +18,16 @@ AXIS = "batch"
 def all_devices() -> Mesh:
     """The devices of all processes as one axis."""
     return Mesh(np.asarray(jax.devices()), (AXIS,))
+
+
+def meet() -> None:
+    """Let all processes connect while they are about as far as each other.
+
+    They do so at their first common step, and give up where one is much later than the others.
+    """
+    from jax.experimental import multihost_utils
+
+    multihost_utils.sync_global_devices("meet")
 
 
 def check_batch(mesh: Mesh, batch: int) -> None:
@@ -47,5 +58,14 @@ def shared_rows(tree: Tree) -> Tree:
 
 
 def on_each(mesh: Mesh, tree: Tree) -> Tree:
-    """The same arrays on every device."""
-    return jax.device_put(tree, NamedSharding(mesh, PartitionSpec()))
+    """The same arrays on every device, random keys among them; all processes give the same."""
+    sharding = NamedSharding(mesh, PartitionSpec())
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def one(a: Any) -> Any:
+        if jnp.issubdtype(a.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(one(jax.random.key_data(a)))
+        return jax.make_array_from_process_local_data(sharding, np.asarray(a))
+
+    return jax.tree.map(one, tree)

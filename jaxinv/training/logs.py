@@ -20,11 +20,19 @@ EVENTS = "events"
 
 
 class Log:
-    """The numbers of a run by step, in `log.jsonl` and, if tensorboardX is there, as events."""
+    """The numbers of a run by step, in `log.jsonl` and, if tensorboardX is there, as events.
 
-    def __init__(self, folder: Path, step: int, tell: Callable[[str], object]) -> None:
-        self.folder, self.path = folder, folder / LOG
+    Without `writes` they are only kept in memory.
+    """
+
+    def __init__(
+        self, folder: Path, step: int, tell: Callable[[str], object], *, writes: bool = True
+    ) -> None:
+        self.folder, self.path, self.writes = folder, folder / LOG, writes
         self.lines = [line for line in read_log(folder) if line["step"] <= step]
+        self.events = None
+        if not writes:
+            return
         # What a run wrote after its last checkpoint is made again.
         atomic_write(self.path, lambda file: file.write(_text(self.lines)))
         self.events = _writer(folder / EVENTS, step, tell)
@@ -33,6 +41,8 @@ class Log:
         """Add one line; numbers are finite."""
         line = {"step": step, **{name: float(f"{value:.7g}") for name, value in numbers.items()}}
         self.lines.append(line)
+        if not self.writes:
+            return
         with self.path.open("ab") as file:
             file.write(_text([line]))
         if self.events is not None:

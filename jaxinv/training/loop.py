@@ -6,6 +6,7 @@ ends with the same weights.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "run.json"
 SCHEMA = 1
+AGREE_EVERY = 10  # steps after which several processes agree whether to stop
 Found = tuple[dict[str, float], dict[str, np.ndarray]]
 
 
@@ -93,6 +95,7 @@ def train(
     """The state after all steps of `run`; `batches[i]` is what step i is given.
 
     Lines about the progress go to `report`; `problems` gives files that could not be used, and why.
+    Of several processes (`jax.distributed`), who all call this, the first one writes.
 
     Raises:
         ValueError: the folder holds another run, or something that no run wrote.
@@ -100,9 +103,25 @@ def train(
         OSError: nothing more can be written; the last good checkpoint stays.
         Stopped: a signal asked for it, and the state is kept.
     """
-    with output_folder(run.folder, TRAINING) as folder, stop_signals(report) as stopping:
+    if jax.process_index():  # the first process writes and speaks for all
+        report = _silent
+    with _folder(run.folder) as folder, stop_signals(report) as stopping:
         _check_same(folder, run)
         return _Training(job, batches, run, folder, report, problems, stopping).finish()
+
+
+def _silent(text: str) -> None:
+    del text
+
+
+@contextlib.contextmanager
+def _folder(place: str | Path) -> Iterator[Path]:
+    """The folder of a run, which one process holds for all."""
+    if jax.process_index():
+        yield Path(place)
+    else:
+        with output_folder(place, TRAINING) as folder:
+            yield folder
 
 
 def _check_same(folder: Path, run: Run) -> None:
@@ -155,18 +174,20 @@ class _Training:
         if start >= run.steps:
             self.report(f"finished: {start} steps")
             return state
-        self.log = Log(self.folder, start, self.report)
+        self.log = Log(self.folder, start, self.report, writes=self.first)
         base = jax.random.fold_in(jax.random.key(run.seed), 1)
         for number, batch in self._prefetched(start):
-            check_batch(self.mesh, len(jax.tree.leaves(batch)[0]) * jax.process_count())
+            for rows in sorted({len(leaf) for leaf in jax.tree.leaves(batch)}):
+                check_batch(self.mesh, rows * jax.process_count())
             key = on_each(self.mesh, jax.random.fold_in(base, number))
             state, metrics = self._step(state, shared_out(self.mesh, batch), key, number)
             self.pending.append(metrics)
             saved = self._after(number + 1, state)
-            if self.stopping.asked:
+            if asked_to_stop(self.stopping, number):
                 if not saved:
                     self._check_finite(number + 1, state)
                     self.checkpoints.save(number + 1, state, self._best())
+                self.stopping.asked = True  # of several processes it may have been another one
                 self.stopping.check()
         self.log.close()
         return state
@@ -210,8 +231,8 @@ class _Training:
         if validates and self.job.validate is not None:
             found, pictures = self.job.validate(state)
             numbers |= check_numbers(found, done)
+        self.log.write(done, numbers)
         if self.first:
-            self.log.write(done, numbers)
             self._tell(done, numbers)
         if saves:
             self.checkpoints.save(done, state, self._best())
@@ -256,6 +277,20 @@ class _Training:
         facts = {"steps": f"{done} of {self.run.steps}", **self.run.facts, **self.run.notes}
         path = self.folder / "report.html"
         write_training_report(path, facts, self.log.lines, encoded, self.problems())
+
+
+def asked_to_stop(stopping: Stopping, number: int) -> bool:
+    """Whether a run shall end after step `number`: of several processes, any was asked to.
+
+    They agree now and then, for that makes all of them wait.
+    """
+    if jax.process_count() == 1:
+        return stopping.asked
+    if (number + 1) % AGREE_EVERY:
+        return False
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(np.asarray(stopping.asked))))
 
 
 @jax.jit

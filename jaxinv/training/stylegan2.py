@@ -12,9 +12,12 @@ import jax.numpy as jnp
 
 from jaxinv.io import checkpoints
 from jaxinv.models.discriminators.base import DISCRIMINATOR
+from jaxinv.models.generators.weight_deltas import NETWORK
+from jaxinv.models.loading import build
 from jaxinv.specs import GeneratorSpec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from jaxinv.models.generators.base import Generator
@@ -126,6 +129,40 @@ def save_generator(path: Path, spec: GeneratorSpec, params: Params) -> None:
     checkpoints.save(path, params, metadata)
 
 
+def growth(spec: GeneratorSpec, start: Params) -> list[str]:
+    """What `grown` carries from a smaller pair of networks, and what starts anew, a line each.
+
+    Raises `ValueError` where it would carry nothing.
+    """
+    gen = build(spec)
+    fresh = {"generator": jax.eval_shape(gen.init, jax.random.key(0))}
+    if gen.discriminator is not None:
+        fresh[DISCRIMINATOR] = jax.eval_shape(gen.discriminator.init, jax.random.key(0))
+    small = {"generator": start, DISCRIMINATOR: start.get(DISCRIMINATOR, {})}
+    lines, total = list[str](), 0
+    for network, arrays in fresh.items():
+        parts: dict[str, list[bool]] = {}
+        for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+            names = [part.key for part in path]
+            held = _held(small[network], names)
+            place = names[1] if names[0] == NETWORK else names[0]
+            parts.setdefault(place, []).append(held is not None and held.shape == leaf.shape)
+        total += sum(map(sum, parts.values()))
+        kept = ", ".join(name for name, same in parts.items() if all(same)) or "nothing"
+        new = ", ".join(name for name, same in parts.items() if not all(same)) or "nothing"
+        lines.append(f"{network}: carried {kept}; anew {new}")
+    if not total:
+        raise ValueError(f"no array of {spec.name!r} is carried from it; allowed: a smaller one")
+    return lines
+
+
+def _held(tree: Any, names: Sequence[str]) -> Any:
+    """The array at a path of a nested dict; None if there is none."""
+    for name in names:
+        tree = tree.get(name) if isinstance(tree, dict) else None
+    return tree
+
+
 def grown(params: dict[str, Params], start: Params) -> dict[str, Params]:
     """Parameters of both networks, with those of a smaller pair wherever it has the same array.
 
@@ -135,9 +172,7 @@ def grown(params: dict[str, Params], start: Params) -> dict[str, Params]:
     small = {"generator": start, DISCRIMINATOR: start.get(DISCRIMINATOR, {})}
 
     def take(path: Any, fresh: Array) -> Array:
-        held: Any = small
-        for part in path:
-            held = held.get(part.key) if isinstance(held, dict) else None
+        held = _held(small, [part.key for part in path])
         if held is not None and held.shape == fresh.shape:
             return jnp.asarray(held)
         image = path[-1].key == "weight" and path[-2].key.endswith("_torgb")

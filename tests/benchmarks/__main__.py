@@ -35,9 +35,28 @@ def arguments() -> argparse.ArgumentParser:
     moved.add_argument("-o", "--out", type=Path, help="folder for the strips")
     found = names.add_parser("navigation", help="what methods that find directions claim")
     found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
+    used = names.add_parser("applications", help="what applications of inversion claim")
+    used.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
+    used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
+    killed = names.add_parser("kills", help="a run that is killed again and again")
+    killed.add_argument("--count", type=int, default=200, help="kills (default: 200)")
+    killed.add_argument("--images", type=int, default=64)
+    killed.add_argument("--steps", type=int, default=400, help="evaluations of each")
+    killed.add_argument("--every", type=float, default=1.0, help="seconds between checkpoints")
+    killed.add_argument("--minutes", type=float, default=float("inf"), help="then no more")
+    many = names.add_parser("many", help="memory and rate of a long run of small pictures")
+    many.add_argument("--count", type=int, default=20000)
+    many.add_argument("--steps", type=int, default=50, help="evaluations of each")
+    many.add_argument("--scores", action="store_true", help="score them too")
+    large = names.add_parser("plan", help="machine time, lost work and storage of very many images")
+    large.add_argument("--images", type=float, nargs="+", default=[1e6, 1e9])
+    large.add_argument("--rate", type=float, default=1000.0, help="images of a device in an hour")
+    large.add_argument("--start", type=float, default=60.0, help="seconds until a process searches")
+    large.add_argument("--write", type=float, default=0.1, help="seconds that a checkpoint takes")
+    large.add_argument("--run", type=Path, metavar="OUT", help="a finished run, for storage")
     names.add_parser("fullwidth", help="memory and time of networks of published widths")
     return top
 
@@ -73,6 +92,20 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import fullwidth
 
         fullwidth.report()
+    elif options.name == "kills":
+        from tests.benchmarks import kills
+
+        given = (options.count, options.images, "celeba32", options.steps, options.every)
+        kills.report(kills.Options(*given, options.minutes))
+    elif options.name == "plan":
+        from tests.benchmarks import plan
+
+        given = (tuple(options.images), options.rate, options.start, options.write, options.run)
+        plan.report(plan.Options(*given))
+    elif options.name == "many":
+        from tests.benchmarks import many
+
+        many.report(many.Options(options.count, options.steps, options.scores))
     elif options.name == "edits":
         from tests.benchmarks import edits
 
@@ -110,6 +143,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import navigation
 
         navigation.report(options.rows)
+    elif options.name == "applications":
+        from tests.benchmarks.applications import registry
+
+        registry.report(options.rows, options.out)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 

@@ -20,7 +20,7 @@ from jaxinv.io import images
 from jaxinv.io.latent_files import save_latents
 from jaxinv.latents.sampling import of_class
 from jaxinv.models.zoo import ZOO
-from jaxinv.presets import ENCODERS
+from jaxinv.presets import ENCODERS, HYBRIDS
 from tests.awkward import write_awkward_folder
 from tests.offline import go_offline, quicken, read_results, save_weights, tiny_params, write_photos
 from tests.tiny import classes
@@ -230,7 +230,7 @@ def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["presets"]) == DONE
     said = capsys.readouterr().out
     named = {line for line in said.splitlines() if line[0] != " "}
-    assert named == {*jaxinv.PRESETS, *ENCODERS, "pixels"}
+    assert named == {*jaxinv.PRESETS, *HYBRIDS, *ENCODERS, "pixels"}
     assert "\n  5000 evaluations of w+ by adam\n" in said
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ from jaxinv.cli.main import main
 from jaxinv.encoders.loading import RUN_FILE, load_encoder
 from jaxinv.io.images import encode_png
 from jaxinv.presets import ENCODERS
-from jaxinv.specs import EncoderPlan, SolverSpec, Term
+from jaxinv.specs import EncoderPlan, PictureSource, SolverSpec, Term
 from jaxinv.specs.serialization import to_json
 from jaxinv.training.logs import read_log
 from jaxinv.training.stylegan2 import save_generator
@@ -85,6 +86,39 @@ def test_pictures_of_files_have_no_known_code(
     assert "learns known codes" in capsys.readouterr().err
 
 
+@pytest.mark.slow
+def test_a_mixed_batch_has_drawn_and_real_pictures_and_goes_on_from_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "faces").mkdir()
+    (tmp_path / "trained").mkdir()
+    (tmp_path / "g.safetensors").rename(tmp_path / "trained" / "generator.safetensors")
+    for number, picture in enumerate(draw(style(), 3, 8)):
+        pixels = np.rint(np.clip(picture + 1, 0, 2) * 127.5).astype(np.uint8)
+        (tmp_path / "faces" / f"{number}.png").write_bytes(encode_png(pixels))
+    terms = (Term("latent", 1.0, variable="w+", when="drawn"), Term("mse", 0.5))
+    mixed = replace(PLAIN, terms=terms, source=PictureSource("mixed", drawn=0.25))
+    place = str(tmp_path / "trained")
+    given = ("--data", str(tmp_path / "faces"), "--steps", "3", "-g", place, "--log-every", "1")
+    assert main(command(tmp_path, "first", *given, preset=mixed)) == 0
+    lines = read_log(tmp_path / "first")
+    assert {"latent-w+-drawn", "mse"} <= set(lines[0])
+    assert "left out" not in capsys.readouterr().err
+    assert main(["status", str(tmp_path / "first")]) == 0
+    said = capsys.readouterr().out
+    assert "done, 3 of 3 steps, validation " in said
+    again = ("--from", str(tmp_path / "first"), "--rate", "1e-9")
+    assert main(command(tmp_path, "second", *given, *again, preset=mixed)) == 0
+    before, after = (
+        load_encoder(str(tmp_path / name))[1]["params"] for name in ("first", "second")
+    )
+    gaps = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, after)
+    assert max(jax.tree.leaves(gaps)) < 1e-6
+    alone = ("--batch", "1", "--data", str(tmp_path / "faces"), "-g", place)
+    assert main(command(tmp_path, "third", *alone, preset=mixed)) == 2
+    assert "a mixed batch of 1; allowed: at least 2" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -95,6 +129,15 @@ def test_pictures_of_files_have_no_known_code(
             "net 'arcface-ir' is missing: run `jaxinv convert FILE --name arcface-ir`",
         ),
         (["train-encoder", "wei-refine"], "encoder before 'wei-refine': none; allowed: one of"),
+        (
+            ["train-encoder", "psp", "--without", "identity"],
+            "'psp' 'identity'; allowed: mse@256, lpips-alexnet@256, embedding-arcface-ir@256",
+        ),
+        (
+            ["train-encoder", "ganseeing-encoder"],
+            "goes on from one of 'ganseeing-layers'; allowed: --from RUN (`jaxinv train-encoder",
+        ),
+        (["train-encoder", "ganseeing-layers"], "'ganseeing-layers' inverts the layers of dcgan"),
         (["train-encoder", "icgan-y"], "'icgan-y' gives label, which generator 'style' has not"),
     ],
 )

@@ -17,7 +17,7 @@ from jaxinv.edits.catalogue import CATALOGUE
 from jaxinv.edits.discovery.methods import EDIT_NAMES, METHODS
 from jaxinv.metrics.attributes import ATTRIBUTES
 from jaxinv.models.zoo import ZOO
-from jaxinv.presets import ENCODERS, PRESETS
+from jaxinv.presets import ENCODERS, HYBRIDS, PRESETS
 from jaxinv.specs.vocabulary import SOLVERS
 from tests.benchmarks.__main__ import arguments
 from tests.pages import ROOT, anchors, blocks, broken_links, external, links, pages, prose, spans
@@ -90,7 +90,7 @@ def test_commands_are_understood(place: str, line: str) -> None:
     options, unknown = parser().parse_known_args(words)
     assert unknown == []
     named = getattr(options, "preset", None)
-    known = ENCODERS if options.verb == "train-encoder" else PRESETS
+    known = ENCODERS if options.verb == "train-encoder" else {**PRESETS, **HYBRIDS}
     assert named is None or named in known or named.endswith(".json")
 
 
@@ -123,6 +123,8 @@ EXPLAINED = {
     "discover": "discovering",
     "train-generator": "training",
     "evaluate": "results",
+    "personalize": "applications",
+    "video": "applications",
 }
 
 

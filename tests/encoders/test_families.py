@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from jaxinv.encoders import rollouts
+from jaxinv.encoders.encoding import encode
 from jaxinv.encoders.loading import expected_params
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.planes import Sample
@@ -88,7 +89,46 @@ SCALES = replace(
     base="zeros",
     facts=(NARROW, ("joined", 6), ("styles", OLD.styles), ("groups", (2, 2))),
 )
-FAMILIES = {one.name: one for one in (FACTORS, FUSION, CONTENT, MASKED, DENSE, SCALES)}
+FEATURES = (("channels", 12), ("cut", "b8_conv0"), ("cut_side", 8))
+UNITS = ("units", (1, 1, 1, 1))
+MOVED = replace(
+    ROW,
+    name="moved",
+    backbone="ir-50",
+    head="moved-residual",
+    base="before",
+    before=ROW,
+    facts=(NARROW, UNITS, *FEATURES),
+)
+JOINED = replace(
+    CONTENT, name="joined", head="styles-fused", side=32, facts=(NARROW, UNITS, *FEATURES)
+)
+EDITED = replace(
+    ROW,
+    name="edited",
+    backbone="none",
+    head="edited-features",
+    side=8,
+    resize="pool",
+    base="before",
+    before=JOINED,
+    facts=FEATURES,
+)
+RIGGED = replace(
+    ROW,
+    name="rigged",
+    backbone="none",
+    head="rig",
+    planes=("attribute",),
+    side=8,
+    base="before",
+    before=ROW,
+    facts=(("narrow", 3),),
+)
+FAMILIES = {
+    one.name: one
+    for one in (FACTORS, FUSION, CONTENT, MASKED, DENSE, SCALES, MOVED, EDITED, RIGGED)
+}
 
 
 def generator(spec: EncoderSpec) -> Pair:
@@ -114,7 +154,9 @@ def weights(spec: EncoderSpec) -> rollouts.Weights:
 def samples(count: int = 2) -> Sample:
     draws = np.random.default_rng(0)
     images = draws.uniform(-1, 1, (count, 16, 16, 3)).astype("f4")
-    return Sample(jnp.asarray(images), mask=jnp.asarray(draws.uniform(size=(count, 16, 16)) > 0.5))
+    mask = jnp.asarray(draws.uniform(size=(count, 16, 16)) > 0.5)
+    asked = jnp.linspace(0.2, 0.9, count)
+    return Sample(jnp.asarray(images), mask=mask, attribute=asked)
 
 
 def single(batch: Any, index: int) -> Any:
@@ -190,8 +232,9 @@ def test_factors_of_several_passes_add_up() -> None:
 
 
 @pytest.mark.slow
-def test_residuals_follow_an_edit() -> None:
-    encoder, (gen, _), held = build(FUSION), style(), weights(FUSION)
+@pytest.mark.parametrize("spec", [FUSION, MOVED, EDITED], ids=lambda spec: spec.name)
+def test_residuals_follow_an_edit(spec: EncoderSpec) -> None:
+    encoder, (gen, _), held = build(spec), style(), weights(spec)
 
     @jax.jit
     def both(held: rollouts.Weights, sample: Sample, step: Any) -> Any:
@@ -206,8 +249,51 @@ def test_residuals_follow_an_edit() -> None:
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, same)
     _, other = both(held, single(samples(), 0), jnp.ones(8))
     np.testing.assert_allclose(other["w+"], plain["w+"] + 1, rtol=1e-5)
-    shift, moved = (one["features"]["b8_conv0"]["add"] for one in (plain, other))
-    assert np.abs(np.asarray(shift - moved)).max() > 1e-5
+    for shift, moved in zip(
+        jax.tree.leaves(plain["features"]), jax.tree.leaves(other["features"]), strict=True
+    ):
+        assert not shift.ndim or np.abs(np.asarray(shift - moved)).max() > 1e-5
+
+
+def test_a_known_code_takes_the_place_of_the_encoder_before() -> None:
+    encoder, (gen, _), held = build(RIGGED), style(), weights(RIGGED)
+    code = jnp.asarray(np.random.default_rng(5).standard_normal(RIGGED.shape), jnp.float32)
+    sample = single(samples(), 0)._replace(code=code)
+    found = rollouts.encode(encoder, gen, held, sample)["w+"]
+    own = held.encoder["params"]
+    few = code[2] @ own["encoders.2"]["kernel"] + own["encoders.2"]["bias"]
+    both = jnp.append(few, sample.attribute)
+    change = both @ own["decoders.2"]["kernel"] + own["decoders.2"]["bias"]
+    np.testing.assert_allclose(found[2], code[2] + change, rtol=1e-5, atol=1e-5)
+
+
+def test_whom_a_picture_shows_may_be_said_by_another_picture() -> None:
+    facts = (NARROW, ("hidden", (6,)), ("vector", 3), ("recogniser", "attribute"))
+    spec = replace(
+        ROW,
+        name="who",
+        backbone="dcgan",
+        head="identity-mlp",
+        planes=("image", "identity"),
+        output="w",
+        rows=0,
+        base="zeros",
+        facts=facts,
+    )
+    mean = jax.tree_util.Partial(lambda image: jnp.mean(image, (0, 1)))
+    params = {**weights(spec).encoder, "recogniser": mean}
+    pictures = np.asarray(samples(3).image)
+    own = encode(pictures, (build(spec), params))["w"]
+    np.testing.assert_array_equal(
+        encode(pictures, (build(spec), params), identities=pictures)["w"], own
+    )
+    other = encode(pictures, (build(spec), params), identities=pictures[:1])["w"]
+    np.testing.assert_array_equal(other[0], own[0])
+    assert np.abs(other[1:] - own[1:]).max(axis=1).min() > 1e-4
+    with pytest.raises(ValueError, match=r"identities .*; allowed: \[3, h, w, 3\] or \[1, h"):
+        encode(pictures, (build(spec), params), identities=pictures[:2])
+    with pytest.raises(ValueError, match="'masked' sees no 'identity'"):
+        encode(pictures, (build(MASKED), params), masks=np.ones((3, 16, 16)), identities=pictures)
 
 
 def test_features_are_scaled_shifted_or_replaced() -> None:

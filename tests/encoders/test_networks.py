@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from jaxinv.encoders.backbones import BACKBONES
+from jaxinv.encoders.base import Beside
 from jaxinv.encoders.encoding import encode
 from jaxinv.encoders.heads import HEADS
 from jaxinv.encoders.layers import BATCH, Norm
@@ -65,7 +66,7 @@ def test_every_backbone_halves_four_times(backbone: str, side: int) -> None:
 def test_deltas_are_switched_on_row_by_row() -> None:
     encoder, params = drawn(DELTAS)
     planes = jnp.asarray(pictures(1)[0])
-    look = jax.jit(lambda stage: encoder.predict(params, planes, stage)["code"])
+    look = jax.jit(lambda stage: encoder.predict(params, planes, Beside(stage))["code"])
     whole = np.asarray(look(DELTAS.rows))
     none = np.asarray(look(0))
     assert np.array_equal(none, np.tile(none[:1], (DELTAS.rows, 1)))
@@ -131,6 +132,53 @@ def test_an_encoder_comes_back_as_it_was_saved(spec: EncoderSpec, tmp_path: Path
     (tmp_path / "run").mkdir()
     path.rename(tmp_path / "run" / "encoder.safetensors")
     assert load_encoder(str(tmp_path / "run"))[0] is again
+
+
+def recogniser() -> dict[str, Any]:
+    """Arrays of a recogniser of one unit, whose vectors have 4 numbers."""
+    draws = np.random.default_rng(1)
+    shapes = {
+        "input_layer.0": {"kernel": (3, 3, 3, 2), "bias": (2,)},
+        "body.0.res_layer.0": {"scale": (2,), "bias": (2,)},
+        "body.0.res_layer.1": {"kernel": (3, 3, 2, 2), "bias": (2,)},
+        "body.0.res_layer.3": {"kernel": (3, 3, 2, 2), "bias": (2,)},
+        "output_layer": {"kernel": (56 * 56 * 2, 4), "bias": (4,)},
+    }
+    made: dict[str, Any] = {
+        layer: {name: 0.3 * draws.standard_normal(s).astype("f4") for name, s in held.items()}
+        for layer, held in shapes.items()
+    }
+    return {**made, "input_layer.2": np.ones(2, "f4"), "body.0.res_layer.2": np.ones(2, "f4")}
+
+
+def test_a_recogniser_is_kept_in_the_file_of_its_encoder(tmp_path: Path) -> None:
+    facts = (("width", 4), ("hidden", (6,)), ("vector", 4), ("recogniser", "arcface-ir"))
+    spec = replace(
+        LOOK,
+        name="who",
+        backbone="dcgan",
+        neck="none",
+        head="identity-mlp",
+        planes=("image", "identity"),
+        side=16,
+        output="w",
+        rows=0,
+        base="zeros",
+        facts=facts,
+    )
+    encoder = build(spec)
+    params = {**encoder.init(jax.random.key(0)), "recogniser": recogniser()}
+    save_encoder(tmp_path / "who.safetensors", encoder, params)
+    again, held = load_encoder("who")
+    assert same(held, params)
+    seen = pictures(2, 64)
+    code = encode(seen, (again, held), identities=seen[:1])["w"]
+    other = encode(seen, (again, held))["w"]
+    np.testing.assert_allclose(code[0], other[0], atol=1e-6)
+    assert np.abs(code[1] - other[1]).max() > 1e-4
+    short = {k: v for k, v in params.items() if k != "recogniser"}
+    with pytest.raises(ValueError, match="arrays that fit no arcface-ir"):
+        save_encoder(tmp_path / "none.safetensors", encoder, short)
 
 
 def test_the_norm_learns_as_torch_does() -> None:

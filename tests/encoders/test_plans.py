@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -13,11 +14,12 @@ from typing import Any
 import jax
 import pytest
 
+from jaxinv.encoders.code_maps import inception_shapes
 from jaxinv.encoders.networks import build
 from jaxinv.encoders.plans import encoder_spec, shared_rows
 from jaxinv.models.loading import build as build_generator
 from jaxinv.presets import ENCODERS
-from jaxinv.specs import EncoderPreset, GeneratorSpec, Term
+from jaxinv.specs import EncoderPreset, GeneratorSpec, PictureSource, Term
 from jaxinv.specs.encoders import EncoderSpec
 from jaxinv.specs.serialization import preset_from_json, to_json
 from tests.tiers import mostly_slow
@@ -66,6 +68,7 @@ def count(tree: Any) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(tree))
 
 
+KERNELS = ("weight-factors", "added-weights")
 FAST = ("encoder", "icgan-z", "latent-composition")
 
 
@@ -73,9 +76,11 @@ FAST = ("encoder", "icgan-z", "latent-composition")
 @pytest.mark.parametrize("name", mostly_slow(ENCODERS, FAST))
 def test_every_preset_builds_where_its_space_is(name: str, place: str) -> None:
     generator = GENERATORS[place]
-    kernels = ENCODERS[name].plan.head == "weight-factors"
-    if suits(name, generator) and kernels and generator.architecture != "stylegan2":
-        with pytest.raises(ValueError, match=f"'{name}' changes kernels of stylegan2; generator"):
+    known = ("stylegan2",) if ENCODERS[name].plan.head in KERNELS else ("dcgan", "pggan")
+    inside = ENCODERS[name].plan.head in (*KERNELS, "layer-inverses")
+    if suits(name, generator) and inside and generator.architecture not in known:
+        told = f"'{name}' (changes kernels|inverts the layers) of {' or '.join(known)}.*generator"
+        with pytest.raises(ValueError, match=told):
             spec_of(name, generator)
         return
     if not suits(name, generator):
@@ -118,11 +123,11 @@ def test_presets_are_data_that_can_be_written_and_read(name: str) -> None:
     assert preset_from_json(to_json(preset), EncoderPreset) == preset
 
 
-def learned(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
+def learned(folder: Path, *prefixes: str) -> Iterator[tuple[str, int]]:
     """Names and sizes of the arrays of a layout that are trained."""
     for name, shape, *_ in json.loads((folder / "meta.json").read_text("utf-8"))["tensors"]:
         fixed = ("running_mean", "running_var", "num_batches_tracked", "moving_")
-        if name.startswith(prefix) and not any(word in name for word in fixed):
+        if name.startswith(prefixes) and not any(word in name for word in fixed):
             yield name, math.prod(shape)
 
 
@@ -138,6 +143,9 @@ def learned(folder: Path, prefix: str) -> Iterator[tuple[str, int]]:
             ("wei", "e2style", "encoder_firststage.", 1024),
             ("idinvert-encoder", "idinvert-256", "", 256),
             ("latent-composition", "latentcomp-stylegan", "", 64),
+            ("sam", "sam-aging", "encoder.", 1024),
+            ("hfgi", "hfgi", "residue. grid_align.", 1024),
+            ("featurestyle", "featurestyle", "conv. block_ content_layer. styles.", 1024),
         ],
         [("psp-w", "psp-w", "encoder.", 1024)],
     ),
@@ -147,14 +155,45 @@ def test_counts_are_those_of_the_published_layouts(
 ) -> None:
     if not FIXTURES.is_dir():
         pytest.skip("needs the fixtures of encoders in the shared folder")
-    sizes = dict(learned(FIXTURES / folder, prefix))
+    sizes = dict(learned(FIXTURES / folder, *(prefix.split() or [""])))
     expected = sum(sizes.values())
-    rows = {key.split(".")[2] for key in sizes if key.startswith(f"{prefix}styles.")}
+    of_rows = [re.search(r"(?:^|\.)styles\.(\d+)\.", key) for key in sizes]
+    rows = {int(found[1]) for found in of_rows if found}
     if rows:  # the layout is of a smaller generator: the others have as many weights as its last
-        last = f"{prefix}styles.{max(map(int, rows))}."
+        last = f"styles.{max(rows)}."
         more = 2 * int(math.log2(side)) - 2 - len(rows)
-        expected += more * sum(size for key, size in sizes.items() if key.startswith(last))
+        expected += more * sum(size for key, size in sizes.items() if last in key)
     assert count(weights(build(spec_of(name, stylegan2(side))))) == expected
+
+
+def test_counts_are_those_that_papers_and_their_code_say() -> None:
+    """For StyleGAN2 at 1024 px: layers whose widths are known, without their whole layout."""
+    hyper = weights(build(spec_of("hyperstyle", stylegan2(1024))))
+    assert hyper["shared_weight_hypernet.first"]["kernel"].size == 512 * 262144
+    mapper = weights(build(spec_of("nitzan", stylegan2(1024))))
+    widths = (2560, 2048, 1024, 512, 512)
+    expected = sum((a + 1) * b for a, b in pairwise(widths))
+    assert sum(count(held) for name, held in mapper.items() if name.startswith("mlp")) == expected
+    rig = weights(build(spec_of("stylerig", stylegan2(1024))))
+    assert count(rig) == 18 * ((512 + 1) * 32 + (32 + 1 + 1) * 512)
+
+
+def test_inception_has_the_kernels_of_the_published_net() -> None:
+    place = SHARED / "fixtures-nets" / "inception-fid" / "meta.json"
+    if not place.is_file():
+        pytest.skip("needs the fixtures of nets in the shared folder")
+    held = {one["name"]: one["shape"] for one in json.loads(place.read_text("utf-8"))["tensors"]}
+    known = {
+        name.removesuffix(".conv.weight"): (rows, columns, out)
+        for name, (out, _, rows, columns) in (
+            (name, shape) for name, shape in held.items() if name.endswith(".conv.weight")
+        )
+    }
+    ours = {
+        name.removesuffix("/kernel"): (rows, columns, out)
+        for name, (rows, columns, _, out) in inception_shapes()
+    }
+    assert ours == known
 
 
 @pytest.mark.parametrize(
@@ -197,6 +236,16 @@ def test_an_encoder_before_is_asked_for() -> None:
         ({"terms": (Term("mse"), Term("aside"))}, "a term 'aside' and planes .*; allowed: with"),
         ({"terms": (Term("mse"), Term("attribute", net="attribute"))}, "1 terms 'attribute'"),
         ({"back": 1.0}, "a way back of weight 1.0 and 0 terms 'attribute'"),
+        (
+            {"source": PictureSource("mixed")},
+            r"a term 'latent-w\+' with mixed pictures; allowed: known codes when='drawn'",
+        ),
+        (
+            {"source": PictureSource("real"), "terms": (Term("mse", when="drawn"),)},
+            "'mse-drawn' with real pictures",
+        ),
+        ({"terms": (Term("mse"), Term("identity", net="attribute"))}, "recogniser ''.*allowed"),
+        ({"source": PictureSource("either", moved=0.5)}, "moves or knows codes of an encoder"),
         ({"fade": 1.5}, "fade must lie between 0 and 1, got 1.5"),
         ({"batch": 0}, "batch must be a whole number of at least 1"),
         ({"average": 1.0}, "average must be at least 0 and below 1"),

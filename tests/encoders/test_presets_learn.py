@@ -16,23 +16,32 @@ from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.examples import asked
 from jaxinv.encoders.lessons import for_pictures, prepare
 from jaxinv.encoders.networks import build
-from jaxinv.encoders.objective import Given, Lesson, show, way_back
+from jaxinv.encoders.objective import Given, Lesson, Seen, show, way_back
 from jaxinv.encoders.perspective import UNMOVED, moved, perspectives
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import encoder_job, unchanging
 from jaxinv.presets import ENCODERS
 from jaxinv.specs import EncoderPlan, EncoderPreset, PictureSource, SolverSpec, TargetSearch, Term
 from jaxinv.training.data import Synthetic, batches
-from tests.tiny import style
+from tests.tiny import classes, grown, old, style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
-NARROW = (("width", 4),)
-CHANGES: dict[str, dict[str, Any]] = {
-    "lsap": {"neck": "none"},
-    "guan": {"neck": "none"},
-    "hyperstyle": {"passes": 2},
-    "hfgi": {"facts": (("aligner", (4, 6)), ("consultant", (4, 6)))},
+NARROW: dict[str, Any] = {"width": 4}
+SMALL_UNITS = (1, 1, 1, 1)
+# What makes a plan small: its facts, and other fields. By its head, then by its backbone.
+HEADS: dict[str, dict[str, Any]] = {
+    "added-weights": {"hidden": 8},
+    "scale-shift": {"aligner": (4, 6), "consultant": (4, 6)},
+    "identity-mlp": {"hidden": (32,), "recogniser": "attribute"},
 }
+WITHOUT_UNITS = ("dcgan", "pooled-blocks", "aligned-residual", "none")
+# Slow to compile, whatever their width, and what stands for them.
+SIMPLER = {"ir-se-50": "ir-50", "inception-v3": "resnet-18", "resnet-50-deeper": "resnet-18-deeper"}
+# Terms that need no net but a function, and those whose net a function stands for.
+OWN = (
+    *("aside", "redrawn", "norm_from", "style_alignment", "latent", "delta_norm", "code_realism"),
+)
+ASKED = ("embedding_at_gap", "attribute", "identity")
 
 
 def brightness(image: Any) -> Any:
@@ -46,18 +55,28 @@ NETS = {"attribute": jax.tree_util.Partial(brightness)}
 def narrow(name: str, **others: Any) -> EncoderPreset:
     """The preset, narrow, for pictures of 16 px, with terms that need no net but a function."""
     made = ENCODERS[name]
-    plan = replace(made.plan, **{"facts": NARROW, **CHANGES.get(name, {})})
-    own = ("aside", "norm_from", "style_alignment")
-    terms: list[Term] = [Term("mse")]
+    plan = made.plan
+    facts = {**dict(plan.facts), **NARROW, **HEADS.get(plan.head, {})}
+    if plan.backbone not in WITHOUT_UNITS:
+        facts["units"] = SMALL_UNITS
+    small: dict[str, Any] = {"passes": min(plan.passes, 2)}
+    small |= {"neck": "none"} if plan.neck == "fpn" else {}
+    small |= {"backbone": SIMPLER.get(plan.backbone, plan.backbone)}
+    plan = replace(plan, facts=tuple(facts.items()), **small)
+    terms: list[Term] = [] if plan.outputs == ("label",) else [Term("mse")]
     for term in made.terms:
-        if term.name in own:
+        if term.name in OWN:
             terms.append(term)
-        elif term.name in ("embedding_at_gap", "attribute"):
+        elif term.name in ASKED:
             terms.append(Term(term.name, term.weight, net="attribute"))
-    solver = SolverSpec("adam", 2e-3)
     source = replace(made.source, kind="synthetic", flip=False)
-    made = replace(made, plan=plan, terms=tuple(terms), solver=solver, source=source)
-    return replace(made, batch=4, steps=60, **others)
+    critics = tuple(one for one in made.critics if one.judges == "codes")
+    made = replace(made, plan=plan, terms=tuple(terms), source=source, critics=critics)
+    rest: dict[str, Any] = {"solver": SolverSpec("adam", 3e-3), "batch": 4, "steps": 60}
+    rest |= (
+        {"search": TargetSearch((Term("mse"),), SolverSpec("adam", 0.3), 4)} if made.search else {}
+    )
+    return replace(made, **{**rest, **others})
 
 
 @lru_cache
@@ -73,33 +92,64 @@ def before(name: str) -> Any:
     return build(spec), {**made, **unchanging(gen, params, spec)}
 
 
+def generator(made: EncoderPreset) -> Any:
+    """The small generator that has the space of a preset's codes."""
+    pairs = {"z": grown, "s": old, "label": classes}
+    return pairs.get(made.plan.outputs[0], style)()
+
+
 def lesson_of(made: EncoderPreset) -> tuple[Lesson, Given]:
-    gen, params = style()
+    gen, params = generator(made)
     first = before(made.before) if made.before else None
     return prepare(gen, params, made, nets=NETS, before=first)
 
 
 def losses(made: EncoderPreset, steps: int) -> list[float]:
-    """The loss of every step, always of the same batch."""
+    """The loss of every step, each of pictures that no step before has seen.
+
+    Of presets in `MEMORISED` they are always the same.
+    """
     lesson, given = lesson_of(made)
-    batch = batches(Synthetic(0), made.batch, seed=0)[0]
+    given_batches = batches(Synthetic(0), made.batch, seed=0)
     job = encoder_job(lesson, given, made.steps, [])
     state, found = job.init(jax.random.key(0)), []
     for number in range(steps):
-        state, metrics = job.step(state, batch, jax.random.key(7), number)
+        which = 0 if made.name in MEMORISED else number
+        key = jax.random.key(which)
+        state, metrics = job.step(state, given_batches[which], key, number)
         found.append(float(metrics["loss"]))
     return found
 
 
+# Presets that differ from one of the others in nets, weights and names alone.
+SAME = {
+    "psp-moco": "psp",
+    "e4e-moco": "e4e",
+    "hyperstyle-moco": "hyperstyle",
+    "restyle-psp-moco": "restyle-psp",
+    "restyle-e4e-moco": "restyle-e4e",
+    "gan-ensembling-encoder": "latent-composition",
+}
+# What these can add for new pictures depends on the encoder before them, which is random here.
+MEMORISED = ("sfe-editor", "hfgi", "hyperstyle", "hyperinverter", "styleres")
+# What is left of the loss after 40 steps of 4 pictures: at most this share of that at the start.
+LEFT = dict.fromkeys((name for name in ENCODERS if name not in SAME), 0.85)
+
+
+def test_presets_that_are_left_out_are_the_same_but_for_nets() -> None:
+    for name, other in SAME.items():
+        a, b = narrow(name), narrow(other)
+        same = {"name": "", "summary": "", "reference": "", "steps": 1}
+        plans = [replace(one.plan, backbone="resnet-18", facts=()) for one in (a, b)]
+        assert replace(a, plan=plans[0], **same) == replace(b, plan=plans[1], **same)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "share"),
-    [("hyperstyle", 0.8), ("hfgi", 0.8), ("featurestyle", 0.7), ("sam", 0.8), ("lsap", 0.8)],
-)
-def test_a_narrow_one_learns(name: str, share: float) -> None:
+@pytest.mark.parametrize("name", LEFT)
+def test_a_narrow_one_learns(name: str) -> None:
     found = losses(narrow(name), 40)
     assert np.isfinite(found).all()
-    assert np.mean(found[-5:]) < share * found[0], found[::8]
+    assert np.mean(found[-10:]) < LEFT[name] * np.mean(found[:2]), found[::6]
 
 
 @pytest.mark.slow
@@ -180,7 +230,8 @@ def test_the_attribute_that_is_asked_for_is_a_percentage_or_their_own() -> None:
     np.testing.assert_array_equal(kept, shown.own)
     own = shown.own
     there = asked(shown, own, 0.0, jax.random.key(2))
-    back = way_back(there, 0 * shown.target)
+    drew = Seen({}, {}, {"w+": jnp.zeros((4, 6, 8))}, 0 * shown.target)
+    back = way_back(lesson, there, drew)
     np.testing.assert_array_equal(back.samples.attribute, own)
     assert not np.any(back.samples.image)
     wanted = np.asarray(there.samples.attribute)

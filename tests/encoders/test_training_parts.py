@@ -90,6 +90,63 @@ def test_codes_of_synthetic_pictures_draw_them_again() -> None:
     np.testing.assert_allclose(again, found.target, atol=1e-5)
 
 
+def given_examples(source: PictureSource, batch: Any, space: str = "w+") -> Any:
+    gen, params = style()
+
+    @jax.jit
+    def made(params: Any, batch: Any, key: Any) -> Any:
+        return examples(gen, params, source, batch, key, space=space, size=16)
+
+    return made(params, batch, jax.random.key(1))
+
+
+@pytest.mark.slow
+def test_a_mixed_batch_knows_the_codes_of_what_is_drawn() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (1, 16, 16, 3), np.uint8)
+    both = {**batches(Synthetic(0), 2, seed=0)[0], "image": image}
+    found = given_examples(PictureSource("mixed"), both)
+    np.testing.assert_allclose(found.target[2], image[0] / 127.5 - 1, atol=1e-6)
+    np.testing.assert_allclose(found.counts["drawn"], [1.5, 1.5, 0])
+    assert not np.any(found.known["w+"][2])
+    gen, params = style()
+    drawn = gen.synthesize(params, {"w+": found.known["w+"][1]}, 16)
+    np.testing.assert_allclose(found.target[1], drawn, atol=1e-5)
+    assert [PictureSource("mixed", drawn=s).of_batch(4) for s in (0.0, 0.5, 1.0)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("crossed", [0.0, 1.0])
+def test_identities_are_crossed_among_the_pictures(crossed: float) -> None:
+    batch = batches(Synthetic(0), 3, seed=0)[0]
+    found = given_examples(PictureSource("synthetic", crossed=crossed), batch)
+    if not crossed:
+        assert found.whose is None
+        assert found.samples.identity is None
+        np.testing.assert_array_equal(found.counts["same"], [1, 1, 1])
+        return
+    np.testing.assert_array_equal(found.whose, [2, 0, 1])
+    np.testing.assert_array_equal(found.samples.identity[0], found.target[2])
+    np.testing.assert_array_equal(found.counts["same"], [0, 0, 0])
+
+
+@pytest.mark.slow
+def test_pairs_are_pictures_before_and_after_an_edit_of_some_rows() -> None:
+    batch = batches(Synthetic(0), 6, seed=0)[0]
+    found = given_examples(PictureSource("synthetic", moved=1.0, pairs=True), batch)
+    gen, params = style()
+    moves, codes = found.samples.move, found.known["w+"]
+    for target, code in ((found.target, codes), (found.samples.image, codes - moves)):
+        again = jax.vmap(lambda one: gen.synthesize(params, {"w+": one}, 16))(code)
+        np.testing.assert_allclose(target, again, atol=1e-5)
+    moved = np.any(np.asarray(moves), axis=2)
+    assert moved.any(axis=1).all()
+    assert not moved.all()
+    assert (np.abs(np.diff(moved.astype(int), axis=1)).sum(axis=1) <= 2).all()  # a range of rows
+    some = given_examples(PictureSource("synthetic", moved=0.5), batch)
+    still = ~np.any(np.asarray(some.samples.move), axis=(1, 2))
+    np.testing.assert_allclose(some.counts["same"], still * 6 / max(still.sum(), 1))
+    assert 0 < still.sum() < 6
+
+
 @pytest.mark.slow
 def test_passes_add_up_and_the_first_is_a_single_one() -> None:
     planes = ("image", "reconstruction")
@@ -153,3 +210,7 @@ def test_presets_are_found_by_name() -> None:
         find_encoder_preset("pspp")
     with pytest.raises(ValueError, match="unknown source of pictures 'fake'"):
         PictureSource("fake")
+    with pytest.raises(ValueError, match=r"pairs of real pictures, of which 1\.0 are moved"):
+        PictureSource("real", moved=1.0, pairs=True)
+    with pytest.raises(ValueError, match="codes are given with mixed"):
+        PictureSource("mixed", coded=True)

@@ -20,6 +20,7 @@ from jaxinv.models.statistics import STATISTICS, P, p_statistics, sample_w_batch
 from jaxinv.specs import InitSpec, Variable
 from jaxinv.specs.vocabulary import CLASSES
 from tests.tiny import LINEAR, Pair, classes, linear, mobile
+from tests.tiny_decoders import MAKERS
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
 TIE = (0, 0, 1, 1, 1, 2, 2, 2)  # of the eight rows of the tiny generator
@@ -201,7 +202,8 @@ def test_restarts_spread_around_a_known_start() -> None:
 
 @pytest.mark.parametrize("space", SPACES)
 def test_prior_starts_are_draws_of_the_space(space: str) -> None:
-    gen, params = classes() if space in CLASSES else linear()
+    made = {**dict.fromkeys(CLASSES, classes), "camera": MAKERS["eg3d"]}
+    gen, params = made.get(space, linear)()
     variable = Variable(space, init=InitSpec("prior"))
     one, two = (begin((gen, params), variable, seed=i) for i in range(2))
     fit_latents(gen.spec, {space: one})

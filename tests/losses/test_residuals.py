@@ -81,6 +81,8 @@ OTHERS = (
     Term("embedding_at_gap", net="attribute"),
     Term("attribute", net="attribute"),
     Term("aside", distance="l1"),
+    Term("redrawn", distance="cosine"),
+    Term("identity", net="attribute"),
     Term("latent", variable="w+"),
     Term("code_realism", variable="w+"),
     Term("style_alignment", variable="w+"),
@@ -117,6 +119,7 @@ def sample(image: Array, seen: Any) -> TermInputs:
     }
     start = jax.tree.map(lambda x: 0.5 * x, codes)
     told = Told(jnp.asarray(0.2), jnp.asarray(0.4), image, 0.5 * image)
+    told = told._replace(redrawn={"a": image}, layers={"a": image[::-1]}, identity=seen)
     found = TermInputs(codes, latents, image, seen, params, start, pivot=0.5 * image[::-1])
     return found._replace(known=start, told=told)
 

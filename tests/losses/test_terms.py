@@ -14,7 +14,7 @@ import pytest
 from jaxinv.inversion.compatibility import check_weights
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.losses import regularizers
-from jaxinv.losses.base import TermInputs
+from jaxinv.losses.base import TermInputs, Told
 from jaxinv.losses.image_terms import FEATURE_DISTANCES
 from jaxinv.losses.terms import TERMS, evaluate, extract_features, term_value
 from jaxinv.models import statistics as model_statistics
@@ -96,7 +96,7 @@ def test_words_are_those_that_have_a_meaning() -> None:
         ),
         (
             {"name": "features", "net": DISCRIMINATOR, "last_layers": 1, "distance": "l3"},
-            "unknown distance 'l3'; allowed: l2, l1, cosine, style, norm",
+            "unknown distance 'l3'; allowed: l2, l1, cosine, style, appearance, norm",
         ),
         (
             {
@@ -206,6 +206,24 @@ def test_a_floor_counts_but_is_not_reported() -> None:
     np.testing.assert_allclose([values["mse"], values["l1"]], [0.01, 0.1], rtol=1e-4)
     assert not np.any(jax.grad(lambda x: total(x, terms[0])[0])(near))
     np.testing.assert_allclose(total(a + 0.3, terms[0])[0], 3 * 0.09, rtol=1e-5)
+
+
+def test_a_term_counts_as_its_sample_does() -> None:
+    a, b, terms = picture(0), picture(1), (Term("mse", when="drawn"), Term("l1"))
+    seen, target = (extract_features(terms, {}, x) for x in (a, b))
+
+    def value(counts: float) -> dict[str, Any]:
+        told = Told(counts={"drawn": jnp.asarray(counts)})
+        inputs = TermInputs({}, {}, a, seen, told=told)
+        return evaluate(terms, {}, inputs, (target, None), jnp.zeros(()))[1]
+
+    once, twice, never = value(1.0), value(2.0), value(0.0)
+    assert set(once) == {"mse-drawn", "l1"}
+    np.testing.assert_allclose(twice["mse-drawn"], 2 * once["mse-drawn"], rtol=1e-6)
+    assert never["mse-drawn"] == 0
+    assert never["l1"] == once["l1"] > 0
+    with pytest.raises(ValueError, match="'mse'; allowed: where an encoder is trained"):
+        Stage((Variable("w"),), terms, steps=1)
 
 
 # --- penalties ------------------------------------------------------------------------------------

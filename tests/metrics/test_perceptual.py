@@ -137,3 +137,13 @@ def test_pictures_are_compared_at_one_size(alexnet: Any) -> None:
 def test_other_inputs_are_refused(net: str, a: np.ndarray, b: np.ndarray, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         lpips(net, {}, a, b, size=None)
+
+
+def test_pairs_that_go_together_on_accelerators(monkeypatch: pytest.MonkeyPatch) -> None:
+    params = random_net("alexnet") | {BACKWARD_KERNELS: precompute_backward(random_net("alexnet"))}
+    a, b = np.random.default_rng(0).integers(0, 256, (2, 5, 32, 32, 3), np.uint8)
+    alone = lpips("alexnet", params, a, b, size=64)
+    monkeypatch.setattr("jaxinv.metrics.perceptual.jax.default_backend", lambda: "gpu")
+    monkeypatch.setattr("jaxinv.metrics.perceptual.TOGETHER", 4)  # 4, and 1
+    np.testing.assert_allclose(lpips("alexnet", params, a, b, size=64), alone, rtol=1e-5)
+    assert lpips("alexnet", params, a[:0], b[:0], size=64).shape == (0,)

@@ -26,7 +26,9 @@ from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.vocabulary import LATENT_SPACES
 from jaxinv.types import Array, Latents, Params
 from tests.goldens import make_ffhq
+from tests.tiers import mostly_slow
 from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third
+from tests.tiny_decoders import MAKERS
 from tests.weights import need
 from weights_convert.networks.mobilestylegan import mapping_rules, synthesis_rules
 
@@ -217,17 +219,17 @@ def test_ffhq_agrees_with_openvino_on_whole_pictures(ffhq: Pair) -> None:
 
 # --- cuts -----------------------------------------------------------------------------------------
 
-EVERY = {**PAIRS, "pggan": grown, "dcgan": chain, "biggan": classes}
+EVERY = {**PAIRS, "pggan": grown, "dcgan": chain, "biggan": classes, **MAKERS}
 
 
 def prior(pair: Pair, seed: int = 0) -> Latents:
     return draw_prior(pair[0].spec, jax.random.key(seed))
 
 
-@pytest.mark.parametrize("make", EVERY.values(), ids=EVERY)
-def test_a_prefix_and_its_suffix_make_the_whole_picture(make: Any) -> None:
-    gen, params = make()
-    latents = prior(make())
+@pytest.mark.parametrize("name", mostly_slow(EVERY, [name for name in EVERY if name not in MAKERS]))
+def test_a_prefix_and_its_suffix_make_the_whole_picture(name: str) -> None:
+    gen, params = EVERY[name]()
+    latents = prior(EVERY[name]())
     whole = np.asarray(gen.synthesize(params, latents))
     features = gen.features(params, latents)
     assert tuple(features) == gen.steps

@@ -89,7 +89,10 @@ REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: Term("mse", reduction="median"), "unknown reduction 'median'; allowed: mean, sum"),
     (lambda: Term("lpips"), "unknown net of term 'lpips' 'None'; allowed: alexnet, vgg16"),
     (lambda: Term("lpips", net="squeeze"), "'squeeze'; allowed: alexnet, vgg16"),
-    (lambda: Term("lpips", net="vgg16", layers=("conv1_1",)), "'lpips' takes no layers"),
+    (
+        lambda: Term("lpips", net="vgg16", layers=("conv1_1",)),
+        "'conv1_1'; allowed: relu1_2, relu2_2",
+    ),
     (lambda: Term("features", net="alexnet"), "needs layers; allowed: conv1, relu1"),
     (lambda: Term("features", net="alexnet", layers=("conv9",)), "'conv9'; allowed: conv1, relu1"),
     (lambda: Term("mse", net="vgg16"), "term 'mse' takes no net, got 'vgg16'"),

@@ -24,7 +24,7 @@ from jaxinv.models.loading import build, load_generator
 from jaxinv.nn.resample import blur_double
 from jaxinv.training.gan import GENERATOR, GanSettings, gan_job
 from jaxinv.training.loop import Job
-from jaxinv.training.stylegan2 import draws, save_generator, small_stylegan2
+from jaxinv.training.stylegan2 import draws, growth, save_generator, small_stylegan2
 from tests.training.test_data import write
 
 SPEC = small_stylegan2("tiny", 8, (6, 5), latent=4, mapping=1)
@@ -231,3 +231,18 @@ def test_eight_devices_give_the_losses_of_one(tmp_path: Path) -> None:
     for one, eight in zip(*logs, strict=True):
         for name in ("loss_d", "loss_g"):
             np.testing.assert_allclose(eight[name], one[name], rtol=1e-4)
+
+
+def test_what_is_grown_from_a_smaller_pair_is_told() -> None:
+    small = build(SPEC)
+    judge: Any = small.discriminator
+    start = {
+        **jax.eval_shape(small.init, jax.random.key(0)),
+        "discriminator": jax.eval_shape(judge.init, jax.random.key(0)),
+    }
+    first, second = growth(small_stylegan2("large", 16, (6, 5, 4), latent=4, mapping=1), start)
+    assert first.startswith("generator: carried mapping, b4_conv1, b8_conv0, b8_conv1")
+    assert "anew b16_conv0, b16_conv1, b16_torgb" in first
+    assert second.startswith("discriminator: carried ")
+    with pytest.raises(ValueError, match="no array of 'other' is carried from it"):
+        growth(small_stylegan2("other", 8, (3, 2), latent=7, mapping=1), start)

@@ -45,10 +45,13 @@ class Plan(NamedTuple):
     prior: str = "normal"
 
 
-def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]:
+def convert(
+    arrays: Arrays, plan: Plan, classes: int | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """(nested parameters, facts of the `GeneratorSpec`) of a chain.
 
-    Raises `UnsafeFileError` for arrays that the chain does not cover or whose sizes do not fit.
+    The last inputs are so many `classes`. Raises `UnsafeFileError` for arrays that the chain does
+    not cover or whose sizes do not fit, `ValueError` where no input would be left for z.
     """
     params, layers, z_dim = _chain(arrays, plan.steps)
     check_channels(layers[-1][1])
@@ -59,7 +62,17 @@ def convert(arrays: Arrays, plan: Plan) -> tuple[dict[str, Any], dict[str, Any]]
         "prior": plan.prior,
         "facts": [["layers", layers]],
     }
-    return {"synthesis": params}, facts
+    return {"synthesis": params}, with_classes(facts, classes)
+
+
+def with_classes(facts: dict[str, Any], classes: int | None) -> dict[str, Any]:
+    """The facts of a chain whose last inputs are so many classes; `ValueError` without a z."""
+    if classes is None:
+        return facts
+    inputs = facts["z_dim"]
+    if classes >= inputs:
+        raise ValueError(f"{classes} classes among {inputs} inputs; allowed: at most {inputs - 1}")
+    return {**facts, "z_dim": inputs - classes, "labels": classes, "embedding": classes}
 
 
 def discriminator(

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
+from weights_convert.networks.chains import with_classes
 from weights_convert.networks.layouts import check_channels
 from weights_convert.networks.rules import Rule, apply_rules
 from weights_convert.readers.keras_config import Config
@@ -231,11 +232,11 @@ def find(tree: Any) -> Any:
     return layers, groups
 
 
-def convert(found: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def convert(found: Any, classes: int | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
     """(nested parameters, facts of the `GeneratorSpec`) of what `find` gave.
 
-    Raises `UnsafeFileError` for a layer that the chain does not know, for arrays that it does not
-    cover and for sizes that do not fit.
+    The last inputs are so many `classes`. Raises `UnsafeFileError` for a layer that the chain does
+    not know, for arrays that it does not cover and for sizes that do not fit.
     """
     configs, groups = [Config(layer) for layer in found[0]], found[1]
     chain = Chain(_input(configs[0]))
@@ -257,7 +258,7 @@ def convert(found: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         "prior": "normal",
         "facts": [["layers", [part.layer() for part in chain.parts]]],
     }
-    return params, facts
+    return params, with_classes(facts, classes)
 
 
 def _input(first: Config) -> tuple[int, ...]:

@@ -195,7 +195,7 @@ def square_filter(taps: tuple[int, ...]) -> np.ndarray:
 
 
 def _is_filter(name: str, array: np.ndarray, expected: np.ndarray) -> bool:
-    if not name.endswith(("resample_filter", "kernel")):
+    if not name.endswith(("resample_filter", "kernel", "Resampler.Kernel")):
         return False
     square = array.shape[-2:] == expected.shape
     gains = array.sum((-1, -2), keepdims=True) if square else array

@@ -15,13 +15,16 @@ from weights_convert.errors import UnsafeFileError
 Arrays = Mapping[str, np.ndarray]
 
 
-def from_stored_vectors(arrays: Arrays) -> dict[str, np.ndarray]:
-    """`weight_orig`, `weight_u`, `weight_v` -> `weight`: divided by u W v (torch's own form)."""
+def from_stored_vectors(arrays: Arrays, turned: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """`weight_orig`, `weight_u`, `weight_v` -> `weight`: divided by u W v (torch's own form).
+
+    `turned` are the weights of transposed convolutions, whose outputs are the second axis.
+    """
     found = dict(arrays)
     for name in [name for name in arrays if name.endswith(".weight_orig")]:
         base = name.removesuffix("_orig")
         weight, u, v = (_taken(found, f"{base}_{part}") for part in ("orig", "u", "v"))
-        matrix = _matrix(base, weight, u, v)
+        matrix = _matrix(base, weight.swapaxes(0, 1) if base in turned else weight, u, v)
         found[base] = _divided(weight, u @ matrix @ v)
     return found
 

@@ -18,6 +18,7 @@ from weights_convert.networks.layouts import (
     NOISE_SEED,
     Layout,
     Widths,
+    check_channels,
     check_square,
     coloured,
     convolution,
@@ -168,7 +169,8 @@ def convert(
     "noise_seed" says so. Raises `UnsafeFileError` for arrays that the rules do not cover.
     """
     weights = without_filters(arrays, TAPS)
-    shape = _Shape.of(weights, naming)
+    shape = Shape.of(weights, naming)
+    check_channels(shape.colours)
     return apply_rules(shape.rules(naming), weights), shape.facts(clamp)
 
 
@@ -177,7 +179,7 @@ def export(params: Mapping[str, Any], spec: GeneratorSpec, naming: Naming) -> di
 
     Raises `ValueError` for parameters that are not those of the `spec`.
     """
-    shape = _Shape.of_spec(spec)
+    shape = Shape.of_spec(spec)
     filters = {
         name: np.asarray(gain * square_filter(TAPS), np.float32)
         for name, gain in naming.filters(len(shape.widths)).items()
@@ -186,7 +188,7 @@ def export(params: Mapping[str, Any], spec: GeneratorSpec, naming: Naming) -> di
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
     """The sizes of a network, read from its arrays, or from the facts of a converted one."""
 
     mapping: Widths
@@ -196,18 +198,24 @@ class _Shape:
     label_width: int
     average: bool
     noise: bool = True
+    colours: int = 3
 
     @property
     def w_dim(self) -> int:
+        """Length of w."""
         return self.mapping.outs[-1]
 
     @classmethod
-    def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> _Shape:
+    def of(cls, arrays: Mapping[str, np.ndarray], names: Naming) -> Shape:
+        """Those of a source's arrays."""
         check_square(arrays[names.const])
         blocks = sum(names.image(j) + names.image_kernel in arrays for j in range(16))
         tf = names.tf
-        images = (arrays[names.image(j) + names.image_kernel].shape for j in range(blocks))
+        images = [arrays[names.image(j) + names.image_kernel].shape for j in range(blocks)]
         widths = tuple(shape[-2 if tf else -3] for shape in images)
+        # One channel is drawn as three; more than four are no colours, but planes.
+        drawn = images[0][-1 if tf else -4] if blocks else 3
+        colours = drawn if drawn > 4 else 3
         mapping = Widths.of(arrays, lambda i: names.fc(i) + names.dense[0], tf)
         labels = extra = 0
         join = next(
@@ -218,10 +226,11 @@ class _Shape:
             labels, extra = matrix.shape if join == "concat" or tf else matrix.shape[::-1]
         average = names.average in arrays
         noise = any(names.noise(n) in arrays for n in range(2 * blocks - 1))
-        return cls(mapping, widths, labels, join, extra, average, noise)
+        return cls(mapping, widths, labels, join, extra, average, noise, colours)
 
     @classmethod
-    def of_spec(cls, spec: GeneratorSpec) -> _Shape:
+    def of_spec(cls, spec: GeneratorSpec) -> Shape:
+        """Those of a converted network."""
         facts = dict(spec.facts)
         join, extra = facts.get("label", "none"), facts.get("label_width", 0)
         mapping = Widths.of_facts(facts, spec.z_dim + extra, spec.w_dim)
@@ -304,10 +313,11 @@ class _Shape:
         ones, axes = ((2, 0), (0, 1)) if names.tf else ((one, 2), (1, 0))
         layout = Layout(axes, 1 / np.sqrt(width), ones=ones)
         weight, bias = source + names.image_kernel, source + names.image_bias
-        yield from coloured(
-            permuted(f"{base}/weight", weight, (width, 3), layout),
-            plain(f"{base}/bias", bias, (3,), (one, 2 * one)),
+        rules = (
+            permuted(f"{base}/weight", weight, (width, self.colours), layout),
+            plain(f"{base}/bias", bias, (self.colours,), (one, 2 * one)),
         )
+        yield from coloured(*rules) if self.colours == 3 else rules
         yield from self._style(base, source, width, names)
 
     def _style(self, base: str, source: str, channels: int, names: Naming) -> Iterator[Rule]:

@@ -1,7 +1,9 @@
-"""StyleGAN3 of NVlabs' torch code: pickles of modules, and state dicts in both directions.
+"""StyleGAN3 of NVlabs' torch code and StyleGAN-XL: pickles of modules; state dicts, both ways.
 
 In a pickle the plan of the layers comes from the modules themselves. A state dict holds arrays
 only: there it follows from the layers' names and filters, by the constants of the original code.
+StyleGAN-XL (Sauer et al. 2022, arXiv:2202.00273) has the same layers, of which those of lower
+resolutions may have been replaced; its classes have fixed vectors and an average w each.
 """
 
 from __future__ import annotations
@@ -20,7 +22,8 @@ from weights_convert.networks.rules import Rule, apply_rules, undo_rules
 Arrays = Mapping[str, np.ndarray]
 States = Mapping[str, Mapping[str, Any]]
 MARGIN, TAPS = 10, 6  # pixels around the image; filter taps per pixel of the higher resolution
-FIRST_CUTOFF, CLAMP, SCALE = 2.0, 256.0, 0.25
+FIRST_CUTOFF, CLAMP, SCALE, SLOPE = 2.0, 256.0, 0.25, 0.2
+VECTORS = "mapping.embed.weight"
 LAYER = re.compile(r"synthesis\.(L(\d{1,2})_(\d{1,4})_\d{1,5})\.weight")
 
 
@@ -49,7 +52,10 @@ def convert(arrays: Arrays, states: States) -> tuple[dict[str, Any], dict[str, A
     if sizes:
         raise UnsafeFileError("an input that is not square; allowed: square")
     extra = mapping.fan_in - z_dim  # what the embedded label adds
-    rules = _rules(names, plans, grid[0], _Codes(mapping, w_dim, labels, extra))
+    projected = is_xl(arrays)
+    rules = _rules(names, plans, grid[0], _Codes(mapping, w_dim, labels, extra, projected))
+    if projected and not labels:  # class vectors that nothing uses
+        arrays = {name: array for name, array in arrays.items() if name != VECTORS}
     facts: dict[str, Any] = {**mapping.facts, "grid": grid, "layers": plans}
     facts |= {"scale": scale} | ({"label": "embed", "label_width": extra} if labels else {})
     spec = {
@@ -63,6 +69,11 @@ def convert(arrays: Arrays, states: States) -> tuple[dict[str, Any], dict[str, A
         "facts": sorted(facts.items()),
     }
     return apply_rules(rules, arrays), spec
+
+
+def is_xl(arrays: Arrays) -> bool:
+    """Whether the arrays are those of StyleGAN-XL: class vectors are a table, without a bias."""
+    return VECTORS in arrays and "mapping.embed.bias" not in arrays
 
 
 def export(params: Mapping[str, Any], spec: GeneratorSpec) -> dict[str, np.ndarray]:
@@ -107,12 +118,16 @@ def _plan(state: Mapping[str, Any], arrays: Arrays, name: str) -> list[Any]:
 
 
 class _Codes(NamedTuple):
-    """The sizes of a mapping, of w, and of classes and what they are embedded in."""
+    """The sizes of a mapping, of w, and of classes and what they are embedded in.
+
+    `projected`: as in StyleGAN-XL, by a table and a layer behind it.
+    """
 
     mapping: Widths
     w_dim: int
     labels: int
     extra: int
+    projected: bool = False
 
 
 def _rules(
@@ -126,12 +141,29 @@ def _rules(
 
 
 def _mapping(codes: _Codes) -> Iterator[Rule]:
-    if codes.labels:
-        shape = (codes.labels, codes.extra)
-        yield dense("mapping/embed/kernel", "mapping.embed.weight", shape, False)
+    shape = (codes.labels, codes.extra)
+    if codes.labels and codes.projected:
+        yield from _projected(codes)
+    elif codes.labels:
+        yield dense("mapping/embed/kernel", VECTORS, shape, False)
         yield plain("mapping/embed/bias", "mapping.embed.bias", shape[1:])
     yield from codes.mapping.rules(lambda i: (f"mapping.fc{i}.weight", f"mapping.fc{i}.bias"))
-    yield plain("mapping/average", "mapping.w_avg", (codes.w_dim,))
+    if not (codes.labels and codes.projected):
+        yield plain("mapping/average", "mapping.w_avg", (codes.w_dim,))
+
+
+def _projected(codes: _Codes) -> Iterator[Rule]:
+    """Class vectors behind the layer that follows them, and the average w of every class."""
+    names = (VECTORS, "mapping.embed_proj.weight", "mapping.embed_proj.bias")
+
+    def embedded(table: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+        x = table[: codes.labels].astype(np.float64) @ weight.T / np.sqrt(weight.shape[1]) + bias
+        return np.sqrt(2) * np.maximum(x, SLOPE * x)
+
+    yield Rule("mapping/embed/kernel", names, embedded, (codes.labels, codes.extra))
+    yield Rule("mapping/embed/bias", (), lambda: np.zeros(codes.extra), (codes.extra,))
+    yield plain("mapping/averages", "mapping.w_avg", (codes.labels, codes.w_dim))
+    yield Rule("mapping/average", ("mapping.w_avg",), lambda x: x.mean(0), (codes.w_dim,))
 
 
 def _input(channels: int, w_dim: int) -> Iterator[Rule]:

@@ -1,4 +1,4 @@
-"""The pickles of NVlabs' training code, torch and TensorFlow, as plain trees.
+"""The pickles of NVlabs' training code and what came of it, torch and TensorFlow, as plain trees.
 
 Their official loaders execute source text that the file carries. Here it is dropped unread: an
 object becomes its class's name and its attributes.
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from weights_convert.errors import UnsafeFileError
+from weights_convert.readers.inert_objects import TrainingNames
 from weights_convert.readers.pickles import USUAL, Limits, Names, read_pickle
 from weights_convert.readers.safe_globals import DICTS, MODULES, NUMPY, StandIn, holder
 from weights_convert.readers.torch_files import TENSORS, Storage, raw_legacy
@@ -46,8 +47,5 @@ def _names(size: int, limits: Limits) -> Mapping[tuple[str, str], StandIn]:
             raise UnsafeFileError("pickle loads a torch file that is no storage")
         return found
 
-    return {
-        **_TENSORFLOW,
-        **TENSORS,
-        ("torch.storage", "_load_from_bytes"): StandIn(storage),
-    }
+    load = {("torch.storage", "_load_from_bytes"): StandIn(storage)}
+    return TrainingNames({**_TENSORFLOW, **TENSORS, **load})

@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.readers.safe_globals import NUMPY, Name, Pending, PendingDict, StandIn
+from weights_convert.readers.safe_globals import (
+    NUMPY,
+    Inert,
+    InertStandIn,
+    Name,
+    Pending,
+    PendingDict,
+    StandIn,
+)
 
 _MAX_NAME = 128
 # Beyond it, and where hashes wrap around, numbers with equal hashes make a dict quadratic.
@@ -174,6 +182,9 @@ class _Machine:
 
     def reduce(self) -> None:
         arguments, callee = self.stack.pop(), self.stack.pop()
+        if isinstance(callee, Inert) and type(arguments) is tuple:
+            self.stack.append(Inert(callee.kind, keep=False))
+            return
         if not isinstance(callee, Name) or type(arguments) is not tuple:
             raise UnsafeFileError(
                 f"pickle calls a {type(callee).__name__}; only stand-ins can be called"
@@ -207,6 +218,8 @@ class _Machine:
         target.build(state)
 
     def append(self, items: list[Any]) -> None:
+        if isinstance(self.stack[-1], Inert):
+            return
         if type(self.stack[-1]) is not list:
             raise UnsafeFileError(
                 f"pickle appends to a {type(self.stack[-1]).__name__}; allowed: list"
@@ -215,6 +228,8 @@ class _Machine:
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
+        if isinstance(target, Inert):
+            return
         if isinstance(target, PendingDict):
             target = target.items
         if type(target) is not dict or len(items) % 2:
@@ -295,6 +310,7 @@ _HANDLERS: Mapping[str, _Handler] = {
     "REDUCE": lambda m, _: m.reduce(),
     "NEWOBJ": lambda m, _: m.reduce(),
     "BUILD": lambda m, _: m.build(),
+    "POP": lambda m, _: m.stack.pop(),
 }
 
 
@@ -324,6 +340,8 @@ class _Finisher:
             return type(value)(self.finish(item, depth + 1) for item in value)
         if value is None or type(value) in (bool, int, float, str, bytes):
             return value
+        if isinstance(value, Name) and isinstance(value.stand_in, InertStandIn):
+            return None  # such as a number type, torch.float32
         raise UnsafeFileError(f"pickle leaves a {type(value).__name__} in its result")
 
     def _result(self, value: Pending, depth: int) -> Any:

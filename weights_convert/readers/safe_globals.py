@@ -36,9 +36,42 @@ class StandIn:
 
 @dataclass(frozen=True)
 class Name:
-    """A name on the stack: it can be called or passed to a stand-in, never be part of a result."""
+    """A name on the stack: it can be called or passed to a stand-in, never be part of a result.
+
+    Only that of an inert thing can be, as None.
+    """
 
     stand_in: StandIn
+
+
+@dataclass(frozen=True)
+class InertStandIn(StandIn):
+    """The stand-in of a name that nothing is done with."""
+
+
+class Inert(Pending):
+    """An object that nothing is done with; it takes any state, items and calls, and drops them.
+
+    With `keep`, attributes are kept: the result is {"class": its class, "state": attributes}.
+    """
+
+    def __init__(self, kind: str, *, keep: bool) -> None:
+        self.kind, self.keep = kind, keep
+        self.state: dict[Any, Any] = {}
+
+    def build(self, state: Any) -> None:
+        """Take the attributes, if it is told to keep them."""
+        if self.keep and type(state) is dict:
+            self.state.update(state)
+
+    def result(self) -> dict[str, Any]:
+        """The class's name, and its attributes, themselves unfinished."""
+        return {"class": self.kind, "state": self.state} if self.keep else {"class": self.kind}
+
+
+def inert_name(kind: str, *, keep: bool) -> InertStandIn:
+    """Stand-in of a class of which any objects may be made: see `Inert`."""
+    return InertStandIn(lambda _: Inert(kind, keep=keep))
 
 
 class PendingDtype(Pending):

@@ -15,6 +15,7 @@ from weights_convert.sources import (
     discriminators,
     encoder_families,
     encoders,
+    lucidrains,
     nets,
     nvlabs_tensorflow,
     nvlabs_torch,
@@ -37,8 +38,9 @@ def _mobilestylegan(params: dict[str, Any]) -> Facts:
 SOURCES = (
     *nvlabs_torch.SOURCES,
     *nvlabs_tensorflow.SOURCES,
+    *lucidrains.SOURCES,
     *state_dicts.SOURCES,
-    Source("Sequential, Keras", keras.find, keras.convert),
+    Source("Sequential, Keras", keras.find, keras.convert, ("classes",)),
     Source("MobileStyleGAN, OpenVINO", _openvino, _mobilestylegan),
     Source(
         "SAGAN, TensorFlow", sagan.find, sagan.convert, discriminator=sagan_discriminators.sagan
@@ -68,7 +70,9 @@ def convert(tree: Any, *, config: Any = None, **options: Any) -> Converted:
     what a source's files leave open: "fused" (bool), whether a first StyleGAN of genforce was built
     with fused_scale=True or False instead of "auto"; "clamp" (float), at which the network of an
     NVlabs state dict clamps its layers; "depth" and "epsilon" of a BigGAN by ajbrock; "local"
-    (bool), whether the attention of YLG's code is sparse, as usual, or dense. Raises
+    (bool), whether the attention of YLG's code is sparse, as usual, or dense; "classes" (int), how
+    many of a chain's last inputs are the class; "side" (int) of the images of an AutoencoderKL;
+    "length" (int) of the sounds of a WaveGAN; "focal" (float) of an EG3D's cameras. Raises
     `UnsafeFileError`, saying what was found, for a tree that no source writes; `ValueError` for an
     option that the source does not need.
     """

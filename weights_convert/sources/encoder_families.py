@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxinv.specs.encoders import EncoderSpec
 from weights_convert.errors import UnsafeFileError, one_error
-from weights_convert.networks import encoder_families, encoders_of_generators
+from weights_convert.networks import encoder_families, encoders_of_generators, variational
 from weights_convert.networks.encoder_families import Network
 from weights_convert.networks.rules import distinct_bytes
 from weights_convert.sources import encoders
@@ -29,7 +29,8 @@ class Family(NamedTuple):
     `network` makes fields of the spec and parameters of the arrays, whose names begin with
     `prefix` (a layer's group and a dot, or nothing); `options` are what its files leave open.
     `around` adds the encoder that this one corrects: "file", another file's; "encoder", that of the
-    same file.
+    same file. `decoder` is how names of the file's generator begin; `config`: the network is told
+    what stands in the file config.json beside.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Family(NamedTuple):
     options: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ("",)
     around: str = ""
+    decoder: str = f"{encoders.DECODER}."
+    config: bool = False
 
 
 class Found(NamedTuple):
@@ -51,7 +54,7 @@ class Found(NamedTuple):
     @property
     def decoder(self) -> bool:
         """Whether the file holds the generator too."""
-        return any(name.startswith(f"{encoders.DECODER}.") for name in self.arrays)
+        return any(name.startswith(self.family.decoder) for name in self.arrays)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -94,24 +97,46 @@ FAMILIES: tuple[Family, ...] = (
         ("grid_align.", "residue."),
         "encoder",
     ),
+    Family(
+        "VAE of dense layers: encoder and decoder",
+        variational.DENSE_ARRAYS,
+        variational.dense_encoder,
+        decoder="fc3.",
+    ),
+    Family(
+        "AutoencoderKL, diffusers: encoder and decoder",
+        variational.KL_ARRAYS,
+        variational.kl_encoder,
+        ("side",),
+        ("encoder.", "quant_conv."),
+        config=True,
+    ),
 )
 
 
 class Looking(NamedTuple):
-    """An encoder of any kind in a file, and what becomes of it under a name."""
+    """An encoder of any kind in a file, and what becomes of it under a name.
+
+    `shared` are options that its decoder is converted with, too.
+    """
 
     format: str
     decoder: bool
     convert: Callable[[str], encoders.Converted]
+    shared: Mapping[str, Any] = {}
 
 
-def look(tree: Any, **options: Any) -> Looking | None:
+def look(tree: Any, *, config: Any = None, **options: Any) -> Looking | None:
     """The encoder that a file's tree holds, of the pSp family or another; None if it has none.
 
-    `options`: see `convert`. Raises `ValueError` for one that is not this file's.
+    `options`: see `convert`; `config`: what stands in the file config.json beside it. Raises
+    `ValueError` for an option that is not this file's.
     """
     if (found := find(tree)) is not None:
-        return Looking(found.family.name, found.decoder, partial(convert, found, options=options))
+        own = {"config": config} if found.family.config else {}
+        shared = {**own, **options} if found.family.config else {}
+        made = partial(convert, found, options=options, beside=own)
+        return Looking(found.family.name, found.decoder, made, shared)
     if (plain := encoders.find(tree)) is not None:
         _check_options(encoders.FORMAT, (), options)
         return Looking(encoders.FORMAT, plain.decoder, partial(encoders.convert, plain))
@@ -168,13 +193,16 @@ def _all_arrays(tree: Any) -> Iterator[Arrays]:
     yield plain_names(tree)
 
 
-def convert(found: Found, name: str, options: Mapping[str, Any]) -> encoders.Converted:
+def convert(
+    found: Found, name: str, options: Mapping[str, Any], beside: Mapping[str, Any] | None = None
+) -> encoders.Converted:
     """The encoder of a file, with the one before it, if it corrects one.
 
-    `options` are those of the family: "equalised", whether the layers of IDInvert are; "side" of
-    the pictures that it sees; "before", the tree of the file of the encoder that HyperStyle starts
-    from. Raises `UnsafeFileError` for arrays that are missing, left over or of other shapes, and
-    `ValueError` for an option that is not this family's, or is missing.
+    `beside` is what the network is told of the file config.json. `options` are those of the family:
+    "equalised", whether the layers of IDInvert are; "side" of the pictures that it sees; "before",
+    the tree of the file of the encoder that HyperStyle starts from. Raises `UnsafeFileError` for
+    arrays that are missing, left over or of other shapes, and `ValueError` for an option that is
+    not this family's, or is missing.
     """
     family = found.family
     _check_options(family.name, family.options, options)
@@ -183,7 +211,7 @@ def convert(found: Found, name: str, options: Mapping[str, Any]) -> encoders.Con
     before = _before(found, name, options.get("before"))
     own = {option: value for option, value in options.items() if option != "before"}
     with one_error(family.name):
-        fields, params = family.network(found.own, **own)
+        fields, params = family.network(found.own, **own, **(beside or {}))
         fields |= _of_before(before)
         if family.around == "file":
             fields["passes"] = _settings(found).get("n_iters_per_batch", PASSES)

@@ -1,4 +1,4 @@
-"""The pickles of NVlabs' torch code: StyleGAN2, ADA and StyleGAN3."""
+"""The pickles of NVlabs' torch code and of what came of it: StyleGAN2, ADA, StyleGAN3 and XL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from weights_convert.errors import UnsafeFileError
-from weights_convert.networks import discriminators, stylegan2, stylegan3
+from weights_convert.networks import (
+    discriminators,
+    eg3d,
+    fastgan,
+    r3gan,
+    stylegan2,
+    stylegan3,
+)
 from weights_convert.sources.base import DiscriminatorParams, Facts, Source
 
 
@@ -56,6 +63,24 @@ def _convert_nvlabs(node: Any) -> Facts:
     return stylegan2.convert(arrays, stylegan2.NVLABS, clamp=_only(clamps))
 
 
+def _convert_eg3d(node: Any, focal: float = eg3d.FOCAL) -> Facts:
+    states = {path: state for state, path in _modules(node, "")}
+    kind = node["state"]["_modules"]["superresolution"].get("class", "")
+    return eg3d.convert(dict(module_arrays(node)), states, kind, focal)
+
+
+def _convert_projected(node: Any) -> Facts:
+    state, prefix = node["state"], "synthesis."
+    arrays = {n.removeprefix(prefix): a for n, a in module_arrays(node)}
+    try:
+        source = fastgan.Source(True, int(state["img_resolution"]), int(state["c_dim"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UnsafeFileError(f"the source lacks the fact {error!s:.80}") from error
+    if not source.labels:
+        arrays.pop("embed.weight", None)
+    return fastgan.convert(arrays, source)
+
+
 def _only(clamps: set[Any]) -> Any:
     """The one clamp of a network's layers, or None without any."""
     if len(clamps) > 1:
@@ -88,9 +113,20 @@ SOURCES: tuple[Source, ...] = (
         discriminator=_discriminator_nvlabs,
     ),
     Source(
-        "StyleGAN3, NVlabs torch",
+        "StyleGAN3, NVlabs torch; StyleGAN-XL",
         _nvlabs_with("synthesis.input.freqs"),
         _convert_stylegan3,
         discriminator=_discriminator_nvlabs,
+    ),
+    Source("EG3D, NVlabs torch", _nvlabs_with(eg3d.MARKER), _convert_eg3d, ("focal",)),
+    Source(
+        "FastGAN, Projected GAN",
+        _nvlabs_with(f"synthesis.{fastgan.MARKER}"),
+        _convert_projected,
+    ),
+    Source(
+        "R3GAN",
+        _nvlabs_with(r3gan.MARKER),
+        lambda node: r3gan.convert(dict(module_arrays(node))),
     ),
 )

@@ -13,11 +13,15 @@ from weights_convert.networks import (
     chains,
     dcgan,
     discriminators,
+    fastgan,
     pggan,
     stylegan1,
     stylegan1_rosinality,
     stylegan2,
     stylegan3,
+    styleswin,
+    variational,
+    wavegan,
 )
 from weights_convert.sources.base import (
     Arrays,
@@ -67,6 +71,25 @@ def _discriminator_beside(
 def _discriminator_genforce_pggan(tree: Any, facts: Any) -> DiscriminatorParams | None:
     kind = "plain" if pggan.inputs_lead(_genforce(tree) or {}) else "pooled"
     return _discriminator_beside(discriminators.GENFORCE, "discriminator", kind)(tree, facts)
+
+
+def _fastgan(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    arrays = state_dict(whole, "g", "")
+    averages = tree.get("g_ema") if isinstance(tree, dict) else None
+    return arrays if arrays is None or not averages else _averaged(arrays, averages)
+
+
+def _averaged(arrays: Arrays, averages: Any) -> Arrays:
+    """The arrays with the parameters among them, which come in their order, replaced."""
+    buffers = ("weight_u", "weight_v", "running_mean", "running_var", "num_batches_tracked")
+    names = [name for name in arrays if not name.endswith(buffers)]
+    if not isinstance(averages, list) or len(averages) != len(names):
+        raise UnsafeFileError("averaged parameters that are not as many as those of the generator")
+    for name, value in zip(names, averages, strict=True):
+        if not isinstance(value, np.ndarray) or value.shape != arrays[name].shape:
+            raise UnsafeFileError(f"averaged parameters in another order: {name} has another shape")
+    return arrays | dict(zip(names, averages, strict=True))
 
 
 def _with(naming: stylegan2.Naming) -> Callable[[Any], Facts]:
@@ -129,10 +152,30 @@ def _chain(name: str, reader: Callable[[dcgan.Arrays], Any]) -> Source:
         steps = None if arrays is None else reader(arrays)
         return None if steps is None else (arrays, steps)
 
-    return Source(name, find, lambda found: chains.convert(*found))
+    def convert(found: Any, classes: int | None = None) -> Facts:
+        return chains.convert(*found, classes)
+
+    return Source(name, find, convert, ("classes",))
+
+
+def _variational(tree: Any) -> Arrays | None:
+    arrays = bare(tree) or {}
+    return arrays if all(name in arrays for name in variational.DENSE_ARRAYS) else None
+
+
+def _wavegan(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    arrays = state_dict(whole, "generator", "")
+    return arrays if arrays is not None and wavegan.is_wavegan(arrays) else None
+
+
+def _styleswin(tree: Any) -> Arrays | None:
+    whole = {**tree, "": tree} if isinstance(tree, dict) else tree
+    return state_dict(whole, "g_ema", "g", "")
 
 
 SOURCES: tuple[Source, ...] = (
+    Source("StyleSwin", requiring(styleswin.MARKER, _styleswin), styleswin.convert),
     Source(
         "StyleGAN2, rosinality",
         _rosinality,
@@ -185,6 +228,24 @@ SOURCES: tuple[Source, ...] = (
         requiring("generator.gen_z.weight_orig", bare),
         _convert_huggingface,
         config=True,
+    ),
+    Source(
+        "VAE of dense layers: decoder",
+        requiring(variational.DENSE_ARRAYS[-1], _variational),
+        variational.dense_generator,
+    ),
+    Source(
+        "AutoencoderKL, diffusers: decoder",
+        requiring(variational.KL_ARRAYS[-1], bare),
+        variational.kl_generator,
+        ("side",),
+        config=True,
+    ),
+    Source("WaveGAN, mostafaelaraby", _wavegan, wavegan.convert, ("length",)),
+    Source(
+        "FastGAN",
+        requiring(fastgan.MARKER, _fastgan),
+        lambda arrays: fastgan.convert(arrays, fastgan.Source(normalised=False)),
     ),
     *(_chain(name, reader) for name, reader in dcgan.READERS.items()),
 )

@@ -117,12 +117,13 @@ def _of_pggan(gen: Generator, params: Params, label: Array | None) -> Callable[[
 
 
 def _of_chain(gen: Generator, params: Params, label: Array | None) -> Callable[[Array], Array]:
-    del label
+    classes = gen.spec.labels
+    beside = jnp.full(classes, 1 / max(classes, 1)) if label is None else label
     layer = Layer(*dict(gen.spec.facts)["layers"][0])._replace(activation="none")
     own = {"params": params["synthesis"]["layer0"]}
 
     def affine(z: Array) -> Array:
-        made: Any = Step(layer).apply(own, z)
+        made: Any = Step(layer).apply(own, jnp.concatenate([z, beside]) if classes else z)
         x = made["x"]
         return x if x.ndim == 3 else x[None, None]
 

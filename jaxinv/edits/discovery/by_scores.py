@@ -47,6 +47,11 @@ def regression(asked: Request) -> list[Direction]:
     return _found(asked, boundaries.regression)
 
 
+def discriminant(asked: Request) -> list[Direction]:
+    """The linear discriminant between high and low scores."""
+    return _found(asked, boundaries.discriminant)
+
+
 def channels(asked: Request) -> list[Direction]:
     """Single channels of S, those first that differ most where the score is high."""
     codes, values = scored(asked)

@@ -38,6 +38,12 @@ METHODS: dict[str, Method] = {
     "regression": Method(
         by_scores.regression, "scores", ("z", "w", "s"), "least squares on the scores"
     ),
+    "lda": Method(
+        by_scores.discriminant,
+        "scores",
+        ("z", "w", "s"),
+        "Fisher 1936: linear discriminant of high and low scores",
+    ),
     "stylespace": Method(
         by_scores.channels, "scores", ("s",), "Wu et al. 2021, StyleSpace: channels"
     ),

@@ -1,6 +1,6 @@
-"""GANSpace: principal and independent directions of codes or of features.
+"""GANSpace: principal and independent directions of codes or of features, and common factors.
 
-Härkönen et al. 2020, arXiv:2004.02546.
+Härkönen et al. 2020, arXiv:2004.02546; factor analysis as in Spearman 1904.
 """
 
 from __future__ import annotations
@@ -52,6 +52,13 @@ def _independent(centred: np.ndarray, count: int) -> Any:
     return model.mixing_.T
 
 
+def _factors(centred: np.ndarray, count: int) -> Any:
+    from sklearn.decomposition import FactorAnalysis
+
+    # Loadings: what several coordinates share. The noise of a single one belongs to no factor.
+    return FactorAnalysis(count, random_state=0).fit(centred).components_
+
+
 def _sparse(centred: np.ndarray, count: int) -> Any:
     from sklearn.decomposition import MiniBatchSparsePCA
 
@@ -63,6 +70,7 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, int], Any]] = {
     "randomized": _pca("randomized"),
     "incremental": _incremental,
     "ica": _independent,
+    "factors": _factors,
     "sparse": _sparse,
 }
 
@@ -88,7 +96,11 @@ def principal(codes: np.ndarray, count: int, estimator: str = "pca") -> Componen
     whole = np.sum(centred**2) / len(flat)
     if whole == 0:
         raise ValueError("all codes are equal; allowed: samples that differ")
-    directions = unit(ESTIMATORS[estimator](centred, int(count)))
+    rows = np.asarray(ESTIMATORS[estimator](centred, int(count)), np.float64)
+    empty = int(np.sum(~np.any(rows, axis=1)))
+    if empty:
+        raise ValueError(f"{count} directions; allowed: at most {count - empty}, the rest is noise")
+    directions = unit(rows)
     deviations = (centred @ directions.T).std(0)
     order = np.argsort(-deviations, kind="stable")
     directions, deviations = directions[order], deviations[order]

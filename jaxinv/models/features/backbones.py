@@ -15,7 +15,7 @@ from jaxinv.models.features.base import FeatureNet, normalise
 from jaxinv.nn.conv import BACKWARD_KERNELS, Conv, precompute_backward
 from jaxinv.nn.module import Module
 from jaxinv.nn.pool import max_pool
-from jaxinv.specs.vocabulary import LAYERS
+from jaxinv.specs.vocabulary import LAYERS, LPIPS_LAYERS
 
 if TYPE_CHECKING:
     from jaxinv.types import Array, Key, Params
@@ -68,9 +68,9 @@ def smallest(rows: Rows) -> int:
     return side
 
 
-def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
+def build(name: str, rows: Rows) -> FeatureNet:
     """The feature net of a table of layers."""
-    trunk = Trunk(rows)
+    trunk, lpips = Trunk(rows), LPIPS_LAYERS[name]
 
     def init(key: Key) -> Params:
         params: Params = dict(trunk.init(key, jnp.zeros((64, 64, 3))))["params"]
@@ -90,6 +90,6 @@ def build(name: str, rows: Rows, lpips: tuple[str, ...]) -> FeatureNet:
 
 
 NETS = {
-    "alexnet": build("alexnet", ALEXNET, tuple(f"relu{i}" for i in range(1, 6))),
-    "vgg16": build("vgg16", VGG16, ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")),
+    "alexnet": build("alexnet", ALEXNET),
+    "vgg16": build("vgg16", VGG16),
 }

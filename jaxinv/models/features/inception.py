@@ -51,6 +51,14 @@ class Inception(Layers):
     @nn.compact
     def __call__(self, x: Array) -> Taps:
         """A prepared picture [299, 299, 3] -> all taps."""
+        taps = self.trunk(x)
+        pooled = taps["2048"] = taps.pop("2048 map").mean((0, 1))
+        taps["logits"] = self.dense("fc", pooled)
+        taps["logits_biased"] = taps["logits"] + self.array("fc_bias")
+        return taps
+
+    def trunk(self, x: Array) -> Taps:
+        """All maps, the last one "2048 map"."""
         taps: Taps = {}
         x = self.relu("Conv2d_1a_3x3", x, 2, padded=False)
         x = self.relu("Conv2d_2b_3x3", self.relu("Conv2d_2a_3x3", x, padded=False))
@@ -66,10 +74,7 @@ class Inception(Layers):
         taps["768"] = x
         x = self.halved("Mixed_7a", x, HALVING_7)
         x = self.mixed("Mixed_7b", x, MIXED_7, mean)
-        x = self.mixed("Mixed_7c", x, MIXED_7, largest)
-        pooled = taps["2048"] = x.mean((0, 1))
-        taps["logits"] = self.dense("fc", pooled)
-        taps["logits_biased"] = taps["logits"] + self.array("fc_bias")
+        taps["2048 map"] = self.mixed("Mixed_7c", x, MIXED_7, largest)
         return taps
 
     def mixed(

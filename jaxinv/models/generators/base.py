@@ -124,26 +124,28 @@ def changed_features(x: Array, change: Any) -> Array:
 
 
 def mix_features(states: State, shares: Array) -> State:
-    """The sum of n states weighted by `shares` [n, channels]; an image is by their mean share."""
+    """The sum of n states weighted by `shares` [n, channels]; all but "x" by their mean share."""
     mean = jnp.mean(shares, axis=-1)
     return {
         name: jnp.einsum("n...c,nc->...c", x, shares)
         if name == "x"
         else jnp.tensordot(mean, x, axes=1)
         for name, x in states.items()
-        if name in ("x", "image")
+        if name != "attention"
     }
 
 
 class Synthesis(NamedTuple):
     """A module with `steps` (names), step(index, state, code, noise) and finish(state, code, size).
 
-    `stored_noise` gives its noise maps, `code` an example of what it draws from.
+    `stored_noise` gives its noise maps, `code` an example of what it draws from, and `beside` one
+    of what it is given beside the styles, such as a camera.
     """
 
     module: Any
     code: Tree
     stored_noise: Callable[[Params], tuple[Array, ...]] = lambda params: ()
+    beside: Tree = None
 
 
 def block_steps(blocks: int) -> tuple[str, ...]:
@@ -157,9 +159,10 @@ def _walk(module: Any, code: Tree, noise: Any, state: State, part: StepRange) ->
     return module.finish(state, code, part.size) if part.last is None else state
 
 
-def _run_all(module: Any, code: Tree, size: int) -> Array:
+def _run_all(module: Any, code: Tree, beside: Tree, size: int) -> Array:
     # All of it at once, so that initialisation reaches every parameter.
     given = module.affine(code) if hasattr(module, "affine") else code
+    given = given if beside is None else (given, beside)
     return _walk(module, given, None, {}, StepRange(size=size))
 
 
@@ -171,7 +174,8 @@ def from_w(spec: GeneratorSpec, mapping: Module, synthesis: Synthesis) -> Genera
 
     def init(key: Key) -> Params:
         first, second = jax.random.split(key)
-        label = jnp.zeros(spec.labels) if spec.labels else None
+        conditions = spec.labels or spec.conditions
+        label = jnp.zeros(conditions) if conditions else None
         own = mapping.init(first, jnp.ones(spec.z_dim), label)["params"]
         return {"mapping": own, "synthesis": _initial(second, synthesis, spec)}
 
@@ -214,7 +218,8 @@ def from_z(
 
 
 def _initial(key: Key, synthesis: Synthesis, spec: GeneratorSpec) -> Params:
-    return synthesis.module.init(key, synthesis.code, spec.resolution, method=_run_all)["params"]
+    given = (synthesis.code, synthesis.beside, spec.resolution)
+    return synthesis.module.init(key, *given, method=_run_all)["params"]
 
 
 def _bound(network: Module) -> Callable[..., Any]:
@@ -243,8 +248,13 @@ def missing_capability(spec: GeneratorSpec, space: str) -> Callable[..., Any]:
 
 
 def synthesis_code(gen: Generator, params: Params, latents: Latents) -> Tree:
-    """What the synthesis draws from: s; z without a W space; (z, embedding) with classes."""
+    """What the synthesis draws from: s; z without a W space; (z, embedding) with classes.
+
+    (s, camera) where there is one: the camera in front, unless `latents` say another.
+    """
     code = convert(gen, params, latents, "s" if gen.spec.w_dim else "z")
+    if gen.spec.camera:
+        return code, latents.get("camera", jnp.zeros(gen.spec.camera))
     if not gen.spec.embedding:
         return code
     if "embedding" in latents:

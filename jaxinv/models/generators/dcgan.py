@@ -2,12 +2,13 @@
 
 arXiv:1511.06434; the same chain serves WGAN (Arjovsky et al. 2017, arXiv:1701.07875), WGAN-GP
 (Gulrajani et al. 2017, arXiv:1704.00028) and plain multi-layer perceptrons. Batch normalisation by
-running statistics is folded into the weights. Grey images come as three equal channels.
+running statistics is folded into the weights. Grey images come as three equal channels. A class,
+where there are classes, is the last inputs beside z (Mirza & Osindero 2014, arXiv:1411.1784).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Chain(Module):
-    """z -> image."""
+    """z, or (z, class) -> image."""
 
     layers: tuple[Layer, ...]
 
@@ -36,14 +37,15 @@ class Chain(Module):
             Step(layer, name=name) for layer, name in zip(self.layers, self.steps, strict=True)
         ]
 
-    def step(self, index: int, state: State, z: Array, noise: None) -> State:
+    def step(self, index: int, state: State, code: Any, noise: None) -> State:
         """One layer: {"x": [h, w, channels], or flat}, and "attention" where it is one."""
         del noise
-        return self.chain[index](state.get("x", z))
+        inputs = jnp.concatenate(code) if isinstance(code, tuple) else code
+        return self.chain[index](state.get("x", inputs))
 
-    def finish(self, state: State, z: Array, size: int) -> Array:
+    def finish(self, state: State, code: Any, size: int) -> Array:
         """-> image [size, size, 3]."""
-        del z
+        del code
         x = state["x"]
         return area_reduce(jnp.broadcast_to(x, (*x.shape[:2], 3)), size)
 
@@ -51,5 +53,8 @@ class Chain(Module):
 def build(spec: GeneratorSpec) -> base.Generator:
     """The generator of a `spec` whose fact "layers" lists the chain."""
     layers = tuple(Layer(*fields) for fields in dict(spec.facts)["layers"])
-    chain = Chain(layers)
-    return base.from_z(spec, base.Synthesis(chain, jnp.ones(spec.z_dim)))
+    chain, z = Chain(layers), jnp.ones(spec.z_dim)
+    if not spec.labels:
+        return base.from_z(spec, base.Synthesis(chain, z))
+    code = (z, jnp.ones(spec.labels))
+    return base.from_z(spec, base.Synthesis(chain, code), lambda params, label: label)

@@ -60,15 +60,17 @@ class ToRGB(Module):
 
     channels: int
     clamp: float | None
+    colours: int = 3
 
     def setup(self) -> None:
         self.style = Linear(self.channels)
         # Not called kernel: it needs no backward kernel. The gain 1 / sqrt(channels) is folded in.
-        self.weight = self.param("weight", nn.initializers.normal(), (self.channels, 3))
-        self.bias = self.param("bias", nn.initializers.zeros, (3,))
+        shape = (self.channels, self.colours)
+        self.weight = self.param("weight", nn.initializers.normal(), shape)
+        self.bias = self.param("bias", nn.initializers.zeros, (self.colours,))
 
     def __call__(self, x: Array, style: Array) -> Array:
-        """[side, side, channels] -> [side, side, 3]."""
+        """[side, side, channels] -> [side, side, colours]."""
         return clamped(x @ (style[:, None] * self.weight) + self.bias, self.clamp)
 
 
@@ -77,6 +79,7 @@ class Synthesis(Module):
 
     widths: tuple[int, ...]
     clamp: float | None
+    colours: int = 3
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -92,7 +95,7 @@ class Synthesis(Module):
             layers.append(Layer(channels, 4 << block, up, self.clamp, name=name))
         self.layers = layers
         self.images = [
-            ToRGB(width, self.clamp, name=f"b{4 << index}_torgb")
+            ToRGB(width, self.clamp, self.colours, name=f"b{4 << index}_torgb")
             for index, width in enumerate(self.widths)
         ]
 

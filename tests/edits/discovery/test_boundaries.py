@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxinv.edits.discovery.boundaries import boundary, regression, select
+from jaxinv.edits.discovery.boundaries import boundary, discriminant, regression, select
 from jaxinv.edits.discovery.scores import check_scores, read_table
 from tests.edits.renderer import FACTORS, codes, directions, factors, pictures, renderer, shown
 
@@ -25,6 +25,18 @@ def test_the_normal_of_a_linear_score_is_found(dim: int, classifier: str) -> Non
     assert found.validation == 1
     assert found.rest > 0.85  # the plane passes near, not through, the middle of the scores
     np.testing.assert_allclose(regression(z, scores), truth, atol=1e-12)
+
+
+def test_the_discriminant_is_the_difference_of_means_by_the_covariance_within() -> None:
+    draws = np.random.default_rng(3)
+    mixing = draws.standard_normal((4, 4)) + 2 * np.eye(4)
+    away = np.asarray([1.0, -2.0, 0.5, 0.0])
+    high = np.arange(40_000) % 2
+    codes = draws.standard_normal((40_000, 4)) @ mixing.T + high[:, None] * away
+    truth = np.linalg.solve(mixing @ mixing.T, away)
+    found = discriminant(codes, high.astype(np.float64))
+    assert found @ truth / np.linalg.norm(truth) > 0.999  # of 40 000 draws
+    assert found @ away / np.linalg.norm(away) < 0.99  # which the means alone would give
 
 
 @pytest.mark.parametrize("name", ["brightness", "background", "hue"])

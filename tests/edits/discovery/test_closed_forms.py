@@ -100,6 +100,16 @@ def test_independent_components_are_the_sources() -> None:
     assert np.abs(found.directions @ mixing).max(1).min() > 0.99  # 8000 draws
 
 
+def test_a_factor_is_what_several_numbers_share_and_no_noise_of_one() -> None:
+    draws = np.random.default_rng(2)
+    loading = np.asarray([1.0, 1.0, 1.0, 0.0, 0.0])
+    shared = draws.standard_normal((20_000, 1)) * loading
+    own = draws.standard_normal((20_000, 5)) * np.asarray([0.5, 0.5, 0.5, 0.5, 4.0])
+    first = {name: principal(shared + own, 1, name).directions[0] for name in ("factors", "pca")}
+    assert abs(first["factors"] @ loading) / 3**0.5 > 0.999  # of 20 000 draws
+    assert abs(first["pca"][4]) > 0.999  # the number that varies most
+
+
 @pytest.mark.slow
 def test_features_of_pictures_lead_to_the_factors_that_show_most() -> None:
     pair = renderer()

@@ -1,0 +1,1 @@
+"""What inversion is for: methods that make something of several searches."""

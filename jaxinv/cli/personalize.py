@@ -1,0 +1,80 @@
+"""`jaxinv personalize`: a generator of one person, from several photographs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jaxinv.cli.console import complain, say
+from jaxinv.cli.invert import add_align, add_run, carry_out
+from jaxinv.cli.weights import ready_generator
+
+SIDE = 256  # px at which photos are compared that share weights, unless the user says so
+if TYPE_CHECKING:
+    from jaxinv.types import Latents
+
+
+def verb_personalize(options: argparse.Namespace) -> int:
+    """Tune a generator to photographs of one person, and keep it under a name."""
+    from jaxinv.io.checkpoints import cache_dir
+    from jaxinv.io.output_folder import check_target
+    from weights_convert.outputs import check_name
+
+    check_name(options.name)
+    target = cache_dir() / f"{options.name}.safetensors"
+    if options.name == options.generator:
+        raise ValueError(f"--name {options.name} is the generator that is tuned; allowed: another")
+    check_target(target, options.paths)
+    if target.exists() and not options.overwrite:
+        raise ValueError(f"{target} is there; allowed: another --name, or --overwrite")
+    side = min(SIDE, ready_generator(options.generator).resolution)
+    done = carry_out(options, lambda request: replace(request, size=request.size or side))
+    say(str(write_personal(Path(options.out), options.generator, options.name, target)))
+    say(f"use it with -g {options.name}, and with -p mystyle to stay between the photos")
+    return done
+
+
+def write_personal(run: Path, generator: str, name: str, target: Path) -> Path:
+    """The generator of what a run has found for photographs, written to a file."""
+    from jaxinv.applications.personalization import personal_generator
+    from jaxinv.io.checkpoints import content_sha256, read_metadata, save, weights_file
+    from jaxinv.models.loading import load_generator
+
+    gen, params = load_generator(generator)
+    own, tuned = personal_generator(gen, params, found_latents(run), name)
+    metadata = read_metadata(weights_file(generator)) | {
+        "spec": json.dumps(asdict(own.spec)),
+        "source": f"jaxinv personalize of {generator}",
+        "tuned_from": read_metadata(weights_file(generator)).get("content_sha256", ""),
+        "content_sha256": content_sha256(tuned),
+    }
+    return save(target, tuned, metadata)
+
+
+def found_latents(run: Path) -> Latents:
+    """Latents [K, ...] of the photographs of a run that were found; others are told."""
+    import jax
+    import numpy as np
+
+    from jaxinv.runs.kept_latents import list_latents
+
+    found: list[Any] = []
+    for kept in list_latents([run]):
+        if kept.reason:
+            complain(f"warning: {kept.file}: {kept.reason}")
+        else:
+            found.append({n: v for n, v in kept.latents.items() if n in ("w", "w+", "weights")})
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *found)
+
+
+def add(verbs: argparse._SubParsersAction) -> None:
+    """The verb."""
+    verb = verbs.add_parser("personalize", help="tune a generator to photographs of one person")
+    verb.set_defaults(run=verb_personalize)
+    add_run(verb, usual="personal")
+    add_align(verb)
+    verb.add_argument("--name", required=True, metavar="NAME", help="of the new generator")
+    verb.add_argument("--overwrite", action="store_true", help="replace a generator of that name")

@@ -1,0 +1,1 @@
+"""What applications of inversion claim, measured."""
