@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jaxinv.models.loading import load_features, load_generator
     from jaxinv.models.rendering import render
     from jaxinv.presets import PRESETS
+    from jaxinv.sessions.session import Session
     from jaxinv.solvers.minimise import Minimum, minimise
     from jaxinv.specs import (
         GeneratorSpec,
@@ -61,6 +62,7 @@ __all__ = [
     "PhotoWarning",
     "Preset",
     "Schedule",
+    "Session",
     "SolverSpec",
     "Stage",
     "Stop",
@@ -126,6 +128,7 @@ _HOMES = {
     "models.loading": ("load_features", "load_generator"),
     "models.rendering": ("render",),
     "presets": ("PRESETS",),
+    "sessions.session": ("Session",),
     "solvers.minimise": ("Minimum", "minimise"),
 }
 

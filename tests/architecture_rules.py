@@ -24,7 +24,10 @@ LAYERS = (
     ("presets", "io", "nn", "solvers"),
     ("models", "operators", "reports"),
     ("latents", "losses"),
-    ("metrics", "training", "encoders", "edits", "inversion", "applications"),
+    (
+        *("metrics", "training", "encoders", "edits", "inversion", "applications"),
+        "sessions",
+    ),
     ("studies", "runs"),
     ("studio", "cli"),
 )

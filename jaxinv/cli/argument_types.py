@@ -12,6 +12,7 @@ from jaxinv.io.text import shortened
 
 LARGEST = 10_000_000  # of counts, sizes and steps
 MOST_ROWS = 10_000  # results in one shard: their facts are one header
+SIGNED = ("--amount", "--from", "--to")
 SHOWN = 40  # characters of a value in what is said about it
 
 
@@ -78,13 +79,13 @@ def resource(text: str) -> tuple[str, float]:
 
 
 def joined(arguments: Sequence[str] | None) -> list[str]:
-    """The words of a command, with "--amount" joined to a number below 0 that follows it.
+    """The words of a command, with an option of `SIGNED` joined to a number below 0 behind it.
 
     argparse would take "-3:3:7" for an option.
     """
     words: list[str] = []
     for word in sys.argv[1:] if arguments is None else arguments:
-        if words and words[-1] == "--amount" and re.match(r"-[\d.]", word):
+        if words and words[-1] in SIGNED and re.match(r"-[\d.]", word):
             words[-1] += f"={word}"
         else:
             words.append(word)

@@ -20,6 +20,10 @@ def verb_edit(options: argparse.Namespace) -> int:
     """Move latents along directions."""
     from jaxinv.runs.edits import IDENTITY_BOUND, EditRequest, run_edits
 
+    if options.recipe:
+        return edit_by_recipe(options)
+    if not options.directions or not options.amounts:
+        options.own.error("the following arguments are required: -d with --amount, or --recipe")
     request = EditRequest(
         places=tuple(options.latents),
         out=options.out,
@@ -38,9 +42,35 @@ def verb_edit(options: argparse.Namespace) -> int:
         ensure("landmarks", "identity")
     find = partial(find_direction, space=options.space)
     done, failed = run_edits(request, find, read=read_codes, ready=ready_generator, say=complain)
+    return say_edited(options.out, done, failed)
+
+
+def say_edited(out: str, done: int, failed: int) -> int:
+    """Say how many pictures were edited; returns the exit code."""
     noun = "picture" if done == 1 else "pictures"
-    say(f"{done} {noun} edited, {failed} failed; see {Path(options.out) / 'images'}")
+    say(f"{done} {noun} edited, {failed} failed; see {Path(out) / 'images'}")
     return SOME_FAILED if failed else DONE
+
+
+def edit_by_recipe(options: argparse.Namespace) -> int:
+    """Do again what a recipe says."""
+    from jaxinv.runs.recipes import run_recipe
+
+    beside = ("rows", "conditions", "keep", "bound", "mask", "animate", "directions", "amounts")
+    given = [name for name in beside if getattr(options, name)]
+    if given:
+        raise ValueError(f"--recipe with {given[0]}; allowed beside it: -o, -g")
+    done, failed = run_recipe(
+        options.recipe,
+        tuple(options.latents),
+        options.out,
+        partial(find_direction, space=options.space),
+        generator=options.generator,
+        read=read_codes,
+        ready=ready_generator,
+        say=complain,
+    )
+    return say_edited(options.out, done, failed)
 
 
 def steps(given: list[tuple[float, ...]], count: int) -> tuple[tuple[float, ...], ...]:
@@ -154,7 +184,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         "--direction",
         dest="directions",
         action="append",
-        required=True,
+        default=[],
         metavar="NAME|FILE",
         help="a kept direction or walk, a file (with #NUMBER where it holds several), or a "
         "channel of S as s:LAYER:CHANNEL; several combine",
@@ -164,9 +194,12 @@ def add(verbs: argparse._SubParsersAction) -> None:
         dest="amounts",
         type=amounts,
         action="append",
-        required=True,
+        default=[],
         metavar="A|A:B:N",
         help="how far, in the direction's units; N steps from A to B; one for all, or one for each",
+    )
+    edit.add_argument(
+        "--recipe", metavar="FILE.json", help="do instead what was done in the studio"
     )
     edit.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     edit.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")

@@ -242,6 +242,7 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not score the results, which takes most of the time of a small generator",
     )
+    add_workers(verb)
     verb.add_argument(
         "--shard-size",
         type=shard_size,
@@ -255,11 +256,10 @@ def add_pictures(verb: argparse.ArgumentParser) -> None:
         choices=("npz",),
         help="also write latents in this layout",
     )
-    _add_workers(verb)
 
 
-def _add_workers(verb: argparse.ArgumentParser) -> None:
-    """How several processes share the files."""
+def add_workers(verb: argparse.ArgumentParser) -> None:
+    """Which process this is of several, and what they run on."""
     verb.add_argument(
         "--num-workers",
         type=positive,

@@ -141,7 +141,11 @@ def run_stages(
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 
         def on_chunk(
-            step: int, losses: np.ndarray, i: int = index, steps: int = stage.steps
+            step: int,
+            losses: np.ndarray,
+            latents: Callable[[], Latents],
+            i: int = index,
+            steps: int = stage.steps,
         ) -> None:
             if report is not None:
                 report(
@@ -153,6 +157,7 @@ def run_stages(
                         losses=losses[:wanted],
                         finished=finished,
                         images=lanes.num_images,
+                        latents=latents,
                     )
                 )
 
@@ -186,7 +191,7 @@ def solve_lanes(
     problem: Problem,
     weights: NetworkParams,
     lanes: Lane,
-    on_chunk: Callable[[int, np.ndarray], None],
+    on_chunk: Callable[[int, np.ndarray, Callable[[], Latents]], None],
     *,
     restarts: int,
     kept: SearchCheckpoints | None,
@@ -205,7 +210,9 @@ def solve_lanes(
         problem,
         weights,
         group_lanes(lanes, count),
-        report=lambda step, losses: on_chunk(step, repeated(losses)),
+        report=lambda step, losses, latents: on_chunk(
+            step, repeated(losses), lambda: ungroup(latents())
+        ),
         kept=kept,
     )
     best = jax.tree.map(repeated, best._replace(codes={}))

@@ -11,6 +11,8 @@ import numpy as np
 from jaxinv.specs import Preset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from jaxinv.types import Latents
 
 
@@ -20,7 +22,8 @@ class Progress:
 
     `stage` of `stages`, from 1; `step` of the stage's `steps`; `losses`: the lowest loss so far of
     each search that runs. The searches are those of `images` images, and `finished` others of the
-    same call came before them.
+    same call came before them. `latents()` gives the best of each search so far, with a leading
+    axis; it may be called as long as `report` has not returned.
     """
 
     stage: int
@@ -30,6 +33,7 @@ class Progress:
     losses: np.ndarray
     finished: int = 0
     images: int = 1
+    latents: Callable[[], Latents] | None = None
 
 
 class Restarts(NamedTuple):

@@ -262,16 +262,16 @@ def solve(
     weights: NetworkParams,
     lanes: Lane,
     *,
-    report: Callable[[int, np.ndarray], None] | None = None,
+    report: Callable[[int, np.ndarray, Callable[[], Latents]], None] | None = None,
     kept: SearchCheckpoints | None = None,
 ) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """Run one stage on all lanes; returns latents, best-so-far and curves [L, steps] by name.
 
     With checkpoints `kept` it goes on from there.
 
-    Steps run in chunks within one compiled call; between chunks `report(step, best losses [L])` is
-    called, lanes that are over leave the batch once they are its greater part, and the stage ends
-    early once no lane is running.
+    Steps run in chunks within one compiled call. Between chunks `report(step, best losses [L],
+    latents)` is called, where `latents()` are those of the best codes so far; lanes that are over
+    leave the batch once they are its greater part, and the stage ends early once none is running.
     """
     steps, count, problem = problem.stage.steps, len(lanes.restart), problem.program
     state = init_lanes(problem, weights, lanes)
@@ -303,7 +303,11 @@ def solve(
         if kept is not None and kept.due(over=last == steps or not len(running)):
             kept.save(Reached(last, lane_index, state, best, curves))
         if report is not None:
-            report(last, np.asarray(best.loss))
+            report(
+                last,
+                np.asarray(best.loss),
+                lambda codes=best.codes: decode_lanes(problem, weights, lanes, codes),
+            )
         if not len(running):
             break
     return decode_lanes(problem, weights, lanes, best.codes), best, curves

@@ -6,17 +6,35 @@ Landmarks count pixel centres as integers.
 from __future__ import annotations
 
 import functools
+import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import numpy as np
 
 from jaxinv.io.checkpoints import cache_dir
 from jaxinv.io.image_ops import box_quad, shrink
 
+P = ParamSpec("P")
+T = TypeVar("T")
 LANDMARK_FILE = "shape_predictor_68_face_landmarks.dat"
 IDENTITY_FILE = "dlib_face_recognition_resnet_model_v1.dat"
 _DETECT_SIDES = (1024, 2048)  # longest side given to the detector; the second only if no face yet
+
+
+_ONE_AT_A_TIME = threading.RLock()  # dlib's detector writes into itself: two threads would crash it
+
+
+def _alone(fn: Callable[P, T]) -> Callable[P, T]:
+    """`fn`, in one thread at a time with all others that are called so."""
+
+    @functools.wraps(fn)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _ONE_AT_A_TIME:
+            return fn(*args, **kwargs)
+
+    return call
 
 
 class AlignerMissing(ValueError):
@@ -30,6 +48,7 @@ class Face(NamedTuple):
     score: float
 
 
+@_alone
 def landmarks_from_dlib(image: np.ndarray) -> list[np.ndarray]:
     """Find the 68 landmarks of every frontal face, largest face first.
 
@@ -51,6 +70,7 @@ def landmarks_from_dlib(image: np.ndarray) -> list[np.ndarray]:
     return [_points(predictor(full, _scaled(dlib, box, factor))) for box, factor in boxes]
 
 
+@_alone
 def faces_within(
     image: np.ndarray,
     quad: np.ndarray,
@@ -111,6 +131,7 @@ def face_networks() -> tuple[Any, Any, Any]:
     return detector, predictor, _network(dlib, str(identity_path()))
 
 
+@_alone
 def descriptor(image: np.ndarray) -> np.ndarray | None:
     """Descriptor [128] of the largest frontal face of a uint8 image [h, w, 3]; None for no face.
 

@@ -77,6 +77,18 @@ def find_face(image: np.ndarray) -> tuple[np.ndarray | None, tuple[str, ...]]:
     return best.landmarks, notes
 
 
+def sure_faces(image: np.ndarray) -> list[np.ndarray]:
+    """Landmarks [68, 2] of every face of uint8 [h, w, 3] that is one, largest face first.
+
+    Those of the photo as it is, or, if it shows none, the one that it shows when it is turned.
+    Raises `AlignerMissing` where dlib or its landmark file is not installed.
+    """
+    version, faces = _upright_faces(image)
+    seen = [one for one in (_again(version, landmarks) for landmarks in faces) if one is not None]
+    turned = None if seen else _turned_face(image, BETTER)
+    return [one.landmarks for one in (seen or filter(None, [turned]))]
+
+
 def _upright_faces(image: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
     """The first version of the photo that shows faces, and their landmarks, largest face first."""
     for version in _versions(image):

@@ -1,8 +1,9 @@
 """Points of a picture pulled to other places (Pan et al. 2023, DragGAN, arXiv:2305.10973).
 
-What is looked at are features [h, w, c] enlarged to the picture's size. A point is (row, column)
-in px. One step of dragging tracks the points, then lowers `motion_loss` once. The numbers are those
-of the published code.
+What is looked at are features [h, w, c] enlarged to the picture's `size` (rows, columns), linearly;
+they are enlarged only where someone looks. A point is (row, column) in px of the picture. One step
+of dragging tracks the points, then lowers `motion_loss` once. The numbers are those of the
+published code.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.ndimage import map_coordinates
 
 from jaxinv.specs.checks import check_array, check_whole
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array
 
     Points = Array | np.ndarray
+    Size = tuple[int, ...]
 
 SIDE = 512  # px of the picture for which the published distances are meant
 PULLED, SEARCHED, REACHED = 3, 12, 2  # px
@@ -51,14 +52,16 @@ def check_points(what: str, points: Any, shape: tuple[int, ...]) -> np.ndarray:
     return found
 
 
-def references(features: Array, points: Points) -> Array:
+def references(features: Array, points: Points, size: Size | None = None) -> Array:
     """The features [n, c] at the nearest pixels of points [n, 2], by which they are tracked."""
     _check_shapes(features, points)
-    rows, columns = jnp.round(jnp.asarray(points)).astype(int).T
-    return features[rows, columns]
+    places = jnp.round(jnp.asarray(points)).astype(int)
+    return _at_pixels(features, size or features.shape[:2], places)
 
 
-def track(features: Array, points: Points, looks: Array, radius: int) -> Array:
+def track(
+    features: Array, points: Points, looks: Array, radius: int, size: Size | None = None
+) -> Array:
     """Where the points are now: whole numbers [n, 2].
 
     Args:
@@ -66,6 +69,7 @@ def track(features: Array, points: Points, looks: Array, radius: int) -> Array:
         points: [n, 2], where they were.
         looks: [n, c], what `references` gave of the first picture.
         radius: of the square that is searched, in px; it ends at the border.
+        size: of the picture; by default that of the features.
 
     The pixel whose features are nearest (Euclidean); of equals the first, row by row. Section 3.3.
     Raises `ValueError` for shapes and radii that do not fit.
@@ -76,21 +80,24 @@ def track(features: Array, points: Points, looks: Array, radius: int) -> Array:
         raise ValueError(
             f"references {list(jnp.shape(looks))}; allowed: {[len(points), features.shape[-1]]}"
         )
-    shape = jnp.array(features.shape[:2])
+    sides = size or features.shape[:2]
+    shape = jnp.array(sides)
     offsets = jnp.arange(-radius, radius + 1)
     square = jnp.stack(jnp.meshgrid(offsets, offsets, indexing="ij"), -1).reshape(-1, 2)
 
     def one(point: Array, look: Array) -> Array:
         places = jnp.round(point).astype(int) + square
         inside = ((places >= 0) & (places < shape)).all(-1)
-        seen = features[tuple(jnp.clip(places, 0, shape - 1).T)]
+        seen = _at_pixels(features, sides, places)
         apart = jnp.where(inside, jnp.linalg.norm(seen - look, axis=-1), jnp.inf)
         return places[jnp.argmin(apart)]
 
     return jax.vmap(one)(jnp.asarray(points), looks)
 
 
-def motion_loss(features: Array, points: Points, targets: Points, radius: int) -> Array:
+def motion_loss(
+    features: Array, points: Points, targets: Points, radius: int, size: Size | None = None
+) -> Array:
     """How much features change on one step from points towards their targets: a scalar.
 
     Args:
@@ -99,6 +106,7 @@ def motion_loss(features: Array, points: Points, targets: Points, radius: int) -
         targets: [n, 2]; a point within 1 px of its own counts nothing.
         radius: of the disc around a point that is pulled, in px. Its pixels lie h / (h - 1) px
             apart, as in the published code.
+        size: of the picture; by default that of the features.
 
     The mean absolute difference over disc and channels, summed over points; outside of the picture
     features are 0. Equation 1, without its second part (see `change_where_fixed`). Raises
@@ -109,10 +117,10 @@ def motion_loss(features: Array, points: Points, targets: Points, radius: int) -
     check_whole("radius", radius, 1)
     if jnp.shape(points) != jnp.shape(targets):
         raise ValueError(f"{len(points)} points, {len(targets)} targets; allowed: as many")
-    shape = jnp.array(features.shape[:2])
+    sides = size or features.shape[:2]
+    shape = jnp.array(sides)
     offsets = jnp.arange(-radius - 1, radius + 2)
     square = jnp.stack(jnp.meshgrid(offsets, offsets, indexing="ij"), -1).reshape(-1, 2)
-    ahead = jax.vmap(lambda x, at: map_coordinates(x, at, order=1), (-1, None), -1)
 
     def one(point: Array, target: Array) -> Array:
         way = target - point
@@ -120,8 +128,8 @@ def motion_loss(features: Array, points: Points, targets: Points, radius: int) -
         places = jnp.round(point).astype(int) + square
         apart = jnp.linalg.norm(places * (shape / (shape - 1)) - point, axis=-1)
         disc = ((places >= 0) & (places < shape)).all(-1) & (apart < radius)
-        now = jax.lax.stop_gradient(features[tuple(jnp.clip(places, 0, shape - 1).T)])
-        then = ahead(features, list((places + way / (length + 1e-7)).T))
+        now = jax.lax.stop_gradient(_at_pixels(features, sides, places))
+        then = _between_pixels(features, sides, places + way / (length + 1e-7))
         mean = (jnp.abs(now - then).mean(-1) * disc).sum() / jnp.maximum(disc.sum(), 1)
         return jnp.where(length > 1, mean, 0.0)
 
@@ -155,6 +163,47 @@ def arrived(points: Points, targets: Points, side: int) -> Array:
     """
     apart = jnp.linalg.norm(jnp.asarray(targets, float) - jnp.asarray(points, float), axis=-1)
     return (apart <= max(REACHED / SIDE * side, REACHED)).all()
+
+
+def _at_pixels(features: Array, size: Size, places: Array) -> Array:
+    """Features [n, c] at pixels [n, 2] of the picture; outside those at its border."""
+    places = jnp.clip(places, 0, jnp.array(size) - 1)
+    if tuple(size) == features.shape[:2]:
+        return features[places[:, 0], places[:, 1]]
+    shares = jnp.array(features.shape[:2]) / jnp.array(size)
+    last = jnp.array(features.shape[:2]) - 1
+    return _linear(features, jnp.clip((places + 0.5) * shares - 0.5, 0, last))
+
+
+def _between_pixels(features: Array, size: Size, places: Array) -> Array:
+    """Features [n, c] at places [n, 2] between the pixels of the picture, 0 outside of it."""
+    shape, total = jnp.array(size), jnp.zeros((len(places), features.shape[-1]), features.dtype)
+    for corner, weight in _corners(places):
+        inside = ((corner >= 0) & (corner < shape)).all(-1)
+        total += (weight * inside)[:, None] * _at_pixels(features, size, corner)
+    return total
+
+
+def _linear(features: Array, places: Array) -> Array:
+    """Features [n, c] between their own pixels, all places within."""
+    last = jnp.array(features.shape[:2]) - 1
+    parts = (
+        weight[:, None] * features[tuple(jnp.minimum(corner, last).T)]
+        for corner, weight in _corners(places)
+    )
+    return sum(parts, jnp.zeros(()))
+
+
+def _corners(places: Array) -> list[tuple[Array, Array]]:
+    """The four pixels around places [n, 2], each with the weight [n] that it has."""
+    low = jnp.floor(places)
+    share = places - low
+    found: list[tuple[Array, Array]] = []
+    for down in (0, 1):
+        for right in (0, 1):
+            weights = jnp.abs(jnp.array([1 - down, 1 - right]) - share)
+            found.append((low.astype(int) + jnp.array([down, right]), weights.prod(-1)))
+    return found
 
 
 def _check_shapes(features: Array, points: Points) -> None:

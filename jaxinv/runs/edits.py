@@ -6,9 +6,9 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -87,6 +87,25 @@ class EditRequest:
             check_choice("quality to keep", self.keep, KEEPS)
 
 
+class Shown(Protocol):
+    """What the pictures of several steps are shown by: a folder, an animation and its length."""
+
+    @property
+    def out(self) -> str:
+        """The folder for the results."""
+        ...
+
+    @property
+    def animate(self) -> str | None:
+        """One of `ANIMATIONS`, or None."""
+        ...
+
+    @property
+    def seconds(self) -> float:
+        """How long an animation lasts."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """An edit with all that it needs: generators, and the paths of each by its name."""
@@ -140,12 +159,27 @@ def run_edits(
     job = prepare(request, found, find, Generators(request.generator, ready))
     for note in dict.fromkeys(note for notes in job.notes.values() for note in notes):
         say(f"warning: {note}")
-    with output_folder(request.out, EDITS, inputs=[one.file for one in found]) as out:
-        write_json(out / "edits.json", {"schema": 1} | asdict(request))
+    return write_edits(request.out, asdict(request), found, partial(edit_one, job), say)
+
+
+def write_edits(
+    place: str,
+    asked: dict[str, Any],
+    found: Sequence[Kept],
+    edit_one: Callable[[Kept], EditResult],
+    say: Callable[[str], object],
+) -> tuple[int, int]:
+    """Edit one sample after the other into the folder `place`; returns (done, failed).
+
+    It holds what was `asked` in edits.json, and a line for every sample in edits.jsonl. One
+    sample's fault costs that sample, and is said.
+    """
+    with output_folder(place, EDITS, inputs=[one.file for one in found]) as out:
+        write_json(out / "edits.json", {"schema": 1} | asked)
         lines, failed = open_new(out / "edits.jsonl"), 0
         with lines:
             for kept in found:
-                result = _one(job, kept)
+                result = _one(edit_one, kept)
                 if result.status != "ok":
                     failed += 1
                     say(f"warning: {kept.file}: {result.reason}")
@@ -185,11 +219,11 @@ def _unknown(way: Way, name: str) -> str:
     )
 
 
-def _one(job: Job, kept: Kept) -> EditResult:
+def _one(edit_one: Callable[[Kept], EditResult], kept: Kept) -> EditResult:
     if kept.reason:
         return EditResult(str(kept.file), kept.name, "skipped", kept.reason)
     try:
-        return edit_one(job, kept)
+        return edit_one(kept)
     except (ValueError, OSError) as error:
         return EditResult(str(kept.file), kept.name, "failed", " ".join(str(error).split()))
 
@@ -224,22 +258,21 @@ def edit_one(job: Job, kept: Kept) -> EditResult:
             kept_to.append(far)
         code, picture = moved(step)
         stem = kept.name if len(request.amounts) == 1 else f"{kept.name}-{index:03d}"
-        write(out / "images" / f"{stem}.png", images.encode_png(picture))
-        facts = _metadata(job, kept, name, code, step)
-        place = out / "latents" / f"{stem}.safetensors"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        save_latents(place, code, facts)
+        moves = [
+            {"direction": direction, "amount": amount}
+            for direction, amount in zip(request.directions, step, strict=True)
+        ]
+        files.append(write_result(out, stem, picture, code, edited_facts(kept, name, code, moves)))
         pictures.append(picture)
         walked.append(step)
-        files.append(f"images/{stem}.png")
-    files += _together(request, kept.name, pictures)
+    files += write_together(request, kept.name, pictures)
     return EditResult(
         str(kept.file), kept.name, "ok", "", name, tuple(walked), tuple(kept_to), tuple(files),
         tuple(job.notes[name]),
     )  # fmt: skip
 
 
-def _together(request: EditRequest, name: str, pictures: list[np.ndarray]) -> list[str]:
+def write_together(request: Shown, name: str, pictures: list[np.ndarray]) -> list[str]:
     """Write the strip and the animation of several steps; returns their names."""
     out, files = Path(request.out), []
     if len(pictures) > 1:
@@ -261,20 +294,27 @@ def _distance(before: np.ndarray, after: np.ndarray) -> float:
     return float(identity(*small)[0])
 
 
-def _metadata(
-    job: Job, kept: Kept, generator: str, latents: Latents, amounts: Sequence[float]
+def write_result(
+    out: Path, stem: str, picture: np.ndarray, latents: Latents, facts: dict[str, str]
+) -> str:
+    """Write a picture with its latents; returns the picture's name in the folder."""
+    write(out / "images" / f"{stem}.png", images.encode_png(picture))
+    place = out / "latents" / f"{stem}.safetensors"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    save_latents(place, latents, facts)
+    return f"images/{stem}.png"
+
+
+def edited_facts(
+    kept: Kept, generator: str, latents: Latents, edits: Sequence[dict[str, Any]]
 ) -> dict[str, str]:
-    """What a file of moved latents says: all that it said before, and how it was moved."""
-    moves: list[dict[str, Any]] = json.loads(kept.metadata.get("edits", "[]"))
-    moves += [
-        {"direction": name, "amount": amount}
-        for name, amount in zip(job.request.directions, amounts, strict=True)
-    ]
+    """What a file of edited latents says: all that it said before, and what was done."""
+    before: list[dict[str, Any]] = json.loads(kept.metadata.get("edits", "[]"))
     return {
         **kept.metadata,
         "generator": generator,
         "space": ",".join(sorted(latents)),
         "verb": "edit",
-        "edits": json.dumps(moves),
+        "edits": json.dumps([*before, *edits]),
         "edited": str(kept.file),
     }

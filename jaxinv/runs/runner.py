@@ -175,7 +175,7 @@ def write_results(
     packer.start(earlier.names.values())
     try:
         with display, status:
-            record(work, left, items, packer=packer)
+            record(work, left, items, packer)
     except Stopped:
         if status.done < count.files:
             raise
@@ -194,28 +194,25 @@ def files_left(files: list[Path], earlier: Earlier) -> list[tuple[Path, str]]:
 
 
 def record(
-    work: Work, files: list[tuple[Path, str]], items: ItemFile, *, packer: Packer | None = None
+    work: Work, files: list[tuple[Path, str]], items: ItemFile, packer: Packer | None = None
 ) -> None:
-    """Search for files, by batches, and put down what was found, each batch before the next.
-
-    Another thread reads the files. `packer` packs the results; without one each keeps its files.
-    """
+    """Search for files, by batches, and put down what was found, each batch before the next."""
     manifest, status = work.job.manifest, work.status
     packer = packer or Packer(manifest.out, None)
     inputs = read_inputs(manifest.request, work.job.observation_model, files)
     with work.tables.results.open("a", encoding="utf-8") as lines, reading_ahead(inputs) as read:
         for found in iter_results(work, read, len(files)):
-            names: list[str] = []
+            names_done: list[str] = []
             for result, item in found:
                 marks = traces(manifest.out, result.file, result.name)
                 items.add([item])
                 lines.write(json_text(result.record() | manifest.settings | marks) + "\n")
                 status.add(result.status)
-                names.append(result.name)
                 work.tell(result)
+                names_done.append(result.name)
             lines.flush()
             os.fsync(lines.fileno())
-            packer.add(*names)
+            packer.add(*names_done)
             status.write()
             work.searches.forget()
             work.stopping.check()
@@ -243,17 +240,20 @@ def leave(manifest: Manifest) -> None:
 
 
 def gather(manifest: Manifest, files: int) -> None:
-    """Make the tables of all workers, who had `files` together, those of the run; and report."""
+    """Make the tables of all workers, who had `files` together, those of the run; and report.
+
+    Results are packed only now, where that is asked for: shards are written by one process.
+    """
     tables, found = Tables(manifest.out, manifest.out), standing(manifest.out)
     done = len(found.lines)
     count = Count(max(done, files), done, found.failed)
     take_items(tables)
     rewrite(tables, found)
+    items = ItemFile(tables.items)
+    items.keep(found.files)
     packer = Packer(manifest.out, manifest.request.shard_size)
     packer.start(found.names.values())
     packer.finish()
-    items = ItemFile(tables.items)
-    items.keep(found.files)
     report(manifest, items)
     StatusFile(manifest.out, count).write(DONE if done == count.files else STOPPED)
     forget_workers(manifest.out)

@@ -40,6 +40,10 @@ def arguments() -> argparse.ArgumentParser:
     used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
+    pulled = names.add_parser("drag", help="DragBench's two numbers on the faces of a run")
+    pulled.add_argument("folder", type=Path, metavar="RUN")
+    pulled.add_argument("--limit", type=int, default=8)
+    pulled.add_argument("-o", "--out", type=Path, help="folder for the pictures")
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
     killed = names.add_parser("kills", help="a run that is killed again and again")
     killed.add_argument("--count", type=int, default=200, help="kills (default: 200)")
@@ -110,6 +114,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import edits
 
         edits.report(options.folder, options.limit, options.out)
+    elif options.name == "drag":
+        from tests.benchmarks import drags
+
+        drags.report(options.folder, options.limit, options.out)
     elif options.name == "cold":
         from tests.benchmarks import cold
 

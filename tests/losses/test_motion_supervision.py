@@ -11,6 +11,7 @@ import pytest
 from scipy.ndimage import map_coordinates
 
 from jaxinv.losses import motion_supervision as drag
+from jaxinv.nn.pool import bilinear
 
 DRAWS = np.random.default_rng(0)
 MAP = DRAWS.standard_normal((20, 31, 3)).astype(np.float32)
@@ -113,3 +114,21 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(ValueError, match=message):
             call()
     assert drag.check_points("points", [[19, 30]], MAP.shape).shape == (1, 2)
+
+
+def test_features_are_enlarged_where_someone_looks_as_if_they_all_were() -> None:
+    size, small = (40, 62), jnp.asarray(MAP)
+    large = bilinear(small, size)
+    points, targets = 2 * POINTS, 2 * TARGETS
+    looks = drag.references(large, points)
+    np.testing.assert_allclose(drag.references(small, points, size), looks, atol=1e-5)
+    moved = jnp.roll(small, (1, 1), (0, 1))
+    whole = drag.track(bilinear(moved, size), points, looks, 4)
+    np.testing.assert_array_equal(drag.track(moved, points, looks, 4, size), whole)
+
+    def loss(x: jax.Array) -> jax.Array:
+        return drag.motion_loss(bilinear(x, size), points, targets, 3)
+
+    found = jax.value_and_grad(lambda x: drag.motion_loss(x, points, targets, 3, size))(small)
+    for ours, theirs in zip(found, jax.value_and_grad(loss)(small), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)

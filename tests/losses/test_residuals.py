@@ -119,7 +119,8 @@ def sample(image: Array, seen: Any) -> TermInputs:
     }
     start = jax.tree.map(lambda x: 0.5 * x, codes)
     told = Told(jnp.asarray(0.2), jnp.asarray(0.4), image, 0.5 * image)
-    told = told._replace(redrawn={"a": image}, layers={"a": image[::-1]}, identity=seen)
+    told = told._replace(redrawn={"a": image}, layers={"a": image[::-1]})
+    told = told._replace(identity=jax.tree.map(lambda x: 0.5 * x, seen))
     found = TermInputs(codes, latents, image, seen, params, start, pivot=0.5 * image[::-1])
     return found._replace(known=start, told=told)
 

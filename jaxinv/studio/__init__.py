@@ -1,0 +1,1 @@
+"""The local web page: one's own photographs found, moved, dragged, painted and saved."""

@@ -1,0 +1,94 @@
+"""Who may ask: every request needs the token of its path, a host and an origin of ours.
+
+The server listens on this machine only; still, any page that the user has open could reach it.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    Scope = dict[str, Any]
+    Receive = Callable[[], Awaitable[dict[str, Any]]]
+    Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+POLICY = "; ".join(
+    (
+        "default-src 'none'", "script-src 'self'", "style-src 'self'", "img-src 'self' blob:",
+        "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors {framers}",
+    )
+)  # fmt: skip
+HEADERS = {
+    "cache-control": "no-store",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+
+
+class Guard:
+    """Lets requests through whose path begins with the token, and answers 403 to all others.
+
+    token: the first part of every path. origins: pages elsewhere that may ask, too, such as
+    "https://example.org" (the proxy of a notebook service); their hosts are allowed with them.
+    """
+
+    def __init__(self, app: Any, token: str, origins: Sequence[str] = ()) -> None:
+        self.app, self.token = app, token.encode()
+        self.origins = tuple(origin.rstrip("/").lower() for origin in origins)
+        framers = " ".join(self.origins) or "'none'"
+        headers = {**HEADERS, "content-security-policy": POLICY.format(framers=framers)}
+        self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        inside = self._inside(scope)
+        if inside is None:
+            await self._refuse(scope, receive, send)
+            return
+
+        async def with_headers(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *self.headers]
+            await send(message)
+
+        await self.app(inside, receive, with_headers)
+
+    def _inside(self, scope: Scope) -> Scope | None:
+        """The connection below the token; None where it may not be."""
+        given = [(name.lower(), value) for name, value in scope.get("headers", [])]
+        hosts = [value.decode("latin-1").lower() for name, value in given if name == b"host"]
+        origins = [value.decode("latin-1").lower() for name, value in given if name == b"origin"]
+        _, _, rest = scope["path"].partition("/")
+        token, slash, below = rest.partition("/")
+        known = secrets.compare_digest(token.encode("utf-8", "replace"), self.token)
+        if not known or not slash or len(hosts) != 1 or len(origins) > 1:
+            return None
+        own = (f"http://{hosts[0]}", f"https://{hosts[0]}", *self.origins)
+        if not self._host_is_ours(hosts[0]) or any(origin not in own for origin in origins):
+            return None
+        if scope["type"] == "websocket" and not origins:
+            return None
+        return {**scope, "path": f"/{below}", "raw_path": f"/{below}".encode(), "root_path": ""}
+
+    def _host_is_ours(self, host: str) -> bool:
+        name, colon, port = host.rpartition(":")
+        bare = name if colon and port.isdecimal() else host
+        return bare in LOCAL or any(origin.partition("://")[2] == host for origin in self.origins)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        plain = [(b"content-type", b"text/plain; charset=utf-8"), *self.headers]
+        await send({"type": "http.response.start", "status": 403, "headers": plain})
+        await send({"type": "http.response.body", "body": b"forbidden\n"})
