@@ -27,7 +27,7 @@ from jaxinv.runs.results import (
     result_of,
     thumbnail,
 )
-from jaxinv.runs.tables import ITEMS, RESULTS
+from jaxinv.runs.tables import ITEMS, RESULTS, living, tables_of
 
 TABLE = "index.parquet"
 FINISHED = ("ok", "diverged")  # states that have latents
@@ -53,6 +53,8 @@ def index_run(place: str) -> Found:
     if not (out / MANIFEST).is_file():
         raise ValueError(f"{place} is no run; allowed: folders that `jaxinv invert` has written")
     manifest = _manifest(out / MANIFEST)
+    if living(out):
+        raise ValueError(f"{place} has workers that are at it; allowed: when they have ended")
     (out / RESULTS).touch()
     with output_folder(out, RUN):
         found = _found(out)
@@ -83,9 +85,9 @@ def _manifest(file: Path) -> dict[str, Any]:
 
 def _found(out: Path) -> Found:
     by_path: dict[str, dict[str, Any]] = {}
-    lines = whole_lines(out / RESULTS)
-    for line in lines:
-        by_path[path_of(line)] = line
+    for tables in tables_of(out):
+        for line in whole_lines(tables.results):
+            by_path[path_of(line)] = line
     kept = [one for one in by_path.values() if _stands(out, one)]
     named = {line["name"] for line in kept}
     made = [line for name in _names(out) if name not in named for line in _line(out, name)]

@@ -81,7 +81,7 @@ def unique_names(files: list[Path], known: Mapping[str, str] = {}) -> list[str]:
     taken = {name.lower() for name in known.values()}
     fresh = [file for file in files if absolute(file) not in known] if known else files
     stems = [output_stem(file) for file in fresh]
-    counts = Counter(map(str.lower, stems))
+    counts = Counter(map(str.lower, map(output_stem, files) if known else stems))
     chosen: dict[Path, str] = {}
     for file, stem in zip(fresh, stems, strict=True):
         name = stem
@@ -182,7 +182,7 @@ def read_inputs(
             made = replace(made, label=label)
             beside = [made.mask, *made.named_masks.values(), *made.named_images.values()]
             digest = hashlib.sha256(b"".join(a.tobytes() for a in beside if a is not None))
-            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=made.label)
+            yield Input(file, name, photo, made, mask_sha256=digest.hexdigest(), label=label)
         except images.ImageError as error:
             yield Input(file, name, reason=error.reason)
         except BadFile as error:

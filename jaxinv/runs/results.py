@@ -20,7 +20,6 @@ from jaxinv.runs.packing import held_files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from jaxinv.runs.manifest import Manifest
     from jaxinv.types import Latents, Params

@@ -171,6 +171,18 @@ def test_killed_processes_go_on(
     same(out, whole)
 
 
+@pytest.mark.slow
+def test_the_last_of_several_workers_packs(photos: Path, whole: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    more = ["--export", "npz", "--batch", "2", "--shard-size", "2", "--num-workers", "2"]
+    for index in (0, 1):
+        invert(photos, out, *more, "--worker-index", index)
+    assert loose(out) == []
+    names = {line["name"] for line in read_results(out) if line["status"] == "ok"}
+    assert names == {line["name"] for line in read_results(whole) if line["status"] == "ok"}
+    assert packed_rows(out).rows.keys() == names
+
+
 def test_what_is_done_again_counts_before_what_was_packed(
     photos: Path, packed: Path, tmp_path: Path
 ) -> None:
