@@ -90,9 +90,13 @@ def test_a_photo_is_found_edited_and_saved(desk: Desk, page: TestClient, tmp_pat
         ]
         work = desk.work(name)
         for message in asked:
+            before = len(work.state()["operations"])
             say(socket, {**message, "work": name})
             if message["do"] in ("drag", "paint"):
-                wait_for(lambda: work.note.startswith("step"), "it never began")
+                wait_for(
+                    lambda n=before: work.note[:4] == "step" or len(work.state()["operations"]) > n,
+                    "it never began",
+                )
                 say(socket, {"do": "stop", "work": name})
             desks.idle(work)
         state = work.state()
