@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxinv import __version__
 from jaxinv.cli import (
     blend,
+    demo,
     discover,
     doctor,
     drag,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FAMILIES = (
+    demo,
     invert,
     encode,
     restore,

@@ -24,10 +24,11 @@ def ready_generator(name: str) -> GeneratorSpec:
 
     Raises `ValueError` for a name that is neither a file nor in the zoo.
     """
-    from jaxinv.io.checkpoints import cache_dir, stored_spec
+    from jaxinv.io.checkpoints import cache_dir, packaged_names, stored_spec
     from jaxinv.models.zoo import ZOO
 
     known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]
+    known += packaged_names()
     own = cache_dir() / f"{name}.safetensors"
     if name not in known and not Path(name).is_file() and not own.is_file():
         raise ValueError(
@@ -96,19 +97,24 @@ def verb_pull(options: argparse.Namespace) -> int:
 def verb_zoo(options: argparse.Namespace) -> int:
     """List the weights that can be pulled."""
     del options
+    from jaxinv.io.checkpoints import packaged_names
     from jaxinv.models.zoo import ZOO, is_present
 
     for name, entry in ZOO.items():
         say(f"{name:12} {'here' if is_present(name) else 'not pulled':11} {entry.title}")
+    for name in packaged_names():
+        say(f"{name:12} {'here':11} comes with this package, no download")
     return DONE
 
 
 def verb_inspect(options: argparse.Namespace) -> int:
     """Say what a file of weights or latents holds, or what a name of the zoo stands for."""
-    from jaxinv.io.checkpoints import cache_dir
+    from jaxinv.io.checkpoints import cache_dir, packaged_names, weights_file
     from jaxinv.models.zoo import ZOO
 
     path, own = Path(options.file), cache_dir() / f"{options.file}.safetensors"
+    if options.file in packaged_names() and not own.is_file():
+        own = weights_file(options.file)
     named = not os.path.lexists(path)
     if named and options.file in ZOO:
         inspect_entry(options.file)

@@ -30,6 +30,7 @@ MAX_HEADER_BYTES = 16 * 2**20
 MAX_DEPTH = 32
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # of weights in the cache folder
 
+PACKAGED = Path(__file__).parents[1] / "packaged"  # weights and pictures of this package
 _KINDS = {("b", 1): "BOOL"} | {
     (kind, size): f"{kind.upper()}{8 * size}"
     for kind in "iuf"
@@ -220,10 +221,16 @@ def _one_error(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 
 
+def packaged_names() -> tuple[str, ...]:
+    """Names of the weights that come with this package, and need no network."""
+    return tuple(sorted(path.stem for path in PACKAGED.glob("*.safetensors")))
+
+
 def weights_file(name: str) -> Path:
     """Path of a converted checkpoint: `name` itself if it is a file, otherwise in the cache folder.
 
-    Raises `ValueError` saying what to pull when there is none.
+    What comes with this package is found where the cache folder has nothing of that name. Raises
+    `ValueError` saying what to pull when there is none.
     """
     check_place("name of weights", name)
     path = Path(name)
@@ -232,8 +239,10 @@ def weights_file(name: str) -> Path:
             return path
         raise ValueError(f"no such weights file: {name}")
     path = cache_dir() / f"{name}.safetensors"
+    if not path.is_file() and name in packaged_names():
+        return PACKAGED / f"{name}.safetensors"
     if not path.is_file():
-        held = sorted(p.stem for p in cache_dir().glob("*.safetensors"))
+        held = sorted({*(p.stem for p in cache_dir().glob("*.safetensors")), *packaged_names()})
         raise ValueError(
             f"weights {name!r} are not in {cache_dir()} "
             f"(there: {', '.join(held) or 'none'}); "

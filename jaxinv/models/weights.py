@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 
 def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
-    """Parameters and metadata of a converted checkpoint.
+    """Parameters and metadata of a converted checkpoint; float16 becomes float32.
 
     Raises `ValueError` if its contents are not what it says.
     """
-    params, metadata = checkpoints.load(path)
+    held, metadata = checkpoints.load(path)
+    params: Params = jax.tree.map(_as_single, held)
     expected = metadata.get("content_sha256")
     if expected is not None and checkpoints.content_sha256(params) != expected:
         raise ValueError(
@@ -31,6 +32,10 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
             f"pull it again"
         )
     return jax.device_put(params), metadata  # `jnp.asarray` would compile a program per shape
+
+
+def _as_single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
 
 
 def use_compilation_cache() -> None:

@@ -59,7 +59,7 @@ from jaxinv.presets.encoders import (
     WEI_FIRST,
     WEI_REFINE,
 )
-from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, Z
+from jaxinv.presets.everyday import DEFAULT, FAITHFUL, FINE, QUICK, RESTORE, W_PLUS, Z
 from jaxinv.presets.hybrid import DHR, GAN_ENSEMBLING_CYCLE, GUAN_SEARCH, IDINVERT_CYCLE
 from jaxinv.presets.hybrid import NPGD as NPGD_SEARCH
 from jaxinv.presets.hybrids import (
@@ -130,6 +130,7 @@ PRESETS = {
     "personal": PERSONAL,
     "mystyle": MYSTYLE,
     "z": Z,
+    "w+": W_PLUS,
     "stylegan2-projector": STYLEGAN2_PROJECTOR,
     "stylegan2-projector-w+": STYLEGAN2_PROJECTOR_PLUS,
     "stylegan3-projector": STYLEGAN3_PROJECTOR,

@@ -84,6 +84,19 @@ Z = Preset(
         ),
     ),
 )
+W_PLUS = Preset(
+    name="w+",
+    summary="W+ and pixels, 200 evaluations: without feature networks, for small generators",
+    reference="this library: L-BFGS on the objective of Abdal et al. 2019 without its features",
+    stages=(
+        Stage(
+            (Variable("w+", codec="whiten"),),
+            (Term("mse"), Term("gaussian", 1e-4, variable="w+")),
+            steps=200,
+            solver=SOLVER,
+        ),
+    ),
+)
 FAITHFUL = Preset(
     name="faithful",
     summary="default, then weights of the generator for this image alone, 50 evaluations",

@@ -38,6 +38,8 @@ def arguments() -> argparse.ArgumentParser:
     used = names.add_parser("applications", help="what applications of inversion claim")
     used.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
     used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    drawn = names.add_parser("avatars", help="the packaged generator against held-out pictures")
+    drawn.add_argument("data", type=Path, help="the pictures that it was trained on, a zip")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     pulled = names.add_parser("drag", help="DragBench's two numbers on the faces of a run")
@@ -155,6 +157,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks.applications import registry
 
         registry.report(options.rows, options.out)
+    elif options.name == "avatars":
+        from tests.benchmarks import avatars
+
+        avatars.report(options.data)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 
