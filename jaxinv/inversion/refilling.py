@@ -62,7 +62,7 @@ def solve_in_slots(
     weights: NetworkParams,
     lanes: Lane,
     *,
-    report: Callable[[int, np.ndarray], None] | None = None,
+    report: Callable[[int, np.ndarray, Callable[[], Latents]], None] | None = None,
     kept: SearchCheckpoints | None = None,
 ) -> tuple[Latents, BestSoFar, dict[str, np.ndarray]]:
     """`stages.solve`, with as many lanes at once as `slots_of` says.
@@ -103,7 +103,13 @@ def solve_in_slots(
         if report is not None:
             going = _busy(now, steps)
             over = coming - int(going.sum())
-            report((over * steps + int(now.made[going].sum())) // count, np.asarray(best.loss))
+            done = (over * steps + int(now.made[going].sum())) // count
+            codes = best.codes
+            report(
+                done,
+                np.asarray(best.loss),
+                lambda codes=codes: decode_lanes(problem, weights, lanes, codes),
+            )
     return decode_lanes(problem, weights, lanes, best.codes), best, curves
 
 
