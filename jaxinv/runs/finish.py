@@ -21,6 +21,7 @@ from jaxinv.runs.results import (
     report_item,
     save_result,
     score,
+    score_each,
 )
 
 if TYPE_CHECKING:
@@ -110,9 +111,9 @@ def scores_of(
         return [{} for _ in fulls]
     against = [target for target in targets if target is not None]
     if len(against) == len(fulls) and len({target.shape for target in against}) == 1:
-        return score(job.nets, fulls, against)
+        return score_each(job.nets, fulls, against)
     return [
-        look(full[None]) if target is None else score(job.nets, [full], [target])[0]
+        look(full[None]) if target is None else score(job.nets, full, target)
         for full, target in zip(fulls, targets, strict=True)
     ]
 

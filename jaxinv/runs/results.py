@@ -97,10 +97,15 @@ def _value(number: float | None) -> float:
     return math.nan if number is None else float(number)
 
 
-def score(
+def score(nets: dict[str, Params], full: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    """Scores of the written 8-bit image: against the 8-bit target at its size, and by itself."""
+    return score_each(nets, [full], [target])[0]
+
+
+def score_each(
     nets: dict[str, Params], fulls: Sequence[np.ndarray], targets: Sequence[np.ndarray]
 ) -> list[dict[str, float]]:
-    """Scores of written 8-bit images: against 8-bit targets of one size, and by themselves."""
+    """`score` of several images whose targets have one size, which nets look at together."""
     side = len(targets[0])
     ours = [images.to_uint8(images.resize(images.from_uint8(full), side)) for full in fulls]
     against = [images.to_uint8(target) for target in targets]

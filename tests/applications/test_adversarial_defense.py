@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +76,7 @@ def test_a_generator_forgets_most_of_an_attack() -> None:
 )
 def test_what_cannot_be_attacked_is_refused(change: dict[str, object], words: str) -> None:
     images, labels = pictures()
-    given = {"classify": classify, "images": images, "labels": labels, "eps": 0.1} | change
+    given: Any = {"classify": classify, "images": images, "labels": labels, "eps": 0.1} | change
     for attack in (fgsm, pgd):
         with pytest.raises(ValueError, match=words):
             attack(**given)

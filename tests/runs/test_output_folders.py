@@ -260,7 +260,7 @@ def test_a_run_lets_go_however_it_ends(here: Path, monkeypatch: pytest.MonkeyPat
             raise error("stop")
 
         with monkeypatch.context() as patch:
-            patch.setattr(finish, "score", fail)
+            patch.setattr(finish, "score_each", fail)
             assert main([*INVERT, "out", "photos"]) == code
         with FileLock(here / "out" / LOCK, timeout=0):
             pass

@@ -159,15 +159,15 @@ def test_interrupted_runs_keep_what_is_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = write_photos(tmp_path / "in", ["a.png", "b.png", "c.png"])
-    calls, judge = [], finish.score
+    calls, judge = [], finish.score_each
 
-    def judge_then_stop(*arguments: object) -> dict[str, float]:
+    def judge_then_stop(*arguments: object) -> list[dict[str, float]]:
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
         return judge(*arguments)  # pyright: ignore[reportArgumentType]
 
-    monkeypatch.setattr(finish, "score", judge_then_stop)
+    monkeypatch.setattr(finish, "score_each", judge_then_stop)
     invert(photos, "-o", tmp_path / "out", code=UNFINISHED)
     assert "interrupted; finished images are kept" in capsys.readouterr().err
     assert [line["name"] for line in read_results(tmp_path / "out")] == ["a"]
