@@ -16,7 +16,13 @@ from tests.weights import need
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
-NEEDS = {"00": ("ffhq", "lpips", "landmarks"), "03": ("lpips",), "06": ("lpips",), "07": ("lpips",)}
+LPIPS = ("lpips",)
+NEEDS = {
+    "00": ("ffhq", "lpips", "landmarks"),
+    **dict.fromkeys(("03", "06", "07", "10"), LPIPS),
+}
+LONG = ("08", "09", "10")  # the others hold what the README promises
+RUN = [pytest.param(path, marks=[pytest.mark.slow] * (path.name[:2] in LONG)) for path in NOTEBOOKS]
 # Jupyter's own threads warn as they like; the cells may not.
 STRICT = "import warnings\nwarnings.simplefilter('error')"
 
@@ -50,7 +56,7 @@ def test_notebooks_are_valid_and_hold_no_outputs(path: Path) -> None:
     assert f"/notebooks/{path.name})" in notebook.cells[0].source  # the badge opens this very file
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", RUN, ids=lambda path: path.stem)
 def test_notebooks_run_from_top_to_bottom(path: Path, workplace: Path) -> None:
     need(*NEEDS.get(path.name[:2], ()))
     notebook = read(path)
