@@ -34,7 +34,7 @@ def small_clip() -> Params:
     draws = np.random.default_rng(7)
 
     def drawn(*shape: int) -> np.ndarray:
-        return draws.standard_normal(shape, np.float32) / np.sqrt(shape[0])
+        return draws.standard_normal(shape, np.float32) / np.float32(shape[0] ** 0.5)
 
     def norm() -> Params:
         return {"scale": np.ones(WIDTH, np.float32), "bias": drawn(WIDTH)}
@@ -46,11 +46,11 @@ def small_clip() -> Params:
         "logit_scale": np.float32(np.log(100)),
         "positional_embedding": drawn(12, WIDTH),
         "text_projection": drawn(WIDTH, LENGTH),
-        "token_embedding": drawn(WORDS, WIDTH) * 5,
+        "token_embedding": 5 * drawn(WORDS, WIDTH),
         "visual.class_embedding": drawn(WIDTH),
         "visual.positional_embedding": drawn((SIDE // PATCH) ** 2 + 1, WIDTH),
         "visual.proj": drawn(WIDTH, LENGTH),
-        "visual.conv1": {"kernel": drawn(PATCH, PATCH, 3, WIDTH)},
+        "visual.conv1": {"kernel": drawn(PATCH, PATCH, 3, WIDTH), "bias": drawn(WIDTH)},
     }
     for name in ("visual.ln_pre", "visual.ln_post", "ln_final"):
         tree[name] = norm()

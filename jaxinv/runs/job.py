@@ -25,7 +25,7 @@ from jaxinv.runs.encoding import VERB
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.specs import read_operator
-from jaxinv.specs.vocabulary import TEXT
+from jaxinv.specs.vocabulary import CONVERTED_NETS, TEXT
 
 if TYPE_CHECKING:
     from jaxinv.encoders.encoding import Drawing, Loaded
@@ -77,6 +77,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     label = 0 if isinstance(request.label, str) else request.label
     labels = None if label is None else [label]
     check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
+    converted = load_features(tuple(name for name in preset.nets if name in CONVERTED_NETS))
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
@@ -98,7 +99,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
     manifest = manifest_for(request, preset, gen.spec, encoder[1] if encoder else None)
-    nets = load_features(tuple(manifest.nets_sha256))
+    nets = load_features(tuple(n for n in manifest.nets_sha256 if n not in converted)) | converted
     vectors = {} if request.text is None else text_vectors(request.text, nets[CLIP])
     return Job(manifest, gen, params, nets, observation_model, encoder, vectors)
 
