@@ -27,7 +27,7 @@ from jaxinv.models.statistics import ANCHORS, STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import ENCODERS, PRESETS
 from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
-from jaxinv.specs.vocabulary import ENCODER
+from jaxinv.specs.vocabulary import ENCODER, TEXT
 from tests.judged import critical, looking
 from tests.tiny import Pair, chain, classes, grown, mobile, style, third
 
@@ -101,7 +101,7 @@ def pair_of(name: str) -> Pair:
         return grown()
     if name in (
         *("quick", "default", "fine", "faithful", "restore", "dhr"),
-        *("personal", "mystyle", "stit-tuning", "stit-stitching"),
+        *("personal", "mystyle", "stit-tuning", "stit-stitching", "styleclip"),
     ):
         return mobile()
     return style() if spaces & {"w", "w+", "noise"} else chain()
@@ -168,7 +168,11 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     labels = [3] if gen.spec.labels else None
     images = images_for(preset, (gen, params))
     held = nets() | ({ENCODER: looker((gen, params))} if ENCODER in preset.nets else {})
-    given = {"named_images": dict.fromkeys(preset.targets, images[:, ::-1])}
+    pictured = [name for name in preset.targets if name != TEXT]
+    given: dict[str, Any] = {"named_images": dict.fromkeys(pictured, images[:, ::-1])}
+    if TEXT in preset.targets:
+        held["clip"] = jax.tree_util.Partial(seen_colours, jnp.eye(3))
+        given["named_vectors"] = {TEXT: np.array([[1.0, -1.0, 0.5]], np.float32)}
     given["named_masks"] = {
         mask.name: halves(images) for mask in preset.masks if mask.source == "given"
     }
@@ -184,6 +188,11 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
         starts=starts,
         **{**given, **others},
     )
+
+
+def seen_colours(mix: Any, image: Any) -> Any:
+    """The mean colour [3] of an image, mixed: pictures of a space in which texts are colours."""
+    return image.mean((0, 1)) @ mix
 
 
 def halves(images: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 
-NEEDS = {"scores": "--attribute", "edit": "--edit", "move": "-d --amount"}
+NEEDS = {
+    "scores": "--attribute",
+    "edit": "--edit",
+    "move": "-d --amount",
+    "text": "--text",
+    "texts": "--text --neutral",
+}
 
 
 def verb_discover(options: argparse.Namespace) -> int:
@@ -38,7 +45,7 @@ def verb_discover(options: argparse.Namespace) -> int:
     if options.out and Path(options.out).suffix != ".safetensors":
         raise ValueError(f"-o {options.out}; allowed: a name that ends in .safetensors")
     scores, kept = attribute(options.attribute), kept_scores(options.keep)
-    move = _checked_move(options)
+    move, text = _checked_move(options), _checked_text(options)
     if options.out:
         read = (options.attribute, options.generator, options.direction, *options.keep)
         check_target(options.out, [f for f in read if f])
@@ -58,6 +65,7 @@ def verb_discover(options: argparse.Namespace) -> int:
         keep=kept,
         edit=options.edit or "",
         move=None if move is None else (_found_way(move[0], options, gen, params), move[1]),
+        text=text,
         space=options.space,
         samples=samples,
         count=options.count,
@@ -91,6 +99,25 @@ def _checked_move(options: argparse.Namespace) -> tuple[str, float] | None:
     if (given[0] is None) != (given[1] is None):
         raise ValueError("a student learns a direction by an amount; allowed: both -d and --amount")
     return None if given[0] is None else given
+
+
+def _checked_text(options: argparse.Namespace) -> Any:
+    """What a text asks for, or None; `ValueError` before any generator is loaded."""
+    from jaxinv.edits.discovery.requests import Text
+    from jaxinv.models.joint_embedding import clip_embedding
+
+    if options.text is None:
+        if options.neutral or options.templates:
+            raise ValueError("--neutral and --templates go with --text; allowed: all of them")
+        return None
+    more: dict[str, Any] = {}
+    if options.templates:
+        lines = Path(options.templates).read_text("utf-8").splitlines()
+        more["templates"] = tuple(one.strip() for one in lines if one.strip())
+    settings = {"threshold": options.threshold, "probes": options.probes}
+    more |= {name: value for name, value in settings.items() if value is not None}
+    found = Text(options.text, options.neutral or "", **more)
+    return replace(found, joint=clip_embedding())
 
 
 def _found_way(text: str, options: argparse.Namespace, gen: Generator, params: Params) -> Any:
@@ -182,6 +209,23 @@ def add(verbs: argparse._SubParsersAction) -> None:
         "-d", "--direction", metavar="NAME|FILE", help="what a student learns to do, by --amount"
     )
     verb.add_argument("--amount", type=number, metavar="A", help="of --direction")
+    verb.add_argument("--text", metavar="WORDS", help="what pictures shall show, by CLIP")
+    verb.add_argument("--neutral", metavar="WORDS", help="what they show anyway, such as 'a face'")
+    verb.add_argument(
+        "--templates", metavar="FILE", help="sentences in which texts are said, with {}, one a line"
+    )
+    verb.add_argument(
+        "--threshold",
+        type=number,
+        metavar="B",
+        help="of styleclip: the least relevance of a channel that moves (default 0.15)",
+    )
+    verb.add_argument(
+        "--probes",
+        type=positive,
+        metavar="N",
+        help="of styleclip: pictures in which each channel is tried (default 100)",
+    )
     verb.add_argument("--cut", metavar="STEP", help="the step whose features are looked at")
     verb.add_argument(
         "--estimator", default="pca", metavar="NAME", help="of ganspace: pca, ica, sparse ..."

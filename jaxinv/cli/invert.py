@@ -143,6 +143,9 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="NAME=PLACE",
         help="file, or folder of files, with the picture that the preset calls NAME",
     )
+    verb.add_argument(
+        "--text", metavar="WORDS", help="what the picture shall show, for styleclip and tedigan"
+    )
 
 
 def add_align(verb: argparse.ArgumentParser) -> None:

@@ -16,6 +16,7 @@ from jaxinv.edits.discovery import flows
 from jaxinv.edits.discovery.local_styles import step_across
 from jaxinv.edits.discovery.regressor_walks import black_box_end, rig_step
 from jaxinv.edits.discovery.steerability import step
+from jaxinv.edits.discovery.styleclip import STEP, mapped
 from jaxinv.edits.discovery.training import mlp
 from jaxinv.edits.paths import Path, code_at
 from jaxinv.edits.stated_facts import check_generator_of
@@ -47,7 +48,8 @@ def walk_path(walk: Walk, gen: Generator, params: Params) -> Path:
             f"walk {walk.name!r} lies in {walk.space!r}; generator {gen.spec.name!r} has "
             f"{', '.join(gen.spec.spaces)}"
         )
-    widths = {"z": gen.spec.z_dim, "w": gen.spec.w_dim, "s": sum(gen.spec.styles)}
+    widths = {"z": gen.spec.z_dim, "s": sum(gen.spec.styles)}
+    widths |= dict.fromkeys(("w", "w+"), gen.spec.w_dim)
     if walk.width != widths[walk.space]:
         raise ValueError(
             f"walk {walk.name!r} moves codes of {walk.width} numbers in {walk.space!r}; generator "
@@ -153,6 +155,20 @@ def _rig(walk: Walk, styles: tuple[int, ...]) -> Path:
     )
 
 
+_mapped = jax.jit(mapped, static_argnames="axis")
+
+
+def _mapper(walk: Walk, styles: tuple[int, ...]) -> Path:
+    del styles
+
+    def move(code: Array, amount: float) -> Array:
+        rows = jnp.asarray(code)
+        added = _mapped(walk.arrays["weights"], rows[None], axis=walk.options["axis"])[0]
+        return rows + amount * STEP * added
+
+    return Path(walk.name, walk.space, move, shape=(walk.width,))
+
+
 def _of_channels(walk: Walk, styles: tuple[int, ...], move: Change, undo: Change) -> Path:
     """The path of moves of all channels of S in a row [C], there and back."""
     ends = np.cumsum(styles)[:-1]
@@ -211,6 +227,7 @@ _MAKERS: dict[str, Callable[[Walk, tuple[int, ...]], Path]] = {
     "flow": _flow,
     "proxy": _proxy,
     "rig": _rig,
+    "mapper": _mapper,
     "intervention": _intervention,
     "channels": _channels,
 }

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from jaxinv.edits.discovery.flows import flow_widths
+from jaxinv.edits.discovery.styleclip import mapper_width
 from jaxinv.edits.discovery.training import mlp_widths
 from jaxinv.edits.stated_facts import check_facts, read_facts, read_stated, written_facts
 from jaxinv.io import checkpoints
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from jaxinv.types import Tree
 
 Shapes = dict[str, tuple[int, ...]]
-WALK_SPACES = ("z", "w", "s")  # codes of one vector; in w+ every row is one, in S all channels
+# Codes of one vector, all channels in S; in w+ every row is one, and all of them are seen together.
+WALK_SPACES = ("z", "w", "w+", "s")
 
 
 class WalkKind(NamedTuple):
@@ -113,6 +115,10 @@ def _flow(arrays: Tree) -> tuple[int, int]:
     return next(iter(found))
 
 
+def _mapper(arrays: Tree) -> tuple[int, int]:
+    return mapper_width(_named(arrays, ("weights",))["weights"]), 0
+
+
 KINDS: dict[str, WalkKind] = {
     "recursion": WalkKind(
         "steps of z <- M z + q (Spingarn et al. 2021)", ("z", "w"), (), _same(("scale", "shift"))
@@ -133,6 +139,9 @@ KINDS: dict[str, WalkKind] = {
     ),
     "rig": WalkKind(
         "a net that changes one parameter (Tewari et al. 2020)", ("z", "w"), ("target",), _rig
+    ),
+    "mapper": WalkKind(
+        "nets that add to every w+ (Patashnik et al. 2021)", ("w+",), ("axis",), _mapper
     ),
     "intervention": WalkKind(
         "the fewest channels past a plane (Liu et al. 2020)", ("s",), ("target",), _planes
@@ -156,7 +165,8 @@ class Walk:
         space: one of `WALK_SPACES` that the kind allows.
         arrays: float32, a nested dict: what the kind needs.
         options: "target", the number of the attribute that changes; "keep", numbers of those that
-            stay; "step", the length of a step; as the kind has them.
+            stay; "step", the length of a step; "axis", over which codes are normalised; as the
+            kind has them.
         generator: `generator_hash` of the parameters that it belongs to; "" when nobody knows.
         generator_name: what that generator is called.
         unit: what an amount of 1 means.
@@ -210,6 +220,11 @@ class Walk:
             raise ValueError(
                 f"options of {what}: {', '.join(map(str, self.options)) or 'none'}; allowed for "
                 f"{self.kind!r}: {', '.join(wanted) or 'none'}"
+            )
+        if self.options.get("axis", 1) not in (1, 2):
+            raise ValueError(
+                f"axis {self.options['axis']!r} of {what}; allowed: 1, over rows, as published, or "
+                f"2, over the numbers of each"
             )
         if "keep" in self.options:
             check_list(f"keep of {what}", self.options["keep"], "numbers of attributes")

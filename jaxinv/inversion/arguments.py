@@ -17,10 +17,10 @@ from jaxinv.nn.resample import enlarge
 from jaxinv.specs import Preset
 from jaxinv.specs import labels as labels_of
 from jaxinv.specs.checks import check_array, check_choice, check_kind, check_list, told
-from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES
+from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES, TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import GeneratorSpec, OperatorSpec, Variable
@@ -99,17 +99,26 @@ def check_masks(masks: Any, shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def check_named_images(
-    preset: Preset, given: dict[str, Any] | None, shape: tuple[int, ...]
+    preset: Preset,
+    given: dict[str, Any] | None,
+    shape: tuple[int, ...],
+    vectors: Container[str] = (),
 ) -> dict[str, np.ndarray]:
     """The pictures that terms name, float32; `ValueError` unless they are those of the preset.
 
-    Each must have the `shape` [B, S, S, 3] of the images.
+    Each must have the `shape` [B, S, S, 3] of the images. Names of `vectors` need no picture.
     """
     given = {} if given is None else given
     check_kind("named_images", given, dict, " of images by name")
     for name in given:
-        check_choice(f"picture of preset {preset.name!r}", name, preset.targets or ("none",))
-    missing = [name for name in preset.targets if name not in given]
+        pictured = tuple(n for n in preset.targets if n != TEXT and n not in vectors)
+        check_choice(f"picture of preset {preset.name!r}", name, pictured or ("none",))
+    missing = [name for name in preset.targets if name not in given and name not in vectors]
+    if TEXT in missing:
+        raise ValueError(
+            f"preset {preset.name!r} needs a text: --text WORDS, or vectors [B, n] called "
+            f"{TEXT!r} in named_vectors"
+        )
     if missing:
         raise ValueError(
             f"preset {preset.name!r} needs named images {', '.join(missing)} [B, S, S, 3]"
@@ -118,6 +127,36 @@ def check_named_images(
     for name, values in found.items():
         if values.shape != shape:
             raise ValueError(f"image {name!r} has shape {values.shape}; allowed: {shape}")
+    return found
+
+
+def check_named_vectors(
+    preset: Preset, given: dict[str, Any] | None, count: int
+) -> dict[str, np.ndarray]:
+    """The vectors [count, n] that terms name, float32.
+
+    Raises `ValueError` unless the preset has terms of those names, all of them "embedding" of one
+    output, and the vectors are finite, none of them 0.
+    """
+    given = {} if given is None else given
+    check_kind("named_vectors", given, dict, " of vectors by name")
+    found: dict[str, np.ndarray] = {}
+    for name, values in given.items():
+        what = f"vector of preset {preset.name!r}"
+        check_choice(what, name, preset.targets or ("none",))
+        for term in (t for stage in preset.stages for t in stage.terms if t.target == name):
+            if term.name != "embedding" or len(term.layers) > 1:
+                raise ValueError(
+                    f"{what}: {name!r} is compared by term {term.label!r}; allowed: pictures of "
+                    f"that name, or terms 'embedding' of one output"
+                )
+        found[name] = check_array(f"{what}, {name!r},", values).astype(np.float32)
+        if found[name].ndim != 2 or len(found[name]) != count:
+            raise ValueError(
+                f"{what}: {name!r} has shape {list(found[name].shape)}; allowed: [{count}, n]"
+            )
+        if not found[name].any(1).all():
+            raise ValueError(f"{what}: {name!r} is all 0; allowed: one that points somewhere")
     return found
 
 

@@ -136,7 +136,11 @@ def run_stages(
             previous = encoder_latents(weights, images, previous)
         keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
         target = target_features(
-            problem.program, weights, mask_out(images, masks), lanes.named_images
+            problem.program,
+            weights,
+            mask_out(images, masks),
+            lanes.named_images,
+            lanes.named_vectors,
         )
         given = Lane(target, masks, keys, lanes.restarts, previous, named_masks)
 

@@ -19,13 +19,19 @@ from jaxinv.inversion.arguments import (
     check_labels,
     check_masks,
     check_named_images,
+    check_named_vectors,
     loss_side,
     read_pixels,
     upsampled,
     upsampled_masks,
     with_given_starts,
 )
-from jaxinv.inversion.compatibility import check_measured, check_preset, check_weights
+from jaxinv.inversion.compatibility import (
+    check_measured,
+    check_preset,
+    check_vectors,
+    check_weights,
+)
 from jaxinv.inversion.masks import check_named_masks, known_masks
 from jaxinv.inversion.preset_adaptation import with_cutoffs
 from jaxinv.inversion.presets import find_preset, with_steps
@@ -36,7 +42,7 @@ from jaxinv.models.arguments import check_generator, check_latents, check_nets
 from jaxinv.models.loading import load_features
 from jaxinv.nn.mixed_precision import cast_params
 from jaxinv.specs.checks import check_choice, check_whole
-from jaxinv.specs.vocabulary import CALLABLES, ENCODER, PRECISIONS
+from jaxinv.specs.vocabulary import ENCODER, PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +69,7 @@ class BoundProblem(NamedTuple):
         batch: images that go together, or "auto".
         named_masks: [B, S, S] by name: those that do not depend on what a stage draws.
         named_images: [B, S, S, 3] by name: what terms compare with beside the images.
+        named_vectors: [B, n] by name: likewise, in the place of what nets see of such pictures.
         encoder: what gives the codes that the first stage sets out from, if one does.
     """
 
@@ -77,6 +84,7 @@ class BoundProblem(NamedTuple):
     batch: int | str
     named_masks: dict[str, np.ndarray]
     named_images: dict[str, np.ndarray]
+    named_vectors: dict[str, np.ndarray]
     encoder: Loaded | None = None
 
     def lanes(self, rows: np.ndarray, num_images: int, seed: int) -> Batch:
@@ -103,6 +111,7 @@ class BoundProblem(NamedTuple):
             given=lanes_given(self.given, rows, self.restarts),
             named_masks=lanes_given(named, own, self.restarts),
             named_images=lanes_given(beside, own, self.restarts),
+            named_vectors=lanes_given(self.named_vectors, rows, self.restarts),
         )
 
 
@@ -116,6 +125,7 @@ def bind(
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
+    named_vectors: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -139,6 +149,7 @@ def bind(
         masks=masks,
         named_masks=named_masks,
         named_images=named_images,
+        named_vectors=named_vectors,
         labels=labels,
         starts=starts,
         init=init,
@@ -163,6 +174,7 @@ def check_problem(
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
+    named_vectors: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -184,7 +196,8 @@ def check_problem(
     images = images[:, :, None, None] if images.ndim == 2 else images
     weights = check_masks(masks, images.shape[:3])
     named = check_named_masks(preset, named_masks, images.shape[:3])
-    beside = check_named_images(preset, named_images, images.shape)
+    vectors = check_named_vectors(preset, named_vectors, len(images))
+    beside = check_named_images(preset, named_images, images.shape, vectors)
     seen = images.shape[1:]
     preset = with_cutoffs(preset, min(seen[:2]) if len(seen) == 3 and seen[1] > 1 else size)
     if preset.operator is None:
@@ -216,11 +229,11 @@ def check_problem(
     else:
         preset = with_given_starts(preset, starts, len(images))
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
-    if nets is None or (nets and {*nets} <= {*CALLABLES}):  # those are given, never loaded
+    if nets is None or (nets and all(map(callable, nets.values()))):  # given, never loaded
         wanted = tuple(name for name in preset.nets if name not in (nets or {}))
         nets = {**load_features(wanted), **(nets or {})}
     check_weights(gen, preset, params, nets)
+    check_vectors(preset, nets, vectors)
     network = NetworkParams(params, nets)
-    return BoundProblem(
-        gen, network, preset, images, weights, given, size, restarts, batch, named, beside, encoder
-    )
+    held = (images, weights, given, size, restarts, batch, named, beside, vectors, encoder)
+    return BoundProblem(gen, network, preset, *held)

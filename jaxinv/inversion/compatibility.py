@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxinv.inversion.layerwise import plan_of
 from jaxinv.latents.auxiliary_variables import step_names
 from jaxinv.losses.embeddings import embed
-from jaxinv.losses.image_terms import smallest_side
+from jaxinv.losses.image_terms import layer_names, smallest_side
 from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
 from jaxinv.models.generators.weight_deltas import select
@@ -28,6 +28,8 @@ from jaxinv.specs.vocabulary import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import GeneratorSpec, OperatorSpec, Preset, Stage, Term, Variable
     from jaxinv.types import Params
@@ -89,6 +91,23 @@ def check_outputs(terms: tuple[Term, ...], nets: dict[str, Params]) -> None:
         found = jax.eval_shape(partial(embed, str(term.net)), nets[str(term.net)], image)
         for layer in term.layers:
             check_choice(f"layer of {term.net!r}", layer, tuple(found))
+
+
+def check_vectors(preset: Preset, nets: dict[str, Params], vectors: dict[str, np.ndarray]) -> None:
+    """Raise `ValueError` unless vectors [B, n] are as long as what nets see of pictures.
+
+    Of a text and a picture tower that do not belong together, as a rule they are not.
+    """
+    image = jax.ShapeDtypeStruct((64, 64, 3), jnp.float32)
+    for term in (t for stage in preset.stages for t in stage.terms if t.target in vectors):
+        found = jax.eval_shape(partial(embed, str(term.net)), nets[str(term.net)], image)
+        (layer,) = layer_names(term)
+        given, wanted = vectors[term.target].shape[1], found[layer].size
+        if given != wanted:
+            raise ValueError(
+                f"{term.target!r} of preset {preset.name!r} is {given} numbers, and net "
+                f"{term.net!r} sees pictures as {wanted}; allowed: one space for both"
+            )
 
 
 def source_side(resolution: int, operator: OperatorSpec, shape: tuple[int, ...]) -> int:

@@ -41,6 +41,7 @@ def invert(
     masks: np.ndarray | None = None,
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
+    named_vectors: dict[str, np.ndarray] | None = None,
     labels: Sequence[int] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
@@ -73,6 +74,8 @@ def invert(
         named_masks: [B, S, S] in [0, 1] by name, for presets whose terms name masks that are given.
         named_images: [B, S, S, 3] in [-1, 1] by name, for presets whose terms compare with other
             pictures than the images: a style, a region of another face.
+        named_vectors: [B, n] by name, instead of such pictures where terms of "embedding" compare:
+            what a text says, under the name "text" (see `joint_embedding`).
         labels: the class of every image, for generators that draw classes.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
@@ -111,6 +114,7 @@ def invert(
         masks=masks,
         named_masks=named_masks,
         named_images=named_images,
+        named_vectors=named_vectors,
         labels=labels,
         starts=starts,
         init=init,

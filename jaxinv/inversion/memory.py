@@ -79,7 +79,9 @@ def automatic_batch(bound: BoundProblem, lanes: Batch) -> int:
         images, masks, keys, given = first
         whole = jnp.ones((1, lanes.size, lanes.size, 1))
         named = {mask.name: whole for mask in preset.masks}
-        target = target_features(problem, weights, images, dict.fromkeys(preset.targets, images))
+        target = target_features(
+            problem, weights, images, dict.fromkeys(preset.targets, images), {}
+        )
         lane = Lane(target, masks, keys, lanes.restarts[:1], given, named)
         state = init_lanes(problem, weights, lane)
         lane = with_pivots(problem, weights, lane, state[1].codes)

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     Lanes of one image are neighbours; only the first `num_images` images are wanted, the others
     pad. `size` is the side of the clean images, before any operator; `given` are the latents before
     the first stage, `named_masks` [L, h, w, 1] the masks that are known by then; `named_images`
-    [L, h, w, 3] are what terms compare with beside the images.
+    [L, h, w, 3] and `named_vectors` [L, n] are what terms compare with beside the images.
     """
 
     images: Array
@@ -37,6 +37,7 @@ class Batch(NamedTuple):
     given: Latents = {}  # noqa: RUF012 - never written to
     named_masks: dict[str, Array] = {}  # noqa: RUF012
     named_images: dict[str, Array] = {}  # noqa: RUF012
+    named_vectors: dict[str, Array] = {}  # noqa: RUF012
 
 
 def image_key(image: np.ndarray, seed: int) -> Array:

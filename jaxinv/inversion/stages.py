@@ -30,6 +30,7 @@ from jaxinv.inversion.shared_variables import lane_key
 from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
 from jaxinv.losses.terms import target_features as extract_targets
+from jaxinv.losses.terms import vector_features
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.base import side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.hooks import hook_of
@@ -251,10 +252,18 @@ def _draw_pivots(
 
 @partial(jax.jit, static_argnums=0)
 def target_features(
-    problem: Problem, weights: NetworkParams, images: Array, named: dict[str, Array]
+    problem: Problem,
+    weights: NetworkParams,
+    images: Array,
+    named: dict[str, Array],
+    vectors: dict[str, Array],
 ) -> Features:
-    """What the stage's terms see of every target [L, size, size, 3], and of those with a name."""
-    return map_lanes(partial(_seen, problem, weights), problem.width, {"": images, **named})
+    """What the stage's terms see of every target [L, size, size, 3], and of those with a name.
+
+    `vectors` [L, n] stand by their names for what would be seen of pictures.
+    """
+    seen = map_lanes(partial(_seen, problem, weights), problem.width, {"": images, **named})
+    return seen | vector_features(problem.stage.terms, vectors)
 
 
 def solve(

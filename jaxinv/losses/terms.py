@@ -21,6 +21,7 @@ from jaxinv.losses.image_terms import (
     feature_key,
     layer_names,
     named_key,
+    target_key,
 )
 from jaxinv.losses.views import apply_view, named_mask
 from jaxinv.models.features.backbones import NETS
@@ -147,6 +148,15 @@ def target_features(
         for key, seen in extract_features(few, nets, picture, discriminator).items():
             found[named_key(key, name)] = seen
     return found
+
+
+def vector_features(terms: tuple[Term, ...], vectors: dict[str, Array]) -> Features:
+    """The vectors that terms name, each in the place of what a net would see of a picture."""
+    return {
+        target_key(term): {layer_names(term)[0]: vectors[term.target]}
+        for term in terms
+        if term.target in vectors
+    }
 
 
 def _run_net(

@@ -106,6 +106,7 @@ from jaxinv.presets.projector import (
     STYLEGAN2_PROJECTOR_PLUS,
     STYLEGAN3_PROJECTOR,
 )
+from jaxinv.presets.text import STYLECLIP, TEDIGAN
 from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
 from jaxinv.presets.tuning import (
     IAGAN,
@@ -142,6 +143,8 @@ PRESETS = {
     "image2stylegan++-crossover": CROSSOVER,
     "local-style-transfer": LOCAL_STYLE_TRANSFER,
     "loho": LOHO,
+    "styleclip": STYLECLIP,
+    "tedigan": TEDIGAN,
     "ii2s": II2S,
     "pn-plus": PN_PLUS,
     "pulse": PULSE,

@@ -19,11 +19,13 @@ from jaxinv.inversion.presets import with_steps
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.face_alignment import check_mode
+from jaxinv.models.joint_embedding import CLIP, check_text, clip_embedding, embed_texts
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.encoding import VERB
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.specs import read_operator
+from jaxinv.specs.vocabulary import CONVERTED_NETS, TEXT
 
 if TYPE_CHECKING:
     from jaxinv.encoders.encoding import Drawing, Loaded
@@ -44,6 +46,7 @@ class Job:
     nets: dict[str, Params]
     observation_model: ObservationModel
     encoder: Loaded | None = None
+    vectors: dict[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     prepared_params: dict[tuple[str, ...], Params] = field(
         default_factory=dict[tuple[str, ...], "Params"]
     )
@@ -58,13 +61,14 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     masks = {mask.name for mask in preset.masks if mask.source == "given"}
     for option, places, wanted in (
         ("--named-mask", request.mask_places, masks),
-        ("--named-image", request.image_places, set(preset.targets)),
+        ("--named-image", request.image_places, set(preset.targets) - {TEXT}),
     ):
         if set(places) != wanted:
             given, allowed = (", ".join(sorted(names)) for names in (places, wanted))
             raise ValueError(
                 f"{option} of {given or 'none'}; preset {preset.name!r} takes {allowed or 'none'}"
             )
+    check_text_of(request, preset)
     held = {variable.space for stage in preset.stages for variable in stage.variables}
     if request.export and not held & {"w", "w+"}:
         raise ValueError(
@@ -73,6 +77,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     label = 0 if isinstance(request.label, str) else request.label
     labels = None if label is None else [label]
     check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
+    converted = load_features(tuple(name for name in preset.nets if name in CONVERTED_NETS))
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
         raise ValueError(f"--size {request.size}; allowed: 16 to {gen.spec.resolution}")
@@ -94,8 +99,30 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     if request.align == "auto" and gen.spec.alignment == "none":
         request = replace(request, align="none")
     manifest = manifest_for(request, preset, gen.spec, encoder[1] if encoder else None)
-    nets = load_features(tuple(manifest.nets_sha256))
-    return Job(manifest, gen, params, nets, observation_model, encoder)
+    nets = load_features(tuple(n for n in manifest.nets_sha256 if n not in converted)) | converted
+    vectors = {} if request.text is None else text_vectors(request.text, nets[CLIP])
+    return Job(manifest, gen, params, nets, observation_model, encoder, vectors)
+
+
+def check_text_of(request: Request, preset: Preset) -> None:
+    """Raise `ValueError` unless there is a text where the preset compares with one, only there."""
+    nets = {t.net for stage in preset.stages for t in stage.terms if t.target == TEXT}
+    if (request.text is None) == bool(nets):
+        given = "none" if request.text is None else repr(request.text)
+        wanted = "some words" if nets else "none"
+        raise ValueError(f"--text {given}; preset {preset.name!r} takes {wanted}")
+    if nets:
+        check_text("--text", request.text)
+    if nets - {CLIP}:
+        raise ValueError(
+            f"preset {preset.name!r} looks for a text with {', '.join(sorted(map(str, nets)))}; "
+            f"allowed: {CLIP}"
+        )
+
+
+def text_vectors(text: str, clip: Params) -> dict[str, np.ndarray]:
+    """What a text is to terms that compare with it: its vector [n] in the space of CLIP."""
+    return {TEXT: embed_texts(clip_embedding(clip), [text])[0]}
 
 
 def encoder_of(request: Request, generator: Drawing) -> Loaded | None:

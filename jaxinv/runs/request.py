@@ -21,9 +21,9 @@ class Request:
     `dataset.json` says. Without `scores` results are not compared with their targets.
     `named_masks` are "NAME=PLACE": files, or folders of files, that are white where the mask of
     that name holds (see `specs.MaskSpec`); `named_images` likewise the pictures of that name that
-    terms compare with (see `specs.Term`). `init` is "encoder:NAME", of `encode` the encoder
-    itself, which looks `passes` times and is told `attribute`. Results are packed `shard_size` to
-    a file; None: each has its own.
+    terms compare with (see `specs.Term`), and `text` what their "text" says. `init` is
+    "encoder:NAME", of `encode` the encoder itself, which looks `passes` times and is told
+    `attribute`. Results are packed `shard_size` to a file; None: each has its own.
     """
 
     paths: tuple[str, ...]
@@ -51,6 +51,7 @@ class Request:
     scores: bool = True
     named_masks: tuple[str, ...] = ()
     named_images: tuple[str, ...] = ()
+    text: str | None = None
     init: str | None = None
     attribute: float | None = None
     passes: int | None = None

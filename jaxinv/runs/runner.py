@@ -331,6 +331,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
                 name: np.stack([seen.named_images[name] for seen in given])
                 for name in request.image_places
             },
+            named_vectors={name: np.stack([v] * len(given)) for name, v in job.vectors.items()},
             init=job.encoder,
             labels=None if request.label is None else [seen.label or 0 for seen in given],
             seed=request.seed,

@@ -228,7 +228,7 @@ class Stage:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the pictures that the caller gives beside the image, without repetition."""
+        """Names of the pictures and vectors that the caller gives beside the image, once each."""
         return tuple(sorted({term.target for term in self.terms} - {"", START}))
 
     @property
@@ -356,7 +356,7 @@ class Preset:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """Names of the pictures that the caller gives beside every image."""
+        """Names of the pictures and vectors that the caller gives beside every image."""
         return tuple(sorted({name for stage in self.stages for name in stage.targets}))
 
     @property

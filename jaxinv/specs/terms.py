@@ -16,6 +16,7 @@ from jaxinv.specs.vocabulary import (
     LAYERS,
     LPIPS_LAYERS,
     REDUCTIONS,
+    TEXT,
     WHEN,
 )
 
@@ -73,11 +74,12 @@ class Term:
       (Daras et al. 2020, YLG).
 
     A term may compare with another picture than the image: with the one that is given under the
-    name `target`, or with that of the stage's "start". Where all positions are compared at once
-    (`distance` "style", "appearance": Gram matrices, means), that picture may have a mask of its
-    own, `target_mask`. A term that is `removed_from` another, named by its label, is not counted
-    itself: what the other's gradient in the code has along its own is removed, row by row: the
-    gradient orthogonalization of Saha et al. 2021, LOHO.
+    name `target`, or with that of the stage's "start". An "embedding" may compare with a vector
+    that is given under that name instead; "text" always is one, of what words say. Where all
+    positions are compared at once (`distance` "style", "appearance": Gram matrices, means), that
+    picture may have a mask of its own, `target_mask`. A term that is `removed_from` another, named
+    by its label, is not counted itself: what the other's gradient in the code has along its own is
+    removed, row by row: the gradient orthogonalization of Saha et al. 2021, LOHO.
 
     Such a term counts where its named `mask` holds ("not NAME": where it does not; see `MaskSpec`),
     on top of the mask of the image itself.
@@ -198,6 +200,7 @@ class Term:
         ignored = {
             "last_layers": self.net != DISCRIMINATOR,
             "view": self.net == DISCRIMINATOR,
+            "target": self.target == TEXT and self.name != "embedding",
             "target_mask": self.distance not in GLOBAL_DISTANCES or not self.target,
             "reduction": self.distance in GLOBAL_DISTANCES,
             **dict.fromkeys(("rows", "row_range"), self.variable != "w+"),

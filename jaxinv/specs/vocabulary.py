@@ -51,6 +51,7 @@ TRANSFORMS = ("shift", "scale", "color")
 DISTANCES = ("l2", "l1", "cosine", "style", "appearance", "norm")  # of features
 GLOBAL_DISTANCES = ("style", "appearance", "norm")  # those that compare all positions at once
 START = "start"  # as a target: the picture with which the stage starts
+TEXT = "text"  # as a target: a vector of words, of the space that the net sees pictures in
 DISCRIMINATOR = "discriminator"  # the generator's own, among the nets of a term
 # The taps of every net: "conv1" before and "relu1" after the activation of its first layer.
 LAYERS = {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from jaxinv.edits.directions import Direction, save_direction
-from jaxinv.edits.discovery import flows, regressor_walks
+from jaxinv.edits.discovery import flows, regressor_walks, styleclip
 from jaxinv.edits.discovery.local_styles import step_across
 from jaxinv.edits.discovery.training import Training, mlp, mlp_init
 from jaxinv.edits.editing import AmountWarning, edit
@@ -53,6 +53,8 @@ WALKS: dict[str, Walk] = {
     "flow": Walk("age", "flow", "w", {"flow": flow_of(3), "measure": MEASURE}, {"target": 1}),
     "proxy": Walk("age", "proxy", "w", {"measure": MEASURE}, {
         "target": 2, "keep": [0], "step": 0.25}),
+    "mapper": Walk("hat", "mapper", "w+", {"weights": styleclip.mapper_init(KEY, GEN.spec)}, {
+        "axis": 2}),
     "rig": Walk("pose", "rig", "w", {"change": mlp_init(KEY, (DIM + 3, 6, DIM))}, {"target": 0}),
     "intervention": Walk("age", "intervention", "s", {
         "normals": DRAWS.standard_normal((2, DIM)), "deviation": 1 + DRAWS.uniform(size=DIM)},
@@ -108,7 +110,8 @@ def test_no_amount_is_no_change_and_rows_move_alone(name: str) -> None:
     place = walk.space if walk.space == "z" else "w"
     code = codes(1, 6)[0]
     still = path.apply(GEN, PARAMS, {place: code}, 0.0)[walk.space]
-    goal = GEN.affine(PARAMS, jnp.stack([code, code])) if walk.space == "s" else code
+    both = jnp.stack([code, code])
+    goal = {"s": GEN.affine(PARAMS, both), "w+": both}.get(walk.space, code)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), still, goal)
     if walk.space != "w":
         return

@@ -6,9 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.edits.discovery import by_edits, by_generator, by_nets, by_scores, first_layer_walks
+from jaxinv.edits.discovery import (
+    by_edits,
+    by_generator,
+    by_nets,
+    by_scores,
+    by_texts,
+    first_layer_walks,
+)
 from jaxinv.edits.discovery.principal import ESTIMATORS
-from jaxinv.edits.discovery.requests import Method, Request
+from jaxinv.edits.discovery.requests import Method, Request, Text, check_said
 from jaxinv.edits.discovery.samples import usual_space
 from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.discovery.steerability import EDITS
@@ -143,6 +150,15 @@ METHODS: dict[str, Method] = {
         ("w", "z"),
         "Viazovetskyi et al. 2020, StyleGAN2 Distillation: a student",
     ),
+    "styleclip": Method(
+        by_texts.global_directions,
+        "texts",
+        ("s",),
+        "Patashnik et al. 2021, StyleCLIP: global direction",
+    ),
+    "styleclip-mapper": Method(
+        by_texts.mapper, "text", ("w",), "Patashnik et al. 2021, StyleCLIP: latent mapper"
+    ),
 }
 EDIT_NAMES = {
     **dict.fromkeys(("steerability", "steerability-steps"), tuple(EDITS)),
@@ -160,6 +176,7 @@ def discover(
     keep: Mapping[str, Any] | None = None,
     edit: str = "",
     move: tuple[Way, float] | None = None,
+    text: Text | None = None,
     space: str | None = None,
     samples: int = 2000,
     count: int = 1,
@@ -183,6 +200,7 @@ def discover(
         keep: the same of attributes that must not move, by name, for methods that take them.
         edit: what a walk is to do to pictures (`EDIT_NAMES`).
         move: a direction or walk and an amount, for a student that learns to make that edit.
+        text: what a text asks for, of methods that a text leads.
         space: "z", "w" or "s"; as a rule w, z without a W, s where the method is of channels.
         samples: how many codes are drawn, by the methods that draw.
         count: directions wanted, by the methods that find several.
@@ -212,10 +230,9 @@ def discover(
         check_whole(what, value, least)
     check_seed(seed)
     held = dict(keep or {})
-    asked = Request(
-        gen, params, _space(method, gen, space), samples, count, name or edit or method, scores
-    )
-    asked = replace(asked, keep=held, edit=edit, move=move, rows=rows, cut=cut)
+    called = name or edit or (text.words if isinstance(text, Text) else method)
+    asked = Request(gen, params, _space(method, gen, space), samples, count, called, scores)
+    asked = replace(asked, keep=held, edit=edit, move=move, text=text, rows=rows, cut=cut)
     asked = replace(asked, estimator=estimator, layer=layer, steps=steps, seed=seed, report=report)
     _check_taken(method, asked)
     _check_needs(method, asked)
@@ -254,6 +271,7 @@ def _check_needs(method: str, asked: Request) -> None:
         check_choice(f"edit of method {method!r}", asked.edit, EDIT_NAMES[method])
     elif asked.edit:
         raise ValueError(f"edit {asked.edit!r} for method {method!r}; allowed: none")
+    check_said(method, asked.text, needs)
     if (asked.move is not None) != (needs == "move"):
         wanted = "a direction and an amount" if needs == "move" else "none"
         raise ValueError(f"move {told(asked.move)} for method {method!r}; allowed: {wanted}")

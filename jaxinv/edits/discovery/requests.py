@@ -15,6 +15,15 @@ from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.editing import edit
 from jaxinv.latents.spaces import draw_prior
 from jaxinv.models.generators.base import convert
+from jaxinv.models.joint_embedding import (
+    TEMPLATES,
+    JointEmbedding,
+    check_joint,
+    check_templates,
+    check_text,
+    clip_embedding,
+)
+from jaxinv.specs.checks import check_at_least, check_kind, check_whole
 
 if TYPE_CHECKING:
     from jaxinv.edits.ways import Way
@@ -26,6 +35,41 @@ DEVIATION = "a standard deviation of the samples"
 SCORED_SIDE = 256  # px of the pictures that are scored, or the generator's own
 SIDE = 64  # px of the pictures that nets learn from
 PROBES = 32  # fresh codes on which a walk's effects are measured
+
+
+@dataclass(frozen=True)
+class Text:
+    """What a text asks for.
+
+    Attributes:
+        words: what pictures shall show.
+        neutral: what they show anyway ("a face"), for a direction from there.
+        joint: where pictures and texts are compared; None is `clip_embedding()`.
+        templates: sentences in which both are said, with {} for them.
+        threshold: least relevance of a channel that is moved (StyleCLIP's beta): less disentangles
+            less.
+        probes: pictures in which every channel is tried.
+
+    Raises:
+        ValueError: no words, the same twice, or settings that make no sense.
+    """
+
+    words: str
+    neutral: str = ""
+    joint: JointEmbedding | None = None
+    templates: tuple[str, ...] = TEMPLATES
+    threshold: float = 0.15
+    probes: int = 100
+
+    def __post_init__(self) -> None:
+        check_text("text", self.words)
+        if self.neutral and check_text("neutral", self.neutral) == self.words.strip():
+            raise ValueError(f"text and neutral are both {self.words!r}; allowed: different words")
+        if self.joint is not None:
+            check_joint(self.joint)
+        object.__setattr__(self, "templates", check_templates(self.templates))
+        check_at_least("threshold", self.threshold, 0)
+        check_whole("probes", self.probes, 1)
 
 
 @dataclass(frozen=True)
@@ -43,6 +87,7 @@ class Request:
         keep: the same of attributes that must not move, by name.
         edit: of `steerability.EDITS` or of `first_layer_walks.SOURCES`; "" without.
         move: a direction or walk and an amount, which a student learns to make; None without.
+        text: what a text asks for; None without.
         rows: of W+ that SeFa looks at; None is all.
         cut: a step of the generator after which features are looked at; "" without.
         estimator: of `principal.ESTIMATORS`.
@@ -62,6 +107,7 @@ class Request:
     keep: dict[str, Any] = field(default_factory=dict[str, Any])
     edit: str = ""
     move: tuple[Way, float] | None = None
+    text: Text | None = None
     rows: tuple[int, ...] | None = None
     cut: str = ""
     estimator: str = "pca"
@@ -75,8 +121,8 @@ class Request:
 class Method:
     """One line of the table: what is called, what it needs, where it works, and whose it is.
 
-    `needs` is "scores", "edit", "move" or "" (nothing but the generator); `takes` are the fields
-    of a request that only some methods look at.
+    `needs` is "scores", "edit", "move", "text", "texts" (with a neutral one) or "" (nothing but the
+    generator); `takes` are the fields of a request that only some methods look at.
     """
 
     find: Callable[[Request], list[Any]]
@@ -84,6 +130,28 @@ class Method:
     spaces: tuple[str, ...]
     reference: str
     takes: tuple[str, ...] = ()
+
+
+def check_said(method: str, text: Text | None, needs: str) -> None:
+    """Raise `ValueError` unless there is the text that a method needs, with a neutral or not."""
+    check_kind("text", Text("-") if text is None else text, Text, ' (Text("words"))')
+    wanted = {"text": "a text", "texts": "a text and a neutral one"}.get(needs, "none")
+    given = "none"
+    if text is not None:
+        given = "a text and a neutral one" if text.neutral else "a text"
+    if given != wanted:
+        raise ValueError(f"text for method {method!r}: {given}; allowed: {wanted}")
+
+
+def joint_of(text: Text) -> JointEmbedding:
+    """The joint embedding of a text, its towers checked; CLIP's where none is given.
+
+    A plain function of pictures is made one that compiled programs take as an argument.
+    """
+    joint = clip_embedding() if text.joint is None else text.joint
+    if not isinstance(joint.picture, jax.tree_util.Partial):
+        joint = joint._replace(picture=jax.tree_util.Partial(joint.picture))
+    return joint
 
 
 def direction(asked: Request, vector: np.ndarray, unit: str, **more: Any) -> Direction:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,11 +18,13 @@ from jaxinv.specs.checks import check_array, check_at_least
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from jaxinv.types import Array
+    from jaxinv.specs import GeneratorSpec
+    from jaxinv.types import Array, Key
 
 LEVELS = ((0, 4), (4, 8), (8, 18))  # rows of the coarse, medium and fine nets
 LEVEL_NAMES = ("course_mapping", "medium_mapping", "fine_mapping")  # as published
 STEP = 0.1
+LAYERS = 4
 RATE = 0.01  # the learning-rate multiplier that is part of every layer
 
 
@@ -117,14 +120,45 @@ def without_torgb(styles: Sequence[int]) -> tuple[int, ...]:
     return tuple(layer for layer in range(len(styles)) if layer % 3 != 1)
 
 
-def level_changes(weights: Mapping[str, Any], w: Array, name: str) -> Array:
+def mapper_init(key: Key, spec: GeneratorSpec) -> dict[str, Array]:
+    """Weights of the nets of `mapped` before training, drawn as the published ones were.
+
+    There is one for each of `LEVELS` that the generator of `spec` has rows for.
+    """
+    found: dict[str, Array] = {}
+    for level, (name, (first, _)) in enumerate(zip(LEVEL_NAMES, LEVELS, strict=True)):
+        for layer in range(1, LAYERS + 1 if first < spec.rows else 1):
+            drawn = jax.random.fold_in(key, level * LAYERS + layer)
+            shape = (spec.w_dim, spec.w_dim)
+            found[f"{name}.mapping.{layer}.weight"] = jax.random.normal(drawn, shape) / RATE
+            found[f"{name}.mapping.{layer}.bias"] = jnp.zeros(spec.w_dim)
+    return found
+
+
+def mapper_width(weights: Mapping[str, Any]) -> int:
+    """How long a w is that a mapper of w+ moves; `ValueError` for weights that are none."""
+    names = ("mapping",) if "mapping.mapping.1.weight" in weights else LEVEL_NAMES
+    widths, used = set[int](), set[str]()
+    for name in names:
+        layer = 1
+        while (kernel := f"{name}.mapping.{layer}.weight") in weights:
+            bias = f"{name}.mapping.{layer}.bias"
+            widths |= {*np.shape(weights[kernel]), *np.shape(weights[bias])}
+            used |= {kernel, bias}
+            layer += 1
+    if len(widths) != 1 or used != set(weights):
+        raise ValueError(f"widths {sorted(widths)}, {len(weights)} arrays; allowed: square layers")
+    return widths.pop()
+
+
+def level_changes(weights: Mapping[str, Any], w: Array, name: str, axis: int = 1) -> Array:
     """What one net of a mapper adds to w [n, rows, 512], or to a style [n, C].
 
     `weights` are named as in the published files: NAME.mapping.1.weight [out, in] and so on. Codes
-    are divided by the root mean square over their SECOND axis, which for w is that of the rows:
-    so do the published nets.
+    are divided by the root mean square over `axis`: 1, which for w is that of the rows, in the
+    published nets; 2 for w is what the paper says, over the numbers of each row.
     """
-    x = w / jnp.sqrt(jnp.mean(w**2, axis=1, keepdims=True) + 1e-8)
+    x = w / jnp.sqrt(jnp.mean(w**2, axis=axis, keepdims=True) + 1e-8)
     layer = 1
     while f"{name}.mapping.{layer}.weight" in weights:
         kernel = jnp.asarray(weights[f"{name}.mapping.{layer}.weight"])
@@ -137,20 +171,20 @@ def level_changes(weights: Mapping[str, Any], w: Array, name: str) -> Array:
     return x
 
 
-def mapped(weights: Mapping[str, Any], w: Array) -> Array:
+def mapped(weights: Mapping[str, Any], w: Array, *, axis: int = 1) -> Array:
     """What a mapper adds to w+ [n, rows, 512], before the step of `STEP`; section 5.
 
     Three nets for the rows of `LEVELS`, of which absent ones add nothing, or one ("mapping") for
-    all rows.
+    all rows. `axis` is that of `level_changes`.
     """
     if "mapping.mapping.1.weight" in weights:
-        return level_changes(weights, w, "mapping")
+        return level_changes(weights, w, "mapping", axis)
     held = [f"{name}.mapping.1.weight" in weights for name in LEVEL_NAMES]
     if not any(held):
         raise ValueError(f"no mapper in {', '.join(weights):.120}; allowed: {LEVEL_NAMES}, mapping")
-    parts = [w[:, first:last] for first, last in LEVELS]
+    parts = [w[:, :4], w[:, 4:8], w[:, 8:]]
     changed = [
-        level_changes(weights, part, name) if there else jnp.zeros_like(part)
+        level_changes(weights, part, name, axis) if there and part.size else jnp.zeros_like(part)
         for part, name, there in zip(parts, LEVEL_NAMES, held, strict=True)
     ]
     return jnp.concatenate(changed, axis=1)

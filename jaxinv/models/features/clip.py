@@ -132,7 +132,12 @@ def build(shapes: Shapes) -> Net:
     A picture suits a text as the product of their directions, times `logit_scale` for logits.
     """
     module, size = Clip(shapes), side(shapes)
-    words = dict(shapes)["positional_embedding"][0]
+    known = dict(shapes)
+    ends = ("visual.proj", "visual.attnpool.c_proj/kernel"), ("text_projection",)
+    seen, said = (next(known[n][-1] for n in names if n in known) for names in ends)
+    if seen != said:
+        raise ValueError(f"pictures of {seen} numbers, texts of {said}; allowed: one space")
+    words = known["positional_embedding"][0]
     init = initialiser(module, ((size, size, 3), jnp.float32), ((words,), jnp.int32))
     return Net(
         "clip",
