@@ -32,7 +32,9 @@ def verb_studio(options: argparse.Namespace) -> int:
     from jaxinv.studio.desk import Desk
     from jaxinv.studio.serving import Server, open_when_ready
 
-    with tempfile.TemporaryDirectory(prefix="jaxinv-studio-") as temporary:
+    with tempfile.TemporaryDirectory(
+        prefix="jaxinv-studio-", ignore_cleanup_errors=True
+    ) as temporary:
         folder = Path(options.out or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         desk = Desk(options.generator, folder, preset=options.preset)
