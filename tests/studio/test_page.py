@@ -14,7 +14,7 @@ import pytest
 from jaxinv.io.images import encode_png
 from jaxinv.studio.desk import Desk
 from jaxinv.studio.serving import Server
-from jaxinv.studio.work import Work
+from jaxinv.studio.work import MOST_STEPS, Work
 from tests.studio import desks
 from tests.studio.desks import idle, photo, wait_for, wait_ready
 
@@ -96,7 +96,10 @@ def wait_history(page: Any, count: int) -> list[str]:
     return history(page)
 
 
-def test_a_photo_is_dropped_edited_and_saved(page: Any, served: Server, tmp_path: Path) -> None:
+def test_a_photo_is_dropped_edited_and_saved(
+    page: Any, served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MOST_STEPS, "paint", 10**6)  # it goes on until Enough is pressed
     work = open_photo(page, served.desk)
     assert page.locator("#works button").inner_text().splitlines() == ["me.png", "ready"]
     slider = page.get_by_label("age")
