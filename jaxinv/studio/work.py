@@ -177,7 +177,8 @@ class Work:
         self.photo = cut_photo(self.file, landmarks, align, side)
         self.enough.clear()
         self.show_before()
-        self._enter(SEARCHING, "; ".join(self.photo.warnings) or "looking for the picture")
+        turn = "after another photograph" if self.desk.searching.locked() else "looking for it"
+        self._enter(SEARCHING, "; ".join((*self.photo.warnings, turn)))
         reached: list[Latents] = []
 
         def look(latents: Latents, words: str, share: float) -> None:

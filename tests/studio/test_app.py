@@ -107,8 +107,10 @@ def test_a_photo_is_found_edited_and_saved(desk: Desk, page: TestClient, tmp_pat
                 # The state of a single step may have been overtaken by that of the end.
                 until_true(
                     socket,
-                    lambda one, n=before: one["kind"] == "state"
-                    and (one["note"].startswith("step") or len(one["operations"]) > n),
+                    lambda one, n=before: (
+                        one["kind"] == "state"
+                        and (one["note"].startswith("step") or len(one["operations"]) > n)
+                    ),
                 )
                 socket.send_text(json.dumps({"do": "stop", "work": name}))
             say_and_finish(socket, work)

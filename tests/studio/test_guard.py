@@ -16,6 +16,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from jaxinv.io.images import encode_jpeg, encode_png
 from jaxinv.studio.desk import MOST_PAGES, Desk
+from jaxinv.studio.guard import site
 from jaxinv.studio.mailbox import MOST_NOTES, Mailbox
 from jaxinv.studio.messages import FIELDS, PNG, read_message
 from tests.studio import desks
@@ -80,10 +81,21 @@ def test_a_websocket_says_where_it_is_from(desk: Desk) -> None:
 
 
 def test_a_site_that_was_named_may_ask(desk: Desk) -> None:
-    site = "https://proxy.example"
-    for headers in ({"host": "proxy.example", "origin": site}, {**HEADERS, "origin": site}):
-        assert client(desk, (site,)).get(f"{BASE}/", headers=headers).status_code == 200
+    proxy = "https://proxy.example"
+    assert site("HTTPS://Proxy.example/") == "https://proxy.example"
+    for headers in ({"host": "proxy.example", "origin": proxy}, {**HEADERS, "origin": proxy}):
+        assert client(desk, (proxy,)).get(f"{BASE}/", headers=headers).status_code == 200
         assert client(desk).get(f"{BASE}/", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["proxy.example", "https://a.example;script-src *", "https://a.example/path", "ftp://a.example",
+     "https://me@a.example", "https://a.example\r\nx: y", ""],
+)  # fmt: skip
+def test_what_is_no_site_is_not_let_into_the_policy(desk: Desk, address: str) -> None:
+    with pytest.raises(ValueError, match="allowed: like https"):
+        app(desk, (address,))
 
 
 def test_every_answer_is_locked_in(desk: Desk) -> None:
