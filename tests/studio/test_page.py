@@ -156,7 +156,7 @@ def test_keys_alone_are_enough(page: Any, served: Server) -> None:
         page.keyboard.press(key)
     page.get_by_role("button", name="Drag", exact=True).focus()
     page.keyboard.press("Enter")
-    wait_for(lambda: work.busy or work.state()["operations"], "drag")
+    wait_for(lambda: work.note.startswith("step") or work.state()["operations"], "drag")
     page.evaluate("document.getElementById('stop').click()")
     idle(work)
     operation: Any = work.session.operations[-1]  # type: ignore[union-attr]
