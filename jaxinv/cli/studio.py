@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import tempfile
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from jaxinv.cli.console import DONE, complain, say
 from jaxinv.cli.weights import ensure, ready_generator
+from jaxinv.studio.guard import site
 
 MOST_PORT = 65_535
 
@@ -32,7 +32,9 @@ def verb_studio(options: argparse.Namespace) -> int:
     from jaxinv.studio.desk import Desk
     from jaxinv.studio.serving import Server, open_when_ready
 
-    with tempfile.TemporaryDirectory(prefix="jaxinv-studio-") as temporary:
+    with tempfile.TemporaryDirectory(
+        prefix="jaxinv-studio-", ignore_cleanup_errors=True
+    ) as temporary:
         folder = Path(options.out or temporary)
         folder.mkdir(parents=True, exist_ok=True)
         desk = Desk(options.generator, folder, preset=options.preset)
@@ -62,10 +64,10 @@ def port(text: str) -> int:
 
 def origin(text: str) -> str:
     """The address of a site: scheme and host."""
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
-        raise argparse.ArgumentTypeError(f"must be like https://example.org, got {text[:80]}")
-    return f"{parts.scheme}://{parts.netloc}"
+    try:
+        return site(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def add(verbs: argparse._SubParsersAction) -> None:

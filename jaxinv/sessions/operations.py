@@ -45,7 +45,7 @@ class DragPoints:
 
 @dataclass(frozen=True, eq=False)
 class PaintColours:
-    """Colours uint8 [n, n, 3] that count where the mask [256, 256] is 1, for so many steps."""
+    """Colours uint8 [256, 256, 3] that count where the mask [256, 256] is 1, for so many steps."""
 
     colours: np.ndarray
     mask: np.ndarray

@@ -94,7 +94,7 @@ class Handlers:
             data = await run_in_threadpool(export, work, kind)
         except (ValueError, OSError) as error:
             return _refused(409, shortened(error))
-        file = quote(f"{work.title.rpartition('.')[0] or work.title}-{kind}")
+        file = quote(f"{work.title.rpartition('.')[0] or work.title}-{kind}", safe="")
         held = {"content-disposition": f"attachment; filename*=utf-8''{file}"}
         return Response(data, media_type=EXPORTS[kind], headers=held)
 
@@ -110,7 +110,8 @@ class Handlers:
                 data = await socket.receive()
                 if data["type"] == "websocket.disconnect":
                     break
-                self.take(data.get("text") or data.get("bytes") or "", box)
+                said = data.get("text") or data.get("bytes") or ""
+                await run_in_threadpool(self.take, said, box)  # it may hold pictures
         except WebSocketDisconnect:
             pass
         finally:
@@ -130,7 +131,7 @@ class Handlers:
             box = Mailbox(asyncio.get_running_loop())
             self.desk.page(name, box)
         if data:
-            self.take(data, box)
+            await run_in_threadpool(self.take, data, box)
         frames = box.take() if data else await box.wait(WAIT)
         parts = (len(one).to_bytes(4, "big") + one for one in frames)
         return Response(b"".join(parts), media_type="application/octet-stream")

@@ -79,7 +79,7 @@ class Desk:
             place.mkdir(parents=True)
             file = place / "photo"
             atomic_write(file, lambda out: out.write(data))
-            shown = shortened(title, 80) or "photo"
+            shown = shortened(title.encode(errors="replace").decode(), 80) or "photo"
             self.works[name] = work = Work(self, name, shown, file)
         work.tell()
         return work
@@ -90,11 +90,11 @@ class Desk:
         if session is None:
             return
         facts = {"generator": self.generator, "verb": "studio", "source": work.title}
-        if session.operations:
-            text = to_json(session, self.generator).encode()
-            atomic_write(place / "recipe.json", lambda out: out.write(text))
-        else:
+        if work.kept is not session.start:  # edits that were made meanwhile began there, too
             save_latents(place / "start.safetensors", session.start, facts)
+            work.kept = session.start
+        text = to_json(session, self.generator).encode()
+        atomic_write(place / "recipe.json", lambda out: out.write(text))
         save_latents(place / "latents.safetensors", session.latents, facts)
 
     # Pages
@@ -102,6 +102,7 @@ class Desk:
     def page(self, name: str, box: Mailbox) -> None:
         """A page has come (back): it is told everything."""
         with self.lock:
+            self.pages.pop(name, None)
             while len(self.pages) >= MOST_PAGES:
                 del self.pages[next(iter(self.pages))]
             self.pages[name] = box

@@ -5,6 +5,7 @@ The server listens on this machine only; still, any page that the user has open 
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[dict[str, Any]]]
     Send = Callable[[dict[str, Any]], Awaitable[None]]
 
+SITE = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?")
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = "; ".join(
     (
@@ -31,16 +33,25 @@ HEADERS = {
 }
 
 
+def site(address: str) -> str:
+    """The origin of an address of a site, as browsers write it; `ValueError` for anything else."""
+    origin = address.lower().removesuffix("/")
+    if not SITE.fullmatch(origin):
+        raise ValueError(f"origin {address[:80]!r}; allowed: like https://example.org")
+    return origin
+
+
 class Guard:
     """Lets requests through whose path begins with the token, and answers 403 to all others.
 
     token: the first part of every path. origins: pages elsewhere that may ask, too, such as
     "https://example.org" (the proxy of a notebook service); their hosts are allowed with them.
+    Raises `ValueError` for one that is none.
     """
 
     def __init__(self, app: Any, token: str, origins: Sequence[str] = ()) -> None:
         self.app, self.token = app, token.encode()
-        self.origins = tuple(origin.rstrip("/").lower() for origin in origins)
+        self.origins = tuple(map(site, origins))
         framers = " ".join(self.origins) or "'none'"
         headers = {**HEADERS, "content-security-policy": POLICY.format(framers=framers)}
         self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from contextlib import suppress
 from typing import Any
 
+NOTE = "note"  # how kinds of notes begin, which take nothing's place
 MOST_NOTES = 50  # of one page that are kept until it fetches them
 
 
 def frame(header: dict[str, Any], body: bytes = b"") -> bytes:
     """A message to the page: 4 bytes of the header's length, the header as JSON, then bytes."""
-    head = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    head = json.dumps(header, separators=(",", ":")).encode()  # ASCII: half characters pass, too
     return len(head).to_bytes(4, "big") + head + body
 
 
@@ -32,9 +34,10 @@ class Mailbox:
         with self.lock:
             self.waiting.pop(kind, None)
             self.waiting[kind] = message
-            while len(self.waiting) > MOST_NOTES:
-                del self.waiting[next(iter(self.waiting))]
-        if not self.loop.is_closed():
+            notes = [one for one in self.waiting if one.startswith(NOTE)]
+            for old in notes[:-MOST_NOTES]:
+                del self.waiting[old]
+        with suppress(RuntimeError):  # the server has ended
             self.loop.call_soon_threadsafe(self.ready.set)
 
     def take(self) -> list[bytes]:

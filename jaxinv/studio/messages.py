@@ -19,6 +19,7 @@ from jaxinv.specs.serialization import parse_json
 LARGEST = 2**22  # bytes of a message
 LONGEST = 200  # characters of a name
 CANVAS = 1024  # px of the largest picture that a message may hold
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # how PNG files begin; then come width and height
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,17 @@ def _picture(what: str, value: Any) -> np.ndarray:
     """A square picture as base64 of a PNG file: uint8 [n, n, 3]."""
     check_kind(what, value, str)
     try:
-        pixels = decode(base64.b64decode(value, validate=True), size=None, background=0.0).pixels
+        data = base64.b64decode(value, validate=True)
+        if not data.startswith(PNG):
+            raise ValueError("no PNG file")
+        width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))
+        if width != height or width > CANVAS:  # before its pixels take any memory
+            raise ValueError(f"{width} x {height} px; allowed: a square of at most {CANVAS}")
+        pixels = decode(data, size=None, background=0.0).pixels
     except (binascii.Error, BadFile, ValueError) as error:
         raise ValueError(f"{what} is no picture ({str(error)[:LONGEST]})") from error
-    if pixels.dtype != np.uint8 or pixels.shape[0] != pixels.shape[1] or len(pixels) > CANVAS:
-        raise ValueError(f"{what} is {list(pixels.shape)}; allowed: a square of at most {CANVAS}")
+    if pixels.dtype != np.uint8:
+        raise ValueError(f"{what} has colours of type {pixels.dtype}; allowed: uint8")
     return pixels
 
 

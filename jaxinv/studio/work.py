@@ -93,6 +93,8 @@ class Work:
         self.enough, self.serial = threading.Event(), 0
         self.jobs: queue.Queue[Callable[[], object] | None] = queue.Queue()
         self.slides: dict[str, float] = {}
+        self.newest: tuple[Latents, str, float] | None = None
+        self.kept: Latents | None = None
         self.waiting = threading.Lock()
         threading.Thread(target=self._serve, daemon=True, name=f"edits of {name}").start()
         self._in_background(self._read)
@@ -175,14 +177,18 @@ class Work:
         self.photo = cut_photo(self.file, landmarks, align, side)
         self.enough.clear()
         self.show_before()
-        self._enter(SEARCHING, "; ".join(self.photo.warnings) or "looking for the picture")
+        turn = "after another photograph" if self.desk.searching.locked() else "looking for it"
+        self._enter(SEARCHING, "; ".join((*self.photo.warnings, turn)))
         reached: list[Latents] = []
 
         def look(latents: Latents, words: str, share: float) -> None:
-            reached.append(latents)
+            reached[:] = [latents]
             if self.enough.is_set():
                 raise _Enough
-            self.jobs.put(lambda: self._sharpen(latents, words, share))
+            with self.waiting:
+                first, self.newest = self.newest is None, (latents, words, share)
+            if first:  # else one is waiting to be drawn, which is now this one
+                self.jobs.put(self._sharpen)
 
         desk = self.desk
         with desk.searching:  # one search at a time: two would take twice as long each
@@ -190,11 +196,22 @@ class Work:
                 found = search(desk.gen, desk.params, self.photo, desk.preset, look)
             except _Enough:
                 found = reached[-1]
+            except Exception as error:
+                if not reached:
+                    raise
+                found = reached[-1]
+                desk.note(
+                    self.name, f"the search broke off, its last picture is kept: {_said(error)}"
+                )
         self.jobs.put(lambda: self._found(found))
 
-    def _sharpen(self, latents: Latents, words: str, share: float) -> None:
+    def _sharpen(self) -> None:
+        with self.waiting:
+            newest, self.newest = self.newest, None
+        if newest is None:
+            return
+        latents, self.note, self.share = newest
         self._begin_from(latents)
-        self.note, self.share = words, share
         self.show(PREVIEW)
         self.tell()
 
@@ -218,9 +235,9 @@ class Work:
         while (job := self.jobs.get()) is not None:
             try:
                 job()
-            except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            except Exception as error:  # whatever it is, the next job has its turn
                 self.busy, self.note = "", ""
-                self.desk.note(self.name, shortened(error))
+                self.desk.note(self.name, _said(error))
                 self.tell()
 
     def _do(self, message: Message) -> None:
@@ -350,10 +367,15 @@ class Work:
         def run() -> None:
             try:
                 what()
-            except (ValueError, OSError, MemoryError, RuntimeError) as error:
-                self._enter(FAILED, shortened(error))
+            except Exception as error:  # no photo may be left "reading" for ever
+                self._enter(FAILED, _said(error))
 
         threading.Thread(target=run, daemon=True, name=f"search of {self.name}").start()
+
+
+def _said(error: Exception) -> str:
+    known = isinstance(error, ValueError | OSError)
+    return shortened(error) if known else shortened(f"{type(error).__name__}: {error}")
 
 
 def told(one: Operation) -> str:

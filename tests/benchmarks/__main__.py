@@ -46,6 +46,8 @@ def arguments() -> argparse.ArgumentParser:
     pulled.add_argument("folder", type=Path, metavar="RUN")
     pulled.add_argument("--limit", type=int, default=8)
     pulled.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    page = names.add_parser("studio", help="how long a page of the studio waits for its pictures")
+    page.add_argument("photo", type=Path)
     names.add_parser("cold", help="the first picture, with nothing measured or compiled")
     killed = names.add_parser("kills", help="a run that is killed again and again")
     killed.add_argument("--count", type=int, default=200, help="kills (default: 200)")
@@ -165,6 +167,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import turned_photos
 
         turned_photos.report(options.files)
+    elif options.name == "studio":
+        from tests.benchmarks import studio
+
+        studio.report(options.photo)
     else:
         from tests.benchmarks import tables
 

@@ -47,6 +47,7 @@ def waves(held: dict[str, np.ndarray]) -> Generator:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="no fixture of draggan")
 def test_points_and_losses_are_the_published_ones() -> None:
     held = read_arrays(FOLDER / "io.npz")

@@ -98,7 +98,7 @@ test("where no websocket opens, plain requests carry everything", async () => {
     const whole = new Uint8Array(4 + one.byteLength);
     new DataView(whole.buffer).setUint32(0, one.byteLength);
     whole.set(new Uint8Array(one), 4);
-    return { ok: true, arrayBuffer: async () => whole.buffer };
+    return { ok: true, status: 200, arrayBuffer: async () => whole.buffer };
   };
   found.send({ do: "hello" });
   for (let i = 0; i < 3; i++) {
@@ -110,4 +110,46 @@ test("where no websocket opens, plain requests carry everything", async () => {
   assert.match(posts[0][0], /\/token\/poll\?page=/);
   assert.equal(posts[1][1], "");
   assert.ok(seen.length >= 1);
+});
+
+function fetching(answers) {
+  globalThis.fetch = async (url, options) => {
+    posts.push(options.body);
+    const answer = answers(options.body, posts.length);
+    if (!answer) throw new TypeError("no network");
+    return answer;
+  };
+  for (let i = 0; i < 3; i++) {
+    sockets.at(-1).onclose();
+    later.shift()?.[0]();
+  }
+}
+const empty = { ok: true, status: 200, arrayBuffer: async () => new ArrayBuffer(0) };
+const turns = async (count) => {
+  for (let i = 0; i < count; i++) await new Promise((done) => setImmediate(done));
+};
+
+test("plain requests say once that they are connected", async () => {
+  const { told } = make();
+  fetching((body, count) => (count > 5 ? new Promise(() => {}) : empty));
+  await turns(8);
+  assert.equal(posts.length, 6);
+  assert.deepEqual(told, ["lost", "connected"]);
+});
+
+test("plain requests keep the order of messages, and repeat those that were lost", async () => {
+  const { found } = make();
+  const lost = new Set(['{"do":"one"}', '{"do":"two"}']);
+  fetching((body) => {
+    if (!body) return new Promise(() => {});
+    if (lost.delete(body)) return null;
+    return body.includes("refused") ? { ok: false, status: 413 } : empty;
+  });
+  for (const what of ["one", "refused", "two"]) found.send({ do: what });
+  for (let i = 0; i < 4; i++) {
+    await turns(3);
+    later.splice(0).forEach(([what]) => what());
+  }
+  const said = posts.filter((body) => body).map((body) => JSON.parse(body).do);
+  assert.deepEqual(said, ["one", "one", "refused", "two", "two"]);
 });

@@ -25,7 +25,7 @@ TOKEN = "a-token-of-tests"
 BASE = f"/{TOKEN}"
 ORIGIN = "http://127.0.0.1:8600"
 HEADERS = {"host": "127.0.0.1:8600", "origin": ORIGIN}
-PATIENCE = 120.0  # seconds; only a test that fails waits so long
+PATIENCE = 600.0  # seconds; only a test that fails waits so long
 
 
 def make_desk(tmp_path: Path, base: Path, patch: pytest.MonkeyPatch) -> Desk:

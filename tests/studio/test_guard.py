@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,11 @@ import pytest
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from jaxinv.studio.desk import Desk
-from jaxinv.studio.messages import FIELDS, read_message
+from jaxinv.io.images import encode_jpeg, encode_png
+from jaxinv.studio.desk import MOST_PAGES, Desk
+from jaxinv.studio.guard import site
+from jaxinv.studio.mailbox import MOST_NOTES, Mailbox
+from jaxinv.studio.messages import FIELDS, PNG, read_message
 from tests.studio import desks
 from tests.studio.desks import BASE, HEADERS, ORIGIN, TOKEN, app, files_below, photo
 
@@ -76,10 +81,21 @@ def test_a_websocket_says_where_it_is_from(desk: Desk) -> None:
 
 
 def test_a_site_that_was_named_may_ask(desk: Desk) -> None:
-    site = "https://proxy.example"
-    for headers in ({"host": "proxy.example", "origin": site}, {**HEADERS, "origin": site}):
-        assert client(desk, (site,)).get(f"{BASE}/", headers=headers).status_code == 200
+    proxy = "https://proxy.example"
+    assert site("HTTPS://Proxy.example/") == "https://proxy.example"
+    for headers in ({"host": "proxy.example", "origin": proxy}, {**HEADERS, "origin": proxy}):
+        assert client(desk, (proxy,)).get(f"{BASE}/", headers=headers).status_code == 200
         assert client(desk).get(f"{BASE}/", headers=headers).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["proxy.example", "https://a.example;script-src *", "https://a.example/path", "ftp://a.example",
+     "https://me@a.example", "https://a.example\r\nx: y", ""],
+)  # fmt: skip
+def test_what_is_no_site_is_not_let_into_the_policy(desk: Desk, address: str) -> None:
+    with pytest.raises(ValueError, match="allowed: like https"):
+        app(desk, (address,))
 
 
 def test_every_answer_is_locked_in(desk: Desk) -> None:
@@ -146,6 +162,53 @@ def test_a_thousand_malformed_messages_change_nothing(desk: Desk, tmp_path: Path
         assert headers is HEADERS or answer.status_code == 403
     assert {one for one in files_below(tmp_path) - before if "/kept/" not in one} == set()
     assert page.get(f"{BASE}/", headers={"host": "127.0.0.1:8600", "origin": ORIGIN}).is_success
+
+
+def test_half_a_character_does_not_end_a_connection(desk: Desk) -> None:
+    page = client(desk)
+    strange = '{"do": "undo", "work": "\\ud800"}'
+    with page.websocket_connect(f"{BASE}/live?page=one", headers=HEADERS) as socket:
+        socket.send_text(strange)
+        kinds = [desks.header_of(socket.receive_bytes())["kind"] for _ in range(2)]
+        assert kinds == ["studio", "note"]
+    answer = page.post(f"{BASE}/poll?page=two", headers=HEADERS, content=strange)
+    assert answer.status_code == 200
+
+
+def test_notes_take_no_states_place() -> None:
+    loop = asyncio.new_event_loop()
+    box = Mailbox(loop)
+    loop.close()  # as where the server has ended
+    kinds = ["studio", *(f"state {number}" for number in range(64))]
+    for kind in (*kinds, *(f"note {number}" for number in range(MOST_NOTES + 9))):
+        box.put(kind, kind.encode())
+    taken = [one.decode() for one in box.take()]
+    assert taken[:65] == kinds
+    assert taken[65:] == [f"note {number}" for number in range(9, MOST_NOTES + 9)]
+
+
+def test_a_page_that_comes_back_takes_no_others_place(desk: Desk) -> None:
+    loop = asyncio.new_event_loop()
+    names = [str(number) for number in range(MOST_PAGES)]
+    for name in (*names, names[-1]):
+        desk.page(name, Mailbox(loop))
+    loop.close()
+    assert set(desk.pages) == set(names)
+
+
+def test_pictures_in_messages_are_small_png_files() -> None:
+    def told(data: bytes) -> str:
+        text = base64.b64encode(data).decode()
+        with pytest.raises(ValueError, match="drag: mask") as caught:
+            read_message(json.dumps({"do": "drag", "from": [[1, 1]], "to": [[2, 2]], "mask": text}))
+        return str(caught.value)
+
+    wide = encode_png(np.zeros((16, 17, 3), np.uint8))
+    assert "17 x 16 px" in told(wide)
+    # No pixel of it is read: there is none.
+    assert "9999 x 9999 px" in told(PNG + (9999).to_bytes(4) * 2)
+    assert "no PNG file" in told(encode_jpeg(np.zeros((16, 16, 3), np.uint8), 90))
+    assert "no PNG file" in told(b"")
 
 
 def test_every_field_is_checked() -> None:

@@ -14,7 +14,7 @@ import pytest
 from jaxinv.io.images import encode_png
 from jaxinv.studio.desk import Desk
 from jaxinv.studio.serving import Server
-from jaxinv.studio.work import Work
+from jaxinv.studio.work import MOST_STEPS, Work
 from tests.studio import desks
 from tests.studio.desks import idle, photo, wait_for, wait_ready
 
@@ -96,7 +96,10 @@ def wait_history(page: Any, count: int) -> list[str]:
     return history(page)
 
 
-def test_a_photo_is_dropped_edited_and_saved(page: Any, served: Server, tmp_path: Path) -> None:
+def test_a_photo_is_dropped_edited_and_saved(
+    page: Any, served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(MOST_STEPS, "paint", 10**6)  # it goes on until Enough is pressed
     work = open_photo(page, served.desk)
     assert page.locator("#works button").inner_text().splitlines() == ["me.png", "ready"]
     slider = page.get_by_label("age")
@@ -153,7 +156,7 @@ def test_keys_alone_are_enough(page: Any, served: Server) -> None:
         page.keyboard.press(key)
     page.get_by_role("button", name="Drag", exact=True).focus()
     page.keyboard.press("Enter")
-    wait_for(lambda: work.busy or work.state()["operations"], "drag")
+    wait_for(lambda: work.note.startswith("step") or work.state()["operations"], "drag")
     page.evaluate("document.getElementById('stop').click()")
     idle(work)
     operation: Any = work.session.operations[-1]  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ const EDGE = "#10131a";
 export function layer() {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = MASK_SIDE;
+  canvas.getContext("2d", { willReadFrequently: true });
   return canvas;
 }
 

@@ -1,6 +1,8 @@
 // Messages to the studio and back: a websocket that comes back when it is lost, or, where none can
 // be opened (some proxies let none through), plain requests.
 
+const PAUSE = 2000; // ms until a request that failed is made again
+const pause = () => new Promise((done) => setTimeout(done, PAUSE));
 const PATIENCE = 3; // websockets that may fail before one has ever opened
 
 export function readFrame(buffer) {
@@ -24,7 +26,9 @@ export function readFrames(buffer) {
 export class Connection {
   constructor(onFrame, onStatus) {
     this.onFrame = onFrame;
-    this.onStatus = onStatus;
+    this.onStatus = (status) => {
+      if (status !== this.status) onStatus((this.status = status));
+    };
     this.page = crypto.randomUUID();
     this.waiting = [];
     this.failures = 0;
@@ -58,9 +62,9 @@ export class Connection {
     };
   }
 
-  receive(frame) {
+  async receive(frame) {
     try {
-      this.onFrame(frame.header, frame.body);
+      await this.onFrame(frame.header, frame.body);
     } catch (error) {
       console.error(error);
     }
@@ -68,31 +72,42 @@ export class Connection {
 
   async poll() {
     this.polling = true;
-    this.waiting.splice(0).forEach((text) => this.post(text));
+    this.deliver();
     for (;;) {
-      const fine = await this.post("");
+      const fine = (await this.post("")) === 200;
       this.onStatus(fine ? "connected" : "lost");
-      if (!fine) await new Promise((done) => setTimeout(done, 2000));
+      if (!fine) await pause();
     }
   }
 
+  // One message after the other, as they were said; again, where one does not arrive.
+  async deliver() {
+    if (this.delivering) return;
+    this.delivering = true;
+    while (this.waiting.length) {
+      const status = await this.post(this.waiting[0]);
+      if (status && status < 500) this.waiting.shift();
+      else await pause();
+    }
+    this.delivering = false;
+  }
+
+  // The status of the answer; 0 where none came.
   async post(text) {
     const url = new URL("poll", location.href);
     url.searchParams.set("page", this.page);
-    try {
-      const answer = await fetch(url, { method: "POST", body: text });
-      if (!answer.ok) return false;
-      readFrames(await answer.arrayBuffer()).forEach((frame) => this.receive(frame));
-      return true;
-    } catch {
-      return false;
+    const answer = await fetch(url, { method: "POST", body: text }).catch(() => ({ status: 0 }));
+    if (answer.ok) {
+      const frames = await answer.arrayBuffer().then(readFrames, () => []);
+      frames.forEach((frame) => this.receive(frame));
     }
+    return answer.status;
   }
 
   send(message) {
     const text = JSON.stringify(message);
-    if (this.polling) this.post(text);
-    else if (this.socket) this.socket.send(text);
+    if (this.socket) this.socket.send(text);
     else this.waiting.push(text);
+    if (this.polling) this.deliver();
   }
 }
