@@ -15,6 +15,7 @@ from jaxinv import presets
 from jaxinv.presets import PRESETS
 from jaxinv.reports.markdown import markdown
 from jaxinv.reports.preset_scores import LEGEND, Figure, read, table
+from jaxinv.specs.vocabulary import TEXT
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +30,7 @@ steps. `jaxinv presets NAME` prints one, and `-p NAME` runs it. The words are ex
 [glossary](../glossary.md); how to change a method, in
 [Your own photos](../guides/photos.md#choosing-and-changing-a-method). These pages are written from
 the presets themselves at every build."""
-W_SPACE = "a W space"
+W_SPACE, SAID = "a W space", "a text (`--text`) and a converted CLIP"
 STAGES = ("evaluations", "moves", "compares and penalises", "solver, rate, schedule")
 
 
@@ -112,7 +113,8 @@ def _command(preset: Preset, needs: list[str]) -> str:
     if preset.requires_starts:
         call = f'jaxinv.invert(gen, params, images, preset="{preset.name}", starts=latents)'
         return f"python\nfound = {call}"
-    other = " -g GENERATOR" if set(needs) - {W_SPACE} or not needs else ""
+    other = " -g GENERATOR" if set(needs) - {W_SPACE, SAID} or not needs else ""
+    other += ' --text "a smiling face"' if SAID in needs else ""
     return f"bash\njaxinv invert PHOTOS -p {preset.name}{other} -o out"
 
 
@@ -154,6 +156,7 @@ def _needs(preset: Preset) -> list[str]:
         "classes (`--label`)": bool(spaces & {"label", "embedding"}),
         "a discriminator": any(term.needs_discriminator for term in terms),
         "a network of dense layers alone": any(v.init.kind == "layerwise" for v in variables),
+        SAID: TEXT in preset.targets,
         "latents to start from (`starts` in Python)": preset.requires_starts,
     }
     return [words for words, needed in needs.items() if needed]

@@ -85,12 +85,14 @@ def find_direction(
 
 
 def _chosen(file: Path, number: str | None, space: str | None, gen: Generator) -> Way:
-    from jaxinv.edits.published import published_directions
+    from jaxinv.edits.published import published_directions, published_mapper
     from jaxinv.edits.ways import load_way
 
     tree = foreign_tree(file)
     found: list[Way] = [] if tree is not None else [load_way(file)]
-    if tree is not None:
+    if tree is not None and (mapper := published_mapper(tree, file.name)) is not None:
+        found = [mapper]
+    elif tree is not None:
         found += published_directions(tree, file.name, space=space, styles=gen.spec.styles)
     if number is None and len(found) > 1:
         raise ValueError(

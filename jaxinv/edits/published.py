@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from jaxinv.edits.directions import Direction
+from jaxinv.edits.walks import Walk
 from jaxinv.io.latent_files import LAYOUT
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.generators.base import convert
@@ -86,6 +87,21 @@ def published_directions(
         Direction(one, place, vector, generator_name=owner, unit=unit, source=of)
         for one, vector in zip(names, vectors, strict=True)
     ]
+
+
+def published_mapper(tree: Any, path: str) -> Walk | None:
+    """The latent mapper in a file of StyleCLIP's code, if it holds one.
+
+    `tree` are its plain contents: a dict with a "state_dict" of "mapper.NET.mapping.1.weight" and
+    so on. Raises `ValueError` for one of other codes than w+.
+    """
+    state = tree.get("state_dict") if isinstance(tree, Mapping) else None
+    if not isinstance(state, Mapping) or not any(str(key).startswith("mapper.") for key in state):
+        return None
+    own = {k.removeprefix("mapper."): v for k, v in state.items() if k.startswith("mapper.")}
+    file, options = PurePath(path), {"axis": 1}
+    unit = "a tenth of what the mapper adds, as published"
+    return Walk(file.stem, "mapper", "w+", {"weights": own}, options, unit=unit, source=file.name)
 
 
 def _unwrapped(tree: Any) -> tuple[Any, bool]:

@@ -82,22 +82,24 @@ DHR = Preset(
 
 GIVEN = InitSpec("given")
 IN_DOMAIN = "Zhu et al. 2020, In-Domain GAN Inversion for Real Image Editing, arXiv:2004.00049, "
+HELD_IN_DOMAIN = (
+    Term("mse", 1.0),
+    Term("features", 0.16, net="vgg16", layers=("relu4_3",), view=View(256)),
+    Term("encoder_cycle", 2.0),
+)
+VGG_SCALE = (
+    "Needs an encoder: `--init encoder:NAME`. Its 5e-5 of VGG is "
+    "for inputs to 255; 0.16 allows for their scale, not for the biases."
+)
 IDINVERT_CYCLE = Preset(
     name="idinvert-cycle",
     summary="W+ from an encoder; pixels, VGG-16 and what the encoder sees of the picture; Adam",
     reference=IN_DOMAIN + "equation 5; constants of its code",
-    notes=(
-        "Needs an encoder: `--init encoder:NAME`. Its 5e-5 of VGG is "
-        "for inputs to 255; 0.16 allows for their scale, not for the biases."
-    ),
+    notes=VGG_SCALE,
     stages=(
         Stage(
             (Variable("w+", init=GIVEN),),
-            (
-                Term("mse", 1.0),
-                Term("features", 0.16, net="vgg16", layers=("relu4_3",), view=View(256)),
-                Term("encoder_cycle", 2.0),
-            ),
+            HELD_IN_DOMAIN,
             steps=100,
             solver=SolverSpec("adam", learning_rate=0.01),
         ),

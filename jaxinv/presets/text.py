@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from jaxinv.presets.everyday import SEARCH
-from jaxinv.presets.hybrid import IDINVERT_CYCLE
+from jaxinv.presets.hybrid import GIVEN, HELD_IN_DOMAIN, VGG_SCALE
 from jaxinv.presets.projector import RAMPED
-from jaxinv.specs import InitSpec, Preset, Stage, Term, Variable, View
+from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable, View
 
-SAID = Term(
-    "embedding", 1.0, net="clip", view=View(224), distance="cosine", target="text"
-)  # 1 - cosine of picture and text
+SEEN = View(224)
+# 1 - cosine of picture and text
+SAID = Term("embedding", 1.0, net="clip", view=SEEN, distance="cosine", target="text")
+SAID_TWICE = Term("embedding", 2.0, net="clip", view=SEEN, distance="cosine", target="text")
 NEEDS = "The text comes from the call: `--text WORDS`, with a converted CLIP. "
 STYLECLIP = Preset(
     name="styleclip",
@@ -35,11 +34,17 @@ STYLECLIP = Preset(
         ),
     ),
 )
-_IN_DOMAIN = IDINVERT_CYCLE.stages[0]
 TEDIGAN = Preset(
     name="tedigan",
     summary="w+ from an encoder, by pixels, VGG-16, the encoder and a text together; Adam, 200",
     reference="Xia et al. 2021, TediGAN, arXiv:2012.03308; constants of its later code",
-    notes=NEEDS + "Begins at an encoder: `--init encoder:NAME`. " + IDINVERT_CYCLE.notes,
-    stages=(replace(_IN_DOMAIN, terms=(*_IN_DOMAIN.terms, replace(SAID, weight=2.0)), steps=200),),
+    notes=NEEDS + VGG_SCALE,
+    stages=(
+        Stage(
+            (Variable("w+", init=GIVEN),),
+            (*HELD_IN_DOMAIN, SAID_TWICE),
+            steps=200,
+            solver=SolverSpec("adam", learning_rate=0.01),
+        ),
+    ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from jaxinv.edits.discovery import (
     stylespace,
 )
 from jaxinv.edits.discovery.affines import latent_weights
+from jaxinv.edits.published import published_mapper
+from jaxinv.edits.walk_paths import walk_path
 from jaxinv.latents.sampling import truncate
 from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render
 from jaxinv.types import Params
+from tests.edits.renderer import renderer
 from tests.net_fixtures.rules import check_close, read_arrays, read_meta, rule_tensor, tensors
 from tests.weights import SHARED
 
@@ -220,6 +224,14 @@ def check_styleclip_mapper(folder: Path) -> None:
         check_close(mean, held[f"{name}_delta_abs_mean_per_row"], f"{name} per row")
     moved = w + settings["step"] * deltas["levels"]
     check_close(moved[..., ::8], held["levels_w_hat_s8"], "moved w")
+    file = {"state_dict": {f"mapper.{n}": a for n, a in nets["levels"].items()}, "opts": {}}
+    walk = published_mapper(file, "afro.pt")
+    assert walk is not None
+    gen, params = renderer()
+    wide = gen._replace(spec=replace(gen.spec, w_dim=512, rows=18))
+    path = walk_path(walk, wide, params)
+    check_close(path.move(w[0], 1.0)[..., ::8], held["levels_w_hat_s8"][0], "the walk of the file")
+    check_close(path.move(w[1], 0.0), w[1], "no step")
     weights = tensors(folder, "stylespace")
     for layer, width in enumerate(settings["stylespace_dimensions"]):
         style = rule_tensor(f"styleclip.s{layer}", (2, 1, width, 1, 1), seed=1540)
