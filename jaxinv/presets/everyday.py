@@ -97,6 +97,13 @@ W_PLUS = Preset(
         ),
     ),
 )
+TUNED = ("block[1-9]/*/pointwise", "*/bias", "head/kernel")
+TUNING = SolverSpec(
+    "adam",
+    learning_rate=0.01,
+    schedule=Schedule("nv_ramp", rise=0.2, fall=0.8),
+    options=(("b2", 0.99),),
+)
 FAITHFUL = Preset(
     name="faithful",
     summary="default, then weights of the generator for this image alone, 50 evaluations",
@@ -110,17 +117,12 @@ FAITHFUL = Preset(
                 Variable(
                     "weights",
                     form="multiply",
-                    select=("block[1-9]/*/pointwise", "*/bias", "head/kernel"),
+                    select=TUNED,
                 ),
             ),
             terms=(*LIKENESS, ANCHOR),
             steps=50,
-            solver=SolverSpec(
-                "adam",
-                learning_rate=0.01,
-                schedule=Schedule("nv_ramp", rise=0.2, fall=0.8),
-                options=(("b2", 0.99),),
-            ),
+            solver=TUNING,
         ),
     ),
 )

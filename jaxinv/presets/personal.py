@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from jaxinv.presets.everyday import ANCHOR, LEAST, LIKENESS, REFERENCE, SEARCH, SOLVER, WEAVE
-from jaxinv.specs import Preset, Schedule, SolverSpec, Stage, Variable
+from jaxinv.presets.everyday import (
+    ANCHOR,
+    LEAST,
+    LIKENESS,
+    REFERENCE,
+    SEARCH,
+    SOLVER,
+    TUNED,
+    TUNING,
+    WEAVE,
+)
+from jaxinv.specs import Preset, Stage, Variable
 
 NITZAN = "Nitzan et al. 2022, MyStyle, arXiv:2203.17272"
 PERSONAL = Preset(
@@ -18,22 +28,10 @@ PERSONAL = Preset(
     stages=(
         SEARCH,
         Stage(
-            variables=(
-                Variable(
-                    "weights",
-                    form="multiply",
-                    select=("block[1-9]/*/pointwise", "*/bias", "head/kernel"),
-                    shared=True,
-                ),
-            ),
+            variables=(Variable("weights", form="multiply", select=TUNED, shared=True),),
             terms=(*LIKENESS, ANCHOR),
             steps=100,
-            solver=SolverSpec(
-                "adam",
-                learning_rate=0.01,
-                schedule=Schedule("nv_ramp", rise=0.2, fall=0.8),
-                options=(("b2", 0.99),),
-            ),
+            solver=TUNING,
         ),
     ),
 )

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from jaxinv.presets.everyday import ANCHOR, LEAST, LIKENESS
-from jaxinv.specs import InitSpec, MaskSpec, Preset, Schedule, SolverSpec, Stage, Term, Variable
+from jaxinv.presets.everyday import ANCHOR, LEAST, LIKENESS, TUNED, TUNING
+from jaxinv.specs import InitSpec, MaskSpec, Preset, SolverSpec, Stage, Term, Variable
 
 TZABAN = "Tzaban et al. 2022, Stitch it in Time, arXiv:2201.08361"
-MOVED = ("block[1-9]/*/pointwise", "*/bias", "head/kernel")
 STIT_TUNING = Preset(
     name="stit-tuning",
     summary="weights that all frames of a video share, at codes that are given",
@@ -18,15 +17,10 @@ STIT_TUNING = Preset(
     enlarge=LEAST,
     stages=(
         Stage(
-            variables=(Variable("weights", form="multiply", select=MOVED, shared=True),),
+            variables=(Variable("weights", form="multiply", select=TUNED, shared=True),),
             terms=(*LIKENESS, ANCHOR),
             steps=100,
-            solver=SolverSpec(
-                "adam",
-                learning_rate=0.01,
-                schedule=Schedule("nv_ramp", rise=0.2, fall=0.8),
-                options=(("b2", 0.99),),
-            ),
+            solver=TUNING,
         ),
     ),
 )
@@ -41,7 +35,7 @@ STIT_STITCHING = Preset(
     masks=(MaskSpec("border"),),
     stages=(
         Stage(
-            variables=(Variable("weights", form="multiply", select=MOVED, init=InitSpec("given")),),
+            variables=(Variable("weights", form="multiply", select=TUNED, init=InitSpec("given")),),
             terms=(
                 Term("mse", mask="border"),
                 Term("mse", 0.01, mask="not border", target="edited"),
