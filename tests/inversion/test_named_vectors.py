@@ -100,13 +100,14 @@ def test_the_presets_of_texts_move_pictures_to_what_is_said() -> None:
     given = replace(stage, terms=(term, stage.terms[1]), variables=(Variable("w+"),))
     text = np.array([1.0, -1.0, 0.3], np.float32)
     images = np.asarray(render(gen, params, start))
+    nets: dict[str, Any] = {"clip": jax.tree_util.Partial(seen_colours, jnp.eye(3))}
     found = invert(
         gen,
         params,
         images,
         preset=Preset("p", (given,), "", ""),
         starts=start,
-        nets={"clip": jax.tree_util.Partial(seen_colours, jnp.eye(3))},
+        nets=nets,
         named_vectors={"text": text[None]},
     )
     after = np.asarray(render(gen, params, found.latents))

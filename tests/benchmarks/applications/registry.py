@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jaxinv.reports.markdown import head, line
 from jaxinv.specs.checks import check_choice
-from tests.benchmarks.applications import defense
+from tests.benchmarks.applications import defense, texts
 
 HEAD = ("application", "claim", "measured", "holds", "seconds")
 
@@ -33,6 +33,10 @@ ROWS: dict[str, Row] = {
     "defense-gan": Row(
         "attacked digits are classified again as they were (Defense-GAN, table 1)",
         defense.digits,
+    ),
+    "styleclip": Row(
+        "a text moves what it names, and little else (StyleCLIP, section 6; not by CLIP here)",
+        texts.global_direction,
     ),
 }
 

@@ -104,14 +104,15 @@ def test_texts_are_those_that_a_method_takes(method: str, given: Any, words: str
 
 
 def test_texts_that_say_nothing_are_refused() -> None:
-    for wrong, words in (
+    cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({"words": " "}, "allowed: some words"),
         ({"words": "a", "neutral": "a "}, "allowed: different words"),
         ({"words": "a", "threshold": -1.0}, "threshold"),
         ({"words": "a", "probes": 0}, "probes"),
         ({"words": "a", "templates": ("photo",)}, "template"),
         ({"words": "a", "joint": 3}, "joint"),
-    ):
+    )
+    for wrong, words in cases:
         with pytest.raises(ValueError, match=words):
             Text(**wrong)
     with pytest.raises(ValueError, match="looks in s; generator 'chain' has z"):
