@@ -10,7 +10,7 @@ import pytest
 from jaxinv.specs import Term, View
 from jaxinv.specs.term_kinds import IMAGE, RENDER, TERMS, VARIABLE
 from jaxinv.specs.terms import COMMON
-from jaxinv.specs.vocabulary import DISCRIMINATOR, EMBEDDERS, LAYERS, NETS, SPACES
+from jaxinv.specs.vocabulary import DISCRIMINATOR, EMBEDDERS, LAYERS, LPIPS_LAYERS, NETS, SPACES
 
 # For every field that only some terms take: a value that is not its default.
 OTHERS: dict[str, Any] = {
@@ -35,6 +35,9 @@ OTHERS: dict[str, Any] = {
     "cutoff": 64,
     "mask": "not face",
     "moves": ("w",),
+    "target": "style",
+    "target_mask": "hair",
+    "removed_from": "mse",
 }
 
 
@@ -44,7 +47,8 @@ def least(name: str) -> dict[str, Any]:
     if kind.family == IMAGE and kind.nets and "net" not in kind.defaults:
         found["net"] = kind.nets[0]
         if "layers" in kind.takes:
-            found["layers"] = LAYERS.get(kind.nets[0], ("output",))[:1]
+            layers = LPIPS_LAYERS if name == "lpips" else LAYERS
+            found["layers"] = layers.get(kind.nets[0], ("output",))[:1]
     if "variable" in kind.takes and "variable" not in kind.defaults:
         found["variable"] = "w+" if "w+" in kind.spaces else kind.spaces[0]
     return found
@@ -56,6 +60,8 @@ def other(name: str, field: str) -> dict[str, Any]:
     if field in ("net", "last_layers"):
         few = {"last_layers": 1} if "last_layers" in kind.takes else {}
         return {**made, "net": kind.nets[-1], "layers": (), **few}
+    if field == "target_mask":  # of another picture, where all positions are compared at once
+        return {**made, "target": "style", "distance": "style", field: OTHERS[field]}
     if field == "layers":
         return {**made, "layers": made.get("layers") or ("b8",)}
     return {**made, field: kind.spaces[-1] if field == "variable" else OTHERS[field]}
