@@ -73,7 +73,7 @@ def test_misuse_is_one_sentence_before_any_compile(
     assert traceback.extract_tb(error.__traceback__)[-1].filename.startswith(ROOM), text
     assert "\n" not in text, text
     assert "Traceback" not in text, text
-    assert len(text) < 900, text
+    assert len(text) < 1500, text  # names of all presets
     assert not compiled
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.foreign_files import read_codes
 from jaxinv.cli.weights import ready_generator
-from jaxinv.io.latent_conventions import LAYOUTS
+from jaxinv.specs.vocabulary import EXPORTS
 
 
 def verb_index(options: argparse.Namespace) -> int:
@@ -72,8 +72,8 @@ def add(verbs: argparse._SubParsersAction) -> None:
     export.add_argument(
         "--format",
         required=True,
-        choices=tuple(LAYOUTS),
-        help="; ".join(f"{name}: {one.summary}" for name, one in LAYOUTS.items()),
+        choices=tuple(EXPORTS),
+        help="; ".join(f"{name}: {words}" for name, words in EXPORTS.items()),
     )
     export.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
     taken = verbs.add_parser("import", help="read latents that other tools wrote")

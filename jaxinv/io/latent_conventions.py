@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from jaxinv.io.files import atomic_write
-from jaxinv.io.latent_files import CODES, LAYOUT, codes_of, published_rows
+from jaxinv.io.latent_files import CODES, codes_of, published_rows
 
 if TYPE_CHECKING:
     from jaxinv.specs import GeneratorSpec
@@ -94,13 +94,12 @@ class Sample(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """A layout of latents: what it is, and how it is written to a folder for one generator.
+    """A layout of `EXPORTS`: how it is written to a folder for one generator.
 
     `whole` layouts are written once, with all samples, others with each of them; `pictures` says
     whether they hold them.
     """
 
-    summary: str
     write: Callable[[Path, GeneratorSpec, Sequence[Sample], TorchWriter], Path]
     whole: bool = False
     pictures: bool = False
@@ -158,9 +157,9 @@ def _projector(
 
 
 LAYOUTS: dict[str, Layout] = {
-    "npz": Layout(f"NAME/projected_w.npz, w [1, rows or {LAYOUT}, d] (NVlabs)", _npz),
-    "npy": Layout("NAME.npy, [1, rows, d] (stylegan3-fun)", _npy),
-    "pt": Layout("NAME.pt, a tensor [1, rows, d] (PTI, StyleCLIP)", _pt),
-    "e4e": Layout("latents.pt, a tensor [n, rows, d], and latents.txt, names", _e4e, whole=True),
-    "rosinality": Layout("NAME.pt, {file: img, latent, noise}", _projector, pictures=True),
+    "npz": Layout(_npz),
+    "npy": Layout(_npy),
+    "pt": Layout(_pt),
+    "e4e": Layout(_e4e, whole=True),
+    "rosinality": Layout(_projector, pictures=True),
 }

@@ -150,4 +150,12 @@ HOOKS: dict[str, tuple[str, ...]] = {
 STOPS = ("below", "plateau")
 KEEPS = ("best", "last")
 ANIMATIONS = ("gif", "webp", "mp4")
+# Layouts of latents that other tools read, and what they write.
+EXPORTS = {
+    "npz": "NAME/projected_w.npz, w [1, rows or 18, d] (NVlabs)",
+    "npy": "NAME.npy, [1, rows, d] (stylegan3-fun)",
+    "pt": "NAME.pt, a tensor [1, rows, d] (PTI, StyleCLIP)",
+    "e4e": "latents.pt, a tensor [n, rows, d], and latents.txt, names",
+    "rosinality": "NAME.pt, {file: img, latent, noise}",
+}
 RESTART_RULES = ("lowest-loss",)  # how one of several restarts is chosen

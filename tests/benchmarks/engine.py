@@ -72,7 +72,7 @@ def case(
     z = jax.random.normal(jax.random.key(1), (count, gen.spec.z_dim))
     images = jnp.asarray(render(gen, weights.params, {"z": z}, size=size))
     keys = jax.random.split(jax.random.key(2), count)
-    seen = stages.target_features(problem, weights, images)
+    seen = stages.target_features(problem, weights, images, {}, {})
     faces = stage.variables == FACES.variables
     guessed = learned_init(gen, weights.params, PRESET, weights.nets, images) if faces else {}
     return Case(problem, weights, Lane(seen, None, keys, jnp.zeros(count, jnp.int32), guessed))

@@ -55,7 +55,7 @@ def report(folder: Path, limit: int, size: int) -> None:
         photo = images.read_photo(file, size=size, align="auto")
         grown, _ = upsampled(photo.pixels[None], None, side)
         lanes = make_lanes(grown, None, 0, 1, num_images=1)
-        target = target_features(problem, weights, lanes.images)
+        target = target_features(problem, weights, lanes.images, {}, {})
         guessed = learned_init(gen, params, preset, nets, lanes.images)
         lane = Lane(target, None, lanes.keys, lanes.restarts, guessed)
         state, spent, last = init_lanes(problem, weights, lane), 0.0, max(marks)

@@ -163,7 +163,9 @@ def compiled_stage(stage: Stage, width: int, lanes: int) -> str:
     problem, weights = Problem(gen, stage, 16, width), NetworkParams(params, {})
     images = jnp.zeros((lanes, 16, 16, 3))
     keys = jax.random.split(jax.random.key(0), lanes)
-    given = Lane(target_features(problem, weights, images), None, keys, jnp.zeros(lanes, int), {})
+    given = Lane(
+        target_features(problem, weights, images, {}, {}), None, keys, jnp.zeros(lanes, int), {}
+    )
     state = jax.eval_shape(partial(init_lanes, problem), weights, given)
     span = jnp.asarray([0, 1, 2])
     return stages.run_chunk.lower(problem, weights, given, state, span).compile().as_text() or ""

@@ -226,7 +226,7 @@ def test_the_batch_is_what_fits() -> None:
     weights = NetworkParams(params, {})
     images = jnp.asarray(draw(style(), 1, 1))
     lane = Lane(
-        target_features(problem, weights, images), None, jax.random.split(jax.random.key(0), 1),
+        target_features(problem, weights, images, {}, {}), None, jax.random.split(jax.random.key(0), 1),
         jnp.zeros(1, jnp.int32), {},
     )  # fmt: skip
     one_lane = memory.footprint(problem, weights, lane)

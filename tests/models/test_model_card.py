@@ -141,7 +141,7 @@ def test_a_stored_average_a_foreign_digest_and_strange_characters(
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"architecture": "cubist"}, "'cubist'; allowed: biggan"),
+        ({"architecture": "cubist"}, "'cubist'; allowed: autoencoder-kl, biggan"),
         ({"facts": []}, "mapping_layers"),
         ({"styles": 7}, "spec.styles is 7; allowed: a list"),
         ({"size": 7}, "size"),

@@ -137,14 +137,6 @@ def test_what_is_missing_or_left_over_is_named() -> None:
         converted(arrays | {"bn1.bias": np.zeros(3, np.float32)})
 
 
-def test_a_part_of_an_encoder_beside_its_decoder_is_refused() -> None:
-    """The decoder would be taken for the whole, and nobody would see that the encoder is lost."""
-    rump = {"encoder.styles.0.linear.weight": np.zeros((4, 4), "f4"), "decoder.a": np.zeros(3)}
-    with pytest.raises(UnsafeFileError, match="a decoder and 1 arrays of an 'encoder' that is not"):
-        encoders.find({"state_dict": rump})
-    assert encoders.find({"state_dict": {"decoder.a": np.zeros(3)}}) is None
-
-
 @pytest.mark.parametrize(
     "tree", [None, [], {}, {"state_dict": {}}, {"state_dict": {"encoder.a": 1}}]
 )

@@ -59,8 +59,6 @@ def find(tree: Any) -> Found | None:
     for one in (*held, tree):
         groups = _groups(plain_names(one))
         chain = tuple(_chain(groups))
-        if rump := [name for name, arrays in chain if not encoders.recognise(arrays)]:
-            _refuse_rump(rump[0], groups)
         if chain and all(encoders.recognise(arrays) for _, arrays in chain):
             settings, average = tree.get("opts"), tree.get(AVERAGE)
             return Found(
@@ -70,18 +68,6 @@ def find(tree: Any) -> Found | None:
                 DECODER in groups,
             )
     return None
-
-
-def _refuse_rump(name: str, groups: Mapping[str, Arrays]) -> None:
-    """Raise `UnsafeFileError` for a part of an encoder beside its decoder.
-
-    The decoder alone would be taken for all that there is.
-    """
-    if DECODER in groups:
-        raise UnsafeFileError(
-            f"the file holds a {DECODER} and {len(groups[name])} arrays of an {name!r} that is not "
-            f"whole, first {name}.{min(groups[name])}; allowed: all of both, or the {DECODER} alone"
-        )
 
 
 def _groups(arrays: Arrays) -> dict[str, Arrays]:

@@ -41,7 +41,7 @@ def chain(hidden: str) -> Chain:
         masks[:, images.shape[1] // 2 :] = 0
     lanes = make_lanes(images, masks, 0, CHAINS, num_images=len(images))
     problem, weights = Problem(gen, STAGE, images.shape[1], TOGETHER), NetworkParams(params, {})
-    target = target_features(problem, weights, mask_out(lanes.images, lanes.masks))
+    target = target_features(problem, weights, mask_out(lanes.images, lanes.masks), {}, {})
     lane = Lane(target, lanes.masks, lanes.keys, lanes.restarts, {})
     state, samples = init_lanes(problem, weights, lane), []
     for first in range(0, STAGE.steps, CHUNK):  # as many leaps as a trajectory has
