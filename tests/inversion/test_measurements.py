@@ -226,9 +226,12 @@ def test_the_batch_is_what_fits() -> None:
     weights = NetworkParams(params, {})
     images = jnp.asarray(draw(style(), 1, 1))
     lane = Lane(
-        target_features(problem, weights, images, {}, {}), None, jax.random.split(jax.random.key(0), 1),
-        jnp.zeros(1, jnp.int32), {},
-    )  # fmt: skip
+        target_features(problem, weights, images, {}, {}),
+        None,
+        jax.random.split(jax.random.key(0), 1),
+        jnp.zeros(1, jnp.int32),
+        {},
+    )
     one_lane = memory.footprint(problem, weights, lane)
     many = memory.lanes_that_fit(problem, weights, lane, 100 * one_lane)
     few = memory.lanes_that_fit(problem, weights, lane, 10 * one_lane)
