@@ -167,6 +167,7 @@ def correct(
             "features follow an edit"
         )
     start = begin(encoder, gen, weights, sample)
+    edited = {**{name: start[name] for name in KEPT if name in start}, **edited}
     planes, beside, latents = inputs_of(encoder, gen, weights, sample, start, edited=edited)
     return added(latents, named(spec, encoder.predict(weights.encoder, planes, beside)))
 

@@ -18,7 +18,7 @@ from numpy.testing import assert_array_equal as assert_equal
 
 import jaxinv
 from jaxinv.encoders import rollouts
-from jaxinv.encoders.base import Encoder
+from jaxinv.encoders.base import Beside, Encoder
 from jaxinv.encoders.loading import linked_generator, load_encoder
 from jaxinv.encoders.networks import Parts
 from jaxinv.encoders.planes import Sample, fitted, planes_of
@@ -99,8 +99,9 @@ def seen(encoder: Encoder, params: Params, planes: jax.Array, stage: Any) -> Any
     network, variables = Parts(encoder.spec), {k: params[k] for k in ("params", "batch_stats")}
 
     def one(sample: jax.Array) -> Any:
+        beside = Beside(stage=stage)
         return network.apply(
-            variables, sample, stage, capture_intermediates=True, mutable=["intermediates"]
+            variables, sample, beside, capture_intermediates=True, mutable=["intermediates"]
         )
 
     outputs, middle = jax.vmap(one)(planes)

@@ -132,7 +132,8 @@ SAME = {
 }
 # What these can add for new pictures depends on the encoder before them, which is random here.
 MEMORISED = ("sfe-editor", "hfgi", "hyperstyle", "hyperinverter", "styleres")
-# What is left of the loss after 40 steps of 4 pictures: at most this share of that at the start.
+STEPS = {"latent-composition-z": 80}  # others 40: z of pictures with holes is learned slowly
+# What is left of the loss after so many steps of 4 pictures: at most this share of it at the start.
 LEFT = dict.fromkeys((name for name in ENCODERS if name not in SAME), 0.85)
 
 
@@ -147,7 +148,7 @@ def test_presets_that_are_left_out_are_the_same_but_for_nets() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LEFT)
 def test_a_narrow_one_learns(name: str) -> None:
-    found = losses(narrow(name), 40)
+    found = losses(narrow(name), STEPS.get(name, 40))
     assert np.isfinite(found).all()
     assert np.mean(found[-10:]) < LEFT[name] * np.mean(found[:2]), found[::6]
 

@@ -26,7 +26,7 @@ def report(place: Path, count: int, picture: bytes) -> list[Path]:
 def links(page: Path) -> list[Path]:
     """The pages to which a page links."""
     found = re.findall(r'<a href="([^"#]*\.html)"', page.read_text("utf-8"))
-    return [(page.parent / link).resolve() for link in found]
+    return list(dict.fromkeys((page.parent / link).resolve() for link in found))
 
 
 @pytest.mark.parametrize(
