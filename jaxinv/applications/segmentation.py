@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxinv.edits.discovery.training import Training, fit, mlp, mlp_init
-from jaxinv.models.arguments import check_generator, check_latents
+from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.nn.linear import leaky_relu
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.specs.checks import check_array, check_choice, check_whole
@@ -122,8 +122,7 @@ def learn_segmenter(
     side = min(gen.spec.resolution, 128) if size is None else size
     check_whole("size", side, 4)
     labels, classes = _checked_masks(masks, count, side)
-    each = [jax.tree.map(lambda a, i=i: a[i], latents) for i in range(count)]
-    seen = np.stack([_see(gen, tuple(chosen), side, params, one) for one in each])
+    seen = np.stack([_see(gen, tuple(chosen), side, params, one) for one in samples_of(latents)])
     mean, std = seen.mean((0, 1, 2)), seen.std((0, 1, 2)) + 1e-6
     init = KINDS[kind][0]
     keys = jax.random.split(jax.random.key(training.seed), nets)
@@ -139,11 +138,8 @@ def segment(gen: Generator, params: Params, segmenter: Segmenter, latents: Laten
 
     Raises `ValueError` for latents of another generator.
     """
-    latents, count = check_latents(gen, params, latents, "latents")
-    told = [
-        np.asarray(_tell(gen, segmenter, params, jax.tree.map(lambda a, i=i: a[i], latents)))
-        for i in range(count)
-    ]
+    latents, _ = check_latents(gen, params, latents, "latents")
+    told = [np.asarray(_tell(gen, segmenter, params, one)) for one in samples_of(latents)]
     each = np.stack(told)  # [B, nets, S, S, classes]
     mean = each.mean(1)
     divergence = _entropy(mean) - _entropy(each).mean(1)

@@ -45,10 +45,11 @@ def write_personal(run: Path, generator: str, name: str, target: Path) -> Path:
 
     gen, params = load_generator(generator)
     own, tuned = personal_generator(gen, params, found_latents(run), name)
-    metadata = read_metadata(weights_file(generator)) | {
+    facts = read_metadata(weights_file(generator))
+    metadata = facts | {
         "spec": json.dumps(asdict(own.spec)),
         "source": f"jaxinv personalize of {generator}",
-        "tuned_from": read_metadata(weights_file(generator)).get("content_sha256", ""),
+        "tuned_from": facts.get("content_sha256", ""),
         "content_sha256": content_sha256(tuned),
     }
     return save(target, tuned, metadata)

@@ -59,12 +59,13 @@ def held_generator(name: str) -> None:
 
 
 def ensure(*names: str) -> None:
-    """Pull whatever of `names` is in the zoo and not in the cache yet."""
-    from jaxinv.models.zoo import ZOO, is_present
+    """Pull whatever of `names`, entries of the zoo or nets of one, is not in the cache yet."""
+    from jaxinv.models.zoo import ZOO, is_present, owners
 
     for name in names:
-        if name in ZOO and not is_present(name):
-            pull(name)
+        entry = name if name in ZOO else owners().get(f"{name}.safetensors", "")
+        if entry in ZOO and not is_present(entry):
+            pull(entry)
 
 
 def pull(name: str) -> None:

@@ -14,7 +14,7 @@ from jaxinv.edits.paths import code_at, with_code
 from jaxinv.io.latent_files import fit_latents
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.latents.spaces import SPACES
-from jaxinv.models.arguments import check_generator
+from jaxinv.models.arguments import check_generator, samples_of
 from jaxinv.models.generators.weight_deltas import leaves, nested
 from jaxinv.specs.checks import check_array, check_choice, check_kind, check_list, check_whole
 from jaxinv.specs.vocabulary import LATENT_SPACES
@@ -218,7 +218,7 @@ def walk(
     check_whole("count", count, 2)
     check_whole("between", between, 1)
     drawn = sample_latents(gen, params, count, seed=seed, psi=psi, label=label)
-    stops: list[Any] = [jax.tree.map(lambda a, i=i: a[i], drawn) for i in range(count)]
+    stops: list[Any] = list(samples_of(drawn))
     if start is not None:
         stops[0] = start
     space = common_space(*stops)

@@ -13,7 +13,7 @@ from jaxinv.edits.directions import Direction
 from jaxinv.edits.paths import Path, apply_all
 from jaxinv.edits.walks import Walk
 from jaxinv.edits.ways import way_path
-from jaxinv.models.arguments import check_generator, check_latents
+from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.specs.checks import check_at_least, check_kind, check_list, check_number, told, warn
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def edit(
     check_list("moves", moves, "pairs of a direction and an amount")
     if not len(moves):
         raise ValueError("moves are empty; allowed: one pair or more")
-    latents, count = check_latents(gen, params, latents)
+    latents, _ = check_latents(gen, params, latents)
     paths: list[tuple[Path, float]] = []
     for pair in moves:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
@@ -73,8 +73,7 @@ def edit(
             way = way_path(way, gen, params, rows=rows, conditions=conditions)
         check_kind("what is moved along", way, Path)
         paths.append((way, amount))
-    samples = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(count))
-    moved = [apply_all(gen, params, one, paths) for one in samples]
+    moved = [apply_all(gen, params, one, paths) for one in samples_of(latents)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
 
 

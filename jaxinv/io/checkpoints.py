@@ -242,7 +242,7 @@ def weights_file(name: str) -> Path:
     if not path.is_file() and name in packaged_names():
         return PACKAGED / f"{name}.safetensors"
     if not path.is_file():
-        held = sorted({*(p.stem for p in cache_dir().glob("*.safetensors")), *packaged_names()})
+        held = sorted(p.stem for p in cache_dir().glob("*.safetensors"))
         raise ValueError(
             f"weights {name!r} are not in {cache_dir()} "
             f"(there: {', '.join(held) or 'none'}); "

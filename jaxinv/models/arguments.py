@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,12 @@ def _check_arrays(
             raise ValueError(
                 f"{what} holds {told(leaf)} at {jax.tree_util.keystr(path)}; allowed: floats"
             )
+
+
+def samples_of(latents: Latents) -> Iterator[Latents]:
+    """The latents of each sample, one by one, of latents with a leading axis."""
+    for number in range(len(jax.tree.leaves(latents)[0])):
+        yield jax.tree.map(lambda a, i=number: a[i], latents)
 
 
 def check_latents(

@@ -40,7 +40,7 @@ from jaxinv.models.generators import (
 )
 from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
-from jaxinv.models.zoo import ZOO
+from jaxinv.models.zoo import owners
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
 from jaxinv.specs import GeneratorSpec
 from jaxinv.specs.checks import check_choice, check_kind, check_list
@@ -200,7 +200,6 @@ def _load_converted(name: str) -> Params:
     try:
         return load_net(name)[1]
     except ValueError as error:
-        file = f"{name}.safetensors"
-        owner = next((e.name for e in ZOO.values() if file in [o.file for o in e.outputs]), None)
+        owner = owners().get(f"{name}.safetensors")
         how = f"pull {owner}" if owner else f"convert FILE --name {name}"
         raise ValueError(f"net {name!r} is missing: run `jaxinv {how}` ({error})") from error

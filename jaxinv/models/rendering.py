@@ -11,7 +11,7 @@ from flax.errors import FlaxError
 
 from jaxinv.io import images
 from jaxinv.io.latent_files import fit_latents
-from jaxinv.models.arguments import check_generator, check_latents
+from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.specs.checks import check_whole
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ def render(
         check_whole("size", size, 1)
         if size > gen.spec.resolution:
             raise ValueError(f"size {size}; allowed: at most {gen.spec.resolution}")
-    latents, count = check_latents(gen, params, latents)
-    samples = (
-        fit_latents(gen.spec, jax.tree.map(lambda a, i=i: a[i], latents)) for i in range(count)
-    )
+    latents, _ = check_latents(gen, params, latents)
+    samples = (fit_latents(gen.spec, one) for one in samples_of(latents))
     try:
         return np.stack([np.asarray(draw_one(gen, params, sample, size)) for sample in samples])
     except (LookupError, TypeError, AttributeError, FlaxError) as error:

@@ -356,18 +356,23 @@ def entry(name: str) -> Entry:
     return ZOO[name]
 
 
+def owners() -> dict[str, str]:
+    """The name of the entry that gives each file: "lpips" of "alexnet.safetensors"."""
+    return {output.file: item.name for item in ZOO.values() for output in item.outputs}
+
+
 def locate(file: str) -> Path:
     """Path of a pulled file in the cache folder, by its file name (such as "ffhq.safetensors").
 
     Raises `ValueError` for a file that no entry gives, `FileNotFoundError` naming the command that
     fetches it.
     """
-    owners = {output.file: item.name for item in ZOO.values() for output in item.outputs}
-    if file not in owners:
-        raise ValueError(f"unknown weight file {file!r}; allowed: {', '.join(sorted(owners))}")
+    known = owners()
+    if file not in known:
+        raise ValueError(f"unknown weight file {file!r}; allowed: {', '.join(sorted(known))}")
     path = checkpoints.cache_dir() / file
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing; fetch it with `jaxinv pull {owners[file]}`")
+        raise FileNotFoundError(f"{path} is missing; fetch it with `jaxinv pull {known[file]}`")
     return path
 
 

@@ -9,9 +9,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import jax
-
 from jaxinv.metrics.table import look
+from jaxinv.models.arguments import samples_of
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.restoration_results import best_restarts, finish_restoration
 from jaxinv.runs.results import (
@@ -54,7 +53,7 @@ def finish_images(
 ) -> Iterator[Result]:
     """Draw, score and save the results of a batch; `seconds` is each one's share of the search."""
     began = time.monotonic()
-    codes = [jax.tree.map(lambda a, i=i: a[i], found.latents) for i in range(len(group))]
+    codes = list(samples_of(found.latents))
     fulls = [render_uint8(job.gen, job.params, latents) for latents in codes]
     scores = scores_of(job, fulls, [seen.reference for seen in given])
     seconds += (time.monotonic() - began) / len(group)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
 from jaxinv.io.animations import encode_animation, encode_strip
 from jaxinv.io.images import encode_png, write_images
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import check_target
+from jaxinv.models.arguments import samples_of
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.results import write
 from jaxinv.specs.vocabulary import ANIMATIONS
@@ -55,8 +55,8 @@ def write_sequence(
     with images/ and latents/. A picture alone has its latents beside it.
     """
     kind, place = check_place_for(out, []), Path(out)
-    count = len(jax.tree.leaves(latents)[0])
-    samples = [jax.tree.map(lambda a, i=i: np.asarray(a[i]), latents) for i in range(count)]
+    samples = list(samples_of(latents))
+    count = len(samples)
     pictures = [render_uint8(*drawn_by, one) for one in samples]
     facts = {**facts, "space": ",".join(sorted(latents))}
     if kind in ANIMATIONS:

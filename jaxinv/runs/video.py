@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from jaxinv.applications.video import border_mask, invert_frames, smoothed_landmarks, stitched
@@ -27,6 +26,7 @@ from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import SEARCHES, VIDEO, output_folder
 from jaxinv.io.progress import track
 from jaxinv.io.videos import iter_frames, read_rate
+from jaxinv.models.arguments import samples_of
 from jaxinv.models.loading import load_generator
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.results import write
@@ -125,10 +125,11 @@ def run_video(
             checkpoints=searches,
             report=_lines(say),
         )
-        each = [jax.tree.map(lambda a, i=i: np.asarray(a[i]), latents) for i in range(len(frames))]
-        _write_frames(request, out, (gen, params), each, cut)
+        each = list(samples_of(latents))
         drawn = partial(render_uint8, gen, params)
-        write_video(request, out / f"inverted.{request.kind}", frames, cut, map(drawn, each))
+        pictures = list(map(drawn, each))
+        _write_frames(request, out, each, pictures, cut)
+        write_video(request, out / f"inverted.{request.kind}", frames, cut, pictures)
         if paths:
             moves = list(zip(paths, request.amounts, strict=True))
             edited = [apply_all(gen, params, one, moves) for one in each]
@@ -196,12 +197,12 @@ def write_video(
 def _write_frames(
     request: VideoRequest,
     out: Path,
-    drawn_by: tuple[Generator, Params],
     each: Sequence[Latents],
+    pictures: Sequence[np.ndarray],
     cut: Cut,
 ) -> None:
     (out / "latents").mkdir(exist_ok=True)
-    for number, latents in enumerate(each):
+    for number, (latents, picture) in enumerate(zip(each, pictures, strict=True)):
         facts = {
             "generator": request.generator,
             "space": ",".join(sorted(latents)),
@@ -211,7 +212,6 @@ def _write_frames(
             "transform": json.dumps({"kind": "align", "quad": cut.quads[number].tolist()}),
         }
         save_latents(out / "latents" / f"{number:05d}.safetensors", latents, facts)
-        picture = render_uint8(*drawn_by, latents)
         write(out / "images" / f"{number:05d}.png", images.encode_png(picture))
 
 

@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
 from jaxinv.edits.blending import interpolate
@@ -15,6 +14,7 @@ from jaxinv.io.animations import encode_animation, there_and_back
 from jaxinv.io.image_ops import to_uint8
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import save_latents
+from jaxinv.models.arguments import samples_of
 from jaxinv.sessions.recipes import to_json
 from jaxinv.studio.opening import read_whole
 
@@ -72,10 +72,7 @@ def _change(session: Session) -> bytes:
     shares = np.linspace(0, 1, FRAMES).tolist()
     ends = (session.start, session.latents)
     between = interpolate(session.gen, session.params, ends, shares)
-    frames = [
-        session.picture(side, jax.tree.map(lambda a, i=i: np.asarray(a)[i], between))
-        for i in range(FRAMES)
-    ]
+    frames = [session.picture(side, one) for one in samples_of(between)]
     return encode_animation(there_and_back(frames), "gif", seconds=2.5)
 
 

@@ -36,7 +36,7 @@ def test_avatars_is_there_without_a_download() -> None:
     assert json.loads(facts["spec"])["name"] == "avatars"
     assert "CC0" in facts["licence"]
     assert sum(path.stat().st_size for path in PACKAGED.rglob("*") if path.is_file()) < MOST
-    with pytest.raises(ValueError, match="there: avatars"):
+    with pytest.raises(ValueError, match="there: none"):
         weights_file("nobody")
 
 

@@ -28,6 +28,7 @@ from jaxinv.edits.discovery.requests import (
 from jaxinv.edits.discovery.samples import draw_codes
 from jaxinv.edits.discovery.training import Training
 from jaxinv.edits.walks import Walk
+from jaxinv.models.arguments import samples_of
 from jaxinv.models.generators.base import convert
 from jaxinv.models.generators.weight_deltas import leaves, nested
 from jaxinv.specs.checks import check_choice
@@ -68,9 +69,7 @@ def _features(asked: Request, latents: Latents) -> np.ndarray:
     """The features [n, h, w, c] of latents with a leading axis, after the cut that is asked for."""
     gen = asked.gen
     look = jax.jit(lambda params, one: gen.prefix(params, one, asked.cut)["x"])
-    count = len(jax.tree.leaves(latents)[0])
-    rows = (jax.tree.map(lambda a, i=i: a[i], latents) for i in range(count))
-    return np.stack([np.asarray(look(asked.params, one)) for one in rows])
+    return np.stack([np.asarray(look(asked.params, one)) for one in samples_of(latents)])
 
 
 def spectra(asked: Request) -> list[Direction]:
