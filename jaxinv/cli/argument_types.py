@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jaxinv.io.text import shortened
 
@@ -111,3 +111,27 @@ def above_zero(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be above 0, got {shortened(text, SHOWN)}")
     return value
+
+
+def direction_options(
+    verb: argparse.ArgumentParser, amount: Callable, metavar: str, *, direction: str, far: str
+) -> None:
+    """The options `-d` and `--amount`, each as often as there are directions, with their help."""
+    verb.add_argument(
+        "-d",
+        "--direction",
+        dest="directions",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help=direction,
+    )
+    verb.add_argument(
+        "--amount",
+        dest="amounts",
+        type=amount,
+        action="append",
+        default=[],
+        metavar=metavar,
+        help=far,
+    )

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import above_zero, amounts
+from jaxinv.cli.argument_types import above_zero, amounts, direction_options
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.foreign_files import find_direction, read_codes
 from jaxinv.cli.weights import ensure, ready_generator
@@ -179,24 +179,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
     edit.add_argument(
         "latents", nargs="+", metavar="RUN|LATENT", help="results of invert, or files"
     )
-    edit.add_argument(
-        "-d",
-        "--direction",
-        dest="directions",
-        action="append",
-        default=[],
-        metavar="NAME|FILE",
-        help="a kept direction or walk, a file (with #NUMBER where it holds several), or a "
+    direction_options(
+        edit,
+        amounts,
+        "A|A:B:N",
+        direction="a kept direction or walk, a file (with #NUMBER where it holds several), or a "
         "channel of S as s:LAYER:CHANNEL; several combine",
-    )
-    edit.add_argument(
-        "--amount",
-        dest="amounts",
-        type=amounts,
-        action="append",
-        default=[],
-        metavar="A|A:B:N",
-        help="how far, in the direction's units; N steps from A to B; one for all, or one for each",
+        far="how far, in the direction's units; N steps from A to B; one for all, or one for each",
     )
     edit.add_argument(
         "--recipe", metavar="FILE.json", help="do instead what was done in the studio"

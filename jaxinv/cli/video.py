@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import number, positive, seed
+from jaxinv.cli.argument_types import direction_options, number, positive, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.foreign_files import find_direction
 from jaxinv.cli.weights import ensure, ready_generator
@@ -64,23 +64,12 @@ def add(verbs: argparse._SubParsersAction) -> None:
     verb.add_argument("--steps", type=positive, metavar="N", help="evaluations of that search")
     verb.add_argument("--size", type=positive, default=256, metavar="PX", help="(default: 256)")
     verb.add_argument("--limit", type=positive, metavar="N", help="only the first N frames")
-    verb.add_argument(
-        "-d",
-        "--direction",
-        dest="directions",
-        action="append",
-        default=[],
-        metavar="NAME|FILE",
-        help="as of edit; several combine",
-    )
-    verb.add_argument(
-        "--amount",
-        dest="amounts",
-        type=number,
-        action="append",
-        default=[],
-        metavar="A",
-        help="how far, one for each direction",
+    direction_options(
+        verb,
+        number,
+        "A",
+        direction="as of edit; several combine",
+        far="how far, one for each direction",
     )
     verb.add_argument(
         "--stitch", action="store_true", help="tune every edited frame so that its border fits"
