@@ -104,6 +104,16 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     return Job(manifest, gen, params, nets, observation_model, encoder, vectors)
 
 
+def check_one_process(preset: Preset, several: str) -> None:
+    """Raise `ValueError` if `several` processes cannot do a run: what its images share is one."""
+    if preset.shared:
+        shared = sorted({name for stage in preset.stages for name in stage.shared})
+        raise ValueError(
+            f"{several} with preset {preset.name!r}, whose images share {', '.join(shared)}; "
+            "allowed: one process, which has all of them"
+        )
+
+
 def check_text_of(request: Request, preset: Preset) -> None:
     """Raise `ValueError` unless there is a text where the preset compares with one, only there."""
     nets = {t.net for stage in preset.stages for t in stage.terms if t.target == TEXT}
