@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import jax
@@ -19,6 +20,7 @@ from jaxinv.inversion.presets import with_steps
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.face_alignment import check_mode
+from jaxinv.metrics.sample_texture import sample_texture
 from jaxinv.models.joint_embedding import CLIP, check_text, clip_embedding, embed_texts
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.encoding import VERB
@@ -29,6 +31,7 @@ from jaxinv.specs.vocabulary import CONVERTED_NETS, TEXT
 
 if TYPE_CHECKING:
     from jaxinv.encoders.encoding import Drawing, Loaded
+    from jaxinv.metrics.sample_texture import Texture
     from jaxinv.models.generators.base import Generator
     from jaxinv.runs.observations import Observation
     from jaxinv.runs.request import Request
@@ -50,6 +53,11 @@ class Job:
     prepared_params: dict[tuple[str, ...], Params] = field(
         default_factory=dict[tuple[str, ...], "Params"]
     )
+
+    @cached_property
+    def texture(self) -> Texture | None:
+        """Of the generator's own samples, once a first picture is scored; see `sample_texture`."""
+        return sample_texture(self.gen, self.params)
 
 
 def prepare_job(request: Request, preset: Preset) -> Job:
