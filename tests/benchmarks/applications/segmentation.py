@@ -82,7 +82,8 @@ def regions(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The region of each pixel [64, 64]; black is hair, lines belong to what lies beside them."""
     gaps = np.linalg.norm(picture[..., None, :] - np.vstack([known, np.zeros(3)]), axis=-1)
     nearest, black = gaps.argmin(-1), np.linalg.norm(picture, axis=-1) < NEAR
-    lines = black & ~binary_opening(black, iterations=LINE)
+    thick: Any = binary_opening(black, iterations=LINE)
+    lines = black & ~thick
     found = np.where(nearest == len(known), HAIR, nearest)
     ribbons = (found == CLOTHES) & (np.arange(len(picture)) < SHOULDERS)[:, None]
     found = np.where(ribbons, HAIR, found)
