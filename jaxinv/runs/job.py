@@ -98,6 +98,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         bool(request.simulate),
         request.discrepancy,
         gen.spec.labels,
+        preset.regions,
     )
     usual = loss_size(0, request.size, gen.spec.resolution)
     noise = MIN_NOISE if isinstance(request.discrepancy, str) else request.discrepancy

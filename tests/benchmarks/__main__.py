@@ -37,7 +37,9 @@ def arguments() -> argparse.ArgumentParser:
     found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
     used = names.add_parser("applications", help="what applications of inversion claim")
     used.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
-    used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    used.add_argument("-o", "--out", type=Path, metavar="PAGE", help="also write this .md file")
+    used.add_argument("--pictures", type=Path, metavar="DIR", help="a folder for each row")
+    used.add_argument("--again", action="store_true", help="measure what was measured before")
     drawn = names.add_parser("avatars", help="the packaged generator against held-out pictures")
     drawn.add_argument("data", type=Path, help="the pictures that it was trained on, a zip")
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
@@ -158,7 +160,7 @@ def run(options: argparse.Namespace) -> None:
     elif options.name == "applications":
         from tests.benchmarks.applications import registry
 
-        registry.report(options.rows, options.out)
+        registry.report(options.rows, options.out, options.pictures, options.again)
     elif options.name == "avatars":
         from tests.benchmarks import avatars
 
