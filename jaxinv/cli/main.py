@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from jaxinv import __version__
 from jaxinv.cli import (
+    animate,
     blend,
     demo,
     discover,
@@ -45,6 +46,7 @@ FAMILIES = (
     personalize,
     edit,
     video,
+    animate,
     drag,
     studio,
     discover,
