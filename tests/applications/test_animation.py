@@ -114,8 +114,9 @@ def test_drawn_motion_is_as_strong_as_the_clip_and_follows_its_seed() -> None:
     ],
 )
 def test_clips_without_a_motion_are_refused(change: dict[str, Any], words: str) -> None:
+    given: dict[str, Any] = {"latents": {"w": clip()}} | change
     with pytest.raises(ValueError, match=words):
-        learn_motion(*renderer(), **({"latents": {"w": clip()}} | change))
+        learn_motion(*renderer(), **given)
 
 
 def test_motion_of_another_generator_is_refused() -> None:
