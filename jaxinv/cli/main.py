@@ -11,6 +11,7 @@ from jaxinv import __version__
 from jaxinv.cli import (
     animate,
     blend,
+    canvas,
     demo,
     discover,
     doctor,
@@ -49,6 +50,7 @@ FAMILIES = (
     video,
     animate,
     mattes,
+    canvas,
     drag,
     studio,
     discover,
