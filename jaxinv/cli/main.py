@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from jaxinv import __version__
 from jaxinv.cli import (
+    animate,
     blend,
+    canvas,
     demo,
     discover,
     doctor,
@@ -19,6 +21,7 @@ from jaxinv.cli import (
     encode,
     evaluate,
     invert,
+    mattes,
     personalize,
     presets,
     restore,
@@ -45,6 +48,9 @@ FAMILIES = (
     personalize,
     edit,
     video,
+    animate,
+    mattes,
+    canvas,
     drag,
     studio,
     discover,

@@ -107,7 +107,7 @@ from jaxinv.presets.projector import (
     STYLEGAN3_PROJECTOR,
 )
 from jaxinv.presets.text import STYLECLIP, TEDIGAN
-from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
+from jaxinv.presets.transfer import CROSSOVER, IN_AND_OUT, LOCAL_STYLE_TRANSFER, LOHO
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -143,6 +143,7 @@ PRESETS = {
     "image2stylegan++-crossover": CROSSOVER,
     "local-style-transfer": LOCAL_STYLE_TRANSFER,
     "loho": LOHO,
+    "in-and-out": IN_AND_OUT,
     "styleclip": STYLECLIP,
     "tedigan": TEDIGAN,
     "ii2s": II2S,

@@ -145,3 +145,28 @@ LOHO = Preset(
         ),
     ),
 )
+
+# A photograph as one patch of a canvas: of five codes in a row, the rows of the third are its own.
+IN_AND_OUT = Preset(
+    name="in-and-out",
+    summary="W+ of a canvas by pixels: the photograph's tile freely, its neighbours by the prior",
+    reference="Cheng et al. 2022, In&Out, arXiv:2104.00675, section 3.2",
+    notes=(
+        "For `jaxinv extend`. That paper trains a generator of patches that is told their "
+        "coordinates, with its own losses: here the place on the canvas is what a tile's noise "
+        "and neighbours make of it. Not verified: weights, solver, steps."
+    ),
+    stages=(
+        Stage(
+            (Variable("w+", codec="whiten"),),
+            (
+                Term("mse"),
+                Term("gaussian", 1e-4, variable="w+", row_range=(0.4, 0.6)),
+                Term("gaussian", 0.02, variable="w+", row_range=(0.0, 0.4)),
+                Term("gaussian", 0.02, variable="w+", row_range=(0.6, 1.0)),
+            ),
+            200,
+            SolverSpec("lbfgs", options=(("history", 40), ("initial_scale", 2.0), ("adapt", 5))),
+        ),
+    ),
+)
