@@ -30,7 +30,7 @@ from jaxinv.nn.depth_maps import FAR, MIDDLE, NEAR, Scene, draw, ellipsoid, norm
 from jaxinv.nn.resample import resize
 from jaxinv.specs import Term
 from jaxinv.specs.checks import check_above, check_seed, check_whole
-from jaxinv.specs.vocabulary import DISCRIMINATOR, LATENT_SPACES
+from jaxinv.specs.vocabulary import DISCRIMINATOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -295,9 +295,7 @@ def _shape_loss(gen: Generator, batch: int, shape: Params, known: Tree, key: Key
 
 
 @lru_cache(maxsize=4)
-def _fitters(
-    gen: Generator, plan: Plan, report: Any
-) -> dict[str, Callable[[Tree, Tree], Fitted]]:
+def _fitters(gen: Generator, plan: Plan, report: Any) -> dict[str, Callable[[Tree, Tree], Fitted]]:
     """The searches of a stage, compiled once for all stages and pictures of a plan."""
     batch = plan.batch or 1
     usual = Training(rate=plan.rate, seed=plan.seed, report=report)
