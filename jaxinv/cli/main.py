@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from jaxinv import __version__
 from jaxinv.cli import (
     blend,
+    complete,
     demo,
     discover,
     doctor,
@@ -44,6 +45,7 @@ FAMILIES = (
     encode,
     restore,
     shape,
+    complete,
     personalize,
     edit,
     video,

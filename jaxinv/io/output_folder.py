@@ -69,6 +69,9 @@ SHAPES = Layout(
     frozenset(("shapes.json", "shapes.jsonl")),
     frozenset(("depths", "normals", "albedos", "meshes", "turned", "relit", "samples")),
 )
+CLOUDS = Layout(
+    frozenset(("clouds.json", "clouds.jsonl")), frozenset(("clouds", "pictures", "latents"))
+)
 
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
@@ -76,7 +79,7 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO, SHAPES)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO, SHAPES, CLOUDS)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))

@@ -88,10 +88,8 @@ def _one(out: Path, request: ShapeRequest, generators: Generators, kept: Kept) -
     try:
         gen, params, latents = generators.fit(kept)
         plan = request.plan._replace(size=min(request.plan.size, gen.spec.resolution))
-        plain = {name: value for name, value in params.items() if name not in DERIVED}
-        shape = find_shape(
-            gen, plain, jax.tree.map(lambda a: np.asarray(a)[None], latents), plan=plan
-        )
+        sample = jax.tree.map(lambda leaf: np.asarray(leaf)[None], latents)
+        shape = find_shape(gen, params, sample, plan=plan)
         files = write_shape(out, kept.name, shape, seconds=request.seconds)
     except (ValueError, OSError) as error:
         return {**line, "status": "failed", "reason": " ".join(str(error).split())}
@@ -138,7 +136,7 @@ def write_shape(out: Path, name: str, shape: Shape, *, seconds: float = 3.0) -> 
 def turned_pictures(scene: Scene) -> np.ndarray:
     """The scene from the left to the right, [9, n, n, 3] in about [-1, 1]."""
     views = np.tile(np.asarray(scene.view), (len(TURNS), 1))
-    views[:, 1] += TURNS
+    views[:, 1] += TURNS.astype(views.dtype)
     return _drawn(scene, views, np.tile(np.asarray(scene.light), (len(TURNS), 1)))
 
 

@@ -35,7 +35,7 @@ def test_the_depth_of_a_lit_object_is_found(tmp_path: Path) -> None:
     plan = Plan(SIDE, stages=2, encoder_steps=100, shape_steps=100, samples=32)
     found = find_shape(gen, params, FRONT, plan=plan, report=lambda line: None)
     assert likeness(np.asarray(ellipsoid(SIDE))) < 0.8
-    assert likeness(found.scene.depth) > 0.97
+    assert likeness(np.asarray(found.scene.depth)) > 0.97
     assert found.error < 0.02
     np.testing.assert_allclose(np.linalg.norm(found.normals, axis=-1), 1, rtol=1e-5)
     nearer = np.abs(found.projected - found.pseudo).mean((1, 2, 3))

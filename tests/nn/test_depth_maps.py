@@ -146,7 +146,7 @@ def test_gradients_are_those_of_finite_differences(field: str) -> None:
 
     slope = jax.jit(jax.grad(loss))(0.0)
     step = 2e-3
-    finite = (loss(step) - loss(-step)) / (2 * step)
+    finite = (loss(jnp.asarray(step)) - loss(jnp.asarray(-step))) / (2 * step)
     assert float(slope) == pytest.approx(float(finite), rel=0.08, abs=2e-4)
     assert abs(float(slope)) > 1e-4
 
