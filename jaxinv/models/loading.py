@@ -128,12 +128,20 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     gen = build(read_spec(read_metadata(path)))
     params, _ = read_weights(path)
     check_parameters(gen, params)
-    params[BACKWARD_KERNELS] = precompute_backward(params)
+    return gen, with_derived(gen, params)
+
+
+def with_derived(gen: Generator, params: Params) -> Params:
+    """Parameters with what searches need beside them, as `load_generator` gives them.
+
+    Of parameters that were made in memory: kernels prepared for gradients, and the statistics of W.
+    """
+    found = {**params, BACKWARD_KERNELS: precompute_backward(params)}
     if gen.spec.w_dim:
-        params[STATISTICS] = cached_statistics(gen, params)
+        found[STATISTICS] = cached_statistics(gen, found)
         if ANCHORS in params:
-            params[STATISTICS] = {**params[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
-    return gen, params
+            found[STATISTICS] = {**found[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
+    return found
 
 
 def generator_hash(params: Params) -> str:

@@ -28,11 +28,12 @@ def restored(verb: str, folder: Path) -> Found:
     """Scores of what was given and of what was found, against the clean pictures."""
     hole = np.full((1, faces.SIZE, faces.SIZE, 3), -1.0, np.float32)
     hole[:, *HOLE] = 1.0
-    if verb == "inpaint" and not (folder / "mask.png").is_file():
-        own, _ = read_upright(faces.files()[0])  # a mask is as large as the files
-        times = len(own) // faces.SIZE
-        write_images(folder, hole.repeat(times, 1).repeat(times, 2), names=["mask"])
-    words = [str(folder / "mask.png") if word == "MASK" else word for word in VERBS[verb][0]]
+    masks = folder / "masks"
+    if verb == "inpaint" and not masks.is_dir():
+        for file in faces.files():  # a mask is as large as its photograph
+            times = len(read_upright(file)[0]) // faces.SIZE
+            write_images(masks, hole.repeat(times, 1).repeat(times, 2), names=[file.stem])
+    words = [str(masks) if word == "MASK" else word for word in VERBS[verb][0]]
     run = folder / "run"
     words += ["--simulate", "--align", "none", "--steps", str(steps_of(verb))]
     faces.command(verb, *faces.files(), *words, "--size", faces.SIZE, "-o", run)

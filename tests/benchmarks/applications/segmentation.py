@@ -73,7 +73,8 @@ def drawn_figures(count: int, side: int) -> tuple[np.ndarray, np.ndarray]:
             if len(pictures) == count or gaps[np.triu_indices(4, 1)].min() < APART:
                 continue
             seen = Image.open(BytesIO(file.read(facts["file"]))).convert("RGB")
-            masks.append(regions(np.asarray(seen, float), known)[:: 64 // side, :: 64 // side])
+            whole = regions(np.asarray(seen, float), known)
+            masks.append(whole[:: 64 // side, :: 64 // side])
             pictures.append(from_uint8(np.asarray(seen.resize((side, side), Image.Resampling.BOX))))
     return np.stack(pictures), np.stack(masks)
 

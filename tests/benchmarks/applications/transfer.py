@@ -189,9 +189,9 @@ def hair_transfer(some: Callable[[], Pictures], folder: Path) -> Found:
 
 
 def without_removal(preset: Preset) -> Preset:
-    """The preset whose terms take nothing out of the gradients of others."""
+    """The preset without the terms that only take something out of the gradients of others."""
     stages = tuple(
-        replace(stage, terms=tuple(replace(term, removed_from="") for term in stage.terms))
+        replace(stage, terms=tuple(term for term in stage.terms if not term.removed_from))
         for stage in preset.stages
     )
     return replace(preset, stages=stages)
