@@ -107,7 +107,13 @@ from jaxinv.presets.projector import (
     STYLEGAN3_PROJECTOR,
 )
 from jaxinv.presets.text import STYLECLIP, TEDIGAN
-from jaxinv.presets.transfer import CROSSOVER, IN_AND_OUT, LOCAL_STYLE_TRANSFER, LOHO
+from jaxinv.presets.transfer import (
+    CROSSOVER,
+    IN_AND_OUT,
+    LOCAL_STYLE_TRANSFER,
+    LOHO,
+    SEMANTIC_SYNTHESIS,
+)
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -144,6 +150,7 @@ PRESETS = {
     "local-style-transfer": LOCAL_STYLE_TRANSFER,
     "loho": LOHO,
     "in-and-out": IN_AND_OUT,
+    "semantic-synthesis": SEMANTIC_SYNTHESIS,
     "styleclip": STYLECLIP,
     "tedigan": TEDIGAN,
     "ii2s": II2S,
