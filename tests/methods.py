@@ -29,7 +29,7 @@ from jaxinv.presets import ENCODERS, PRESETS
 from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
 from jaxinv.specs.vocabulary import ENCODER, TEXT
 from tests.judged import critical, looking
-from tests.tiny import Pair, chain, classes, grown, mobile, style, third
+from tests.tiny import Pair, chain, classes, grown, mobile, style, third, tree
 
 FEW = 10  # evaluations of a stage
 # In the place of a face, which pictures of tiny generators do not show.
@@ -89,6 +89,8 @@ def pair_of(name: str) -> Pair:
     terms = [term for stage in preset.stages for term in stage.terms]
     if "layerwise" in {v.init.kind for stage in preset.stages for v in stage.variables}:
         return dense()
+    if any(term.kind.cloud for term in terms):
+        return tree()
     if any(term.name == "realism" for term in terms):
         return critical()
     if any(term.needs_discriminator for term in terms):

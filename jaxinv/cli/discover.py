@@ -44,7 +44,8 @@ def verb_discover(options: argparse.Namespace) -> int:
     check_choice("method", options.method, tuple(METHODS))
     if options.out and Path(options.out).suffix != ".safetensors":
         raise ValueError(f"-o {options.out}; allowed: a name that ends in .safetensors")
-    scores, kept = attribute(options.attribute), kept_scores(options.keep)
+    name = options.generator
+    scores, kept = attribute(options.attribute, name), kept_scores(options.keep, name)
     move, text = _checked_move(options), _checked_text(options)
     if options.out:
         read = (options.attribute, options.generator, options.direction, *options.keep)
@@ -126,9 +127,11 @@ def _found_way(text: str, options: argparse.Namespace, gen: Generator, params: P
     return find_direction(text, options.generator, gen, params)
 
 
-def kept_scores(given: list[str]) -> dict[str, Any]:
+def kept_scores(given: list[str], generator: str) -> dict[str, Any]:
     """What each `--keep` means, by its name: see `attribute`. `ValueError` for one named twice."""
-    found = {Path(one).stem if Path(one).suffix else one: attribute(one) for one in given}
+    found = {
+        Path(one).stem if Path(one).suffix else one: attribute(one, generator) for one in given
+    }
     if len(found) < len(given):
         raise ValueError(f"--keep {', '.join(given)}; allowed: each name once")
     return found
@@ -150,13 +153,15 @@ def verb_student(options: argparse.Namespace) -> int:
     return DONE
 
 
-def attribute(given: str | None) -> Any:
+def attribute(given: str | None, generator: str) -> Any:
     """What `--attribute` means: scores of a file, or a function that scores pictures by a name.
 
-    Raises `ValueError` for what is neither.
+    Names are those of the labels of the generator's pictures, where a net knows them, before those
+    of any pictures. Raises `ValueError` for what is neither.
     """
     from jaxinv.edits.discovery.scores import TABLES, read_table
     from jaxinv.metrics.attributes import ATTRIBUTES, attribute_scores
+    from jaxinv.metrics.labels import label_attributes, label_scores
     from jaxinv.specs.checks import check_choice
 
     if given is None:
@@ -164,7 +169,10 @@ def attribute(given: str | None) -> Any:
     if Path(given).suffix in TABLES or Path(given).is_file():
         return read_table(given)
     kinds = ", ".join(TABLES)
-    check_choice(f"attribute (or table {kinds})", given, tuple(ATTRIBUTES))
+    labels = label_attributes(generator)
+    check_choice(f"attribute (or table {kinds})", given, tuple({**labels, **ATTRIBUTES}))
+    if given in labels:
+        return partial(label_scores, generator, given)
     return partial(attribute_scores, given)
 
 

@@ -15,6 +15,8 @@ from jaxinv.cli.weights import ensure, ready_generator
 if TYPE_CHECKING:
     from jaxinv.edits.ways import Way
 
+LEARNED = "learned when one of them is first named: "
+
 
 def verb_edit(options: argparse.Namespace) -> int:
     """Move latents along directions."""
@@ -120,6 +122,7 @@ def verb_directions(options: argparse.Namespace) -> int:
     from jaxinv.edits.catalogue import CATALOGUE
     from jaxinv.edits.kept import kept_direction, kept_names
     from jaxinv.io.checkpoints import stored_spec
+    from jaxinv.metrics.labels import label_attributes
     from jaxinv.models.zoo import ZOO, is_present
 
     name = options.generator
@@ -132,7 +135,9 @@ def verb_directions(options: argparse.Namespace) -> int:
     if not kept_names(name):
         say(f"no directions are kept for generator {name!r}")
         if name in ZOO and is_present(name) and stored_spec(name).alignment == "ffhq":
-            say(f"learned when one of them is first named: {', '.join(CATALOGUE)}")
+            say(LEARNED + ", ".join(CATALOGUE))
+        elif labels := label_attributes(name):
+            say(LEARNED + ", ".join(labels))
     return DONE
 
 

@@ -26,7 +26,7 @@ from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs.checks import check_choice, check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
@@ -144,14 +144,16 @@ def shortest_steps(
     scores: dict[str, np.ndarray],
     statistics: Params,
     wanted: list[tuple[str, tuple[str, ...]]],
+    shares: Sequence[str] = tuple(n for n, one in ATTRIBUTES.items() if one.unit == "share"),
 ) -> list[np.ndarray]:
     """For every (score, scores that are free) a step [d] in W: one deviation of the score.
 
     codes [n, d] are of W, scores [n] by name; `statistics` hold W's mean, axes and scales. With the
     covariance S of W and the slopes B [d, k] of the scores that count, the step is the first column
     of S B (B' S B)^-1: of all steps that change these scores so, the one with the least distance of
-    Mahalanobis. Shares are regressed by their log odds. Slopes are those of ridge regression, its
-    penalty chosen by leaving one sample out. Raises `ValueError` for scores that are all the same.
+    Mahalanobis. Scores called in `shares` are regressed by their log odds. Slopes are those of
+    ridge regression, its penalty chosen by leaving one sample out. Raises `ValueError` for scores
+    that are all the same.
     """
     from sklearn.linear_model import RidgeCV
 
@@ -159,7 +161,7 @@ def shortest_steps(
     covariance = (axes * scales**2) @ axes.T
     slopes: dict[str, np.ndarray] = {}
     for name, values in scores.items():
-        target = _log_odds(values) if ATTRIBUTES[name].unit == "share" else values
+        target = _log_odds(values) if name in shares else values
         target = check_scores(target, f"scores of {name!r}")
         target = (target - target.mean()) / target.std()
         fitted = RidgeCV(np.logspace(-1, 5, 25)).fit(codes - mean, target)

@@ -243,6 +243,15 @@ def encode_png(u8: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+def encode_png16(u16: np.ndarray) -> bytes:
+    """PNG file of uint16 [h, w], grey of 16 bits; the same values give the same bytes."""
+    if u16.dtype != np.uint16 or u16.ndim != 2:
+        raise ValueError(f"got {u16.dtype} {list(u16.shape)}; allowed: uint16 [h, w]")
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(u16)).save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
 def encode_jpeg(u8: np.ndarray, quality: int) -> bytes:
     """JPEG file of uint8 [h, w, 3] or [h, w] at `quality` 1..95, colour at full resolution."""
     if not 1 <= quality <= 95:

@@ -53,7 +53,7 @@ EXCHANGE = Layout(frozenset(("exchange.json",)), frozenset(("latents",)))
 TRAINING = Layout(
     frozenset(("run.json", "checkpoints")),
     frozenset((
-        *("log.jsonl", "events", "pictures", "report.html"),
+        *("log.jsonl", "events", "pictures", "report.html", "stored"),
         *("generator.safetensors", "encoder.safetensors"),
     )),
 )  # fmt: skip
@@ -65,6 +65,13 @@ VIDEO = Layout(
         *(f"{name}.{kind}" for name in ("inverted", "edited") for kind in ANIMATIONS),
     )),
 )  # fmt: skip
+SHAPES = Layout(
+    frozenset(("shapes.json", "shapes.jsonl")),
+    frozenset(("depths", "normals", "albedos", "meshes", "turned", "relit", "samples")),
+)
+CLOUDS = Layout(
+    frozenset(("clouds.json", "clouds.jsonl")), frozenset(("clouds", "pictures", "latents"))
+)
 
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
@@ -72,7 +79,7 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO, SHAPES, CLOUDS)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))

@@ -36,6 +36,7 @@ from jaxinv.models.generators import (
     stylegan2,
     stylegan3,
     styleswin,
+    treegan,
     wavegan,
 )
 from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
@@ -68,6 +69,7 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "stylegan2": stylegan2.build,
     "stylegan3": stylegan3.build,
     "styleswin": styleswin.build,
+    "treegan": treegan.build,
     "wavegan": wavegan.build,
 }
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {

@@ -1,5 +1,6 @@
 """Presets: data only, one file per family of papers."""
 
+from jaxinv.presets.clouds import SHAPE_INVERSION
 from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
@@ -213,6 +214,7 @@ PRESETS = {
     "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+    "shapeinversion": SHAPE_INVERSION,
 }
 
 # Lists of the others by name: an encoder, then searches.

@@ -18,10 +18,11 @@ import numpy as np
 
 from jaxinv.encoders.loading import encoder_file
 from jaxinv.encoders.starts import encoder_name
+from jaxinv.inversion.masks import check_region
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
 from jaxinv.io.picture_sets import LABELS, classes_by_path
-from jaxinv.runs.masks import file_beside, mask_of, resize_mask
+from jaxinv.runs.masks import file_beside, mask_of, resize_mask, size_text
 from jaxinv.runs.observations import (
     Observation,
     ObservationModel,
@@ -219,7 +220,7 @@ def _read(
     made = with_noise_level(model, make_observation(model, photo, missing))
     photo = replace(photo, warnings=(*photo.warnings, *made.notes))
     named = {
-        name: resize_mask(mask_of(place, file, photo), len(made.measurement))
+        name: _named_mask(model, name, mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()
     }
     for name, mask in named.items():
@@ -227,16 +228,36 @@ def _read(
             held = "all of the picture" if mask.max() > 0 else "nothing"
             raise BadFile(f"mask {name!r} covers {held}; allowed: a part of it")
     beside = {
-        name: _beside(request, file_beside(place, file), made.side)
+        name: _beside(request, file_beside(place, file), photo, made.side)
         for name, place in request.image_places.items()
     }
     bare = replace(photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)  # a batch holds many
     return bare, replace(made, named_masks=named, named_images=beside)
 
 
-def _beside(request: Request, file: Path, side: int) -> np.ndarray:
-    """The picture [side, side, 3] in a file that is read as a photo is."""
+def _named_mask(model: ObservationModel, name: str, mask: np.ndarray, side: int) -> np.ndarray:
+    """The mask at the size of what is seen; `BadFile` where it leaves what it is for no pixel."""
+    try:
+        check_region(model.regions, name, mask)
+    except ValueError as error:
+        raise BadFile(str(error)) from error
+    return resize_mask(mask, side)
+
+
+def _beside(request: Request, file: Path, beside: images.Photo, side: int) -> np.ndarray:
+    """The picture [side, side, 3] in a file that is read as a photo is.
+
+    Raises `BadFile` where neither shows a face to be cut by, and their shapes differ: nothing says
+    then what lies where.
+    """
     photo = images.read_photo(file, align=request.align, fit=request.fit)
+    cuts = [one.transform or {} for one in (photo, beside)]
+    (width, height), (wide, high) = (cut["source_size"] for cut in cuts)
+    if all(cut["kind"] != "align" for cut in cuts) and width * high != wide * height:
+        shape = size_text(cuts[1]["source_size"])
+        raise BadFile(
+            f"picture {file} has {width}x{height} px; allowed: the shape of the photo, {shape}"
+        )
     return at_size(photo.pixels, side)
 
 

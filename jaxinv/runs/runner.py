@@ -53,7 +53,14 @@ from jaxinv.runs.inputs import (
     read_inputs,
     unique_names,
 )
-from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
+from jaxinv.runs.job import (
+    Job,
+    check_one_process,
+    params_for,
+    prepare_job,
+    preset_for,
+    read_ahead,
+)
 from jaxinv.runs.packing import Packer
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
@@ -114,6 +121,8 @@ def run(
     """
     if fresh and not share.alone:
         raise ValueError(f"--fresh by {share}; allowed: a run of one process")
+    if not share.alone:
+        check_one_process(preset, str(share))
     job, at_once = None, False
     try:
         with stop_signals(announce) as stopping:

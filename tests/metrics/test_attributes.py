@@ -51,6 +51,22 @@ def test_sharpness_falls_with_blur() -> None:
     assert attribute_scores("sharpness", np.full((1, 5, 5, 3), 9, np.uint8)) == 0
 
 
+@pytest.mark.parametrize("amounts", [(8, 0, 0), (0, 6, 0), (0, 0, 10), (6, 0, 8)])
+def test_checkerboards_have_the_amplitude_that_was_put_in(amounts: tuple[int, int, int]) -> None:
+    sign = (-1) ** np.arange(48)
+    down, across = sign[:, None] * np.ones(48, int), sign[None] * np.ones((40, 1), int)
+    waves = (down[:40], across, down[:40] * across)
+    noise = np.random.default_rng(0).integers(-20, 21, (40, 48))
+    values = 128 + sum(a * wave for a, wave in zip(amounts, waves, strict=True))
+    found = attribute_scores(
+        "checkerboard", np.repeat(values[None, ..., None], 3, 3).astype(np.uint8)
+    )
+    assert found == pytest.approx(np.linalg.norm(amounts), abs=1e-9)
+    grey = np.repeat((128 + noise)[None, ..., None], 3, 3).astype(np.uint8)
+    assert attribute_scores("checkerboard", grey) < 2.5
+    assert attribute_scores("checkerboard", np.full((1, 15, 40, 3), 7, np.uint8)) == 0
+
+
 def test_a_black_picture_has_a_centre_and_finite_numbers() -> None:
     found = attributes(np.zeros((2, 4, 4, 3), np.uint8), tuple(BOX))
     assert found["centroid_x"].tolist() == found["centroid_y"].tolist() == [0.5, 0.5]

@@ -1,0 +1,68 @@
+"""The table of applications: its rows are sound, and what was measured is not measured again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.benchmarks.applications import registry
+from tests.benchmarks.applications.rows import SIDE, Found, Row, said, write_sheet
+
+
+def test_names_and_texts_of_rows_fit_a_table() -> None:
+    assert all(re.fullmatch(r"[a-z0-9+-]+", name) for name in registry.ROWS)
+    for row in registry.ROWS.values():
+        assert row.claim
+        assert not any(mark in text for text in (row[0], *row[2:]) for mark in "|\n")
+
+
+def test_rows_of_every_file_of_the_folder_are_found() -> None:
+    assert {"defense-gan", "styleclip"} <= set(registry.ROWS)
+    with pytest.raises(ValueError, match="unknown application 'none'; allowed: "):
+        registry.report(["none"], None)
+
+
+def test_what_was_measured_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[Path] = []
+
+    def count(folder: Path) -> Found:
+        calls.append(folder)
+        return {"PSNR": 20.0 + len(calls)}, len(calls) < 2
+
+    rows = {"one": Row("grows", count, "A 2020", "4 faces", "fine"), "two": Row("no", count)}
+    monkeypatch.setattr(registry, "ROWS", rows)
+    page = tmp_path / "page.md"
+    for again in (False, False, True):
+        registry.report(["one"], page, tmp_path / "out", again)
+    assert calls == [tmp_path / "out" / "one"] * 2
+    lines = [line for line in capsys.readouterr().out.splitlines() if "`one`" in line]
+    assert [line.split(" | ")[3:] for line in lines] == [
+        ["PSNR 21", "yes", "fine |"],
+        ["PSNR 21", "yes", "fine |"],
+        ["PSNR 22", "NO", "fine |"],
+    ]
+    text = page.read_text("utf-8")
+    assert lines[-1] in text
+    assert text.endswith("Not measured: `two`.\n")
+
+
+def test_a_sheet_shows_floats_and_bytes_alike(tmp_path: Path) -> None:
+    white = np.ones((32, 32, 3), np.float32)
+    grey = np.full((300, 300, 3), 128, np.uint8)
+    write_sheet(tmp_path, [[white, grey], [grey]], ("white", "grey"))
+    seen = np.asarray(Image.open(tmp_path / "sheet.png"))
+    middle = SIDE // 2
+    assert (seen[16 + middle, middle] == 255).all()
+    assert (seen[16 + middle, SIDE + 4 + middle] == 128).all()
+    assert (seen[16 + SIDE + 4 + middle, middle] == 128).all()
+
+
+def test_words_of_what_was_measured() -> None:
+    assert said({"PSNR": 21.456, "faces": "4 of 4"}) == "PSNR 21.5; faces 4 of 4"
+    assert said("as it is") == "as it is"
