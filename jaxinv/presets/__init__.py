@@ -29,6 +29,7 @@ from jaxinv.presets.codes import (
     LIPTON,
     PGD_GAN,
 )
+from jaxinv.presets.composition import FACE_SWAP, HARMONIZE, MEGAFS_SEARCH, SEMANTIC_DIFFUSION
 from jaxinv.presets.dgp import COLORIZE, INPAINT, JITTER, RECONSTRUCT, SUPER_RESOLVE
 from jaxinv.presets.editing_encoders import NITZAN, SFE, SFE_EDITOR, STYLERES, STYLERIG
 from jaxinv.presets.embedding import (
@@ -108,7 +109,13 @@ from jaxinv.presets.projector import (
     STYLEGAN3_PROJECTOR,
 )
 from jaxinv.presets.text import STYLECLIP, TEDIGAN
-from jaxinv.presets.transfer import CROSSOVER, IN_AND_OUT, LOCAL_STYLE_TRANSFER, LOHO
+from jaxinv.presets.transfer import (
+    CROSSOVER,
+    IN_AND_OUT,
+    LOCAL_STYLE_TRANSFER,
+    LOHO,
+    SEMANTIC_SYNTHESIS,
+)
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -144,7 +151,12 @@ PRESETS = {
     "image2stylegan++-crossover": CROSSOVER,
     "local-style-transfer": LOCAL_STYLE_TRANSFER,
     "loho": LOHO,
+    "semantic-diffusion": SEMANTIC_DIFFUSION,
+    "harmonize": HARMONIZE,
+    "face-swap": FACE_SWAP,
+    "megafs": MEGAFS_SEARCH,
     "in-and-out": IN_AND_OUT,
+    "semantic-synthesis": SEMANTIC_SYNTHESIS,
     "styleclip": STYLECLIP,
     "tedigan": TEDIGAN,
     "ii2s": II2S,
