@@ -122,7 +122,7 @@ def sample(x: Array, grid: Array) -> Array:
 
     grid: [..., 2], columns and rows, (-1, -1) to (1, 1) the corners of x.
     """
-    sizes = jnp.array([x.shape[1], x.shape[0]])
+    x, sizes = jnp.asarray(x), jnp.array([x.shape[1], x.shape[0]])
     places = jnp.clip((grid + 1) / 2 * sizes - 0.5, 0.0, sizes - 1.0)
     low = jnp.minimum(jnp.floor(places).astype(jnp.int32), jnp.maximum(sizes - 2, 0))
     part = places - low
@@ -135,7 +135,7 @@ def sample(x: Array, grid: Array) -> Array:
 def see(depth: Array, view: Array, side: int) -> Seen:
     """A depth map [n, n] from the camera of `view` [6], in side x side pixels."""
     ray = rays(side)
-    surface = depth[..., None]
+    surface = jnp.asarray(depth)[..., None]
 
     def behind(z: Array, surface: Array, view: Array) -> Array:
         """How far the points at depths z of all rays lie behind the surface."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jaxinv.reports.markdown import head, line
 from jaxinv.specs.checks import check_choice
-from tests.benchmarks.applications import defense, texts
+from tests.benchmarks.applications import defense, shapes, texts
 
 HEAD = ("application", "claim", "measured", "holds", "seconds")
 
@@ -37,6 +37,14 @@ ROWS: dict[str, Row] = {
     "styleclip": Row(
         "a text moves what it names, and little else (StyleCLIP, section 6; not by CLIP here)",
         texts.global_direction,
+    ),
+    "gan2shape": Row(
+        "a shape of its own comes of pictures alone (GAN2Shape, table 1; no truth of faces here)",
+        shapes.gan2shape,
+    ),
+    "shapeinversion": Row(
+        "partial clouds are completed (ShapeInversion, table 1; made shapes, no scans here)",
+        shapes.shape_inversion,
     ),
 }
 
