@@ -39,7 +39,7 @@ from jaxinv.models.generators import (
     treegan,
     wavegan,
 )
-from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import owners
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -133,6 +133,8 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
         params[STATISTICS] = cached_statistics(gen, params)
         if ANCHORS in params:
             params[STATISTICS] = {**params[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
+    if FLOW in params:
+        params[STATISTICS] = {**params.get(STATISTICS, {}), FLOW: params[FLOW]}
     return gen, params
 
 

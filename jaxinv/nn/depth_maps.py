@@ -4,7 +4,7 @@ The camera looks along z; x points right, y down, and lengths are in units of th
 middle of the surface, which is 1 away. Everything is of one sample, and differentiable: where a ray
 of a turned camera meets the surface is searched for without gradients, and one step of Newton's
 method then gives those of the implicit function. The picture is formed as by Wu et al. 2020
-(Unsupervised Learning of Probably Symmetric Deformable 3D Objects, sections 3.1 and 3.3).
+(Unsupervised Learning of Probably Symmetric Deformable 3D Objects).
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def ellipsoid(side: int, radius: float = 0.8, near: float = 0.91, far: float = 1
     """Depth [side, side] of half an ellipsoid before a plane: where a search for a shape starts.
 
     radius: of its rim, in halves of a side; `near` and `far` are the depths of its tip and of the
-    plane (Pan et al. 2021, GAN2Shape, section 3.2).
+    plane (Pan et al. 2021, GAN2Shape).
     """
     places = (jnp.arange(side) + 0.5) / side * 2 - 1
     squares = (places[:, None] ** 2 + places[None, :] ** 2) / radius**2

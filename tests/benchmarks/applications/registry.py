@@ -39,11 +39,11 @@ ROWS: dict[str, Row] = {
         texts.global_direction,
     ),
     "gan2shape": Row(
-        "a shape of its own comes of pictures alone (GAN2Shape, table 1; no truth of faces here)",
+        "a shape of its own comes of pictures alone (GAN2Shape; no truth of faces here)",
         shapes.gan2shape,
     ),
     "shapeinversion": Row(
-        "partial clouds are completed (ShapeInversion, table 1; made shapes, no scans here)",
+        "partial clouds are completed (ShapeInversion; made shapes, no scans here)",
         shapes.shape_inversion,
     ),
 }
