@@ -22,7 +22,7 @@ from tests.applications.lit_object import DIM, lit_object, true_depth
 from tests.applications.made_clouds import half, learned, tables
 
 COUNT, GENERATOR = 4, "faces-64"
-PLAN = Plan(size=64, stages=3, encoder_steps=150, shape_steps=150, samples=32)
+PLAN = Plan(size=64, stages=3, encoder_steps=120, shape_steps=120, samples=32)
 
 
 def gan2shape(out: Path | None = None) -> tuple[str, bool]:
