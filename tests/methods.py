@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.applications.latent_models import with_flow
 from jaxinv.encoders.cycle import as_net
 from jaxinv.encoders.networks import build as build_encoder
 from jaxinv.encoders.plans import encoder_spec
@@ -24,6 +25,7 @@ from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import ANCHORS, STATISTICS
+from jaxinv.nn import couplings
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import ENCODERS, PRESETS
 from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
@@ -180,6 +182,8 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     }
     if any(v.codec == "hull" for stage in preset.stages for v in stage.variables):
         params = {**params, STATISTICS: {**params[STATISTICS], ANCHORS: anchors(gen)}}
+    if any(v.codec == "flow" for stage in preset.stages for v in stage.variables):
+        params = with_flow(params, couplings.init(jax.random.key(1), gen.spec.z_dim))
     return invert(
         gen,
         params,

@@ -15,7 +15,7 @@ from jaxinv.losses.image_terms import layer_names, smallest_side
 from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
 from jaxinv.models.generators.weight_deltas import select
-from jaxinv.models.statistics import ANCHORS, STATISTICS
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.specs.checks import check_choice
@@ -78,6 +78,12 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
         raise ValueError(
             f"preset {preset.name!r} searches between anchors, which generator {gen.spec.name!r} "
             f"lacks; allowed: what `jaxinv personalize` has made"
+        )
+    flows = any(v.codec == "flow" for stage in preset.stages for v in stage.variables)
+    if flows and FLOW not in params.get(STATISTICS, {}):
+        raise ValueError(
+            f"preset {preset.name!r} searches in a learned prior, which generator "
+            f"{gen.spec.name!r} lacks; allowed: parameters of `latent_models.with_flow`"
         )
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
         raise ValueError(

@@ -27,7 +27,7 @@ def squared_distances(a: Array, b: Array) -> Array:
 def nearest(distances: Array, known: Array, count: int) -> Array:
     """Which of n points are among the `count` nearest of any known one of m: [n], 0 or 1.
 
-    The k-mask of Zhang et al. 2021 (ShapeInversion, section 3.3). distances: [n, m]; known: [m].
+    The k-mask of Zhang et al. 2021 (ShapeInversion). distances: [n, m]; known: [m].
     """
     _, rows = lax.top_k(-distances.T, count)
     found = jnp.zeros(len(distances)).at[rows.ravel()].max(jnp.repeat(known, count))
@@ -66,7 +66,7 @@ def patch_variance(points: Array, seeds: int = SEEDS, count: int = NEIGHBOURS) -
     """How uneven a cloud [n, 3] is: the variance over patches of their mean squared size, / mean^2.
 
     A patch is a seed, of `seeds` that lie far apart, with its `count` nearest points (the uniform
-    loss of Zhang et al. 2021, ShapeInversion, section 3.4; divided by the square of the mean here,
+    loss of Zhang et al. 2021, ShapeInversion; divided by the square of the mean here,
     so that the size of the cloud does not matter).
     """
     rows = lax.stop_gradient(farthest_points(points, min(seeds, len(points))))

@@ -32,8 +32,8 @@ def _nearest(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def chamfer(a: np.ndarray, b: np.ndarray) -> float:
     """Mean squared distance to the nearest point of the other cloud, both ways added.
 
-    a: [n, 3]; b: [m, 3]. Source: Fan et al. 2017, A Point Set Generation Network, equation 1, with
-    means.
+    a: [n, 3]; b: [m, 3]. Source: Fan et al. 2017, A Point Set Generation Network; means
+    take the place of sums.
     """
     x, y = check_cloud("a", a), check_cloud("b", b)
     return float(np.mean(_nearest(x, y) ** 2) + np.mean(_nearest(y, x) ** 2))
@@ -70,7 +70,7 @@ def earth_movers(a: np.ndarray, b: np.ndarray) -> float:
 def farthest(clouds: Sequence[np.ndarray], count: int) -> list[int]:
     """Numbers of `count` clouds, each the farthest from those before by `chamfer`; the first is 0.
 
-    What ShapeInversion shows of many completions of one part (Zhang et al. 2021, section 4.4).
+    What ShapeInversion shows of many completions of one part (Zhang et al. 2021).
     """
     chosen = [0]
     apart = np.array([chamfer(clouds[0], one) for one in clouds])

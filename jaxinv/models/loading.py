@@ -39,7 +39,7 @@ from jaxinv.models.generators import (
     treegan,
     wavegan,
 )
-from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import owners
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -141,6 +141,8 @@ def with_derived(gen: Generator, params: Params) -> Params:
         found[STATISTICS] = cached_statistics(gen, found)
         if ANCHORS in params:
             found[STATISTICS] = {**found[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
+    if FLOW in params:
+        found[STATISTICS] = {**found.get(STATISTICS, {}), FLOW: params[FLOW]}
     return found
 
 

@@ -4,7 +4,7 @@ The camera looks along z; x points right, y down, and lengths are in units of th
 middle of the surface, which is 1 away. Everything is of one sample, and differentiable: where a ray
 of a turned camera meets the surface is searched for without gradients, and one step of Newton's
 method then gives those of the implicit function. The picture is formed as by Wu et al. 2020
-(Unsupervised Learning of Probably Symmetric Deformable 3D Objects, sections 3.1 and 3.3).
+(Unsupervised Learning of Probably Symmetric Deformable 3D Objects).
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ def sample(x: Array, grid: Array) -> Array:
 
     grid: [..., 2], columns and rows, (-1, -1) to (1, 1) the corners of x.
     """
-    sizes = jnp.array([x.shape[1], x.shape[0]])
+    x, sizes = jnp.asarray(x), jnp.array([x.shape[1], x.shape[0]])
     places = jnp.clip((grid + 1) / 2 * sizes - 0.5, 0.0, sizes - 1.0)
     low = jnp.minimum(jnp.floor(places).astype(jnp.int32), jnp.maximum(sizes - 2, 0))
     part = places - low
@@ -135,7 +135,7 @@ def sample(x: Array, grid: Array) -> Array:
 def see(depth: Array, view: Array, side: int) -> Seen:
     """A depth map [n, n] from the camera of `view` [6], in side x side pixels."""
     ray = rays(side)
-    surface = depth[..., None]
+    surface = jnp.asarray(depth)[..., None]
 
     def behind(z: Array, surface: Array, view: Array) -> Array:
         """How far the points at depths z of all rays lie behind the surface."""
@@ -169,7 +169,7 @@ def ellipsoid(side: int, radius: float = 0.8, near: float = 0.91, far: float = 1
     """Depth [side, side] of half an ellipsoid before a plane: where a search for a shape starts.
 
     radius: of its rim, in halves of a side; `near` and `far` are the depths of its tip and of the
-    plane (Pan et al. 2021, GAN2Shape, section 3.2).
+    plane (Pan et al. 2021, GAN2Shape).
     """
     places = (jnp.arange(side) + 0.5) / side * 2 - 1
     squares = (places[:, None] ** 2 + places[None, :] ** 2) / radius**2

@@ -84,6 +84,7 @@ from jaxinv.presets.inside_encoders import (
     HYPERSTYLE_MOCO,
     SAM,
 )
+from jaxinv.presets.latent_models import LIA
 from jaxinv.presets.layered import (
     GAN_PAINT,
     GAN_PAINT_WEIGHTS,
@@ -214,6 +215,7 @@ PRESETS = {
     "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+    "lia": LIA,
     "shapeinversion": SHAPE_INVERSION,
 }
 

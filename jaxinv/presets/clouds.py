@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jaxinv.specs import InitSpec, Preset, SolverSpec, Stage, Term, Variable
 
-ZHANG = "Zhang et al. 2021, ShapeInversion, arXiv:2104.13788, section 3"
+ZHANG = "Zhang et al. 2021, ShapeInversion, arXiv:2104.13788"
 PREVIOUS = InitSpec("previous")
 CHAMFER = Term("chamfer", neighbours=5)
 PRIOR = Term("gaussian", 0.0005, variable="z")  # 0.001 of z^2 / 2

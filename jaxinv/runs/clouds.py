@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxinv.applications.completion import complete, complete_variously
 from jaxinv.inversion.presets import find_preset
-from jaxinv.io.files import open_new, write_json
+from jaxinv.io.files import BadFile, open_new, write_json
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import CLOUDS, output_folder
@@ -23,7 +23,7 @@ from jaxinv.runs.inputs import unique_names
 from jaxinv.runs.results import write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Params
@@ -76,6 +76,26 @@ def run_completions(request: CompletionRequest, say: Callable[[str], object]) ->
                 lines.flush()
                 os.fsync(lines.fileno())
     return len(files) - failed, failed
+
+
+def read_clouds(files: Sequence[str], count: int, seed: int) -> tuple[np.ndarray, list[str]]:
+    """Clouds [K, count, 3] of files, points drawn at random, and why others cannot be used.
+
+    A cloud with fewer points has some of them twice. Raises `ValueError` where none can be used.
+    """
+    draws, found, bad = np.random.default_rng(seed), [], []
+    for file in files:
+        try:
+            cloud = read_cloud(file)
+            if np.abs(cloud).max() > 1:
+                raise BadFile(f"points up to {np.abs(cloud).max():.3g} away; allowed: -1 to 1")
+        except (ValueError, OSError) as error:
+            bad.append(f"{file}: {' '.join(str(error).split())}")
+            continue
+        found.append(cloud[draws.choice(len(cloud), count, replace=len(cloud) < count)])
+    if not found:
+        raise ValueError(bad[0] if bad else "no clouds; allowed: at least one file")
+    return np.stack(found).astype(np.float32), bad
 
 
 def _one(

@@ -22,6 +22,7 @@ from jaxinv.cli.main import main
 from jaxinv.edits.discovery.training import Training
 from jaxinv.io.point_clouds import encode_ply, read_cloud
 from jaxinv.metrics.clouds import chamfer
+from jaxinv.models.loading import load_generator
 from jaxinv.specs import Preset, Stage, Term, Variable
 from jaxinv.specs.serialization import to_json
 from tests.applications.made_clouds import half, learned, tables
@@ -95,6 +96,29 @@ def test_generators_of_pictures_and_no_parts_are_refused() -> None:
         complete(*tree(), [])
     with pytest.raises(ValueError, match="restarts"):
         complete_variously(*tree(), a_cloud(), 3, restarts=2)
+
+
+def test_a_generator_is_learned_from_files_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    go_offline(tmp_path, monkeypatch)
+    files = []
+    for number, cloud in enumerate(tables(3)):
+        files.append(str(tmp_path / f"{number}.ply"))
+        Path(files[-1]).write_bytes(encode_ply(cloud))
+    (tmp_path / "far.xyz").write_text("0 0 0\n0 0 7\n")
+    bad = str(tmp_path / "far.xyz")
+    own = f"own-{tmp_path.name}"
+    learn = ["learn-clouds", "--name", own, "--points", "64", "--steps", "2"]
+    assert main([*learn, *files, bad]) == SOME_FAILED
+    said = capsys.readouterr()
+    assert "of 3 clouds" in said.out
+    assert "7 away; allowed: -1 to 1" in said.err
+    gen, params = load_generator(own)
+    assert draw_clouds(gen, params, {"z": np.zeros((1, 8), np.float32)}).shape == (1, 64, 3)
+    assert main([*learn, *files]) == USAGE
+    assert "allowed: another --name, or --overwrite" in capsys.readouterr().err
+    assert main(["learn-clouds", "--name", "other", bad]) == USAGE
 
 
 @pytest.mark.parametrize(

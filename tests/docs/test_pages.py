@@ -126,6 +126,7 @@ EXPLAINED = {
     "evaluate": "results",
     "personalize": "applications",
     "video": "applications",
+    "shape": "applications",
 }
 
 

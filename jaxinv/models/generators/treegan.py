@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Branching(Module):
-    """A graph convolution of a tree: every node becomes `degree` children (section 3.2).
+    """A graph convolution of a tree: every node becomes `degree` children.
 
     A child is a sum of a term of its parent alone (of `support` times as many features inside) and
     of one of each ancestor.
