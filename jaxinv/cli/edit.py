@@ -34,6 +34,7 @@ def verb_edit(options: argparse.Namespace) -> int:
         generator=options.generator,
         rows=options.rows,
         conditions=tuple(options.conditions),
+        hold=tuple(options.hold),
         keep=options.keep,
         bound=IDENTITY_BOUND if options.bound is None else options.bound,
         mask=options.mask,
@@ -58,7 +59,17 @@ def edit_by_recipe(options: argparse.Namespace) -> int:
     """Do again what a recipe says."""
     from jaxinv.runs.recipes import run_recipe
 
-    beside = ("rows", "conditions", "keep", "bound", "mask", "animate", "directions", "amounts")
+    beside = (
+        "rows",
+        "conditions",
+        "hold",
+        "keep",
+        "bound",
+        "mask",
+        "animate",
+        "directions",
+        "amounts",
+    )
     given = [name for name in beside if getattr(options, name)]
     if given:
         raise ValueError(f"--recipe with {given[0]}; allowed beside it: -o, -g")
@@ -207,6 +218,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
         default=[],
         metavar="NAME|FILE",
         help="a direction along which nothing may move",
+    )
+    edit.add_argument(
+        "--hold",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="a direction whose score stays on every picture: it is measured, and corrected",
     )
     edit.add_argument(
         "--keep", choices=("identity",), help="shorten amounts until the face stays within --bound"

@@ -60,15 +60,16 @@ CATALOGUE = {
     "pitch": Entry("pitch", (0.0, 0.35)),
     "hair-lightness": Entry("hair_luma", (0.26, 1.0), ("age", "male")),
     "lighting": Entry("light_side", (0.22, 1.0)),
+    "glasses": Entry("glasses", (0.0, 0.35)),
 }
 SCORES = tuple(entry.attribute for entry in CATALOGUE.values())
 SAMPLES, TRUNCATION, SIDE = 400, 0.8, 256  # codes, how near the mean of W they lie, px
 PROBES, AMOUNTS = 4, (-3.0, -1.5, 1.5, 3.0)  # codes on which effects are measured, and how far
 SAME_PERSON = 0.6  # identity distance up to which a picture shows the same person
 SEED = 0
-SOURCE = (
-    "ridge regression of scores on {n} codes of W; the shortest step, in W's covariance, that "
-    "holds the scores of the others (jaxinv.edits.catalogue)"
+SOURCE = (  # one that is kept is used while this is what it says
+    "ridge regression of scores on {n} codes of W, seed {seed}; the shortest step, in W's "
+    "covariance, that holds the scores of the others among {scores} (jaxinv.edits.catalogue)"
 )
 
 
@@ -77,12 +78,14 @@ def catalogue_direction(
 ) -> Way:
     """A direction of the catalogue, kept or, for want of it, learned now with all the others.
 
+    One that was learned in another way, or beside other scores, is learned anew.
+
     Raises `ValueError` for an unknown name and where `learn_catalogue` does.
     """
     check_choice("direction of the catalogue", name, tuple(CATALOGUE))
     if name in kept_names(generator_name):
         found = kept_direction(generator_name, name)
-        if found.generator == generator_hash(params):
+        if found.generator == generator_hash(params) and found.source == _source(SAMPLES):
             return found
     learned = learn_catalogue(gen, params, generator_name, report=report)
     for direction in learned.values():
@@ -134,7 +137,7 @@ def learn_catalogue(
             generator=own,
             generator_name=generator_name,
             unit=f"about {_deviation(entry.attribute, scores)}",
-            source=SOURCE.format(n=samples),
+            source=_source(samples),
         )
     return _with_effects(gen, params, found, report)
 
@@ -172,6 +175,10 @@ def shortest_steps(
         b = np.stack([slopes[one] for one in held], axis=1)
         steps.append(np.linalg.solve(b.T @ covariance @ b, (covariance @ b).T)[0])
     return steps
+
+
+def _source(samples: int) -> str:
+    return SOURCE.format(n=samples, seed=SEED, scores=", ".join(SCORES))
 
 
 def _side(gen: Generator) -> int:

@@ -13,12 +13,14 @@ from PIL import Image
 from jaxinv.cli.argument_types import amounts, joined
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
-from jaxinv.edits.kept import keep_direction
+from jaxinv.edits.kept import keep_direction, kept_direction
 from jaxinv.edits.walks import Walk, save_walk
+from jaxinv.edits.ways import save_way
 from jaxinv.io.files import find_images
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.metrics import identity as identities
+from jaxinv.metrics.attributes import attribute_scores
 from jaxinv.models.loading import generator_hash
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs import edits
@@ -90,6 +92,38 @@ def test_directions_combine_with_rows_and_conditions(capsys: pytest.CaptureFixtu
     moved = load_latents("OUT/latents/a.safetensors")[0]["w+"] - first
     np.testing.assert_allclose(moved @ keep_of("smile"), 0, atol=1e-4)
     assert "warning" not in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("place")
+def test_a_score_is_held_on_every_picture(capsys: pytest.CaptureFixture[str]) -> None:
+    bright = replace(kept_direction("tiny", "smile"), name="bright", effects={"luma": 1.0})
+    save_way("bright.safetensors", bright)
+    words = [*EDIT, "--amount", "0.5:1:2"]
+    assert main([*words, "--hold", "bright.safetensors"]) == DONE
+    assert "warning" not in capsys.readouterr().err
+    for name, line in zip("ab", lines(), strict=True):
+        before, *after = line["held"]["luma"]
+        assert np.abs(np.subtract(after, before)).max() <= 0.03
+        drawn = pixels(f"OUT/images/{name}-001.png")[None].astype(np.uint8)
+        assert attribute_scores("luma", drawn) == pytest.approx(after[-1], abs=1e-9)
+        moved, told = load_latents(f"OUT/latents/{name}-001.safetensors")
+        first = load_latents(f"run/latents/{name}.safetensors")[0]["w+"]
+        edits = json.loads(told["edits"])
+        assert edits[0] == {"direction": "age", "amount": 1.0}
+        assert edits[1] | {"amount": 0} == {
+            "direction": "bright.safetensors", "amount": 0, "holds": "luma"
+        }  # fmt: skip
+        expected = first + keep_of("age") + edits[1]["amount"] * keep_of("smile")
+        np.testing.assert_allclose(moved["w+"], expected, rtol=1e-4, atol=1e-5)
+        assert edits[1]["amount"] != 0
+    save_way("short.safetensors", replace(bright, usable=(0.0, 0.0)))
+    assert main([*words, "--hold", "short.safetensors"]) == DONE
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 4
+    assert "at 0.5: 'luma' could not be held" in said[0]
+    assert "'luma' could not be held" in lines()[0]["warnings"][0]
+    assert main([*words, "--hold", "smile"]) == USAGE
+    assert "'smile' is scored on faces framed as FFHQ" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("place")
