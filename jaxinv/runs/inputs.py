@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,13 +57,17 @@ class Input:
     mask_sha256: str = ""
     label: int | None = None
 
-    @property
-    def dedup_key(self) -> str:
-        """Equal for photos with equal pixels and class: the file's bytes, their cut, the mask."""
+    @cached_property
+    def dedup_key(self) -> bytes:
+        """Equal for photos with equal pixels and class: a digest of bytes, cut, mask and label.
+
+        A run keeps those of all its files.
+        """
         if self.photo is None:
-            return ""
+            return b""
         cut = json.dumps(self.photo.transform)
-        return f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
+        told = f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
+        return hashlib.sha256(told.encode()).digest()[:16]
 
     @property
     def batch_key(self) -> tuple[object, ...]:
@@ -277,7 +282,7 @@ def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
 
 def deduplicated(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
     """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for item in inputs:
         if item.photo is None or item.dedup_key not in seen:
             seen.add(item.dedup_key)

@@ -99,7 +99,7 @@ class Work:
     status: StatusFile
     stopping: Stopping
     searches: SearchCheckpoints
-    finished: dict[str, str] = field(default_factory=dict[str, str])
+    finished: dict[bytes, str] = field(default_factory=dict[bytes, str])
     tell: Callable[[ImageResult], object] = lambda _: None
 
 
