@@ -68,10 +68,9 @@ def test_checkerboards_have_the_amplitude_that_was_put_in(amounts: tuple[int, in
     down, across = sign[:, None] * np.ones(48, int), sign[None] * np.ones((40, 1), int)
     waves = (down[:40], across, down[:40] * across)
     noise = np.random.default_rng(0).integers(-20, 21, (40, 48))
-    values = 128 + sum(a * wave for a, wave in zip(amounts, waves, strict=True))
-    found = attribute_scores(
-        "checkerboard", np.repeat(values[None, ..., None], 3, 3).astype(np.uint8)
-    )
+    values = 128 + np.einsum("a,ahw->hw", amounts, np.stack(waves))
+    images = np.repeat(values[None, ..., None], 3, 3).astype(np.uint8)
+    found = attribute_scores("checkerboard", images)
     assert found == pytest.approx(np.linalg.norm(amounts), abs=1e-9)
     grey = np.repeat((128 + noise)[None, ..., None], 3, 3).astype(np.uint8)
     assert attribute_scores("checkerboard", grey) < 2.5
