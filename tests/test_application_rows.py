@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.benchmarks.applications import registry
+from tests.benchmarks.applications import clips, faces, registry, segmentation
 from tests.benchmarks.applications.rows import SIDE, Found, Row, said, write_sheet
 
 
@@ -66,3 +66,32 @@ def test_a_sheet_shows_floats_and_bytes_alike(tmp_path: Path) -> None:
 def test_words_of_what_was_measured() -> None:
     assert said({"PSNR": 21.456, "faces": "4 of 4"}) == "PSNR 21.5; faces 4 of 4"
     assert said("as it is") == "as it is"
+
+
+def test_a_frame_shows_its_picture_where_its_pose_says() -> None:
+    picture = np.full((faces.SIZE, faces.SIZE, 3), -1.0)
+    picture[98:103, 158:163] = 1.0  # around (160, 100)
+    pose = clips.Pose(0.2, 1.1, 0.03, -0.02)
+    seen = clips.frame(picture, pose)[..., 0] > 0
+    rows, columns = np.nonzero(seen)
+    middle = np.array([[columns.mean(), rows.mean()]])
+    expected = clips.there(np.array([[160.0, 100.0]]), pose)
+    np.testing.assert_allclose(middle, expected, atol=0.3)
+    np.testing.assert_allclose(clips.back(expected, pose), [[160, 100]], atol=1e-9)
+
+
+def test_regions_of_figures_are_their_colours_and_black_is_hair() -> None:
+    colours = np.array([[200, 220, 250], [230, 160, 120], [120, 60, 20], [60, 200, 90]], float)
+    picture = np.broadcast_to(colours[0], (64, 64, 3)).copy()
+    picture[20:50, 16:48] = colours[1]
+    picture[50:, 8:56] = colours[3]
+    picture[8:20, 16:48] = 0  # black hair
+    picture[35, 20:44] = 0  # a thin line on the skin
+    picture[10:14, 20:30] = colours[3]  # a ribbon
+    found = segmentation.regions(picture, colours)
+    assert (found[0] == 0).all()
+    assert (found[22:48, 18:46] == segmentation.SKIN).all()
+    assert (found[10:18, 18:46] == segmentation.HAIR).all()
+    assert (found[52:, 10:54] == segmentation.CLOTHES).all()
+    assert segmentation.miou(found, found) == 1
+    assert segmentation.iou(found, 3 - found, 1) == 0
