@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.benchmarks.applications import clips, faces, registry, segmentation
-from tests.benchmarks.applications.rows import SIDE, Found, Row, said, write_sheet
+from tests.benchmarks.applications.rows import SIDE, Found, Missing, Row, said, write_sheet
 
 
 def test_names_and_texts_of_rows_fit_a_table() -> None:
@@ -50,6 +50,21 @@ def test_what_was_measured_is_kept(
     text = page.read_text("utf-8")
     assert lines[-1] in text
     assert text.endswith("Not measured: `two`.\n")
+
+
+def test_a_row_without_its_pictures_costs_that_row_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lack(folder: Path) -> Found:
+        raise Missing(f"no photographs for {folder.name}")
+
+    rows = {"one": Row("of people", lack), "two": Row("of none", lambda _: ("seen", None))}
+    monkeypatch.setattr(registry, "ROWS", rows)
+    registry.report([], tmp_path / "page.md", tmp_path)
+    said_of = capsys.readouterr().out.splitlines()
+    assert "no photographs for one" in said_of[2]
+    assert "| seen | not decided |" in said_of[3]
+    assert "Not measured: `one`." in (tmp_path / "page.md").read_text("utf-8")
 
 
 def test_a_sheet_shows_floats_and_bytes_alike(tmp_path: Path) -> None:
