@@ -133,7 +133,9 @@ def marked(picture: np.ndarray, points: np.ndarray, targets: np.ndarray) -> np.n
     return shown
 
 
-LOOKED: dict[str, str] = {}
+LOOKED: dict[str, str] = {
+    "edit": "natural; each goes as it is named; smiles change little, earrings come with age",
+}
 ROWS = {
     "edit": Row(
         "a direction moves what it is named for, and the person stays",

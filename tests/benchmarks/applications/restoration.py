@@ -63,7 +63,12 @@ CLAIMS = {
     "denoise": ("is nearer to the clean picture than the noisy one", "DGP, section 4"),
     "deblur": ("is nearer to the sharp picture than the blurred one", "Asim et al., section 5"),
 }
-LOOKED: dict[str, str] = {}
+LOOKED: dict[str, str] = {
+    "super-resolve": (
+        "sharp, natural faces in the pose and colours of the small ones; like the people, not "
+        "them; a helmet becomes hair"
+    ),
+}
 ROWS = {
     verb: Row(
         claim,

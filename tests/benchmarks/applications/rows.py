@@ -17,6 +17,10 @@ Found = tuple[str | Mapping[str, float | str], bool | None]
 SIDE, MARGIN, TEXT = 256, 4, 16  # px of a picture of a sheet, between two, and of a line of heads
 
 
+class Missing(Exception):
+    """What a row is measured on is not there; the reason in one line."""
+
+
 class Row(NamedTuple):
     """One application: the claim of its paper, and the function that measures it.
 

@@ -148,7 +148,11 @@ CLAIM = "one to ten masks are enough to tell regions of all pictures of a genera
 PAPER = "RepurposeGAN, section 4"
 ROWS = {
     "segmentation": Row(
-        CLAIM, figures, PAPER, f"{ASKED} held-out figures of 32 px, four regions by their colours"
+        CLAIM,
+        figures,
+        PAPER,
+        f"{ASKED} held-out figures of 32 px, four regions by their colours",
+        "hair, skin and clothes as they were drawn; a shaved head with a comb is given hair",
     ),
     "segmentation-faces": Row(
         CLAIM, real_faces, PAPER, f"{faces.INPUTS}, each after the masks of the three others"

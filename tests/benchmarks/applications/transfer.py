@@ -289,7 +289,16 @@ CLAIMS = {
         "LOHO",
     ),
 }
-LOOKED: dict[str, str] = {}
+LOOKED: dict[str, str] = {
+    "image2stylegan++-crossover": (
+        "halves keep their hair, glasses and walls, and walls turn into each other; two of four "
+        "are smeared"
+    ),
+    "local-style-transfer": (
+        "walls and hair take the other's colours; faces are smeared after a tenth of the "
+        "published steps"
+    ),
+}
 ROWS = {
     name + kind: Row(
         *(claim, partial(found, some), paper, inputs.format(steps_of(name, kind))),
