@@ -126,6 +126,13 @@ EXPLAINED = {
     "evaluate": "results",
     "personalize": "applications",
     "video": "applications",
+    "animate": "applications",
+    "mattes": "applications",
+    "canvas": "applications",
+    "extend": "applications",
+    "diffuse": "applications",
+    "swap": "applications",
+    "synthesize": "applications",
 }
 
 
