@@ -177,6 +177,8 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     if TEXT in preset.targets:
         held["clip"] = jax.tree_util.Partial(seen_colours, jnp.eye(3))
         given["named_vectors"] = {TEXT: np.array([[1.0, -1.0, 0.5]], np.float32)}
+    for name in {"face-landmarks", "arcface-ir"} & set(preset.nets):
+        held[name] = jax.tree_util.Partial(seen_colours, jnp.eye(3))
     given["named_masks"] = {
         mask.name: halves(images) for mask in preset.masks if mask.source == "given"
     }

@@ -7,7 +7,7 @@ from jaxinv.presets.transfer import INSIDE, OUTSIDE
 from jaxinv.specs import InitSpec, MaskSpec, Preset, SolverSpec, Stage, Term, Variable, View
 
 PREVIOUS = InitSpec("previous")
-VGG = ("features", 0.16, "vgg16", ("relu4_3",), View(256, min_size=96))
+VGG = ("features", 0.16, "vgg16", ("relu4_3",), View(256))
 PASTED = (
     Term("mse", mask=INSIDE, target="pasted"),
     Term(*VGG, mask=INSIDE, target="pasted"),

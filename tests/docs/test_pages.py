@@ -127,6 +127,13 @@ EXPLAINED = {
     "personalize": "applications",
     "video": "applications",
     "shape": "applications",
+    "animate": "applications",
+    "mattes": "applications",
+    "canvas": "applications",
+    "extend": "applications",
+    "diffuse": "applications",
+    "swap": "applications",
+    "synthesize": "applications",
 }
 
 
