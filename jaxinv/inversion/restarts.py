@@ -87,6 +87,14 @@ def lanes_given(given: Latents, rows: np.ndarray, restarts: int) -> Latents:
     return jax.tree.map(lanes, given)
 
 
+def class_by_restart(given: Latents, restarts: Array) -> Latents:
+    """What lanes are given, with one class each: of several [L, number, classes], in turn."""
+    label = given.get("label")
+    if label is None or label.ndim < 3:
+        return given
+    return {**given, "label": label[jnp.arange(len(label)), restarts % label.shape[1]]}
+
+
 def lowest_loss(ends: Restarts) -> np.ndarray:
     """The restart whose last stage has the lowest loss, index [B]."""
     return np.argmin(ends.loss, axis=1)

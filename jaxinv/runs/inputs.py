@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+ANY_CLASS = "any"  # in place of a class: all are tried
 FROM_DATA = "dataset"  # in place of a class: what `dataset.json` says of each picture
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
@@ -195,6 +196,23 @@ def read_inputs(
             yield Input(file, name, reason=str(error))
         except MemoryError:
             yield Input(file, name, reason="needs more memory than there is")
+
+
+def classes_tried(label: int | str, count: int) -> tuple[int, ...]:
+    """The classes that a search is to try, of `count`: one, "3,5", or "any".
+
+    Raises `ValueError` for text that is neither.
+    """
+    if isinstance(label, int):
+        return (label,)
+    if label == ANY_CLASS:
+        return tuple(range(count))
+    try:
+        return tuple(int(part) for part in label.split(","))
+    except ValueError as error:
+        raise ValueError(
+            f"label {label!r}; allowed: a class, several with commas, {ANY_CLASS}, {FROM_DATA}"
+        ) from error
 
 
 def class_of(file: Path, classes: Mapping[str, object], count: int) -> int:

@@ -24,6 +24,7 @@ from jaxinv.metrics.sample_texture import sample_texture
 from jaxinv.models.joint_embedding import CLIP, check_text, clip_embedding, embed_texts
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.encoding import VERB
+from jaxinv.runs.inputs import FROM_DATA, classes_tried
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.specs import read_operator
@@ -82,9 +83,10 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
-    label = 0 if isinstance(request.label, str) else request.label
-    labels = None if label is None else [label]
-    check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
+    spec = stored_spec(request.generator)
+    label = 0 if request.label in (None, FROM_DATA) else request.label
+    labels = None if request.label is None else [classes_tried(label, spec.labels)]
+    check_labels(spec, preset, labels, 1)  # before W is measured
     converted = load_features(tuple(name for name in preset.nets if name in CONVERTED_NETS))
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:

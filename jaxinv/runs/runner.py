@@ -43,10 +43,12 @@ from jaxinv.runs.earlier import (
 from jaxinv.runs.encoding import VERB, encoded
 from jaxinv.runs.finish import finish_images, repeated_result, skipped
 from jaxinv.runs.inputs import (
+    FROM_DATA,
     Input,
     absolute,
     batches,
     check_mask,
+    classes_tried,
     deduplicated,
     files_read,
     list_files,
@@ -311,6 +313,14 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
     display.done(len(group))
 
 
+def _labels(job: Job, given: list[Observation]) -> list[Any] | None:
+    """The class of each, or those that are tried for each; None without classes."""
+    asked = job.manifest.request.label
+    if isinstance(asked, str) and asked != FROM_DATA:
+        return [classes_tried(asked, job.gen.spec.labels)] * len(given)
+    return None if asked is None else [seen.label or 0 for seen in given]
+
+
 def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
     """Latents for one batch of what was seen."""
     job, request = work.job, work.job.manifest.request
@@ -342,7 +352,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
             },
             named_vectors={name: np.stack([v] * len(given)) for name, v in job.vectors.items()},
             init=job.encoder,
-            labels=None if request.label is None else [seen.label or 0 for seen in given],
+            labels=_labels(job, given),
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
             batch=request.batch,

@@ -34,7 +34,7 @@ def gan2shape(out: Path | None = None) -> tuple[str, bool]:
     gen, params = jaxinv.load_generator(GENERATOR)
     folder = Path(os.environ.get("JAXINV_SHARED", "../shared")) / "data" / "faces"
     images = jaxinv.read_images(sorted(folder.glob("*.jpg"))[:COUNT], size=64, fit="crop")
-    found = jaxinv.invert(gen, params, images)
+    found = jaxinv.invert(gen, params, images, preset="z")
     shapes: list[Shape] = []
     for number, sample in enumerate(samples_of(found.latents)):
         one = {name: np.asarray(value)[None] for name, value in sample.items()}
