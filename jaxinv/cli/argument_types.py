@@ -116,6 +116,11 @@ def above_zero(text: str) -> float:
     return value
 
 
+def replacing(verb: argparse.ArgumentParser, what: str) -> None:
+    """The option `--overwrite`; `what` is its help."""
+    verb.add_argument("--overwrite", action="store_true", help=what)
+
+
 def direction_options(
     verb: argparse.ArgumentParser, amount: Callable, metavar: str, *, direction: str, far: str
 ) -> None:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import above_zero, positive
+from jaxinv.cli.argument_types import above_zero, positive, replacing
 from jaxinv.cli.console import DONE, say
 from jaxinv.cli.foreign_files import read_codes
 from jaxinv.cli.weights import ready_generator
@@ -158,4 +158,4 @@ def add_result(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
     verb.add_argument("--seconds", type=above_zero, default=3.0, metavar="S", help="its length")
-    verb.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    replacing(verb, "replace pictures that are there")

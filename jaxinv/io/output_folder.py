@@ -178,6 +178,12 @@ def check_target(target: str | Path, inputs: Iterable[str | Path]) -> None:
         raise ValueError(f"{place} is read, and would be replaced; allowed: another file")
 
 
+def check_free(target: str | Path, *, overwrite: bool) -> None:
+    """Raise `ValueError` where the file `target` is there, unless it may be replaced."""
+    if not overwrite and Path(target).exists():
+        raise ValueError(f"{target} is there; allowed: another name, or to replace it (overwrite)")
+
+
 def check_new(target: Path, data: bytes) -> None:
     """Raise `ValueError` where the file `target` is there and holds something else than `data`."""
     if target.is_dir() or (target.is_file() and not _holds(target, data)):

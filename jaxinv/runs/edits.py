@@ -21,7 +21,7 @@ from jaxinv.edits.stated_facts import kind_of
 from jaxinv.edits.ways import Way, way_path
 from jaxinv.io import images
 from jaxinv.io.animations import encode_animation, encode_strip, there_and_back
-from jaxinv.io.files import open_new, write_json
+from jaxinv.io.files import BadFile, open_new, read_bytes, write_json
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import EDITS, output_folder
 from jaxinv.metrics.identity import identity, measurable
@@ -147,12 +147,14 @@ def run_edits(
     read: Reader = one_file,
     ready: Callable[[str], object] | None = None,
     say: Callable[[str], object] = lambda line: None,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Carry out an edit; returns (samples done, samples failed).
 
     `find` reads directions, `read` files of latents, `ready` is called with every generator's name
     before it is loaded, and `say` gets the warnings. One sample's fault costs that sample. Raises
-    `ValueError` before anything is drawn for directions, rows and settings that cannot be used.
+    `ValueError` before anything is drawn for directions, rows and settings that cannot be used, and
+    where other edits are in the folder, unless with `overwrite`.
     """
     if request.keep and not measurable():
         raise ValueError(
@@ -164,7 +166,8 @@ def run_edits(
     job = prepare(request, found, find, Generators(request.generator, ready))
     for note in dict.fromkeys(note for notes in job.notes.values() for note in notes):
         say(f"warning: {note}")
-    return write_edits(request.out, asdict(request), found, partial(edit_one, job, say=say), say)
+    one = partial(edit_one, job, say=say)
+    return write_edits(request.out, asdict(request), found, one, say=say, overwrite=overwrite)
 
 
 def write_edits(
@@ -172,14 +175,19 @@ def write_edits(
     asked: dict[str, Any],
     found: Sequence[Kept],
     edit_one: Callable[[Kept], EditResult],
+    *,
     say: Callable[[str], object],
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Edit one sample after the other into the folder `place`; returns (done, failed).
 
     It holds what was `asked` in edits.json, and a line for every sample in edits.jsonl. One
-    sample's fault costs that sample, and is said.
+    sample's fault costs that sample, and is said. The same can be asked again; raises `ValueError`
+    where something else was asked there before, unless with `overwrite`.
     """
     with output_folder(place, EDITS, inputs=[one.file for one in found]) as out:
+        if not overwrite:
+            _check_same(out / "edits.json", asked)
         write_json(out / "edits.json", {"schema": 1} | asked)
         lines, failed = open_new(out / "edits.jsonl"), 0
         with lines:
@@ -193,6 +201,25 @@ def write_edits(
                 lines.flush()
                 os.fsync(lines.fileno())
     return len(found) - failed, failed
+
+
+def _check_same(file: Path, asked: dict[str, Any]) -> None:
+    """Raise `ValueError` where `file` says that something else than `asked` was asked."""
+    if not file.is_file():
+        return
+    try:
+        earlier = json.loads(read_bytes(file))
+    except (ValueError, BadFile):
+        earlier = None
+    held: dict[str, Any] = earlier if isinstance(earlier, dict) else {}
+    wanted: dict[str, Any] = json.loads(json.dumps(asked))
+    facts = ({**held, **wanted}).keys() - {"out", "schema"}  # a folder has several names
+    names = sorted(name for name in facts if held.get(name) != wanted.get(name))
+    if names or not held:
+        raise ValueError(
+            f"{file.parent} holds other edits (another {names[0] if held else 'file'}); allowed: "
+            "the same again, another folder, or to replace them (overwrite)"
+        )
 
 
 def prepare(

@@ -13,14 +13,12 @@ from PIL import Image
 from jaxinv.cli.argument_types import amounts, joined
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
-from jaxinv.edits.kept import keep_direction, kept_direction
+from jaxinv.edits.kept import keep_direction
 from jaxinv.edits.walks import Walk, save_walk
-from jaxinv.edits.ways import save_way
 from jaxinv.io.files import find_images
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.metrics import identity as identities
-from jaxinv.metrics.attributes import attribute_scores
 from jaxinv.models.loading import generator_hash
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs import edits
@@ -48,7 +46,7 @@ def place(
     return make_place(tmp_path, tmp_path_factory.getbasetemp(), monkeypatch)
 
 
-EDIT = ["edit", "run", "-o", "OUT", "-d", "age"]
+EDIT = ["edit", "run", "-o", "OUT", "--overwrite", "-d", "age"]
 
 
 @pytest.mark.usefixtures("place")
@@ -92,38 +90,6 @@ def test_directions_combine_with_rows_and_conditions(capsys: pytest.CaptureFixtu
     moved = load_latents("OUT/latents/a.safetensors")[0]["w+"] - first
     np.testing.assert_allclose(moved @ keep_of("smile"), 0, atol=1e-4)
     assert "warning" not in capsys.readouterr().err
-
-
-@pytest.mark.usefixtures("place")
-def test_a_score_is_held_on_every_picture(capsys: pytest.CaptureFixture[str]) -> None:
-    bright = replace(kept_direction("tiny", "smile"), name="bright", effects={"luma": 1.0})
-    save_way("bright.safetensors", bright)
-    words = [*EDIT, "--amount", "0.5:1:2"]
-    assert main([*words, "--hold", "bright.safetensors"]) == DONE
-    assert "warning" not in capsys.readouterr().err
-    for name, line in zip("ab", lines(), strict=True):
-        before, *after = line["held"]["luma"]
-        assert np.abs(np.subtract(after, before)).max() <= 0.03
-        drawn = pixels(f"OUT/images/{name}-001.png")[None].astype(np.uint8)
-        assert attribute_scores("luma", drawn) == pytest.approx(after[-1], abs=1e-9)
-        moved, told = load_latents(f"OUT/latents/{name}-001.safetensors")
-        first = load_latents(f"run/latents/{name}.safetensors")[0]["w+"]
-        edits = json.loads(told["edits"])
-        assert edits[0] == {"direction": "age", "amount": 1.0}
-        assert edits[1] | {"amount": 0} == {
-            "direction": "bright.safetensors", "amount": 0, "holds": "luma"
-        }  # fmt: skip
-        expected = first + keep_of("age") + edits[1]["amount"] * keep_of("smile")
-        np.testing.assert_allclose(moved["w+"], expected, rtol=1e-4, atol=1e-5)
-        assert edits[1]["amount"] != 0
-    save_way("short.safetensors", replace(bright, usable=(0.0, 0.0)))
-    assert main([*words, "--hold", "short.safetensors"]) == DONE
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 4
-    assert "at 0.5: 'luma' could not be held" in said[0]
-    assert "'luma' could not be held" in lines()[0]["warnings"][0]
-    assert main([*words, "--hold", "smile"]) == USAGE
-    assert "'smile' is scored on faces framed as FFHQ" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("place")
@@ -297,7 +263,10 @@ def test_other_tools_directions_are_taken_at_their_word(capsys: pytest.CaptureFi
     assert main(["edit", "run", "-o", "OUT", "-d", "pca.npy#1", "--amount", "1"]) == DONE
     (line,) = capsys.readouterr().err.splitlines()
     assert "'pca#1' does not say its generator: it is used as one of 'tiny'" in line
-    assert main(["edit", "run", "-o", "OUT", "-d", "s:2:3:1.5,0:1", "--amount", "1"]) == DONE
+    assert (
+        main(["edit", "run", "-o", "OUT", "-d", "s:2:3:1.5,0:1", "--amount", "1", "--overwrite"])
+        == DONE
+    )
     assert capsys.readouterr().err == ""
     moved, told = load_latents("OUT/latents/a.safetensors")
     assert told["space"] == "s"
@@ -376,6 +345,10 @@ def test_regions_are_mixed_and_students_are_run(capsys: pytest.CaptureFixture[st
     assert main([*student, "--amount", "1"]) == DONE
     assert main(["student", "old.safetensors", "photos", "--size", "64", "-o", "made"]) == DONE
     assert sorted(file.name for file in Path("made").iterdir()) == ["a.png", "b.png"]
+    again = ["student", "old.safetensors", "photos", "--size", "32", "-o", "made"]
+    assert main(again) == USAGE
+    assert "holds something else" in capsys.readouterr().err
+    assert main([*again, "--overwrite"]) == DONE
     assert main(["student", "part-00.safetensors", "photos", "-o", "no"]) == USAGE
     assert "holds 'walk'; allowed: 'student'" in capsys.readouterr().err
 
@@ -396,7 +369,7 @@ def test_what_is_kept_is_named_once_and_measured(capsys: pytest.CaptureFixture[s
         (["--cut", "b4"], "cut 'b4' for method 'hijack-gan'"),
         (["--rows", "x"], "rows 'x'; allowed: numbers and spans"),
     ):
-        assert main([*words, *more]) == USAGE
+        assert main([*words, *more, "--overwrite"]) == USAGE
         error = capsys.readouterr().err.strip()
         assert said in error
         assert len(error.splitlines()) == 1
