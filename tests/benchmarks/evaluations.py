@@ -202,7 +202,7 @@ def lines(case: Case) -> list[str]:
         stage = Stage((variable,), case.terms, steps, solver)
         preset = Preset("p", (stage,), "", "")
         some = images[few]
-        settings: dict[str, Any] = {"nets": nets, "watch": (case.label,), "batch": len(some)}
+        settings: dict[str, Any] = {"nets": nets, "record_terms": (case.label,), "batch": len(some)}
         found = invert(gen, params, some, preset=preset, **settings)
         values = found.terms[case.label][:, 0]
         score = psnr_of(values) if case.label.startswith("mse") else -values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -149,6 +150,22 @@ def test_measurements_come_back_from_files(photos: Path, tmp_path: Path) -> None
     long, picture = read_results(tmp_path / "3")
     assert "images [41]; allowed: 32 px give [40]" in long["reason"]
     assert "or clean pictures with --simulate" in picture["reason"]
+
+
+def test_measurements_that_lie_cost_themselves_alone(tmp_path: Path) -> None:
+    """As the two files of measurements among those that hurt: 4 TiB are claimed; an archive."""
+    claims = io.BytesIO()
+    facts = {"descr": "<f4", "fortran_order": False, "shape": (2**40,)}
+    np.lib.format.write_array_header_1_0(claims, facts)
+    (tmp_path / "claims.npy").write_bytes(claims.getvalue() + bytes(160))
+    with (tmp_path / "packed.npy").open("wb") as file:
+        np.savez(file, np.zeros(40, np.float32))
+    np.save(tmp_path / "sound.npy", np.zeros(40, np.float32))
+    given = [tmp_path / f"{name}.npy" for name in ("claims", "packed", "sound")]
+    spec = ["--operator", "dense:count=40,seed=1"]
+    restore("recover", *given, "-o", tmp_path / "out", *spec, code=SOME_FAILED)
+    found = {line["name"]: line["status"] for line in read_results(tmp_path / "out")}
+    assert found == {"claims": "skipped", "packed": "skipped", "sound": "ok"}
 
 
 def test_the_best_starts_are_kept(photos: Path, masks: Path, tmp_path: Path) -> None:

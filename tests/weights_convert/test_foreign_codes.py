@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,15 @@ import pytest
 
 from jaxinv.cli.console import DONE, USAGE
 from jaxinv.cli.main import main
+from jaxinv.io import images
 from jaxinv.io.checkpoints import CheckpointError
 from jaxinv.models.loading import load_generator
 from tests import torchlike as torch
 from tests.foreign import arrays_of
+from tests.weights import SHARED, need
 from weights_convert import UnsafeFileError, convert
+
+USERS_CACHE = os.environ.get("JAXINV_CACHE")
 
 
 @pytest.fixture(autouse=True)
@@ -140,3 +146,28 @@ def test_codes_of_another_generator_name_both_row_counts(
     said = capsys.readouterr().err
     assert "(14, 8) (the rows of a StyleGAN2 of 256 px)" in said
     assert "allowed: (6, 8) (the rows of a StyleGAN2 of 16 px)" in said
+
+
+GIVEN = SHARED / "data" / "faults"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["e4e_latents.pt", "w18.npy", "w18_nobatch.npz", "w14.npz"])
+def test_given_codes_are_drawn_by_ffhq_or_not_at_all(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 18 rows, which other tools have for the 23 of `ffhq`; 14 are those of another size."""
+    monkeypatch.delenv("JAXINV_CACHE")
+    if USERS_CACHE:
+        monkeypatch.setenv("JAXINV_CACHE", USERS_CACHE)
+    need("ffhq")
+    if not (GIVEN / name).is_file():
+        pytest.skip("needs shared/data/faults (set JAXINV_SHARED)")
+    words = ["render", str(GIVEN / name), "-g", "ffhq", "-o", str(tmp_path / "out")]
+    if name == "w14.npz":
+        assert main(words) == USAGE
+        assert re.search(r"\(14, 512\) .* of 256 px.*allowed: .*18", capsys.readouterr().err)
+        return
+    assert main(words) == DONE
+    (picture,) = (tmp_path / "out").iterdir()
+    assert images.read_photo(picture).pixels.shape == (1024, 1024, 3)
