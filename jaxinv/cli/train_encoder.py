@@ -27,7 +27,7 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     from jaxinv.encoders.training import encoder_job
     from jaxinv.io.checkpoints import read_metadata, weights_file
     from jaxinv.models.loading import load_generator
-    from jaxinv.training.data import Synthetic, batches
+    from jaxinv.training.data import batches
     from jaxinv.training.loop import train
 
     preset, lost = chosen_preset(options)
@@ -52,9 +52,9 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     preset = lesson.preset
     sources: list[Any] = []
     if options.data == SYNTHETIC:
-        pictures = _drawn(options, lesson, given)
-        given_batches = batches(pictures, preset.batch, seed=options.seed)
-        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False, whole=True)
+        seen, unseen = _drawn(options, lesson, given)
+        given_batches = batches(seen, preset.batch, seed=options.seed)
+        held = batches(unseen, preset.batch, seed=0, shuffle=False, whole=True)
     else:
         given_batches, held, sources = _of_files(options, lesson)
     job = encoder_job(
@@ -125,19 +125,24 @@ def trained_generator(name: str) -> str:
     return str(place / FILE)
 
 
-def _drawn(options: argparse.Namespace, lesson: Lesson, given: Given) -> Any:
-    """The source of pictures of random codes: new ones at every step, or stored ones."""
+def _drawn(options: argparse.Namespace, lesson: Lesson, given: Given) -> tuple[Any, Any]:
+    """Pictures of random codes, and those that are held back: new ones each time, or stored."""
     from jaxinv.encoders.stored import stored_pictures
     from jaxinv.io.output_folder import TRAINING, output_folder
     from jaxinv.training.data import Synthetic
 
     if options.stored is None:
-        return Synthetic(options.seed)
+        return Synthetic(options.seed), Synthetic(HELD_SEED)
     with output_folder(options.out, TRAINING) as folder:
         place = folder / "stored"
-        return stored_pictures(
-            lesson, given, options.stored, place, seed=options.seed, report=complain
+        seen, unseen = (
+            stored_pictures(lesson, given, count, place / name, seed=number, report=complain)
+            for name, count, number in (
+                ("seen", options.stored, options.seed),
+                ("held", options.held, HELD_SEED),
+            )
         )
+    return seen, unseen
 
 
 def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, list[Any]]:

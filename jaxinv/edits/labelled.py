@@ -1,8 +1,9 @@
 """Directions of a generator whose pictures' labels are known to a net: learned at first use.
 
 As those of the catalogue of faces are: pictures of random codes are scored, scores are regressed on
-the codes, and every direction is the shortest step, in the metric of W, that changes its own score
-and those of no other group of labels.
+the codes, and every direction is the shortest step, in the metric of W, that changes its own score.
+What else changes with it is told, and held where an edit asks for it (`--condition`): steps that
+hold all other labels are about twice as long, and leave what a small generator can draw.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ SAMPLES, PROBES, AMOUNTS = 2000, 16, (-2.0, 2.0)
 SEED = 0
 SOURCE = (
     "ridge regression of scores on {n} codes of W; the shortest step, in W's covariance, that "
-    "holds the scores of other groups of labels (jaxinv.edits.labelled)"
+    "changes the score (jaxinv.edits.labelled)"
 )
 
 
@@ -70,8 +71,8 @@ def learn_labelled(
 ) -> dict[str, Direction]:
     """A direction of W for every attribute that the labels of its pictures give, by name.
 
-    An amount of 1 is about one standard deviation of the score among random pictures, of a share in
-    log odds. `effects` are measured changes of every score per unit of the amount, its own first.
+    An amount of 1 is one standard deviation of W along the direction. `effects` are measured
+    changes of every score per unit of the amount, its own first.
     A line about the progress goes to `report`, or to stderr.
 
     Raises `ValueError` for a generator without W or without a net of labels, and for fewer than 100
@@ -88,26 +89,29 @@ def learn_labelled(
     (report or announce)(f"learning {len(known)} directions of {gen.spec.name}")
     codes, latents = draw_codes(gen, params, "w", samples, SEED)
     scores = _scores(gen, params, generator_name, latents)
-    wanted = [
-        (name, tuple(other for other in known if known[other].group == one.group))
-        for name, one in known.items()
-    ]
     shares = [name for name, one in known.items() if one.unit == "share"]
+    wanted = [(name, tuple(known)) for name in known]
     steps = shortest_steps(codes, scores, params[STATISTICS], wanted, shares)
     own = generator_hash(params)
     found = {
         name: Direction(
             name=name,
             space="w",
-            vector=step,
+            vector=step / deviations(step, params[STATISTICS]),
             generator=own,
             generator_name=generator_name,
-            unit=f"about {scores[name].std():.2g} {known[name].unit}",
+            unit="one deviation of W",
             source=SOURCE.format(n=samples),
         )
         for name, step in zip(known, steps, strict=True)
     }
     return _with_effects(gen, params, generator_name, found)
+
+
+def deviations(step: np.ndarray, statistics: Params) -> float:
+    """How many standard deviations of W, measured along its axes, a step [d] is long."""
+    axes, scales = (np.asarray(statistics[name], np.float64) for name in ("axes", "scales"))
+    return float(np.linalg.norm(step @ axes / scales))
 
 
 def _scores(

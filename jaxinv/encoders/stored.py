@@ -81,8 +81,10 @@ def stored_pictures(
             yield
 
     left = -(-(count - done) // PART)
-    for _ in track(parts(), left, f"drawing {count - done} pictures (parts of {PART})", report):
-        pass
+    if left:
+        label = f"drawing {count - done} pictures (parts of {PART})"
+        for _ in track(parts(), left, label, report):
+            pass
     return Stored(leaves, tree)
 
 

@@ -223,7 +223,7 @@ def _one_error(path: str | Path) -> Iterator[None]:
 
 def packaged_names(kind: str = "") -> tuple[str, ...]:
     """Names of the weights that come with this package, of one kind or all, without a network."""
-    found = sorted(PACKAGED.glob("*.safetensors"))
+    found = sorted(PACKAGED.glob("*.safetensors"), key=lambda path: path.stem)
     return tuple(p.stem for p in found if not kind or read_metadata(p).get("kind") == kind)
 
 

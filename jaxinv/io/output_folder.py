@@ -53,7 +53,7 @@ EXCHANGE = Layout(frozenset(("exchange.json",)), frozenset(("latents",)))
 TRAINING = Layout(
     frozenset(("run.json", "checkpoints")),
     frozenset((
-        *("log.jsonl", "events", "pictures", "report.html", "stored"),
+        *("log.jsonl", "events", "pictures", "report.html"),
         *("generator.safetensors", "encoder.safetensors"),
     )),
 )  # fmt: skip

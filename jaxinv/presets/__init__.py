@@ -58,6 +58,7 @@ from jaxinv.presets.encoders import (
     RESTYLE_E4E_MOCO,
     RESTYLE_PSP,
     RESTYLE_PSP_MOCO,
+    START,
     WEI_FIRST,
     WEI_REFINE,
 )
@@ -236,6 +237,7 @@ HYBRIDS = {
 # Those of encoders, which are trained.
 ENCODERS = {
     "encoder": ENCODER,
+    "start": START,
     "psp": PSP,
     "psp-moco": PSP_MOCO,
     "psp-w": PSP_W,

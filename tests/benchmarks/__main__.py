@@ -50,6 +50,9 @@ def arguments() -> argparse.ArgumentParser:
     learned.add_argument("run", metavar="RUN", help="of `train-encoder`, for a small generator")
     learned.add_argument("--count", type=int, default=32, help="pictures (default: 32)")
     learned.add_argument("--cycle", type=float, default=2.0, help="IDInvert's weight (default: 2)")
+    taught = names.add_parser("learning", help="what 200 steps leave of each encoder's loss")
+    taught.add_argument("presets", nargs="*", metavar="PRESET", help="names (default: all)")
+    taught.add_argument("--steps", type=int, default=200)
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     pulled = names.add_parser("drag", help="DragBench's two numbers on the faces of a run")
@@ -181,6 +184,10 @@ def run(options: argparse.Namespace) -> None:
         from tests.benchmarks import encoders
 
         encoders.report(options.run, options.count, options.cycle)
+    elif options.name == "learning":
+        from tests.benchmarks import learning
+
+        learning.report(options.presets, options.steps)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 

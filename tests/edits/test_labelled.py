@@ -65,7 +65,7 @@ def test_it_is_learned_once_and_found_by_name(
     monkeypatch.setattr("jaxinv.edits.labelled.learn_labelled", None)
     np.testing.assert_array_equal(find_direction("turned", "g", gen, params).vector, first.vector)
     assert main(["directions", "-g", "g"]) == 0
-    assert "degrees" in capsys.readouterr().out
+    assert "1 is one deviation of W" in capsys.readouterr().out
     # Scores by name for the methods that look at scores, before those of any pictures.
     out = cache / "d.safetensors"
     words = ["discover", "regression", "-g", "g", "--samples", "40", "--attribute", "round"]
