@@ -1,4 +1,4 @@
-"""What verbs of restoration rest on: operators from texts, observations, and pictures within reach."""
+"""What verbs of restoration rest on: operators, observations, and pictures within reach."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ from tests.engine import one, preset, run
 from tests.tiny import draw, linear
 
 SIDE = 32
+
+
+def hole(side: int = SIDE) -> np.ndarray:
+    """White where the middle is missing, uint8 [side, side]."""
+    mask = np.zeros((side, side), np.uint8)
+    mask[side // 4 : side // 2, side // 4 : side // 2] = 255
+    return mask
 
 
 def test_operators_are_read_from_texts() -> None:

@@ -14,6 +14,7 @@ from jaxinv.cli.main import main
 from jaxinv.io import images
 from jaxinv.io.latent_files import load_latents
 from tests.offline import STEPS, go_offline, read_results, write_photos
+from tests.runs.test_observations import hole
 from tests.tiers import mostly_slow
 
 SIDE = 32
@@ -34,13 +35,6 @@ def write(path: Path, pixels: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(images.encode_png(pixels))
     return path
-
-
-def hole(side: int = SIDE) -> np.ndarray:
-    """White where the middle is missing, uint8 [side, side]."""
-    mask = np.zeros((side, side), np.uint8)
-    mask[side // 4 : side // 2, side // 4 : side // 2] = 255
-    return mask
 
 
 @pytest.fixture(scope="module")
