@@ -26,6 +26,13 @@ from tests.tiny import draw, linear
 SIDE = 32
 
 
+def write(path: Path, pixels: np.ndarray) -> Path:
+    """Write uint8 [h, w] or [h, w, 3] as a PNG file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(pixels))
+    return path
+
+
 def hole(side: int = SIDE) -> np.ndarray:
     """White where the middle is missing, uint8 [side, side]."""
     mask = np.zeros((side, side), np.uint8)

@@ -14,7 +14,7 @@ from jaxinv.cli.main import main
 from jaxinv.io import images
 from jaxinv.io.latent_files import load_latents
 from tests.offline import STEPS, go_offline, read_results, write_photos
-from tests.runs.test_observations import hole
+from tests.runs.test_observations import hole, write
 from tests.tiers import mostly_slow
 
 SIDE = 32
@@ -28,13 +28,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 def restore(verb: str, *arguments: object, code: int = DONE) -> None:
     """A verb with the tiny generator must end with `code`."""
     assert main([verb, "-g", "tiny", "-p", "pixels", *map(str, arguments)]) == code
-
-
-def write(path: Path, pixels: np.ndarray) -> Path:
-    """Write uint8 [h, w] or [h, w, 3] as a PNG file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(images.encode_png(pixels))
-    return path
 
 
 @pytest.fixture(scope="module")
