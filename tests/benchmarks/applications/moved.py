@@ -89,5 +89,6 @@ ROWS = {
         landscape,
         "DeepLandscape, section 4; StyleVideoGAN",
         f"a made clip of {FRAMES} frames, inverted; 4 held-out figures of 32 px",
+        "walls go from blue to pink and hair from short to long, as in the clip; natural pictures",
     ),
 }
