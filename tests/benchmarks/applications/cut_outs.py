@@ -138,6 +138,6 @@ ROWS = {
         few_shot,
         "Endo & Kanamori 2021, section 4",
         f"1 labelled, 4 masks of {INPUTS}",
-        "outlines, hair and clothes lie as in the mask; faces are blurred, half of them without eyes",
+        "outlines, hair and clothes lie as in the mask; faces are blurred, half without eyes",
     ),
 }

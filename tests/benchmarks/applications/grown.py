@@ -105,7 +105,7 @@ ROWS = {
         harmonic,
         "GH-Feat, section 4.2",
         INPUTS,
-        "one figure with the hair of the other and beard and glasses of the first; a turban is lost",
+        "one figure with hair of the other and beard and glasses of the first; a turban is lost",
     ),
     "megafs": Row(
         "a face takes another identity, and keeps pose, expression and surroundings "
