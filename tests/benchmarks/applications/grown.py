@@ -98,12 +98,14 @@ ROWS = {
         semantic,
         "IDInvert, section 4.4",
         INPUTS,
+        "hair and headgear of the other figure on one new figure; nothing shows of the border",
     ),
     "harmonize": Row(
         "a picture with a part pasted in becomes one",
         harmonic,
         "GH-Feat, section 4.2",
         INPUTS,
+        "one figure with hair of the other and beard and glasses of the first; a turban is lost",
     ),
     "megafs": Row(
         "a face takes another identity, and keeps pose, expression and surroundings "

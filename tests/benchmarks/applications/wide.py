@@ -71,11 +71,13 @@ ROWS = {
         endless,
         "InfinityGAN, section 4",
         f"codes of 4 held-out figures and {LONG - 4} random ones, 32 px",
+        "a row of figures; walls go over into each other, no border shows",
     ),
     "in-and-out": Row(
         "a picture goes on beyond its edges without a seam",
         outward,
         "In&Out, section 4",
         "4 held-out figures of 32 px, in `avatars`",
+        "other figures beside each one, on the same wall; the first, with glasses, is found badly",
     ),
 }
