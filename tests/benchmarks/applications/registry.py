@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from jaxinv.reports.markdown import head, line
 from jaxinv.specs.checks import check_choice
-from tests.benchmarks.applications import defense, shapes, texts
+from tests.benchmarks.applications import defense, latent_models, shapes, texts
 
 HEAD = ("application", "claim", "measured", "holds", "seconds")
 
@@ -37,6 +37,10 @@ ROWS: dict[str, Row] = {
     "styleclip": Row(
         "a text moves what it names, and little else (StyleCLIP, section 6; not by CLIP here)",
         texts.global_direction,
+    ),
+    "latent-models": Row(
+        "codes have a learned prior in which a search is at home (LIA, LaDDer; no VAE of theirs)",
+        latent_models.w_of_avatars,
     ),
     "gan2shape": Row(
         "a shape of its own comes of pictures alone (GAN2Shape; no truth of faces here)",
