@@ -49,7 +49,7 @@ def w_of_avatars(out: Path | None = None) -> tuple[str, bool]:
         f"LaDDer, {linear:.2f} with principal components; four pictures, 200 steps of `lia` in W: "
         f"mean square {errors[1]:.4f}, without the map {errors[0]:.4f}"
     )
-    return words, gain > 0 and errors[1] < 1.5 * errors[0]
+    return words, bool(gain > 0 and lost < linear and errors[1] <= errors[0])
 
 
 def searches(gen: Any, params: Any, flow: Any) -> tuple[list[float], np.ndarray]:
