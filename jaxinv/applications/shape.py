@@ -142,6 +142,8 @@ def find_shape(
 
 
 def _checked(gen: Generator, plan: Plan) -> Plan:
+    if gen.spec.points:
+        raise ValueError(f"generator {gen.spec.name!r} draws clouds; allowed: one of pictures")
     for name in ("stages", "encoder_steps", "shape_steps"):
         check_whole(name, getattr(plan, name), 1)
     check_whole("size", plan.size, 16)
@@ -226,7 +228,8 @@ def _pseudo(scene: Scene, key: Key) -> tuple[Array, Array, tuple[Array, Array]]:
     """The scene turned and relit at random: a picture, its mask, and (view, light)."""
     first, *others = jax.random.split(key, 3)
     view = scene.view + jnp.asarray(VIEW_SPREAD) * jax.random.normal(first, (6,))
-    ways = [jax.random.uniform(k, (), minval=a, maxval=b) for k, (a, b) in zip(others, LIGHTS)]  # noqa: B905
+    draw_in = partial(jax.random.uniform, shape=())
+    ways = [draw_in(k, minval=a, maxval=b) for k, (a, b) in zip(others, LIGHTS, strict=True)]
     light = jnp.concatenate([scene.light[:2], jnp.stack(ways)])
     picture, inside = draw(scene._replace(view=view, light=light), len(scene.depth))
     return picture, inside, (view, light)

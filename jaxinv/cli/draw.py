@@ -49,13 +49,16 @@ def verb_render(options: argparse.Namespace) -> int:
 
 def verb_sample(options: argparse.Namespace) -> int:
     """Draw random images in a grid."""
+    import numpy as np
+
     from jaxinv.io.files import atomic_write
-    from jaxinv.io.image_ops import grid, to_uint8
+    from jaxinv.io.image_ops import grid
     from jaxinv.io.images import encode_png
     from jaxinv.io.output_folder import check_target
     from jaxinv.latents.sampling import at_truncation, check_label, sample_latents
+    from jaxinv.models.arguments import samples_of
     from jaxinv.models.loading import load_generator
-    from jaxinv.models.rendering import render
+    from jaxinv.models.rendering import render_uint8
 
     check_target(options.out, [options.generator])
     spec = ready_generator(options.generator)
@@ -66,7 +69,7 @@ def verb_sample(options: argparse.Namespace) -> int:
         gen, params, options.count, seed=options.seed, psi=options.psi, label=options.label
     )
     params = at_truncation(params, options.psi) if gen.spec.embedding else params
-    pictures = to_uint8(render(gen, params, latents))
+    pictures = np.stack([render_uint8(gen, params, one) for one in samples_of(latents)])
     columns = math.isqrt(options.count - 1) + 1
     data = encode_png(grid(pictures, columns))
     say(str(atomic_write(options.out, lambda target: target.write(data))))

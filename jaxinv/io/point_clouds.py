@@ -59,7 +59,7 @@ def picture_of(points: np.ndarray, side: int = 256, yaw: float = 0.6) -> np.ndar
     y points up; the cloud is turned by `yaw` radians about it and seen a little from above.
     """
     turn, tilt = (np.array([np.cos(a), np.sin(a)]) for a in (yaw, 0.35))
-    x, y, z = np.asarray(points, np.float64).T
+    x, y, z = np.nan_to_num(np.asarray(points, np.float64)).clip(-1e3, 1e3).T
     x, z = turn[0] * x + turn[1] * z, turn[0] * z - turn[1] * x
     y, z = tilt[0] * y - tilt[1] * z, tilt[0] * z + tilt[1] * y
     order = np.argsort(z)

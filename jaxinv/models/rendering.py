@@ -11,6 +11,7 @@ from flax.errors import FlaxError
 
 from jaxinv.io import images
 from jaxinv.io.latent_files import fit_latents
+from jaxinv.io.point_clouds import picture_of
 from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.specs.checks import check_whole
 
@@ -59,6 +60,12 @@ def render(
 
 
 def render_uint8(gen: Generator, params: Params, latents: Latents) -> np.ndarray:
-    """The image of one sample as it is written: uint8 [H, W, 3] at full resolution."""
+    """The image of one sample as it is written: uint8 [H, W, 3] at full resolution.
+
+    Of a cloud of points, a picture of it.
+    """
     batch = jax.tree.map(lambda a: np.asarray(a)[None], latents)
-    return images.to_uint8(render(gen, params, batch)[0])
+    (drawn,) = render(gen, params, batch)
+    if gen.spec.points:
+        return picture_of(drawn.reshape(-1, 3))
+    return images.to_uint8(drawn)

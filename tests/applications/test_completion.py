@@ -17,9 +17,10 @@ from jaxinv.applications.completion import (
     complete_variously,
     draw_clouds,
 )
-from jaxinv.cli.console import SOME_FAILED, USAGE
+from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
 from jaxinv.edits.discovery.training import Training
+from jaxinv.io.images import read_upright
 from jaxinv.io.point_clouds import encode_ply, read_cloud
 from jaxinv.metrics.clouds import chamfer
 from jaxinv.models.loading import load_generator
@@ -116,6 +117,10 @@ def test_a_generator_is_learned_from_files_and_used(
     assert "7 away; allowed: -1 to 1" in said.err
     gen, params = load_generator(own)
     assert draw_clouds(gen, params, {"z": np.zeros((1, 8), np.float32)}).shape == (1, 64, 3)
+    assert main(["sample", own, "-n", "2", "-o", str(tmp_path / "grid.png")]) == DONE
+    grid, _ = read_upright(tmp_path / "grid.png")
+    assert grid.shape == (256, 512, 3)
+    assert 0 < (grid > 60).mean() < 0.2  # dots
     assert main([*learn, *files]) == USAGE
     assert "allowed: another --name, or --overwrite" in capsys.readouterr().err
     assert main(["learn-clouds", "--name", "other", bad]) == USAGE

@@ -16,7 +16,7 @@ from jaxinv.cli.main import main
 from jaxinv.nn.depth_maps import draw, ellipsoid
 from jaxinv.runs.shapes import write_shape
 from tests.applications.lit_object import DIM, SIDE, lit_object, true_depth
-from tests.tiny import chain
+from tests.tiny import chain, tree
 
 FRONT = {"w": np.zeros((1, DIM), np.float32)}
 
@@ -88,6 +88,8 @@ def test_latents_that_fit_not_are_refused() -> None:
         find_shape(gen, params, {"s": (np.zeros((1, DIM), np.float32),)}, plan=Plan(SIDE))
     with pytest.raises(ValueError, match="allowed"):
         find_shape(*chain(), {"w": np.zeros((1, 8), np.float32)}, plan=Plan(16))
+    with pytest.raises(ValueError, match="draws clouds; allowed: one of pictures"):
+        find_shape(*tree(), {"z": np.zeros((1, 8), np.float32)}, plan=Plan(16))
 
 
 def test_the_verb_says_what_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,8 +42,9 @@ def gan2shape(out: Path | None = None) -> tuple[str, bool]:
         if out is not None:
             write_shape(out, str(number), shapes[-1])
     start = np.asarray(ellipsoid(PLAN.size, PLAN.radius))
-    mirrored = [likeness(s.scene.depth - start, (s.scene.depth - start)[:, ::-1]) for s in shapes]
-    crossed = [likeness(s.scene.depth, start) for s in shapes]
+    depths = [np.asarray(shape.scene.depth) for shape in shapes]
+    mirrored = [likeness(depth - start, (depth - start)[:, ::-1]) for depth in depths]
+    crossed = [likeness(depth, start) for depth in depths]
     errors = [s.error for s in shapes]
     true = object_likeness()
     words = (
