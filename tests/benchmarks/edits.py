@@ -37,14 +37,16 @@ def report(run: Path, limit: int, out: Path | None) -> None:
     names = (*MOVED, "gender")
     ways = {name: catalogue_direction(gen, params, "ffhq", name) for name in names}
     rows: list[tuple[str, ...]] = []
+    files = sorted((run / "latents").glob("*.safetensors"))[:limit]
     for kind in ("default", "faithful"):
         steady = dict.fromkeys(MOVED, 0)
         apart: list[float] = []
         drifts: list[np.ndarray] = []
-        files = sorted((run / "latents").glob("*.safetensors"))[:limit]
-        for file in files:
-            code, _ = load_latents(file)
-            code = {k: v for k, v in code.items() if kind == "faithful" or k == "w+"}
+        codes = {file.stem: of_kind(file, kind) for file in files}
+        for stem, code in codes.items():
+            drifts.append(drift(gen, params, code, ways))
+            print(kind, stem, "gender", np.round(drifts[-1], 2).tolist(), flush=True)
+        for stem, code in codes.items():
             for name, score in MOVED.items():
                 strip = drawn(gen, params, code, ways[name], AMOUNTS)
                 found = attributes(strip, SCORES)[score]
@@ -52,13 +54,11 @@ def report(run: Path, limit: int, out: Path | None) -> None:
                 steady[name] += bool(np.all(steps > -SLACK[score]) and found[-1] > found[0])
                 middle = identity(strip, np.repeat(strip[3:4], len(strip), axis=0))[1:-1]
                 apart.append(float(np.nanmax(middle)))
-                print(kind, file.stem, name, np.round(found, 2), np.round(middle, 2), flush=True)
+                print(kind, stem, name, np.round(found, 2), np.round(middle, 2), flush=True)
                 if out is not None:
                     out.mkdir(parents=True, exist_ok=True)
                     wide = np.concatenate(list(strip), axis=1)
-                    (out / f"{file.stem}-{kind}-{name}.png").write_bytes(images.encode_png(wide))
-            drifts.append(drift(gen, params, code, ways))
-            print(kind, file.stem, "gender", np.round(drifts[-1], 2), flush=True)
+                    (out / f"{stem}-{kind}-{name}.png").write_bytes(images.encode_png(wide))
         years, shares = np.mean(drifts, axis=0)
         rows.append(
             (
@@ -72,6 +72,12 @@ def report(run: Path, limit: int, out: Path | None) -> None:
         )
     head = ("codes of", "age", "smile", "yaw", "identity median / worst", "below 0.6")
     print(markdown((*head, "years by gender: alone / --condition / --hold age", "gender"), rows))
+
+
+def of_kind(file: Path, kind: str) -> Any:
+    """The latents in a file: all of them, or for `default` the code alone."""
+    code, _ = load_latents(file)
+    return {k: v for k, v in code.items() if kind == "faithful" or k == "w+"}
 
 
 def drift(gen: Any, params: Any, code: Any, ways: dict[str, Any]) -> np.ndarray:
