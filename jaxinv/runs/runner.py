@@ -175,6 +175,8 @@ def write_results(
     packer.start(earlier.names.values())
     try:
         with display, status:
+            if kept:
+                display.say(f"{len(kept)} of {count.files} files have results from before")
             record(work, left, items, packer)
     except Stopped:
         if status.done < count.files:
@@ -289,7 +291,9 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
     except ValueError as error:
         group = [replace(item, reason=str(error)) for item in group]
     for item in group:
-        for warning in item.photo.warnings if preset and item.photo else (item.reason,):
+        if preset is None:
+            display.say(f"skipped: {item.file}: {item.reason}")
+        for warning in item.photo.warnings if preset and item.photo else ():
             display.say(f"warning: {item.file}: {warning}")
         work.finished[item.dedup_key] = item.file
     if preset is None:
