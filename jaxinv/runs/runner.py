@@ -171,6 +171,7 @@ def write_results(
     work = Work(job, tables, display, status, stopping, searches)
     items = ItemFile(tables.items)
     items.keep(earlier.files)
+    work.finished |= earlier.contents(tables, items.names)
     packer = Packer(manifest.out, manifest.request.shard_size if share.alone else None)
     packer.start(earlier.names.values())
     try:
@@ -266,7 +267,8 @@ def gather(manifest: Manifest, files: int) -> None:
 def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Iterator[Result]]:
     """Results of all files, batch by batch; files with the same content are inverted once."""
     job, repeated = work.job, list[Input]()
-    for group in batches(deduplicated(found, repeated), read_ahead(job, files)):
+    known = list(work.finished)  # another thread reads the files
+    for group in batches(deduplicated(found, repeated, known), read_ahead(job, files)):
         yield finish_batch(work, group)
     if not repeated:
         return
