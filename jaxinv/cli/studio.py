@@ -42,6 +42,8 @@ def verb_studio(options: argparse.Namespace) -> int:
         for name, data in photos:
             desk.open(name, data)
         say(f"studio: {server.url}")
+        for address in server.addresses[1:]:
+            say(f"or, where that site leads to this port: {address}")
         say("only this machine can open it, and nothing leaves this machine; Ctrl-C ends it")
         if options.out is None:
             say("results are kept until then: download them in the page, or begin with -o FOLDER")

@@ -49,9 +49,13 @@ VARIABLE_COST_SOLVERS = (*STRATEGIES, *BASINS)
 def padded_size(count: int, batch: int) -> int:
     """Size to which `count` images are padded: the smallest power of two, at most `batch`.
 
-    No device is left idle: one image alone goes through the same program as in a batch.
+    No device is left idle: one image alone goes through the same program as in a batch, and more
+    than a batch are as many for each device.
     """
-    least = max(count, min(jax.local_device_count(), batch))
+    devices = jax.local_device_count()
+    if count > batch:
+        return -(-count // devices) * devices
+    least = max(count, min(devices, batch))
     return min(batch, 1 << (least - 1).bit_length())
 
 
@@ -75,9 +79,8 @@ def batches_given(preset: Preset, batch: int) -> int:
 
     One where images are not searched for at once anyway, and where they depend on one another.
     """
-    ends = any(stage.stop is not None for stage in preset.stages)
-    alone = preset.shared or all(map(sequential, preset.stages))
-    return REFILLS if ends and batch > 1 and not alone else 1
+    ends = any(stage.stop is not None for stage in preset.stages) and not preset.shared
+    return REFILLS if ends and images_at_once(preset, batch, None) > 1 else 1
 
 
 def has_own_weights(stage: Stage) -> bool:
@@ -99,6 +102,12 @@ def lane_width(gen: Generator, stage: Stage, lanes: Batch) -> int:
         if alone or gen.spec.resolution > MAX_BATCHED_SIDE
         else min(lanes.restarts_per_image, MAX_CPU_LANES)
     )
+
+
+@jax.jit
+def stage_keys(keys: Array, index: int) -> Array:
+    """The keys [L] of all lanes in the stage of this number."""
+    return jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, index)
 
 
 def run_stages(
@@ -134,7 +143,7 @@ def run_stages(
             problem = problem._replace(operator=None)
         if index and begins_at_encoder(stage):
             previous = encoder_latents(weights, images, previous)
-        keys = jax.vmap(jax.random.fold_in, in_axes=(0, None))(lanes.keys, index)
+        keys = stage_keys(lanes.keys, index)
         target = target_features(
             problem.program,
             weights,

@@ -135,7 +135,6 @@ def invert(
         count = len(bound.images[first : first + given])
         # No padding where images share a variable: a copy would count there.
         whole = count if bound.preset.shared else padded_size(count, together)
-        whole = max(whole, count)
         rows = np.resize(np.arange(count), whole) + first
         lanes = bound.lanes(rows, count, seed)
         found = run_stages(

@@ -43,7 +43,7 @@ MADE = "evaluations made"  # of every slot, among the curves of a checkpoint
 def slots_of(problem: Problem, count: int) -> int:
     """How many of `count` lanes go at once; all of them where none ends before the others."""
     slots = problem.width * jax.local_device_count()
-    fits = problem.stage.stop is not None and not problem.stage.shared and problem.width > 1
+    fits = problem.stage.stop is not None and not problem.stage.shared and slots > 1
     return slots if fits and slots < count else count
 
 

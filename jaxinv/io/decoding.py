@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,8 @@ MIN_SIDE = 16
 DRAFT_PIXELS = 2**24  # JPEGs above this are decoded at a reduced scale when the target is known
 MOST_TILE = 2**22  # pixels of a tile that may be larger than its TIFF
 TILE_WIDTH, TILE_LENGTH = 322, 323  # tags of TIFF 6.0, section 15
+# What Pillow logs of a broken file stands in its reason; without a handler it went to stderr, too.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 AVERAGED = ("L", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I", "F")  # whose numbers have a mean
 
 

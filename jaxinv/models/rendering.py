@@ -13,6 +13,7 @@ from jaxinv.io import images
 from jaxinv.io.latent_files import fit_latents
 from jaxinv.io.point_clouds import picture_of
 from jaxinv.models.arguments import check_generator, check_latents, samples_of
+from jaxinv.nn.resample import area_reduce
 from jaxinv.specs.checks import check_whole
 
 if TYPE_CHECKING:
@@ -20,10 +21,22 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Latents, Params
 
 
-@partial(jax.jit, static_argnums=(0, 3))
+@partial(jax.jit, static_argnums=0)
+def _drawn(gen: Generator, params: Params, latents: Latents) -> Array:
+    return gen.synthesize(params, latents)
+
+
+_reduced = partial(jax.jit, static_argnums=1)(area_reduce)
+
+
 def draw_one(gen: Generator, params: Params, latents: Latents, size: int | None) -> Array:
-    """Image [size, size, 3] of one sample."""
-    return gen.synthesize(params, latents, size)
+    """Image [size, size, 3] of one sample, reduced by area means; None: as large as it is drawn.
+
+    Two programs: in one, a CPU computes the last layers anew for every part of a mean, and every
+    size would have to be compiled.
+    """
+    image = _drawn(gen, params, latents)
+    return image if size is None else _reduced(image, size)
 
 
 def render(

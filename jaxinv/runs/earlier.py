@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -18,7 +19,7 @@ from jaxinv.runs.results import ImageResult, result_of
 from jaxinv.runs.tables import Tables, tables_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from jaxinv.runs.manifest import Manifest
 
@@ -30,6 +31,7 @@ AGREEING = ("schema", *WEIGHTS, "preset", "versions", "backend")
 TEXTS = ("file", "name", "status")
 BETTER = ("diverged", "ok")  # than skipped: of two lines of a file the better one stands
 LARGEST_LINE = 2**20  # bytes
+CONTENT = re.compile("[0-9a-f]{32}")  # see `Input.dedup_key`
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,21 @@ class Earlier:
     def failed(self) -> int:
         """How many are not "ok"."""
         return sum(line["status"] != "ok" for line in self.lines.values())
+
+    def own(self, tables: Tables) -> list[dict[str, Any]]:
+        """The lines that stay in these tables: of a worker its own, else all."""
+        pairs = self.lines.items()
+        return [x for path, x in pairs if not tables.shared or self.places[path] == tables.place]
+
+    def contents(self, tables: Tables, shown: Collection[str]) -> dict[bytes, str]:
+        """The file whose result stands for each content, of those whose items are `shown`."""
+        lines = [line for line in self.own(tables) if line["file"] in shown]
+        found = [(line.get("content"), line["file"]) for line in lines]
+        return {
+            bytes.fromhex(content): file
+            for content, file in reversed(found)  # the first one counts
+            if isinstance(content, str) and CONTENT.fullmatch(content)
+        }
 
 
 def read_earlier(manifest: Manifest, *, retry_failed: bool = False) -> Earlier:
@@ -198,9 +215,8 @@ def rewrite(tables: Tables, earlier: Earlier) -> None:
     """Put down only the lines that stay: of a worker its own, else all."""
 
     def kept(handle: BinaryIO) -> None:
-        for path, line in earlier.lines.items():
-            if not tables.shared or earlier.places[path] == tables.place:
-                handle.write(json_text(line).encode() + b"\n")
+        for line in earlier.own(tables):
+            handle.write(json_text(line).encode() + b"\n")
 
     atomic_write(tables.results, kept)
 

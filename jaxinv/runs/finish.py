@@ -80,6 +80,7 @@ def finish_image(
         status=found.status[index],
         reason="" if found.status[index] == "ok" else DIVERGED,
         sha256=item.photo.sha256 if item.photo else "",
+        content=item.dedup_key.hex(),
         size=seen.side,
         warnings=item.photo.warnings if item.photo else (),
         scores=scores,

@@ -298,9 +298,14 @@ def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
     yield from waiting.values()
 
 
-def deduplicated(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
-    """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
-    seen: set[bytes] = set()
+def deduplicated(
+    inputs: Iterator[Input], repeated: list[Input], known: Iterable[bytes] = ()
+) -> Iterator[Input]:
+    """Inputs whose content has not come before and is not `known`.
+
+    The others go to `repeated`, without pixels.
+    """
+    seen = set(known)
     for item in inputs:
         if item.photo is None or item.dedup_key not in seen:
             seen.add(item.dedup_key)

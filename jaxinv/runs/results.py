@@ -52,6 +52,7 @@ class ImageResult:
     evaluations: int = 0
     seconds: float = 0.0
     transform: dict[str, Any] | None = None
+    content: str = ""
 
     @property
     def metrics(self) -> dict[str, float]:
@@ -64,6 +65,7 @@ class ImageResult:
             "file": self.file,
             "name": self.name,
             "sha256": self.sha256 or None,
+            "content": self.content or None,
             "status": self.status,
             "reason": self.reason,
             "size": self.size,
@@ -85,6 +87,7 @@ def result_of(line: dict[str, Any]) -> ImageResult:
         status=line["status"],
         reason=line.get("reason", ""),
         sha256=line.get("sha256") or "",
+        content=line.get("content") or "",
         size=line.get("size"),
         warnings=tuple(line.get("warnings", ())),
         scores=scores,
@@ -166,8 +169,9 @@ def write(path: Path, data: bytes) -> None:
 
 
 def report_item(result: ImageResult) -> ReportItem:
-    """The result in the report, without pictures."""
-    return ReportItem(result.file, result.status, result.reason, result.warnings, result.metrics)
+    """The result in the report, without pictures; of a file that was skipped nothing is counted."""
+    metrics = {} if result.status == "skipped" else result.metrics
+    return ReportItem(result.file, result.status, result.reason, result.warnings, metrics)
 
 
 def compared_item(

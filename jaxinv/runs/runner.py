@@ -182,10 +182,13 @@ def write_results(
     work = Work(job, tables, display, status, stopping, searches)
     items = ItemFile(tables.items)
     items.keep(earlier.files)
+    work.finished |= earlier.contents(tables, items.names)
     packer = Packer(manifest.out, manifest.request.shard_size if share.alone else None)
     packer.start(earlier.names.values())
     try:
         with display, status:
+            if kept:
+                display.say(f"{len(kept)} of {count.files} files have results from before")
             record(work, left, items, packer)
     except Stopped:
         if status.done < count.files:
@@ -275,7 +278,8 @@ def gather(manifest: Manifest, files: int) -> None:
 def iter_results(work: Work, found: Iterator[Input], files: int) -> Iterator[Iterator[Result]]:
     """Results of all files, batch by batch; files with the same content are inverted once."""
     job, repeated = work.job, list[Input]()
-    for group in batches(deduplicated(found, repeated), read_ahead(job, files)):
+    known = list(work.finished)  # another thread reads the files
+    for group in batches(deduplicated(found, repeated, known), read_ahead(job, files)):
         yield finish_batch(work, group)
     if not repeated:
         return
@@ -300,7 +304,9 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
     except ValueError as error:
         group = [replace(item, reason=str(error)) for item in group]
     for item in group:
-        for warning in item.photo.warnings if preset and item.photo else (item.reason,):
+        if preset is None:
+            display.say(f"skipped: {item.file}: {item.reason}")
+        for warning in item.photo.warnings if preset and item.photo else ():
             display.say(f"warning: {item.file}: {warning}")
         work.finished[item.dedup_key] = item.file
     if preset is None:

@@ -17,6 +17,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
 from jaxinv.io.text import shortened
+from jaxinv.studio.desk import LARGEST_PHOTO
 from jaxinv.studio.exports import EXPORTS, export
 from jaxinv.studio.guard import Guard
 from jaxinv.studio.mailbox import Mailbox, frame
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
     from jaxinv.studio.desk import Desk
 
-LARGEST_PHOTO = 2**26  # bytes of a file that is sent up
 PAGE = {
     "": ("index.html", "text/html"),
     "icon.svg": ("icon.svg", "image/svg+xml"),

@@ -18,6 +18,7 @@ from jaxinv.models.loading import generator_hash, load_features, load_generator
 from jaxinv.sessions.painting import net_names
 from jaxinv.sessions.recipes import to_json
 from jaxinv.studio.mailbox import Mailbox, frame
+from jaxinv.studio.warming import WarmUp
 from jaxinv.studio.work import Work
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
 
 MOST_WORKS = 64
+LARGEST_PHOTO = 2**26  # bytes of a file that is sent up
 MOST_PAGES = 32
 USUAL_RANGE = (-3.0, 3.0)  # of directions whose usable range was not measured
 
@@ -45,6 +47,7 @@ class Desk:
         self.works: dict[str, Work] = {}
         self.pages: dict[str, Mailbox] = {}
         self.lock, self.searching, self.learning = (threading.Lock() for _ in range(3))
+        self.warm_up = WarmUp()
         self.ways = self._kept_ways()
 
     def _kept_ways(self) -> dict[str, Way]:
@@ -141,6 +144,7 @@ class Desk:
             "kind": "studio",
             "generator": self.generator,
             "side": self.gen.spec.resolution,
+            "largest": LARGEST_PHOTO,
             "mixes": _row_names(self.gen),
             "sliders": sliders,
             "learnable": learnable and not self.learning.locked(),

@@ -41,6 +41,11 @@ def site(address: str) -> str:
     return origin
 
 
+def _is_local(host: str) -> bool:
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdecimal() else host) in LOCAL
+
+
 class Guard:
     """Lets requests through whose path begins with the token, and answers 403 to all others.
 
@@ -52,6 +57,7 @@ class Guard:
     def __init__(self, app: Any, token: str, origins: Sequence[str] = ()) -> None:
         self.app, self.token = app, token.encode()
         self.origins = tuple(map(site, origins))
+        self.hosts = {origin.partition("://")[2] for origin in self.origins}
         framers = " ".join(self.origins) or "'none'"
         headers = {**HEADERS, "content-security-policy": POLICY.format(framers=framers)}
         self.headers = [(name.encode(), value.encode()) for name, value in headers.items()]
@@ -83,17 +89,13 @@ class Guard:
         known = secrets.compare_digest(token.encode("utf-8", "replace"), self.token)
         if not known or not slash or len(hosts) != 1 or len(origins) > 1:
             return None
-        own = (f"http://{hosts[0]}", f"https://{hosts[0]}", *self.origins)
-        if not self._host_is_ours(hosts[0]) or any(origin not in own for origin in origins):
+        local = _is_local(hosts[0])
+        own = (f"http://{hosts[0]}", f"https://{hosts[0]}") if local else ()
+        if not (local or hosts[0] in self.hosts) or not {*own, *self.origins}.issuperset(origins):
             return None
         if scope["type"] == "websocket" and not origins:
             return None
         return {**scope, "path": f"/{below}", "raw_path": f"/{below}".encode(), "root_path": ""}
-
-    def _host_is_ours(self, host: str) -> bool:
-        name, colon, port = host.rpartition(":")
-        bare = name if colon and port.isdecimal() else host
-        return bare in LOCAL or any(origin.partition("://")[2] == host for origin in self.origins)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

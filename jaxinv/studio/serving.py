@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from jaxinv.specs.checks import check_whole
 from jaxinv.studio.app import application
+from jaxinv.studio.guard import site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +35,7 @@ class Server:
         import uvicorn
 
         self.desk, self.token = desk, secrets.token_urlsafe(24)
+        self.origins = tuple(map(site, origins))
         self.socket = _bound(port)
         self.port = self.socket.getsockname()[1]
         config = uvicorn.Config(
@@ -55,6 +57,11 @@ class Server:
     def url(self) -> str:
         """The address of the page on this machine."""
         return f"http://{HOST}:{self.port}{self.path}"
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where the page is: on this machine, then at the sites that were named."""
+        return [self.url, *(origin + self.path for origin in self.origins)]
 
     def run(self) -> None:
         """Serve until the process is asked to stop."""

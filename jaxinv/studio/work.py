@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from jaxinv.edits.blending import rows_of
-from jaxinv.io.images import encode_jpeg, to_uint8
+from jaxinv.io.images import ImageError, encode_jpeg, to_uint8
 from jaxinv.io.text import shortened
 from jaxinv.sessions.dragging import Drag
 from jaxinv.sessions.operations import DragPoints, MixRows, Move, Operation
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
     from jaxinv.sessions.painting import Paint
     from jaxinv.studio.messages import Message
+    from jaxinv.studio.warming import WarmUp
     from jaxinv.types import Latents, Params
 
 PREVIEW = 256  # px of pictures while something moves
@@ -54,6 +55,7 @@ class Host(Protocol):
     side: int
     aligned: bool
     searching: threading.Lock
+    warm_up: WarmUp
 
     def way(self, name: str) -> Way:
         """The direction of that name."""
@@ -112,6 +114,9 @@ class Work:
             if first:
                 self.jobs.put(self._slide)
         else:
+            if message.do == "move":  # a preview of it that was not drawn yet is not needed
+                with self.waiting:
+                    self.slides.pop(message.fields["name"], None)
             self.jobs.put(lambda: self._do(message))
 
     def close(self) -> None:
@@ -222,6 +227,8 @@ class Work:
         self._enter(READY, "")
         self.show()
         self.desk.save(self)
+        if self.session is not None:
+            self.desk.warm_up.begin(self.session)
 
     def _begin_from(self, latents: Latents) -> None:
         if self.session is None:
@@ -264,10 +271,8 @@ class Work:
         elif do in ("drag", "paint"):
             self._run(do, fields)
         self.points = []
-        self.show(PREVIEW)
         self.tell()
-        if self.jobs.empty():
-            self.show()
+        self.show(None if self.jobs.empty() else PREVIEW)
         self.desk.save(self)
 
     def _ready(self, *, searched: bool) -> Session:
@@ -290,10 +295,9 @@ class Work:
         with self.waiting:
             wanted, self.slides = self.slides, {}
         session = self._ready(searched=False)
-        latents = session.latents
-        for name, amount in wanted.items():
-            latents = session.moved(self.desk.way(name), amount - self._amount(name))
-        self.show(PREVIEW, latents)
+        for name, amount in list(wanted.items())[-1:]:
+            moved = session.moved(self.desk.way(name), amount - self._amount(name))
+            self.show(PREVIEW, moved)
 
     def _amount(self, name: str) -> float:
         """Where the slider of a direction stands: all moves along it."""
@@ -316,6 +320,7 @@ class Work:
         self.enough.clear()
         self.busy, self.note = do, "preparing, which takes longer the first time"
         self.tell()
+        self.desk.warm_up.wait(do)
         one: Drag | Paint
         if do == "drag":
             one = session.dragging(fields["from"], fields["to"], fields["mask"])
@@ -374,6 +379,8 @@ class Work:
 
 
 def _said(error: Exception) -> str:
+    if isinstance(error, ImageError):
+        return shortened(error.reason)  # without the path of our own copy
     known = isinstance(error, ValueError | OSError)
     return shortened(error) if known else shortened(f"{type(error).__name__}: {error}")
 

@@ -205,7 +205,7 @@ def test_a_process_of_its_own_prints_plain_lines_and_no_warnings(
     assert done.stdout == f"2 images inverted, 1 failed; see {report}\n"
     *_, last = done.stderr.splitlines()
     assert last == "images 3/3"
-    assert f"warning: {photos}/broken\\n.png: " in done.stderr
+    assert f"skipped: {photos}/broken\\n.png: " in done.stderr
     assert "\x1b" not in done.stderr
     assert "Warning" not in done.stderr
 

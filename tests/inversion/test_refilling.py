@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from jaxinv.inversion.search_checkpoints import SearchCheckpoints
 from jaxinv.specs import InitSpec, Stop, Term, Variable
 from tests.engine import one, preset, run, targets
 
+ROOT = Path(__file__).parents[2]
 WIDTH, STEPS = 4, 60
 PLATEAU = Stop(kind="plateau", patience=5, gain=0.02)
 BELOW = Stop("mse", below=0.012)
@@ -120,6 +124,13 @@ def test_progress_goes_up_to_the_end() -> None:
 def test_where_several_batches_are_given_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     ends, plain = preset(one(stop=BELOW)), preset(one())
     assert batch.batches_given(ends, 8) == 1  # on a CPU images are searched for one by one
+    both = Variable("w"), Variable("weights", shared=True)
+    shared = preset(one(*both, stop=BELOW))
+    monkeypatch.setattr(batch.jax, "local_device_count", lambda: 4)
+    assert batch.batches_given(ends, 8) == batch.REFILLS  # one on each device
+    assert batch.batches_given(plain, 8) == batch.batches_given(shared, 8) == 1
+    assert [batch.padded_size(count, 4) for count in (1, 4, 5, 8, 15)] == [4, 4, 8, 8, 16]
+    monkeypatch.setattr(batch.jax, "local_device_count", lambda: 1)
     monkeypatch.setattr(batch.jax, "default_backend", lambda: "gpu")
     assert batch.batches_given(ends, 8) == batch.REFILLS
     assert batch.batches_given(ends, 1) == 1
@@ -146,3 +157,48 @@ def test_images_are_given_together_and_searched_for_by_batches(
     assert slots == [(WIDTH, len(images))]
     for index, one_alone in enumerate(alone):
         np.testing.assert_allclose(found.loss[index], one_alone.loss[0], rtol=1e-4)
+
+
+ON_DEVICES = """
+import jax, numpy as np
+from jaxinv.inversion import refilling
+from tests.engine import one, preset, run
+from tests.inversion.test_refilling import PLATEAU, STEPS, pictures
+assert jax.local_device_count() == 8
+began, chunks, original = [], [], (refilling._begin, refilling.run_chunk)
+refilling._begin = lambda *given: began.append(given[-1].tolist()) or original[0](*given)
+refilling.run_chunk = lambda *given: chunks.append(1) or original[1](*given)
+made = preset(one(steps=STEPS, stop=PLATEAU), one(steps=4))
+for restarts in (1, 2):
+    found = run(made, np.load("images.npy"), batch=16, restarts=restarts)
+    assert all(len(rows) == 8 * restarts for rows in began), began
+    assert began[0] == list(range(8 * restarts)) and len(began) > 1, "nothing was refilled"
+    np.savez(f"{restarts}.npz", chunks=len(chunks), loss=found.loss, w=found.latents["w"],
+             evaluations=found.evaluations)
+    began.clear(), chunks.clear()
+"""
+
+
+@pytest.mark.slow
+def test_a_device_that_is_done_takes_the_next_image(tmp_path: Path) -> None:
+    images = np.concatenate([pictures(), 0.9 * pictures()])  # 22: the last batch is not full
+    np.save(tmp_path / "images.npy", images)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", ON_DEVICES],
+        env={**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        check=True,
+    )
+    made = preset(one(steps=STEPS, stop=PLATEAU), one(steps=4))
+    for restarts in (1, 2):
+        ours = run(made, images, restarts=restarts)
+        with np.load(tmp_path / f"{restarts}.npz") as theirs:
+            np.testing.assert_allclose(ours.loss, theirs["loss"], rtol=1e-4)
+            np.testing.assert_allclose(ours.latents["w"], theirs["w"], atol=1e-3)
+            np.testing.assert_array_equal(ours.evaluations, theirs["evaluations"])
+            chunks = int(theirs["chunks"])
+        if restarts == 1:
+            each = np.ceil((ours.evaluations - 4) / refilling.CHUNK)
+            held = sum(each[first : first + 8].max() for first in range(0, len(images), 8))
+            assert chunks < held, "a slow image holds the other devices"

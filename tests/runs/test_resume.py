@@ -134,6 +134,26 @@ def test_a_changed_file_and_a_new_one_are_searched_for(photos: Path, tmp_path: P
     assert len(after) == len(before) + 2  # a.png kept its name, the new one has its own
 
 
+def test_a_copy_of_what_was_found_before_is_not_searched_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place, out = write_photos(tmp_path / "in", NAMES[:2]), tmp_path / "out"
+    assert invert(place, out) == DONE
+    (place / "twin.png").write_bytes(photo(1))
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 0, AssertionError)
+        assert invert(place, out) == DONE
+    assert "2 of 3 files have results from before" in capsys.readouterr().err
+    *_, twin = read_results(out)
+    assert twin["warnings"][-1].startswith(f"same content as {place / 'b.png'}")
+    assert pictures(out)["twin.png"] == pictures(out)["b.png"]
+    lines = (out / "results.jsonl").read_text().replace(twin["content"], "../x")
+    (out / "results.jsonl").write_text(lines)  # what is no digest is no content
+    (place / "triplet.png").write_bytes(photo(1))
+    assert invert(place, out) == DONE
+    assert pictures(out)["triplet.png"] == pictures(out)["b.png"]
+
+
 def test_other_photos_join_those_of_before(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,10 @@ PATIENCE = 600.0  # seconds; only a test that fails waits so long
 
 
 def make_desk(tmp_path: Path, base: Path, patch: pytest.MonkeyPatch) -> Desk:
-    """A desk whose generator has one direction, "age"; results lie in tmp_path / "kept"."""
+    """A desk whose generator has one direction, "age"; results lie in tmp_path / "kept".
+
+    It compiles nothing ahead, which most tests do not need.
+    """
     cache, own = go_offline(base, patch), tmp_path / "cache"
     own.mkdir()
     for file in cache.glob("*.safetensors"):
@@ -41,7 +45,9 @@ def make_desk(tmp_path: Path, base: Path, patch: pytest.MonkeyPatch) -> Desk:
     )
     folder = tmp_path / "kept"
     folder.mkdir()
-    return Desk("tiny", folder, preset=PIXELS.name)
+    desk = Desk("tiny", folder, preset=PIXELS.name)
+    desk.warm_up.begun.acquire(blocking=False)
+    return desk
 
 
 def app(desk: Desk, origins: tuple[str, ...] = ()) -> Any:
@@ -81,3 +87,16 @@ def header_of(data: bytes) -> dict[str, Any]:
 
 def files_below(folder: Path) -> set[str]:
     return {str(path) for path in folder.rglob("*")}
+
+
+def hold(work: Work) -> threading.Event:
+    """Keep the work's thread busy until the event is set."""
+    going, begun = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        assert going.wait(PATIENCE)
+
+    work.jobs.put(wait)
+    assert begun.wait(PATIENCE)
+    return going

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 
 from jaxinv.io.images import encode_png
-from jaxinv.studio.desk import Desk
+from jaxinv.studio.desk import LARGEST_PHOTO, Desk
 from jaxinv.studio.serving import Server
 from jaxinv.studio.work import MOST_STEPS, Work
 from tests.browser import IN_BROWSER, opened
 from tests.studio import desks
 from tests.studio.desks import idle, photo, wait_for, wait_ready
+from tests.studio.test_bad_input import TWO, grey_png, pair, with_faces
 
 pytestmark = IN_BROWSER
 
@@ -38,21 +40,26 @@ def page(served: Server) -> Iterator[Any]:
         yield found
 
 
-def open_photo(page: Any, desk: Desk, name: str = "me.png", seed: int = 0) -> Work:
-    """Drop a photo on the page, as a person would, and wait until it has been found."""
+def drop(page: Any, desk: Desk, name: str, data: bytes) -> Work:
+    """Drop a photo on the page, as a person would, and wait until it has arrived."""
     before = set(desk.works)
-    data = page.evaluate_handle(
-        """([bytes, name]) => {
+    files = page.evaluate_handle(
+        """([text, name]) => {
+          const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
           const files = new DataTransfer();
-          files.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"}));
+          files.items.add(new File([bytes], name, {type: "image/png"}));
           return files;
         }""",
-        [list(photo(seed)), name],
+        [base64.b64encode(data).decode(), name],
     )
-    page.dispatch_event("#frame", "drop", {"dataTransfer": data})
+    page.dispatch_event("#frame", "drop", {"dataTransfer": files})
     wait_for(lambda: set(desk.works) - before, "the photo does not arrive")
-    work = desk.works[(set(desk.works) - before).pop()]
-    wait_ready(work)
+    return desk.works[(set(desk.works) - before).pop()]
+
+
+def open_photo(page: Any, desk: Desk, name: str = "me.png", seed: int = 0) -> Work:
+    """Drop a photo, and wait until it has been found."""
+    work = wait_ready(drop(page, desk, name, photo(seed)))
     page.wait_for_selector(f"#works button[data-work='{work.name}'][aria-current=true]")
     page.wait_for_selector("#help[data-phase=ready]")
     return work
@@ -190,3 +197,33 @@ def test_two_photos_are_mixed_and_wrong_files_are_told(page: Any, served: Server
         [{"name": "text.png", "mimeType": "image/png", "buffer": b"no picture"}]
     )
     page.get_by_text("not an image in a known format").wait_for()
+
+
+def test_one_of_two_faces_is_chosen_on_the_page(
+    page: Any, served: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_faces(served.desk, monkeypatch, TWO)
+    work = drop(page, served.desk, "two.png", pair())
+    page.get_by_text("2 faces were found: choose one").wait_for()
+    first, second = (page.get_by_label(f"face {number} of 2") for number in (1, 2))
+    left, right = first.bounding_box(), second.bounding_box()
+    assert left["x"] < right["x"]
+    assert left["width"] > right["width"]
+    second.click()
+    wait_ready(work)
+    page.wait_for_selector("#help[data-phase=ready]")
+    assert work.photo is not None
+    assert work.photo.pixels.mean() > 0.9  # that on the right
+    assert page.locator("#faces").is_hidden()
+
+
+def test_large_photos_are_told_and_the_page_goes_on(
+    page: Any, served: Server, tmp_path: Path
+) -> None:
+    work = drop(page, served.desk, "large.png", grey_png(10_000, 10_000))
+    page.get_by_text("declares more than the allowed").wait_for()
+    assert work.phase == "failed"
+    (tmp_path / "heavy.png").write_bytes(bytes(LARGEST_PHOTO + 1))
+    page.locator("#file").set_input_files(tmp_path / "heavy.png")
+    page.get_by_text("heavy.png has 65 MB; allowed: at most 64").wait_for()
+    open_photo(page, served.desk)

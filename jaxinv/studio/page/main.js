@@ -124,6 +124,11 @@ function refresh() {
 async function open(files) {
   for (const file of files) {
     byId("note").textContent = "";
+    if (file.size > studio?.largest) { // the server would break off, which browsers call a lost connection
+      const [size, most] = [file.size, studio.largest].map((bytes) => Math.ceil(bytes / 2 ** 20));
+      byId("note").textContent = `${file.name} has ${size} MB; allowed: at most ${most}. Save a smaller copy of it.`;
+      continue;
+    }
     byId("status").textContent = `sending ${file.name}`;
     try {
       const answer = await fetch("photos", {
