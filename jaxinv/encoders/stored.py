@@ -34,7 +34,7 @@ DONE, PART = "drawn.json", 16  # how many are there; how many are drawn between 
 class Stored:
     """Stored pictures by number: {"image": uint8 [s, s, 3], "code", and "label" if classes are}."""
 
-    def __init__(self, leaves: list[np.ndarray], tree: Any) -> None:
+    def __init__(self, leaves: list[np.memmap], tree: Any) -> None:
         self.leaves, self.tree = leaves, tree
 
     def __len__(self) -> int:
@@ -121,7 +121,7 @@ def _one(lesson: Lesson, given: Given, key: Array) -> Tree:
     return {"image": levels, "code": known[plan[0]], **beside}
 
 
-def _opened(path: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def _opened(path: Path, shape: tuple[int, ...], dtype: Any) -> np.memmap:
     """An array on disk, made if need be; `ValueError` where another one is there."""
     if not path.is_file():
         return np.lib.format.open_memmap(path, "w+", np.dtype(dtype), shape)

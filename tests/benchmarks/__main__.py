@@ -49,6 +49,7 @@ def arguments() -> argparse.ArgumentParser:
     learned = names.add_parser("encoders", help="an encoder, and searches from its codes")
     learned.add_argument("run", metavar="RUN", help="of `train-encoder`, for a small generator")
     learned.add_argument("--count", type=int, default=32, help="pictures (default: 32)")
+    learned.add_argument("--faces", type=Path, help="framed faces: compare the starts of default")
     learned.add_argument("--cycle", type=float, default=2.0, help="IDInvert's weight (default: 2)")
     taught = names.add_parser("learning", help="what 200 steps leave of each encoder's loss")
     taught.add_argument("presets", nargs="*", metavar="PRESET", help="names (default: all)")
@@ -183,7 +184,10 @@ def run(options: argparse.Namespace) -> None:
     elif options.name == "encoders":
         from tests.benchmarks import encoders
 
-        encoders.report(options.run, options.count, options.cycle)
+        if options.faces:
+            encoders.starts(options.run, options.faces, options.count)
+        else:
+            encoders.report(options.run, options.count, options.cycle)
     elif options.name == "learning":
         from tests.benchmarks import learning
 

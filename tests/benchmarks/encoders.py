@@ -1,5 +1,8 @@
 """What an encoder of a small generator gives, and what searches from its codes: `... encoders RUN`.
 
+With `--faces FOLDER` instead: the losses with which `default` begins, from its own start and from
+the code of the encoder, of framed faces of 256 px.
+
 Pictures are the generator's own, of codes that training has not seen. Printed are means over them:
 the PSNR after each look; losses of a search of 20 evaluations from the encoder's code and of 100
 from the mean; and, of IDInvert's search (Zhu et al. 2020, arXiv:2004.00049, equation 5) with and
@@ -10,6 +13,7 @@ picture.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,6 +22,8 @@ import numpy as np
 from jaxinv.encoders.encoding import Given, encode_batches
 from jaxinv.encoders.loading import linked_generator, load_encoder
 from jaxinv.inversion.invert import invert
+from jaxinv.io.files import find_images
+from jaxinv.io.images import read_photo
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.metrics.reconstruction import psnr
 from jaxinv.models.loading import load_generator
@@ -55,6 +61,18 @@ def report(name: str, count: int, cycle: float) -> None:
     searches(drawing, loaded, pictures, score)
     if space in ("w+", "w", "z"):
         held_in_domain(drawing, loaded, pictures, score, cycle)
+
+
+def starts(name: str, folder: Path, count: int) -> None:
+    """Print the first losses of `default` over faces, from its own start and from the encoder."""
+    gen, params = load_generator(linked_generator(name))
+    files = find_images([folder])[:count]
+    pictures = np.stack([read_photo(one, size=256).pixels for one in files])
+    for words, init in (("the learned start", None), ("the encoder", load_encoder(name))):
+        found = invert(gen, params, pictures, preset="default", init=init, steps=1)
+        first = found.losses[:, 0, 0]
+        told = ", ".join(f"{value:.3f}" for value in first)
+        print(f"default from {words}: {first.mean():.4f} ({told})", flush=True)
 
 
 def searches(drawing: Any, loaded: Any, pictures: np.ndarray, score: Any) -> None:

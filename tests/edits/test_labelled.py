@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,10 +61,11 @@ def test_it_is_learned_once_and_found_by_name(
     assert main(["directions", "-g", "g"]) == 0
     assert "first named: round, shaped, turned" in capsys.readouterr().out
     gen, params = load_generator("g")
-    first = find_direction("turned", "g", gen, params)
+    first: Any = find_direction("turned", "g", gen, params)
     assert kept_names("g") == ["round", "shaped", "turned"]
     monkeypatch.setattr("jaxinv.edits.labelled.learn_labelled", None)
-    np.testing.assert_array_equal(find_direction("turned", "g", gen, params).vector, first.vector)
+    again: Any = find_direction("turned", "g", gen, params)
+    np.testing.assert_array_equal(again.vector, first.vector)
     assert main(["directions", "-g", "g"]) == 0
     assert "1 is one deviation of W" in capsys.readouterr().out
     # Scores by name for the methods that look at scores, before those of any pictures.

@@ -32,7 +32,8 @@ COUNT = PART + 5
 
 def lesson(pair: Any = None, **plan: Any) -> Any:
     preset = replace(SMALL, plan=replace(SMALL.plan, **plan))
-    return prepare(*(pair or style()), preset, nets={})
+    gen, params = pair or style()
+    return prepare(gen, params, preset, nets={})
 
 
 def test_stored_pictures_are_those_of_fresh_draws(tmp_path: Path) -> None:
