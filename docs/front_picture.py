@@ -1,10 +1,11 @@
-"""Draws the picture of the front page from two finished runs on the same photograph.
+"""Draws the picture of the front page: a photograph, its inversion, and two edits of it.
 
 jaxinv invert notebooks/photos/astronaut.png -o out
-jaxinv invert notebooks/photos/astronaut.png -p faithful -o out-faithful
-python docs/front_picture.py notebooks/photos/astronaut.png out out-faithful portrait.jpg
+jaxinv edit out -d age --amount 1.5 -o older
+jaxinv edit out -d smile -d mouth-open --amount -1.2 --amount -1.5 -o calm
+python docs/front_picture.py notebooks/photos/astronaut.png out older calm portrait.jpg
 
-The last file is `docs/images/portrait.jpg`. It draws nothing anew: the runs did.
+The last file is `docs/images/portrait.jpg`. It draws nothing anew: the commands did.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from PIL import Image, ImageDraw, ImageFont
 from jaxinv import read_images
 from jaxinv.io.image_ops import to_uint8
 
-SIDE, GAP, BAR, FULL = 360, 8, 30, 1024
-EYES = (330, 330, 330 + SIDE, 330 + SIDE)  # left, top, right, bottom in pictures of FULL px
-TITLES = ("photograph", "default", "faithful")
-DETAILS = ("enlarged to 1024 px", "pixels as written", "pixels as written")
+SIDE, GAP, BAR, FULL = 280, 8, 28, 1024
+EYES = (370, 370, 370 + SIDE, 370 + SIDE)  # left, top, right, bottom in pictures of FULL px
+TITLES = ("photograph", "drawn by the generator", "older", "no longer smiling")
+DETAILS = ("enlarged to 1024 px", *["pixels as written"] * 3)
 
 
 def pictures(photo: str, runs: list[str]) -> list[Image.Image]:
-    """The photograph, cut as the runs cut it, and what each run drew of it, of FULL px."""
+    """The photograph, cut as the run cut it, and what each command drew of it, of FULL px."""
     (aligned,) = read_images([photo], size=FULL, align="auto")
     drawn = [next(Path(run, "images").glob("*.png")) for run in runs]
     return [Image.fromarray(to_uint8(np.asarray(aligned))), *map(Image.open, drawn)]
 
 
 def sheet(panels: list[Image.Image]) -> Image.Image:
-    """Two rows: whole pictures, made smaller, and a part of each at its own size."""
+    """Two rows: whole pictures, made smaller, and a part of each, pixel for pixel."""
     rows = [
         [panel.resize((SIDE, SIDE), Image.Resampling.BOX) for panel in panels],
         [panel.crop(EYES) for panel in panels],
@@ -48,10 +49,10 @@ def sheet(panels: list[Image.Image]) -> Image.Image:
     return page
 
 
-def main(photo: str, first: str, second: str, out: str) -> None:
+def main(photo: str, *runs: str, out: str) -> None:
     """Write the sheet as a JPEG."""
-    sheet(pictures(photo, [first, second])).save(out, quality=85, optimize=True)
+    sheet(pictures(photo, list(runs))).save(out, quality=85, optimize=True)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:-1], out=sys.argv[-1])

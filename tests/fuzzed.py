@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tarfile
 import tempfile
 import warnings
@@ -27,6 +28,7 @@ from tests.fuzz import mutated
 from weights_convert import UnsafeFileError
 from weights_convert.writers import torch_files
 
+PLACES = archives.KEPT + 1  # that are written in turn: of none is an earlier file remembered
 MOST_PIXELS = 2**16  # of a mutated picture, so that what it declares costs little time
 OURS = (BadFile, CheckpointError, UnsafeFileError)
 
@@ -143,11 +145,15 @@ def run_kind(kind: str, count: int, seed: int = 0) -> Counter[str]:
     seeds, read, ours = KINDS[kind]
     with tempfile.TemporaryDirectory() as place, warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        file = Path(place) / "mutated.set"
-        files = seeds(Path(place))
+        own = [Path(place) / f"{number}.set" for number in range(PLACES)]
+        files, turns = seeds(Path(place)), itertools.cycle(own)
 
         def of(data: bytes) -> Any:
-            file.write_bytes(data)
+            file = next(turns)
+            # A file that is emptied first is flushed to the disk, which takes longer than all else.
+            with file.open("r+b" if file.exists() else "wb") as handle:
+                handle.write(data)
+                handle.truncate()
             return read(file)
 
         with (
@@ -159,4 +165,4 @@ def run_kind(kind: str, count: int, seed: int = 0) -> Counter[str]:
                     of(data)
                 except ours:
                     continue
-            return mutated(files, of, count, seed, own=(str(file),), ours=ours)
+            return mutated(files, of, count, seed, own=tuple(map(str, own)), ours=ours)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxinv.applications.latent_models import with_flow
 from jaxinv.encoders.cycle import as_net
 from jaxinv.encoders.networks import build as build_encoder
 from jaxinv.encoders.plans import encoder_spec
@@ -24,12 +25,13 @@ from jaxinv.models.generators.base import Generator
 from jaxinv.models.loading import build
 from jaxinv.models.rendering import render
 from jaxinv.models.statistics import ANCHORS, STATISTICS
+from jaxinv.nn import couplings
 from jaxinv.operators import build as build_operator
 from jaxinv.presets import ENCODERS, PRESETS
 from jaxinv.specs import EncoderPlan, GeneratorSpec, MaskSpec, OperatorSpec, Preset, Stage
 from jaxinv.specs.vocabulary import ENCODER, TEXT
 from tests.judged import critical, looking
-from tests.tiny import Pair, chain, classes, grown, mobile, style, third
+from tests.tiny import Pair, chain, classes, grown, mobile, style, third, tree
 
 FEW = 10  # evaluations of a stage
 # In the place of a face, which pictures of tiny generators do not show.
@@ -89,6 +91,8 @@ def pair_of(name: str) -> Pair:
     terms = [term for stage in preset.stages for term in stage.terms]
     if "layerwise" in {v.init.kind for stage in preset.stages for v in stage.variables}:
         return dense()
+    if any(term.kind.cloud for term in terms):
+        return tree()
     if any(term.name == "realism" for term in terms):
         return critical()
     if any(term.needs_discriminator for term in terms):
@@ -173,11 +177,15 @@ def run(name: str, preset: Preset, **others: Any) -> Inversion:
     if TEXT in preset.targets:
         held["clip"] = jax.tree_util.Partial(seen_colours, jnp.eye(3))
         given["named_vectors"] = {TEXT: np.array([[1.0, -1.0, 0.5]], np.float32)}
+    for name in {"face-landmarks", "arcface-ir"} & set(preset.nets):
+        held[name] = jax.tree_util.Partial(seen_colours, jnp.eye(3))
     given["named_masks"] = {
         mask.name: halves(images) for mask in preset.masks if mask.source == "given"
     }
     if any(v.codec == "hull" for stage in preset.stages for v in stage.variables):
         params = {**params, STATISTICS: {**params[STATISTICS], ANCHORS: anchors(gen)}}
+    if any(v.codec == "flow" for stage in preset.stages for v in stage.variables):
+        params = with_flow(params, couplings.init(jax.random.key(1), gen.spec.z_dim))
     return invert(
         gen,
         params,

@@ -143,6 +143,22 @@ THIRD = GeneratorSpec(
 )
 
 
+# 120 points of a tree: 1, 4, 12 and 120 nodes; one more is needed for a square.
+TREE = GeneratorSpec(
+    name="tree",
+    architecture="treegan",
+    resolution=11,
+    z_dim=8,
+    points=120,
+    facts=(("layers", ((12, 1), (12, 4), (8, 3), (3, 10))), ("support", 3)),
+)
+
+
+def tree() -> Pair:
+    """A tree-GAN with random weights, ready for the engine; it draws clouds."""
+    return mobile(TREE)
+
+
 def classes() -> Pair:
     """A BigGAN with random weights, ready for the engine; its class vectors are learnt."""
     return mobile(CLASSES)

@@ -109,7 +109,14 @@ def _checked(classify: Any, images: np.ndarray, labels: Any, eps: float) -> tupl
             f"labels have shape {numbers.shape} and type {numbers.dtype}; allowed: whole numbers "
             f"[{len(pictures)}]"
         )
-    return jnp.asarray(pictures, jnp.float32), jnp.asarray(numbers)
+    seen = jnp.asarray(pictures, jnp.float32)
+    shape = jax.eval_shape(classify, seen).shape
+    if len(shape) != 2 or shape[0] != len(seen):
+        raise ValueError(f"classify gives {list(shape)}; allowed: logits [{len(seen)}, classes]")
+    if numbers.min() < 0 or numbers.max() >= shape[1]:
+        wrong = numbers[(numbers < 0) | (numbers >= shape[1])][0]
+        raise ValueError(f"label {wrong}; allowed: 0 to {shape[1] - 1}, the classes of classify")
+    return seen, jnp.asarray(numbers)
 
 
 def _step(

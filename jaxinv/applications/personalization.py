@@ -37,7 +37,8 @@ def personal_generator(
 
     Returns:
         A generator and its parameters, for `jaxinv.io.checkpoints.save`: as given, changed, and
-        with "anchors" {"w+": [K, rows, w_dim]}.
+        with "anchors" {"w+": [K, rows, w_dim]}. `jaxinv.models.loading.with_derived` makes them
+        ready for searches without a file.
 
     Raises:
         ValueError: no W, fewer than 2 pictures, or weights that are missing or not shared.

@@ -18,6 +18,7 @@ from jaxinv.specs.checks import check_array, check_at_least
 
 if TYPE_CHECKING:
     from jaxinv.models.generators.base import Generator
+    from jaxinv.specs import Preset
     from jaxinv.types import Latents, Params
 
 CENTRE_SIGMA, SHAPE_SIGMA = 1.0, 3.0  # frames: of where a face is, and of its size and turn
@@ -59,8 +60,8 @@ def invert_frames(
     params: Params,
     frames: np.ndarray,
     *,
-    preset: str = "default",
-    tuning: str = "stit-tuning",
+    preset: Preset | str = "default",
+    tuning: Preset | str = "stit-tuning",
     sigma: float = CODE_SIGMA,
     checkpoints: Any = None,
     report: Any = None,

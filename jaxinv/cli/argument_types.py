@@ -42,8 +42,11 @@ def seed(text: str) -> int:
 
 
 def label(text: str) -> int | str:
-    """The number of a class, or "dataset"."""
-    return text if text == "dataset" else int(text)
+    """The number of a class, several with commas, "any", or "dataset"."""
+    if text in ("dataset", "any"):
+        return text
+    several = [int(part) for part in text.split(",")]
+    return several[0] if len(several) == 1 else ",".join(map(str, several))
 
 
 def batch_size(text: str) -> int | str:
@@ -111,6 +114,11 @@ def above_zero(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"must be above 0, got {shortened(text, SHOWN)}")
     return value
+
+
+def replacing(verb: argparse.ArgumentParser, what: str) -> None:
+    """The option `--overwrite`; `what` is its help."""
+    verb.add_argument("--overwrite", action="store_true", help=what)
 
 
 def direction_options(

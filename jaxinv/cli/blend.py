@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import above_zero, positive
+from jaxinv.cli.argument_types import above_zero, positive, replacing
 from jaxinv.cli.console import DONE, say
 from jaxinv.cli.foreign_files import read_codes
 from jaxinv.cli.weights import ready_generator
@@ -20,12 +20,12 @@ def verb_interpolate(options: argparse.Namespace) -> int:
     """Draw what lies between two codes."""
     from jaxinv.edits.blending import interpolate
 
-    drawn_by, ends, facts = _prepared(options, [options.first, options.second])
+    drawn_by, ends, facts = prepared(options, [options.first, options.second])
     shares = [i / max(options.steps - 1, 1) for i in range(options.steps)]
     latents = interpolate(
         *drawn_by, (ends[0], ends[1]), shares, space=options.space, way=options.way
     )
-    return _write(options, drawn_by, latents, facts)
+    return write_result(options, drawn_by, latents, facts)
 
 
 def verb_mix(options: argparse.Namespace) -> int:
@@ -40,21 +40,21 @@ def verb_mix(options: argparse.Namespace) -> int:
     if options.rows and options.channels:
         raise ValueError("--rows with --channels; allowed: one of them")
     walk = load_walk(options.channels) if options.channels else None
-    (gen, params), ends, facts = _prepared(options, [options.first, options.second])
+    (gen, params), ends, facts = prepared(options, [options.first, options.second])
     if walk is None:
         mixed = mix(gen, params, ends[0], ends[1], rows_of(options.rows or "fine", gen))
     else:
         mixed = mix_channels(gen, params, (ends[0], ends[1]), walk)
         facts |= {"channels": options.channels}
     latents = jax.tree.map(lambda a: np.asarray(a)[None], mixed)
-    return _write(options, (gen, params), latents, facts)
+    return write_result(options, (gen, params), latents, facts)
 
 
 def verb_walk(options: argparse.Namespace) -> int:
     """Draw a walk through random codes."""
     from jaxinv.edits.blending import walk
 
-    drawn_by, ends, facts = _prepared(options, [options.start] if options.start else [])
+    drawn_by, ends, facts = prepared(options, [options.start] if options.start else [])
     latents = walk(
         *drawn_by,
         options.count,
@@ -64,13 +64,16 @@ def verb_walk(options: argparse.Namespace) -> int:
         label=options.label,
         start=ends[0] if ends else None,
     )
-    return _write(options, drawn_by, latents, facts)
+    return write_result(options, drawn_by, latents, facts)
 
 
-def _prepared(
+def prepared(
     options: argparse.Namespace, places: list[str]
 ) -> tuple[tuple[Generator, Params], list[Latents], dict[str, str]]:
-    """The generator of all latents, the latents laid out for it, and what is said of new ones."""
+    """The generator of all latents, the latents laid out for it, and what is said of new ones.
+
+    Raises `ValueError` for a place with several latents, and for latents of several generators.
+    """
     from jaxinv.runs.kept_latents import Generators, list_latents
     from jaxinv.runs.sequences import check_place_for
 
@@ -91,12 +94,13 @@ def _prepared(
     return (gen, params), [generators.fit(one)[2] for one in found], facts
 
 
-def _write(
+def write_result(
     options: argparse.Namespace,
     drawn_by: tuple[Generator, Params],
     latents: Latents,
     facts: dict[str, str],
 ) -> int:
+    """Write latents with a leading axis as `--out` asks, and say where."""
     from jaxinv.runs.sequences import write_sequence
 
     place = write_sequence(
@@ -116,7 +120,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     )
     between.add_argument("--space", choices=("z", "z+", "w", "w+", "s"), help="of the codes")
     between.add_argument("--way", choices=("lerp", "slerp"), help="default: slerp in z")
-    _common(between)
+    add_result(between)
     mix = verbs.add_parser("mix", help="draw one code with rows of another")
     mix.set_defaults(run=verb_mix)
     _ends(mix)
@@ -130,7 +134,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="channels of the second instead: a region of `discover editing-in-style`",
     )
-    _common(mix)
+    add_result(mix)
     walk = verbs.add_parser("walk", help="draw a closed walk through random codes")
     walk.set_defaults(run=verb_walk)
     walk.add_argument("start", nargs="?", metavar="RUN|LATENT", help="where it starts")
@@ -139,7 +143,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
     walk.add_argument("--seed", type=int, default=0, metavar="S")
     walk.add_argument("--psi", type=float, default=1.0, metavar="P", help="truncation")
     walk.add_argument("--label", type=int, metavar="L", help="class, from 0")
-    _common(walk)
+    add_result(walk)
 
 
 def _ends(verb: argparse.ArgumentParser) -> None:
@@ -147,10 +151,11 @@ def _ends(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("second", metavar="RUN|LATENT")
 
 
-def _common(verb: argparse.ArgumentParser) -> None:
+def add_result(verb: argparse.ArgumentParser) -> None:
+    """Where pictures in a row go, and what draws them."""
     verb.add_argument(
         "-o", "--out", required=True, metavar="OUT", help=".gif, .webp, .mp4, .png, or a folder"
     )
     verb.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
     verb.add_argument("--seconds", type=above_zero, default=3.0, metavar="S", help="its length")
-    verb.add_argument("--overwrite", action="store_true", help="replace pictures that are there")
+    replacing(verb, "replace pictures that are there")

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jaxinv.cli.argument_types import number, positive
+from jaxinv.cli.argument_types import number, positive, replacing
 from jaxinv.cli.console import DONE, complain, say
 from jaxinv.cli.weights import ready_generator
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Params
 
 
+TABLE = "samples.csv"  # beside the samples' pictures, for their scores
 NEEDS = {
     "scores": "--attribute",
     "edit": "--edit",
@@ -30,7 +31,7 @@ def verb_discover(options: argparse.Namespace) -> int:
     """Find directions, walks or a student, and write each as a file."""
     from jaxinv.edits.blending import rows_of
     from jaxinv.edits.discovery.methods import METHODS, discover
-    from jaxinv.io.output_folder import check_target
+    from jaxinv.io.output_folder import check_free, check_target
     from jaxinv.specs.checks import check_choice
 
     if options.list:
@@ -44,11 +45,14 @@ def verb_discover(options: argparse.Namespace) -> int:
     check_choice("method", options.method, tuple(METHODS))
     if options.out and Path(options.out).suffix != ".safetensors":
         raise ValueError(f"-o {options.out}; allowed: a name that ends in .safetensors")
-    scores, kept = attribute(options.attribute), kept_scores(options.keep)
+    whose = (options.generator, options.seed)
+    scores, kept = attribute(options.attribute, *whose), kept_scores(options.keep, *whose)
     move, text = _checked_move(options), _checked_text(options)
     if options.out:
         read = (options.attribute, options.generator, options.direction, *options.keep)
         check_target(options.out, [f for f in read if f])
+        for target in _targets(options):
+            check_free(target, overwrite=options.overwrite)
     tables = [one for one in (scores, *kept.values()) if hasattr(one, "__len__")]
     samples = len(tables[0]) if tables else options.samples
     from jaxinv.models.loading import load_generator
@@ -78,12 +82,21 @@ def verb_discover(options: argparse.Namespace) -> int:
         seed=options.seed,
         report=complain,
     )
-    place = Path(options.out)
+    several = len(found) > 1
     for index, one in enumerate(found):
-        several = len(found) > 1
-        target = place.with_stem(f"{place.stem}-{index:02d}") if several else place
-        say(str(_saved(target, one)))
+        say(str(_saved(_target(Path(options.out), index if several else None), one)))
     return DONE
+
+
+def _target(place: Path, index: int | None) -> Path:
+    """The file of one result: with its number in its name where there are several."""
+    return place if index is None else place.with_stem(f"{place.stem}-{index:02d}")
+
+
+def _targets(options: argparse.Namespace) -> list[Path]:
+    """All files that a search may write: of one result or of several."""
+    place = Path(options.out)
+    return [place, *(_target(place, i) for i in range(options.count) if options.count > 1)]
 
 
 def _saved(target: Path, found: Any) -> Path:
@@ -126,9 +139,12 @@ def _found_way(text: str, options: argparse.Namespace, gen: Generator, params: P
     return find_direction(text, options.generator, gen, params)
 
 
-def kept_scores(given: list[str]) -> dict[str, Any]:
+def kept_scores(given: list[str], generator: str, seed: int = 0) -> dict[str, Any]:
     """What each `--keep` means, by its name: see `attribute`. `ValueError` for one named twice."""
-    found = {Path(one).stem if Path(one).suffix else one: attribute(one) for one in given}
+    found = {
+        Path(one).stem if Path(one).suffix else one: attribute(one, generator, seed)
+        for one in given
+    }
     if len(found) < len(given):
         raise ValueError(f"--keep {', '.join(given)}; allowed: each name once")
     return found
@@ -146,41 +162,56 @@ def verb_student(options: argparse.Namespace) -> int:
         for note in photo.warnings:
             complain(f"warning: {file}: {note}")
         made = apply_student(found, photo.pixels[None])
-        say(str(write_images(options.out, made, names=[file.stem])[0]))
+        say(str(write_images(options.out, made, names=[file.stem], overwrite=options.overwrite)[0]))
     return DONE
 
 
-def attribute(given: str | None) -> Any:
+def attribute(given: str | None, generator: str, seed: int = 0) -> Any:
     """What `--attribute` means: scores of a file, or a function that scores pictures by a name.
 
-    Raises `ValueError` for what is neither.
+    Names are those of the labels of the generator's pictures, where a net knows them, before those
+    of any pictures. Raises `ValueError` for what is neither, and for a file that scores samples of
+    another seed.
     """
     from jaxinv.edits.discovery.scores import TABLES, read_table
     from jaxinv.metrics.attributes import ATTRIBUTES, attribute_scores
+    from jaxinv.metrics.labels import label_attributes, label_scores
     from jaxinv.specs.checks import check_choice
 
     if given is None:
         return None
     if Path(given).suffix in TABLES or Path(given).is_file():
-        return read_table(given)
+        return read_table(given, seed=seed)
     kinds = ", ".join(TABLES)
-    check_choice(f"attribute (or table {kinds})", given, tuple(ATTRIBUTES))
+    labels = label_attributes(generator)
+    check_choice(f"attribute (or table {kinds})", given, tuple({**labels, **ATTRIBUTES}))
+    if given in labels:
+        return partial(label_scores, generator, given)
     return partial(attribute_scores, given)
 
 
 def _write_pictures(options: argparse.Namespace, gen: Generator, params: Params) -> int:
     """The samples' pictures, in the order in which a table gives their scores."""
     from jaxinv.edits.discovery.samples import draw_codes, pictures, usual_space
+    from jaxinv.io.files import atomic_write
     from jaxinv.io.images import write_images
+    from jaxinv.io.output_folder import check_new
 
     space = options.space or usual_space(gen)
     _, latents = draw_codes(gen, params, space, options.samples, options.seed)
     done = 0
     for stack in pictures(gen, params, latents):
         names = [f"{done + i:06d}.png" for i in range(len(stack))]
-        write_images(options.pictures, stack / 127.5 - 1.0, names=names, overwrite=True)
+        write_images(
+            options.pictures, stack / 127.5 - 1.0, names=names, overwrite=options.overwrite
+        )
         done += len(stack)
-    say(f"{done} pictures in {options.pictures}")
+    lines = ["picture,seed", *(f"{i:06d}.png,{options.seed}" for i in range(done))]
+    table, data = Path(options.pictures, TABLE), "\n".join([*lines, ""]).encode()
+    if not options.overwrite:
+        check_new(table, data)
+    atomic_write(table, lambda file: file.write(data))
+    say(f"{done} pictures in {options.pictures}; add a column of scores to {table}")
     return DONE
 
 
@@ -243,6 +274,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         metavar="DIR",
         help="write the samples' pictures here instead, to be scored elsewhere",
     )
+    replacing(verb, "replace what an earlier search has left there")
     run = verbs.add_parser("student", help="run a student of an edit on pictures")
     run.set_defaults(run=verb_student)
     run.add_argument("student", metavar="STUDENT", help="what `discover distillation` has written")
@@ -250,3 +282,4 @@ def add(verbs: argparse._SubParsersAction) -> None:
     run.add_argument("-o", "--out", required=True, metavar="OUT", help="folder for the results")
     run.add_argument("--size", type=positive, metavar="N", help="side of the results, in px")
     run.add_argument("--fit", choices=("crop", "pad", "stretch", "refuse"), default="crop")
+    replacing(run, "replace pictures that are there")

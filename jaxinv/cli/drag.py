@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from jaxinv.cli.argument_types import above_zero, numbers, positive
+from jaxinv.cli.argument_types import above_zero, numbers, positive, replacing
 from jaxinv.cli.console import complain
 from jaxinv.cli.edit import add_animation, say_edited
 from jaxinv.cli.foreign_files import read_codes
@@ -37,7 +37,9 @@ def verb_drag(options: argparse.Namespace) -> int:
         seconds=options.seconds,
     )
     ensure("alexnet")
-    done, failed = run_drags(request, read=read_codes, ready=ready_generator, say=complain)
+    done, failed = run_drags(
+        request, read=read_codes, ready=ready_generator, say=complain, overwrite=options.overwrite
+    )
     return say_edited(options.out, done, failed)
 
 
@@ -64,3 +66,4 @@ def add(verbs: argparse._SubParsersAction) -> None:
     drag.add_argument("--rate", type=above_zero, metavar="R", help="of Adam")
     drag.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
     add_animation(drag)
+    replacing(drag, "replace what an earlier edit has left there")

@@ -7,13 +7,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jaxinv.cli.argument_types import above_zero, amounts, direction_options
+from jaxinv.cli.argument_types import above_zero, amounts, direction_options, replacing
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.foreign_files import find_direction, read_codes
 from jaxinv.cli.weights import ensure, ready_generator
 
 if TYPE_CHECKING:
     from jaxinv.edits.ways import Way
+
+LEARNED = "learned when one of them is first named: "
 
 
 def verb_edit(options: argparse.Namespace) -> int:
@@ -32,6 +34,7 @@ def verb_edit(options: argparse.Namespace) -> int:
         generator=options.generator,
         rows=options.rows,
         conditions=tuple(options.conditions),
+        hold=tuple(options.hold),
         keep=options.keep,
         bound=IDENTITY_BOUND if options.bound is None else options.bound,
         mask=options.mask,
@@ -41,7 +44,14 @@ def verb_edit(options: argparse.Namespace) -> int:
     if request.keep:
         ensure("landmarks", "identity")
     find = partial(find_direction, space=options.space)
-    done, failed = run_edits(request, find, read=read_codes, ready=ready_generator, say=complain)
+    done, failed = run_edits(
+        request,
+        find,
+        read=read_codes,
+        ready=ready_generator,
+        say=complain,
+        overwrite=options.overwrite,
+    )
     return say_edited(options.out, done, failed)
 
 
@@ -56,7 +66,17 @@ def edit_by_recipe(options: argparse.Namespace) -> int:
     """Do again what a recipe says."""
     from jaxinv.runs.recipes import run_recipe
 
-    beside = ("rows", "conditions", "keep", "bound", "mask", "animate", "directions", "amounts")
+    beside = (
+        "rows",
+        "conditions",
+        "hold",
+        "keep",
+        "bound",
+        "mask",
+        "animate",
+        "directions",
+        "amounts",
+    )
     given = [name for name in beside if getattr(options, name)]
     if given:
         raise ValueError(f"--recipe with {given[0]}; allowed beside it: -o, -g")
@@ -69,6 +89,7 @@ def edit_by_recipe(options: argparse.Namespace) -> int:
         read=read_codes,
         ready=ready_generator,
         say=complain,
+        overwrite=options.overwrite,
     )
     return say_edited(options.out, done, failed)
 
@@ -92,6 +113,7 @@ def steps(given: list[tuple[float, ...]], count: int) -> tuple[tuple[float, ...]
 def verb_paste(options: argparse.Namespace) -> int:
     """Put pictures back into their photographs."""
     from jaxinv.io.animations import encode_animation, there_and_back
+    from jaxinv.io.output_folder import check_new
     from jaxinv.runs.kept_latents import list_latents
     from jaxinv.runs.pasting import paste_one, photo_of, write_pasted
     from jaxinv.runs.results import write
@@ -102,7 +124,7 @@ def verb_paste(options: argparse.Namespace) -> int:
         try:
             pasted = paste_one(kept, photos=options.photo, border=options.border, mask=options.mask)
             read = [photo_of(kept, options.photo), kept.picture]
-            say(str(write_pasted(out, kept.name, pasted, read)))
+            say(str(write_pasted(out, kept.name, pasted, read, overwrite=options.overwrite)))
             pictures.append(pasted)
         except (ValueError, OSError) as error:
             failed += 1
@@ -110,7 +132,10 @@ def verb_paste(options: argparse.Namespace) -> int:
     if options.animate and pictures:
         target = out / f"animation.{options.animate}"
         frames = there_and_back(pictures)
-        write(target, encode_animation(frames, options.animate, seconds=options.seconds))
+        data = encode_animation(frames, options.animate, seconds=options.seconds)
+        if not options.overwrite:
+            check_new(target, data)
+        write(target, data)
         say(str(target))
     return SOME_FAILED if failed else DONE
 
@@ -120,6 +145,7 @@ def verb_directions(options: argparse.Namespace) -> int:
     from jaxinv.edits.catalogue import CATALOGUE
     from jaxinv.edits.kept import kept_direction, kept_names
     from jaxinv.io.checkpoints import stored_spec
+    from jaxinv.metrics.labels import label_attributes
     from jaxinv.models.zoo import ZOO, is_present
 
     name = options.generator
@@ -128,11 +154,13 @@ def verb_directions(options: argparse.Namespace) -> int:
         for line in described(direction):
             say(line)
         if options.export and options.out:
-            _export(direction, name, options.out)
+            _export(direction, name, options.out, overwrite=options.overwrite)
     if not kept_names(name):
         say(f"no directions are kept for generator {name!r}")
         if name in ZOO and is_present(name) and stored_spec(name).alignment == "ffhq":
-            say(f"learned when one of them is first named: {', '.join(CATALOGUE)}")
+            say(LEARNED + ", ".join(CATALOGUE))
+        elif labels := label_attributes(name):
+            say(LEARNED + ", ".join(labels))
     return DONE
 
 
@@ -155,20 +183,21 @@ def described(direction: Way) -> list[str]:
     ]
 
 
-def _export(direction: Way, generator: str, out: str) -> None:
+def _export(direction: Way, generator: str, out: str, *, overwrite: bool) -> None:
     import numpy as np
 
     from jaxinv.edits.directions import Direction
     from jaxinv.edits.published import published_array
     from jaxinv.io.checkpoints import read_metadata, read_spec, weights_file
     from jaxinv.io.files import atomic_write
-    from jaxinv.io.output_folder import check_target
+    from jaxinv.io.output_folder import check_free, check_target
 
     spec = read_spec(read_metadata(weights_file(generator)))
     if not isinstance(direction, Direction):
         raise ValueError(f"{direction.name!r} is a walk; allowed in .npy files: directions")
     array = published_array(direction, spec)
     check_target(out, [])
+    check_free(out, overwrite=overwrite)
     say(str(atomic_write(out, lambda file: np.save(file, array))))
 
 
@@ -204,6 +233,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
         help="a direction along which nothing may move",
     )
     edit.add_argument(
+        "--hold",
+        action="append",
+        default=[],
+        metavar="NAME|FILE",
+        help="a direction whose score stays on every picture: it is measured, and corrected",
+    )
+    edit.add_argument(
         "--keep", choices=("identity",), help="shorten amounts until the face stays within --bound"
     )
     edit.add_argument(
@@ -218,6 +254,7 @@ def add(verbs: argparse._SubParsersAction) -> None:
         "--space", choices=("z", "w", "w+", "p", "p+", "s"), help="of files that do not say theirs"
     )
     add_animation(edit)
+    replacing(edit, "replace what an earlier edit has left there")
     paste = verbs.add_parser("paste", help="put edited pictures back into their photographs")
     paste.set_defaults(run=verb_paste)
     paste.add_argument("results", nargs="+", metavar="RUN", help="results of edit or invert")
@@ -230,11 +267,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
         "--mask", metavar="M", help="file, or folder of files, that is white where to paste"
     )
     add_animation(paste)
+    replacing(paste, "replace pictures that are there")
     listed = verbs.add_parser("directions", help="list the kept directions of a generator")
     listed.set_defaults(run=verb_directions)
     listed.add_argument("-g", "--generator", default="ffhq", metavar="NAME")
     listed.add_argument("--export", metavar="NAME", help="only this one; with -o as an .npy file")
     listed.add_argument("-o", "--out", metavar="FILE.npy", help="for other tools: [1, d], length 1")
+    replacing(listed, "replace that file")
 
 
 def add_animation(verb: argparse.ArgumentParser) -> None:

@@ -62,13 +62,16 @@ def find_direction(
     """The direction or walk that a user calls `text`, for the generator called `name`.
 
     A file, with #NUMBER where it holds several; "s:LAYER:CHANNEL", with commas between several; one
-    of the catalogue of faces, learned now if need be; or a kept one. Raises `ValueError` naming
+    of the catalogue of faces, or of the labels of its pictures, learned now if need be; or a kept
+    one. Raises `ValueError` naming
     what is there, and the nearest name.
     """
     from jaxinv.cli.weights import ensure
     from jaxinv.edits.catalogue import CATALOGUE, catalogue_direction
     from jaxinv.edits.kept import kept_direction
+    from jaxinv.edits.labelled import labelled_direction
     from jaxinv.edits.published import channel_direction
+    from jaxinv.metrics.labels import label_attributes
 
     if text.startswith("s:"):
         return channel_direction(gen, params, _channels(text), name=text)
@@ -81,6 +84,8 @@ def find_direction(
     if text in CATALOGUE and gen.spec.alignment == "ffhq" and gen.spec.w_dim:
         ensure("attributes")
         return catalogue_direction(gen, params, name, text)
+    if text in label_attributes(name) and gen.spec.w_dim:
+        return labelled_direction(gen, params, name, text)
     return kept_direction(name, text)
 
 

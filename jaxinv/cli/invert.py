@@ -196,8 +196,8 @@ def add_run(verb: argparse.ArgumentParser, usual: str = "default") -> None:
     verb.add_argument(
         "--label",
         type=label,
-        metavar="L|dataset",
-        help="class of the images, from 0; or that which dataset.json beside or in PATH says",
+        metavar="L|L,L|any|dataset",
+        help="class of the images, from 0; several are tried; or what dataset.json says",
     )
 
 

@@ -14,6 +14,7 @@ from jaxinv.cli.weights import ready_generator
 
 SIDE = 256  # px at which photos are compared that share weights, unless the user says so
 if TYPE_CHECKING:
+    from jaxinv.specs import Preset
     from jaxinv.types import Latents
 
 
@@ -24,17 +25,46 @@ def verb_personalize(options: argparse.Namespace) -> int:
     from weights_convert.outputs import check_name
 
     check_name(options.name)
+    check_photos(options.paths, options.limit)
+    check_shares(options.preset or options.usual)
     target = cache_dir() / f"{options.name}.safetensors"
     if options.name == options.generator:
         raise ValueError(f"--name {options.name} is the generator that is tuned; allowed: another")
     check_target(target, options.paths)
     if target.exists() and not options.overwrite:
         raise ValueError(f"{target} is there; allowed: another --name, or --overwrite")
-    side = min(SIDE, ready_generator(options.generator).resolution)
+    spec = ready_generator(options.generator)
+    if not spec.w_dim:
+        raise ValueError(f"generator {spec.name!r} has no W; allowed: generators with one")
+    side = min(SIDE, spec.resolution)
     done = carry_out(options, lambda request: replace(request, size=request.size or side))
     say(str(write_personal(Path(options.out), options.generator, options.name, target)))
     say(f"use it with -g {options.name}, and with -p mystyle to stay between the photos")
     return done
+
+
+def check_photos(paths: list[str], limit: int | None) -> None:
+    """Raise `ValueError` unless there are two photographs at least."""
+    from jaxinv.io.files import check_exists, find_images
+
+    for path in paths:
+        check_exists(path)
+    count = len(find_images(paths, limit=limit, leaving=True))
+    if count < 2:
+        raise ValueError(f"photographs in {', '.join(paths)}: {count}; allowed: at least 2")
+
+
+def check_shares(name: str) -> None:
+    """Raise `ValueError` unless the preset tunes weights that all photographs share."""
+    from jaxinv.inversion.presets import find_preset
+    from jaxinv.presets import PRESETS
+
+    def shares(preset: Preset) -> bool:
+        return any("weights" in stage.shared for stage in preset.stages)
+
+    if not shares(find_preset(name)):
+        known = ", ".join(one.name for one in PRESETS.values() if shares(one))
+        raise ValueError(f"preset {name!r} shares no weights among photographs; allowed: {known}")
 
 
 def write_personal(run: Path, generator: str, name: str, target: Path) -> Path:

@@ -12,7 +12,7 @@ from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.weights import ensure, ready_generator
 
 if TYPE_CHECKING:
-    from jaxinv.encoders.objective import Lesson
+    from jaxinv.encoders.objective import Given, Lesson
     from jaxinv.specs import EncoderPreset
 
 SYNTHETIC, REAL = "synthetic", "real"
@@ -27,10 +27,12 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     from jaxinv.encoders.training import encoder_job
     from jaxinv.io.checkpoints import read_metadata, weights_file
     from jaxinv.models.loading import load_generator
-    from jaxinv.training.data import Synthetic, batches
+    from jaxinv.training.data import batches
     from jaxinv.training.loop import train
 
     preset, lost = chosen_preset(options)
+    if options.stored and options.data != SYNTHETIC:
+        raise ValueError(f"--stored with --data {options.data}; allowed: --data {SYNTHETIC}")
     for name in lost:
         complain(f"{name} is left out: pictures of files have no known code")
     before = load_encoder(options.before) if options.before else None
@@ -50,8 +52,9 @@ def verb_train_encoder(options: argparse.Namespace) -> int:
     preset = lesson.preset
     sources: list[Any] = []
     if options.data == SYNTHETIC:
-        given_batches = batches(Synthetic(options.seed), preset.batch, seed=options.seed)
-        held = batches(Synthetic(HELD_SEED), preset.batch, seed=0, shuffle=False, whole=True)
+        seen, unseen = _drawn(options, lesson, given)
+        given_batches = batches(seen, preset.batch, seed=options.seed)
+        held = batches(unseen, preset.batch, seed=0, shuffle=False, whole=True)
     else:
         given_batches, held, sources = _of_files(options, lesson)
     job = encoder_job(
@@ -122,6 +125,26 @@ def trained_generator(name: str) -> str:
     return str(place / FILE)
 
 
+def _drawn(options: argparse.Namespace, lesson: Lesson, given: Given) -> tuple[Any, Any]:
+    """Pictures of random codes, and those that are held back: new ones each time, or stored."""
+    from jaxinv.encoders.stored import stored_pictures
+    from jaxinv.io.output_folder import TRAINING, output_folder
+    from jaxinv.training.data import Synthetic
+
+    if options.stored is None:
+        return Synthetic(options.seed), Synthetic(HELD_SEED)
+    with output_folder(options.out, TRAINING) as folder:
+        place = folder / "stored"
+        seen, unseen = (
+            stored_pictures(lesson, given, count, place / name, seed=number, report=complain)
+            for name, count, number in (
+                ("seen", options.stored, options.seed),
+                ("held", options.held, HELD_SEED),
+            )
+        )
+    return seen, unseen
+
+
 def _of_files(options: argparse.Namespace, lesson: Lesson) -> tuple[Any, Any, list[Any]]:
     """(batches of training, those that are held back, their sources)."""
     from jaxinv.io.picture_sets import open_set, read_labels
@@ -168,6 +191,7 @@ def _run(options: argparse.Namespace, preset: EncoderPreset, sha256: str) -> Any
             "before": options.before,
             "held": options.held,
             **({"from": options.start} if options.start else {}),
+            **({"stored": options.stored} if options.stored else {}),
         },
         notes={"generator": options.generator},
     )
@@ -187,6 +211,13 @@ def add(verbs: argparse._SubParsersAction) -> None:
         default=SYNTHETIC,
         metavar="synthetic|DIR|ZIP|TAR",
         help="pictures of random codes (default), or of files",
+    )
+    verb.add_argument(
+        "--stored",
+        type=positive,
+        metavar="N",
+        help="draw so many pictures of random codes once, keep them in RUN and go over them; "
+        "default: new ones at every step",
     )
     verb.add_argument("--before", metavar="ENCODER", help="the encoder whose code is corrected")
     verb.add_argument(

@@ -47,7 +47,8 @@ def verb_video(options: argparse.Namespace) -> int:
         return [way_path(one, gen, params) for one in found]
 
     done, missing = run_video(request, ways, complain)
-    say(f"{done} frames inverted, {missing} without a face; see {Path(options.out)}")
+    noun = "frame" if done == 1 else "frames"
+    say(f"{done} {noun} inverted, {missing} without a face; see {Path(options.out)}")
     return SOME_FAILED if missing else DONE
 
 

@@ -28,7 +28,7 @@ def ready_generator(name: str) -> GeneratorSpec:
     from jaxinv.models.zoo import ZOO
 
     known = [n for n, entry in ZOO.items() if entry.outputs[0].kind == "generator"]
-    known += packaged_names()
+    known += packaged_names("generator")
     own = cache_dir() / f"{name}.safetensors"
     if name not in known and not Path(name).is_file() and not own.is_file():
         raise ValueError(

@@ -26,7 +26,7 @@ from jaxinv.models.statistics import STATISTICS
 from jaxinv.specs.checks import check_choice, check_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
@@ -60,15 +60,16 @@ CATALOGUE = {
     "pitch": Entry("pitch", (0.0, 0.35)),
     "hair-lightness": Entry("hair_luma", (0.26, 1.0), ("age", "male")),
     "lighting": Entry("light_side", (0.22, 1.0)),
+    "glasses": Entry("glasses", (0.0, 0.35)),
 }
 SCORES = tuple(entry.attribute for entry in CATALOGUE.values())
 SAMPLES, TRUNCATION, SIDE = 400, 0.8, 256  # codes, how near the mean of W they lie, px
 PROBES, AMOUNTS = 4, (-3.0, -1.5, 1.5, 3.0)  # codes on which effects are measured, and how far
 SAME_PERSON = 0.6  # identity distance up to which a picture shows the same person
 SEED = 0
-SOURCE = (
-    "ridge regression of scores on {n} codes of W; the shortest step, in W's covariance, that "
-    "holds the scores of the others (jaxinv.edits.catalogue)"
+SOURCE = (  # one that is kept is used while this is what it says
+    "ridge regression of scores on {n} codes of W, seed {seed}; the shortest step, in W's "
+    "covariance, that holds the scores of the others among {scores} (jaxinv.edits.catalogue)"
 )
 
 
@@ -77,12 +78,14 @@ def catalogue_direction(
 ) -> Way:
     """A direction of the catalogue, kept or, for want of it, learned now with all the others.
 
+    One that was learned in another way, or beside other scores, is learned anew.
+
     Raises `ValueError` for an unknown name and where `learn_catalogue` does.
     """
     check_choice("direction of the catalogue", name, tuple(CATALOGUE))
     if name in kept_names(generator_name):
         found = kept_direction(generator_name, name)
-        if found.generator == generator_hash(params):
+        if found.generator == generator_hash(params) and found.source == _source(SAMPLES):
             return found
     learned = learn_catalogue(gen, params, generator_name, report=report)
     for direction in learned.values():
@@ -134,7 +137,7 @@ def learn_catalogue(
             generator=own,
             generator_name=generator_name,
             unit=f"about {_deviation(entry.attribute, scores)}",
-            source=SOURCE.format(n=samples),
+            source=_source(samples),
         )
     return _with_effects(gen, params, found, report)
 
@@ -144,14 +147,16 @@ def shortest_steps(
     scores: dict[str, np.ndarray],
     statistics: Params,
     wanted: list[tuple[str, tuple[str, ...]]],
+    shares: Sequence[str] = tuple(n for n, one in ATTRIBUTES.items() if one.unit == "share"),
 ) -> list[np.ndarray]:
     """For every (score, scores that are free) a step [d] in W: one deviation of the score.
 
     codes [n, d] are of W, scores [n] by name; `statistics` hold W's mean, axes and scales. With the
     covariance S of W and the slopes B [d, k] of the scores that count, the step is the first column
     of S B (B' S B)^-1: of all steps that change these scores so, the one with the least distance of
-    Mahalanobis. Shares are regressed by their log odds. Slopes are those of ridge regression, its
-    penalty chosen by leaving one sample out. Raises `ValueError` for scores that are all the same.
+    Mahalanobis. Scores called in `shares` are regressed by their log odds. Slopes are those of
+    ridge regression, its penalty chosen by leaving one sample out. Raises `ValueError` for scores
+    that are all the same.
     """
     from sklearn.linear_model import RidgeCV
 
@@ -159,7 +164,7 @@ def shortest_steps(
     covariance = (axes * scales**2) @ axes.T
     slopes: dict[str, np.ndarray] = {}
     for name, values in scores.items():
-        target = _log_odds(values) if ATTRIBUTES[name].unit == "share" else values
+        target = _log_odds(values) if name in shares else values
         target = check_scores(target, f"scores of {name!r}")
         target = (target - target.mean()) / target.std()
         fitted = RidgeCV(np.logspace(-1, 5, 25)).fit(codes - mean, target)
@@ -170,6 +175,10 @@ def shortest_steps(
         b = np.stack([slopes[one] for one in held], axis=1)
         steps.append(np.linalg.solve(b.T @ covariance @ b, (covariance @ b).T)[0])
     return steps
+
+
+def _source(samples: int) -> str:
+    return SOURCE.format(n=samples, seed=SEED, scores=", ".join(SCORES))
 
 
 def _side(gen: Generator) -> int:

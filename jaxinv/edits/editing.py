@@ -10,13 +10,15 @@ import jax
 import numpy as np
 
 from jaxinv.edits.directions import Direction
-from jaxinv.edits.paths import Path, apply_all
+from jaxinv.edits.holding import corrected, held_ways
+from jaxinv.edits.paths import Path
 from jaxinv.edits.walks import Walk
 from jaxinv.edits.ways import way_path
 from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.specs.checks import check_at_least, check_kind, check_list, check_number, told, warn
 
 if TYPE_CHECKING:
+    from jaxinv.edits.holding import Held, Score
     from jaxinv.edits.ways import Way
     from jaxinv.models.generators.base import Generator
     from jaxinv.types import Latents, Params
@@ -36,6 +38,7 @@ def edit(
     *,
     rows: Sequence[int] | None = None,
     conditions: Sequence[Way] = (),
+    hold: Sequence[Way | tuple[Way, Score]] = (),
 ) -> Latents:
     """Move latents along one direction or walk, or several.
 
@@ -46,6 +49,8 @@ def edit(
         moves: pairs of a direction, a walk or a path, and an amount in its units.
         rows: those of w+ that move, instead of the directions' own.
         conditions: directions along which nothing may move (see `conditioned`).
+        hold: directions whose scores stay on every picture, or pairs of one and a function that
+            scores pictures uint8 [1, h, w, 3] (see `holding`).
 
     Returns:
         Latents with the same leading axis, to be drawn by `render`. Changes of weights that belong
@@ -54,7 +59,8 @@ def edit(
     Raises:
         ValueError: a direction is of another generator or space, or has another shape.
 
-    An amount outside the usable range of a direction is an `AmountWarning`.
+    An amount outside the usable range of a direction is an `AmountWarning`, and so is a score that
+    cannot be held.
     """
     check_generator(gen, params)
     check_list("moves", moves, "pairs of a direction and an amount")
@@ -62,6 +68,8 @@ def edit(
         raise ValueError("moves are empty; allowed: one pair or more")
     latents, _ = check_latents(gen, params, latents)
     paths: list[tuple[Path, float]] = []
+    ways = [pair[0] for pair in moves if isinstance(pair, tuple | list) and pair]
+    held = held_ways(gen, params, hold, ways, rows=rows)
     for pair in moves:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ValueError(f"a move is {told(pair)}; allowed: a direction and an amount")
@@ -73,8 +81,22 @@ def edit(
             way = way_path(way, gen, params, rows=rows, conditions=conditions)
         check_kind("what is moved along", way, Path)
         paths.append((way, amount))
-    moved = [apply_all(gen, params, one, paths) for one in samples_of(latents)]
+    moved = [_moved(gen, params, one, paths, held) for one in samples_of(latents)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *moved)
+
+
+def _moved(
+    gen: Generator,
+    params: Params,
+    latents: Latents,
+    moves: Sequence[tuple[Path, float]],
+    held: Sequence[Held],
+) -> Latents:
+    """Latents of ONE sample, moved; what cannot be held is warned of."""
+    found, correction = corrected(gen, params, latents, moves, held)
+    for note in correction.notes:
+        warn(note, AmountWarning)
+    return found
 
 
 def beyond(direction: Way, amount: float) -> str:

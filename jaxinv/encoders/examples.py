@@ -61,8 +61,8 @@ def examples(
     """The examples of a batch: {"image": uint8 [b, s, s, 3]} of files, or {"key": [b, 2]} of draws.
 
     With both, the drawn pictures come first, and codes of the others are known as zeros. Real
-    pictures may come with "label" [b, classes]. Codes are known in `space`; targets have `size` px
-    a side.
+    pictures may come with "label" [b, classes], stored ones with their "code". Codes are known in
+    `space`; targets have `size` px a side.
     """
     blobs, grain, maps = jax.random.split(key, 3)
     target, known, given = _pictures(gen, params, source, batch, (space, size))
@@ -92,7 +92,7 @@ def examples(
         target = jax.vmap(partial(_picture, gen, params, size))({space: known[space], **given})
     if source.coded and space in known:
         sample = sample._replace(code=known[space])
-    fresh = jnp.arange(count) < len(batch.get("key", ()))
+    fresh = jnp.arange(count) < (count if "code" in batch else len(batch.get("key", ())))
     counts = {"drawn": _shares(fresh), "same": _shares(kept)}
     return Examples(target, sample, known, given, warp=warp, whose=whose, counts=counts)
 
@@ -105,6 +105,8 @@ def _pictures(
     if LABEL in batch:
         given[LABEL] = batch[LABEL].astype(jnp.float32)
     known: Latents = {name: value for name, value in given.items() if name == plan[0]}
+    if "code" in batch:
+        known[plan[0]] = batch["code"]
     target: Any = None
     if "image" in batch:
         target = batch["image"].astype(jnp.float32) / 127.5 - 1.0

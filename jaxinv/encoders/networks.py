@@ -20,6 +20,7 @@ from jaxinv.encoders import (
     layer_inverses,
     masked,
     necks,
+    pretrained,
     residual_fusion,
     style_scales,
     variational,
@@ -42,6 +43,7 @@ BACKBONES = {
     "none": code_maps.plain,
     **feature_styles.BACKBONES,
     **masked.BACKBONES,
+    **pretrained.BACKBONES,
     **style_scales.BACKBONES,
     **variational.BACKBONES,
 }
@@ -62,6 +64,7 @@ HEADS = {
     "edited-features": feature_fusion.edited_features,
     "rig": code_maps.rigged,
     "identity-mlp": code_maps.joined,
+    **pretrained.HEADS,
     **variational.HEADS,
 }
 

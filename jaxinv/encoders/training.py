@@ -19,6 +19,7 @@ from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.layers import STATISTICS
 from jaxinv.encoders.loading import RUN_FILE, expected_params, save_encoder
 from jaxinv.encoders.objective import Given, Lesson, Seen, rollout, show
+from jaxinv.encoders.pretrained import with_pretrained
 from jaxinv.encoders.validation import Validation
 from jaxinv.io.checkpoints import check_shapes
 from jaxinv.latents.sampling import average
@@ -113,6 +114,8 @@ class _Training:
         """An encoder with fresh weights or those of its start, its solver and its critics."""
         own, others = jax.random.split(key)
         made = self.lesson.encoder.init(own)
+        begun = with_pretrained(made[WEIGHTS], self.preset.pretrained, self.given.nets)
+        made = {**made, WEIGHTS: begun}
         if self.about.start is not None:
             start = self.about.start
             made = {name: start.get(name, made[name]) for name in (WEIGHTS, STATISTICS)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from jaxinv.specs.checks import check_array, check_choice, check_kind, check_lis
 from jaxinv.specs.vocabulary import CLASSES, LATENT_SPACES, TEXT
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Container
 
     from jaxinv.models.generators.base import Generator
     from jaxinv.specs import GeneratorSpec, OperatorSpec, Variable
@@ -182,9 +183,12 @@ def upsampled_masks(masks: np.ndarray, side: int) -> np.ndarray:
 
 
 def check_labels(
-    spec: GeneratorSpec, preset: Preset, labels: Sequence[int] | None, count: int
+    spec: GeneratorSpec, preset: Preset, labels: Sequence[Any] | None, count: int
 ) -> np.ndarray | None:
-    """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit."""
+    """The classes as [count, classes] of zeros and ones; `ValueError` where they do not fit.
+
+    Where several are tried for each image, [count, number, classes].
+    """
     if labels is None:
         sought = {v.space for v in preset.stages[0].variables if v.init.kind in ("prior", "mean")}
         if spec.embedding and not sought & set(CLASSES):
@@ -193,9 +197,17 @@ def check_labels(
     check_list("labels", labels, "classes, one per image")
     if len(labels) != count:
         raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
-    for label in labels:
+    several = [tuple(one) if isinstance(one, Sequence) else (one,) for one in labels]
+    for label in (label for some in several for label in some):
         check_label(spec, label)
-    return np.eye(spec.labels, dtype=np.float32)[np.asarray(labels, int)]
+    sizes = {len(some) for some in several}
+    if len(sizes) != 1 or 0 in sizes or any(len(set(some)) < len(some) for some in several):
+        raise ValueError(
+            f"labels {told(labels)}; allowed: one class per image, or as many different ones for "
+            f"each, which are tried side by side"
+        )
+    found = np.eye(spec.labels, dtype=np.float32)[np.asarray(several, int)]
+    return found[:, 0] if sizes == {1} else found
 
 
 def check_record_terms(preset: Preset, record_terms: tuple[str, ...]) -> None:

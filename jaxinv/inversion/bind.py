@@ -36,7 +36,7 @@ from jaxinv.inversion.masks import check_named_masks, known_masks
 from jaxinv.inversion.preset_adaptation import with_cutoffs
 from jaxinv.inversion.presets import find_preset, with_steps
 from jaxinv.inversion.problem import NetworkParams
-from jaxinv.inversion.restarts import Batch, lanes_given, make_lanes
+from jaxinv.inversion.restarts import Batch, class_by_restart, lanes_given, make_lanes
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.models.arguments import check_generator, check_latents, check_nets
 from jaxinv.models.loading import load_features
@@ -108,7 +108,7 @@ class BoundProblem(NamedTuple):
         }
         own = np.arange(len(rows))
         return made._replace(
-            given=lanes_given(self.given, rows, self.restarts),
+            given=class_by_restart(lanes_given(self.given, rows, self.restarts), made.restarts),
             named_masks=lanes_given(named, own, self.restarts),
             named_images=lanes_given(beside, own, self.restarts),
             named_vectors=lanes_given(self.named_vectors, rows, self.restarts),
@@ -126,7 +126,7 @@ def bind(
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
     named_vectors: dict[str, np.ndarray] | None = None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | Sequence[int]] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
     restarts: int | None = None,
@@ -175,7 +175,7 @@ def check_problem(
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
     named_vectors: dict[str, np.ndarray] | None = None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | Sequence[int]] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
     restarts: int | None = None,
@@ -228,6 +228,8 @@ def check_problem(
             nets = {ENCODER: as_net(*encoder, gen, params), **(nets or {})}
     else:
         preset = with_given_starts(preset, starts, len(images))
+    if classes is not None and classes.ndim == 3:
+        restarts = max(restarts, classes.shape[1])
     given: Latents = dict(starts or {}) | ({} if classes is None else {"label": classes})
     if nets is None or (nets and all(map(callable, nets.values()))):  # given, never loaded
         wanted = tuple(name for name in preset.nets if name not in (nets or {}))

@@ -15,11 +15,12 @@ from jaxinv.losses.image_terms import layer_names, smallest_side
 from jaxinv.losses.terms import TERMS
 from jaxinv.losses.views import view_shape
 from jaxinv.models.generators.weight_deltas import select
-from jaxinv.models.statistics import ANCHORS, STATISTICS
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.registry import build as build_solver
 from jaxinv.specs.checks import check_choice
-from jaxinv.specs.term_kinds import IMAGE
+from jaxinv.specs.term_kinds import IMAGE, VARIABLE
+from jaxinv.specs.term_kinds import TERMS as TERM_KINDS
 from jaxinv.specs.vocabulary import (
     DISCRIMINATOR,
     EMBEDDERS,
@@ -46,6 +47,7 @@ def check_preset(spec: GeneratorSpec, preset: Preset, size: int) -> None:
         for variable in stage.variables:
             _check_variable(where, spec, variable)
         for term in stage.terms:
+            _check_cloud(where, spec, term, size)
             _check_rows(where, spec, stage, term)
             _check_view(where, spec, term, size)
 
@@ -76,6 +78,12 @@ def check_weights(gen: Generator, preset: Preset, params: Params, nets: dict[str
         raise ValueError(
             f"preset {preset.name!r} searches between anchors, which generator {gen.spec.name!r} "
             f"lacks; allowed: what `jaxinv personalize` has made"
+        )
+    flows = any(v.codec == "flow" for stage in preset.stages for v in stage.variables)
+    if flows and FLOW not in params.get(STATISTICS, {}):
+        raise ValueError(
+            f"preset {preset.name!r} searches in a learned prior, which generator "
+            f"{gen.spec.name!r} lacks; allowed: parameters of `latent_models.with_flow`"
         )
     if STATISTICS not in params and any(map(_needs_statistics, preset.stages)):
         raise ValueError(
@@ -205,6 +213,21 @@ def _check_variable(where: str, spec: GeneratorSpec, variable: Variable) -> None
             raise ValueError(
                 f"{where} freezes codes {first} to {last}; allowed: some, but not all, of {codes}"
             )
+
+
+def _check_cloud(where: str, spec: GeneratorSpec, term: Term, size: int) -> None:
+    """Clouds are compared as sets, whole; pictures are not."""
+    if term.kind.family == VARIABLE or term.kind.cloud == bool(spec.points):
+        if term.kind.cloud and size != spec.resolution:
+            raise ValueError(
+                f"{where}, term {term.label!r} compares clouds of {size}x{size} points; allowed: "
+                f"{spec.resolution}x{spec.resolution} (generator {spec.name!r})"
+            )
+        return
+    draws = f"generator {spec.name!r} draws {'clouds' if spec.points else 'pictures'}"
+    fitting = [n for n, kind in TERM_KINDS.items() if kind.cloud == bool(spec.points)]
+    allowed = ", ".join(n for n in fitting if TERM_KINDS[n].family != VARIABLE)
+    raise ValueError(f"{where} has a term {term.label!r}, and {draws}; allowed: {allowed}")
 
 
 def _check_rows(where: str, spec: GeneratorSpec, stage: Stage, term: Term) -> None:

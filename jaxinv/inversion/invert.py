@@ -42,7 +42,7 @@ def invert(
     named_masks: dict[str, np.ndarray] | None = None,
     named_images: dict[str, np.ndarray] | None = None,
     named_vectors: dict[str, np.ndarray] | None = None,
-    labels: Sequence[int] | None = None,
+    labels: Sequence[int | Sequence[int]] | None = None,
     starts: Latents | None = None,
     init: Loaded | str | None = None,
     seed: int = 0,
@@ -76,7 +76,8 @@ def invert(
             pictures than the images: a style, a region of another face.
         named_vectors: [B, n] by name, instead of such pictures where terms of "embedding" compare:
             what a text says, under the name "text" (see `joint_embedding`).
-        labels: the class of every image, for generators that draw classes.
+        labels: the class of every image, for generators that draw classes. As many classes for
+            each are tried side by side, restart by restart, and the best restart says which it is.
         starts: latents [B, ...] from which the first stage sets out (of an encoder, of an earlier
             search), its first restart exactly, whatever start the preset names for its code.
         init: an encoder whose code of each image the first stage sets out from, instead of

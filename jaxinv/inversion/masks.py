@@ -20,9 +20,10 @@ from jaxinv.models.features.backbones import NETS
 from jaxinv.nn.resample import area_reduce, resize
 from jaxinv.operators import build as build_operator
 from jaxinv.specs.checks import check_array, check_choice, check_kind
+from jaxinv.specs.masks import NOT, base_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from jaxinv.inversion.problem import NetworkParams, Problem
     from jaxinv.specs import MaskSpec, OperatorSpec, Preset
@@ -54,6 +55,8 @@ def check_named_masks(
             raise ValueError(f"mask {name!r} has shape {mask.shape}; allowed: {shape}")
         if not (np.all(mask >= 0) and np.all(mask <= 1)):
             raise ValueError(f"mask {name!r} has values outside [0, 1]; allowed: 0 to 1")
+        for row in mask:
+            check_region(preset.regions, name, row)
         found[name] = mask
     missing = [name for name in wanted if name not in found]
     if missing:
@@ -64,6 +67,15 @@ def check_named_masks(
         except AlignerMissing as error:
             raise ValueError(f"preset {preset.name!r} needs landmarks of faces: {error}") from error
     return found
+
+
+def check_region(regions: Sequence[str], name: str, mask: np.ndarray) -> None:
+    """Raise `ValueError` where a mask [S, S] leaves one of the regions that are used no pixel."""
+    for region in regions:
+        outside = region.startswith(NOT)
+        if base_name(region) == name and not ((1 - mask) if outside else mask).any():
+            allowed = "some pixels below 1, where it does not hold" if outside else "some above 0"
+            raise ValueError(f"mask {name!r} is {int(outside)} everywhere; allowed: {allowed}")
 
 
 def known_masks(

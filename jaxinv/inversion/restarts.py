@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -56,20 +57,25 @@ def make_lanes(
     size: int | None = None,
 ) -> Batch:
     """Every image `restarts` times, with a key of its own per (image, restart)."""
-    keys = [
-        jax.random.fold_in(image_key(image, seed), r) for image in images for r in range(restarts)
-    ]
+    keys = jnp.stack([image_key(image, seed) for image in images])
     return Batch(
         images=jnp.asarray(np.repeat(images, restarts, axis=0)),
         masks=None
         if masks is None
         else jnp.asarray(np.repeat(masks[..., None], restarts, axis=0), jnp.float32),
-        keys=jnp.stack(keys),
+        keys=_restart_keys(keys, restarts),
         restarts=jnp.tile(jnp.arange(restarts), len(images)),
         restarts_per_image=restarts,
         num_images=num_images,
         size=images.shape[1] if size is None else size,
     )
+
+
+@partial(jax.jit, static_argnums=1)
+def _restart_keys(keys: Array, restarts: int) -> Array:
+    """A key [B * restarts] for every restart of every image."""
+    one = jax.vmap(jax.random.fold_in, in_axes=(None, 0))
+    return jax.vmap(one, in_axes=(0, None))(keys, jnp.arange(restarts)).reshape(-1)
 
 
 def lanes_given(given: Latents, rows: np.ndarray, restarts: int) -> Latents:
@@ -79,6 +85,14 @@ def lanes_given(given: Latents, rows: np.ndarray, restarts: int) -> Latents:
         return jnp.repeat(jnp.asarray(leaf)[rows], restarts, axis=0)
 
     return jax.tree.map(lanes, given)
+
+
+def class_by_restart(given: Latents, restarts: Array) -> Latents:
+    """What lanes are given, with one class each: of several [L, number, classes], in turn."""
+    label = given.get("label")
+    if label is None or label.ndim < 3:
+        return given
+    return {**given, "label": label[jnp.arange(len(label)), restarts % label.shape[1]]}
 
 
 def lowest_loss(ends: Restarts) -> np.ndarray:

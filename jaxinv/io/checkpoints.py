@@ -221,9 +221,10 @@ def _one_error(path: str | Path) -> Iterator[None]:
         raise CheckpointError(f"{path}: not a readable safetensors file ({error})") from error
 
 
-def packaged_names() -> tuple[str, ...]:
-    """Names of the weights that come with this package, and need no network."""
-    return tuple(sorted(path.stem for path in PACKAGED.glob("*.safetensors")))
+def packaged_names(kind: str = "") -> tuple[str, ...]:
+    """Names of the weights that come with this package, of one kind or all, without a network."""
+    found = sorted(PACKAGED.glob("*.safetensors"), key=lambda path: path.stem)
+    return tuple(p.stem for p in found if not kind or read_metadata(p).get("kind") == kind)
 
 
 def weights_file(name: str) -> Path:

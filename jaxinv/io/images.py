@@ -234,9 +234,21 @@ def write_images(
 
 
 def encode_png(u8: np.ndarray) -> bytes:
-    """PNG file of uint8 [h, w, 3] or [h, w]; the same pixels give the same bytes."""
+    """PNG file of uint8 [h, w, 3] or [h, w], or [h, w, 4] with how opaque each pixel is.
+
+    The same pixels give the same bytes. Raises `ValueError` for other arrays.
+    """
     out = io.BytesIO()
-    Image.fromarray(_bytes(u8)).save(out, "PNG", compress_level=6)
+    Image.fromarray(_bytes(u8, (3, 4))).save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+def encode_png16(u16: np.ndarray) -> bytes:
+    """PNG file of uint16 [h, w], grey of 16 bits; the same values give the same bytes."""
+    if u16.dtype != np.uint16 or u16.ndim != 2:
+        raise ValueError(f"got {u16.dtype} {list(u16.shape)}; allowed: uint16 [h, w]")
+    out = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(u16)).save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 
@@ -313,8 +325,9 @@ def _resized(
     return np.clip(pixels, -1, 1, out=pixels) if own else resize(pixels, size), mask
 
 
-def _bytes(u8: np.ndarray) -> np.ndarray:
+def _bytes(u8: np.ndarray, channels: tuple[int, ...] = (3,)) -> np.ndarray:
     u8 = np.asarray(u8)
-    if u8.dtype != np.uint8 or not (u8.ndim == 2 or (u8.ndim == 3 and u8.shape[-1] == 3)):
-        raise ValueError(f"need uint8 [h, w, 3] or [h, w], got {u8.dtype} {list(u8.shape)}")
+    if u8.dtype != np.uint8 or not (u8.ndim == 2 or (u8.ndim == 3 and u8.shape[-1] in channels)):
+        allowed = " or ".join(["[h, w]", *(f"[h, w, {count}]" for count in channels)])
+        raise ValueError(f"need uint8 {allowed}, got {u8.dtype} {list(u8.shape)}")
     return np.ascontiguousarray(u8)

@@ -65,6 +65,13 @@ VIDEO = Layout(
         *(f"{name}.{kind}" for name in ("inverted", "edited") for kind in ANIMATIONS),
     )),
 )  # fmt: skip
+SHAPES = Layout(
+    frozenset(("shapes.json", "shapes.jsonl")),
+    frozenset(("depths", "normals", "albedos", "meshes", "turned", "relit", "samples")),
+)
+CLOUDS = Layout(
+    frozenset(("clouds.json", "clouds.jsonl")), frozenset(("clouds", "pictures", "latents"))
+)
 
 
 def results_among(names: Iterable[str]) -> frozenset[str]:
@@ -72,7 +79,7 @@ def results_among(names: Iterable[str]) -> frozenset[str]:
     held = frozenset(names)
     found = (
         layout.names | layout.marks
-        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO)
+        for layout in (RUN, STUDY, EDITS, EXCHANGE, TRAINING, VIDEO, SHAPES, CLOUDS)
         if layout.marks <= held
     )
     return held.intersection(frozenset[str]().union(*found))
@@ -169,6 +176,12 @@ def check_target(target: str | Path, inputs: Iterable[str | Path]) -> None:
         raise ValueError(f"{place} is a folder; allowed: the name of a file")
     if any(_identity(place) == _identity(Path(path)) is not None for path in inputs):
         raise ValueError(f"{place} is read, and would be replaced; allowed: another file")
+
+
+def check_free(target: str | Path, *, overwrite: bool) -> None:
+    """Raise `ValueError` where the file `target` is there, unless it may be replaced."""
+    if not overwrite and Path(target).exists():
+        raise ValueError(f"{target} is there; allowed: another name, or to replace it (overwrite)")
 
 
 def check_new(target: Path, data: bytes) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxinv.models.statistics import ANCHORS, STATISTICS, P, to_p, to_w
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS, P, to_p, to_w
+from jaxinv.nn import couplings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,10 @@ CODECS: dict[str, Codec] = {
         encode=lambda st, value: (to_p(value) - st[P]["mean"]) / st[P]["deviations"],
     ),
     "hull": Codec(decode=from_hull, encode=to_hull),
+    "flow": Codec(
+        decode=lambda st, u: couplings.inverse(st[FLOW], u),
+        encode=lambda st, value: couplings.forward(st[FLOW], value)[0],
+    ),
     "tanh": Codec(
         decode=lambda st, u: jnp.tanh(u),
         encode=lambda st, value: jnp.arctanh(jnp.clip(value, -TANH_LIMIT, TANH_LIMIT)),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxinv.losses import distances, embeddings, priors, regularizers, training_terms
+from jaxinv.losses import clouds, distances, embeddings, priors, regularizers, training_terms
 from jaxinv.losses import image_terms as images
 from jaxinv.losses.base import Features, TermFunctions, TermInputs, mean_square, sum_of_squares
 from jaxinv.losses.image_terms import (
@@ -75,6 +75,8 @@ TERMS: dict[str, TermFunctions] = {
         images.faded(lambda t, layer: distances.ms_ssim(layer.ours, layer.theirs, t.scales))
     )._replace(smallest=lambda t: distances.smallest(t.scales)),
     "attention": _layers(images.faded(images.attention)),
+    "chamfer": clouds.CHAMFER,
+    "patch_variance": clouds.PATCH_VARIANCE,
     "checkerboard": mean_square(lambda t, i: priors.weak_haar_details(apply_view(i.image, t.view))),
     "high_pass_anchor": mean_square(priors.moved_detail),
     "realism": TermFunctions(priors.realism),

@@ -79,8 +79,10 @@ ATTRIBUTES = {
     "aspect": Attribute("width over height of luma", "", pictures.aspect),
     "sharpness": Attribute("deviation of the Laplacian", "levels", pictures.sharpness),
     "asymmetry": Attribute("difference from the mirror image", "levels", pictures.asymmetry),
+    "checkerboard": Attribute("alternation from pixel to pixel", "levels", pictures.checkerboard),
     "hair_luma": Attribute("luma above the forehead, as FFHQ", "levels", pictures.hair_luma),
     "light_side": Attribute("log of right over left cheek's luma", "", pictures.light_side),
+    "glasses": Attribute("line across the nose's bridge, as FFHQ", "levels", pictures.glasses),
     "age": Attribute("apparent age", "years", face=_flat("age")),
     "male": Attribute("gender expression, 1 is male", "share", face=_flat("male")),
     **{

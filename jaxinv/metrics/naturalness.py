@@ -10,6 +10,7 @@ from jaxinv.metrics.reconstruction import Scores, Stack, check_stack
 TILE = 64  # px; tiles are looked at one by one
 NEAR, FAR = 2, 6  # frequencies that surround a peak: their distance from it, in steps of 1/TILE
 PATCH, PATCHES, SLICES = 7, 256, 128
+REACH = 2  # of the pyramid's kernel, px
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -64,33 +65,36 @@ def fine_patches(images: Stack) -> np.ndarray:
     The level is a picture less its blur by the pyramid's binomial kernel; places are drawn once,
     the same for all pictures of a size.
     """
-    values = images.astype(np.float64) / 127.5
-    level = values - _binomial(_binomial(values, 1), 2)
     rows, columns = (side - PATCH for side in images.shape[1:3])
     draws = np.random.default_rng(0)
     places = zip(
         draws.integers(rows, size=PATCHES), draws.integers(columns, size=PATCHES), strict=True
     )
-    cut = [level[:, y : y + PATCH, x : x + PATCH].reshape(len(images), -1) for y, x in places]
-    return np.stack(cut, axis=1).reshape(-1, cut[0].shape[1])
+    edged = np.pad(images, ((0, 0), (REACH, REACH), (REACH, REACH), (0, 0)), mode="edge")
+    wide = PATCH + 2 * REACH
+    cut = np.stack([edged[:, y : y + wide, x : x + wide] for y, x in places], axis=1) / 127.5
+    level = cut[:, :, REACH:-REACH, REACH:-REACH] - _binomial(_binomial(cut, 2), 3)
+    return level.reshape(len(images) * PATCHES, -1)
 
 
-def sliced_wasserstein(patches: np.ndarray, others: np.ndarray) -> float:
-    """Return the sliced Wasserstein distance of two sets of patches [n, d] and [m, d].
-
-    Mean distance of sorted projections on `SLICES` random directions, in standard deviations of
-    `others` (Karras et al. 2018, Progressive Growing of GANs, section 5: there both sets are
-    scaled by themselves; here one scale is for both, so that too faint and too strong count).
-    """
+def projected_quantiles(patches: np.ndarray) -> np.ndarray:
+    """Return patches [n, d] as quantiles along `SLICES` random directions, [256, SLICES]."""
     directions = np.random.default_rng(0).standard_normal((patches.shape[1], SLICES))
     directions /= np.linalg.norm(directions, axis=0)
     shares = (np.arange(PATCHES) + 0.5) / PATCHES
-    ours, theirs = (np.quantile(x @ directions, shares, axis=0) for x in (patches, others))
-    return float(np.mean(np.abs(ours - theirs)) / np.std(others))
+    return np.quantile(patches @ directions, shares, axis=0)
+
+
+def quantile_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Return the sliced Wasserstein distance of two sets of patches by `projected_quantiles`.
+
+    The mean difference, in root mean squares of `theirs` (Karras et al. 2018, Progressive Growing
+    of GANs, section 5: there both sets are scaled by themselves; here one scale is for both, so
+    that too faint and too strong count).
+    """
+    return float(np.mean(np.abs(ours - theirs)) / np.sqrt(np.mean(np.square(theirs))))
 
 
 def _binomial(values: np.ndarray, axis: int) -> np.ndarray:
-    """Values [b, h, w, c] blurred by 1 4 6 4 1 along an axis, edges repeated."""
-    padding = [(2, 2) if place == axis else (0, 0) for place in range(4)]
-    windows = sliding_window_view(np.pad(values, padding, mode="edge"), 5, axis=axis)
-    return windows @ (np.asarray([1, 4, 6, 4, 1]) / 16)
+    """Values blurred by 1 4 6 4 1 along an axis, which becomes shorter by twice `REACH`."""
+    return sliding_window_view(values, 5, axis=axis) @ (np.asarray([1, 4, 6, 4, 1]) / 16)

@@ -18,6 +18,8 @@ _RGB_TO_XYZ = np.array(
     ]
 )
 _CHEEKS = ((0.27, 0.42), (0.58, 0.73))  # columns of faces framed as FFHQ, left one first
+_BLOCK = 16  # px
+_BRIDGE = ((0.42, 0.54), (0.47, 0.53))  # rows and columns between their eyes
 _WHITE = _RGB_TO_XYZ.sum(1)
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27  # where CIE Lab changes from a line to a root
 
@@ -96,6 +98,26 @@ def asymmetry(picture: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(y - y[:, ::-1]))))
 
 
+def checkerboard(picture: np.ndarray) -> float:
+    """Amplitude of patterns that alternate from pixel to pixel, in levels of 0..255.
+
+    In rows, columns or both, with one sign over blocks of 16 px, as networks that enlarge leave
+    them (Odena et al. 2016, Deconvolution and Checkerboard Artifacts); the root mean square over
+    blocks. Noise averages out. 0 where a side is below 16 px.
+    """
+    y = luma(picture)
+    rows, columns = (side // _BLOCK for side in y.shape)
+    if not rows * columns:
+        return 0.0
+    inner = y[: rows * _BLOCK, : columns * _BLOCK]
+    blocks = inner.reshape(rows, _BLOCK, columns, _BLOCK)
+    sign = (-1.0) ** np.arange(_BLOCK)
+    ones = np.ones(_BLOCK)
+    pairs = ((sign, ones), (ones, sign), (sign, sign))
+    found = [np.einsum("aibj,i,j->ab", blocks, down, across) for down, across in pairs]
+    return float(np.sqrt(np.mean(np.sum(np.square(found), 0)))) / _BLOCK**2
+
+
 def _moments(y: np.ndarray, axis: int) -> tuple[float, float]:
     """Mean and variance of the place along an axis, in sides, weighted by y [h, w]."""
     profile = y.sum(1 - axis)
@@ -116,6 +138,19 @@ def light_side(picture: np.ndarray) -> float:
     lit = luma(picture) + 1.0
     left, right = (_part(lit, (0.5, 0.66), columns).mean() for columns in _CHEEKS)
     return float(np.log(right / left))
+
+
+def glasses(picture: np.ndarray) -> float:
+    """The strongest line across the bridge of the nose of faces framed as FFHQ, in levels of luma.
+
+    Rims of glasses meet there and bare skin is smooth: of all rows between the eyes, the largest
+    mean step of luma over 1/256 of the side, mean of absolute values along the row.
+    """
+    y = luma(picture)
+    reach = max(1, round(len(y) / 256))
+    steps = np.abs(y[2 * reach :] - y[: -2 * reach]) / 2
+    steps = np.pad(steps, ((reach, reach), (0, 0)))
+    return float(_part(steps, *_BRIDGE).mean(1).max())
 
 
 def _part(

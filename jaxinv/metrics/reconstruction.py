@@ -11,7 +11,7 @@ from jaxtyping import Float64, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
 from jaxinv.losses.distances import WEIGHTS
-from jaxinv.specs.checks import check_array, told
+from jaxinv.specs.checks import check_array, check_choice, told
 
 Stack = UInt8[np.ndarray, "b h w 3"]
 Scores = Float64[np.ndarray, " b"]
@@ -20,6 +20,7 @@ _PEAK = 255.0
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * _PEAK) ** 2, (0.03 * _PEAK) ** 2
 _HALF = _PEAK / 2
+COMBINED = ("product", "mean")  # of the scales of MS-SSIM
 MS_SSIM_LEAST, MS_SSIM_WHOLE = 32, 176  # px: least side; least at which every window has 11 px
 
 
@@ -69,7 +70,7 @@ def ssim(a: Stack, b: Stack) -> Scores:
     )
 
 
-def ms_ssim(a: Stack, b: Stack) -> Scores:
+def ms_ssim(a: Stack, b: Stack, *, combined: str = "product") -> Scores:
     """Return the structural similarity over five scales of each pair, in [0, 1]; 1 is identical.
 
     Contrast and structure at the first four scales, all of SSIM at the last, each raised to its
@@ -80,6 +81,7 @@ def ms_ssim(a: Stack, b: Stack) -> Scores:
     Args:
         a: uint8 [b, h, w, 3] with h, w >= 32; from 176 px no window shrinks.
         b: uint8, same shape; the score is symmetric.
+        combined: "product" of the five, or their weighted "mean", as PyIQA publishes it.
 
     Raises:
         ValueError: the stacks are not uint8 [b, h, w, 3] of one shape, or smaller.
@@ -87,12 +89,16 @@ def ms_ssim(a: Stack, b: Stack) -> Scores:
     Reference: Wang et al., "Multi-scale structural similarity for image quality assessment" (2003),
     equation 7.
     """
+    check_choice("way of combining scales", combined, COMBINED)
     x, y = check_pair(a, b)
     if min(x.shape[1:3]) < MS_SSIM_LEAST:
         raise ValueError(f"ms_ssim: sides {x.shape[1:3]}; allowed: at least {MS_SSIM_LEAST} px")
-    return np.array(
-        [_ms_ssim_one(p.astype(float), q.astype(float)) for p, q in zip(x, y, strict=True)]
-    )
+    found = np.array(
+        [_of_scales(p.astype(float), q.astype(float)) for p, q in zip(x, y, strict=True)]
+    ).reshape(-1, len(WEIGHTS))
+    if combined == "mean":
+        return found @ np.array(WEIGHTS) / sum(WEIGHTS)
+    return np.prod(np.maximum(found, 0.0) ** np.array(WEIGHTS), axis=1)
 
 
 def mse(a: Stack, b: Stack) -> Scores:
@@ -112,12 +118,13 @@ def l1(a: Stack, b: Stack) -> Scores:
     return np.array([np.mean(np.abs(one)) for one in apart])
 
 
-def _ms_ssim_one(x: np.ndarray, y: np.ndarray) -> float:
-    score = 1.0
-    for weight in WEIGHTS[:-1]:
-        score *= max(_similarities(x, y)[1], 0.0) ** weight
+def _of_scales(x: np.ndarray, y: np.ndarray) -> list[float]:
+    """Contrast and structure at all scales but the last, SSIM at the last."""
+    found = []
+    for _ in WEIGHTS[:-1]:
+        found.append(_similarities(x, y)[1])
         x, y = _half(x), _half(y)
-    return float(score * max(_similarities(x, y)[0], 0.0) ** WEIGHTS[-1])
+    return [*found, _similarities(x, y)[0]]
 
 
 def _half(image: np.ndarray) -> np.ndarray:

@@ -31,7 +31,7 @@ class Metric(Column):
     """A score: a column, the function that measures it, and what that needs.
 
     `measure` is of the answers, the targets (both uint8 [B, h, w, 3], of one size) and the
-    parameters of `nets` by name; None where the run itself measures (see `restoration_results`).
+    parameters of `nets` by name; None where the run itself measures (see `runs.finish`).
     `available` says whether files are here that not everybody has; without them there is no score.
     Below `least` px there is none either. `look` is instead of the answer alone, at the size that
     is written.
@@ -63,6 +63,7 @@ METRICS = {
     ),
     "grid_2": Metric("grid of 2 px", ".1f", " dB", True, look=lambda x: grid_energy(x, 2)),
     "grid_4": Metric("grid of 4 px", ".1f", " dB", True, look=lambda x: grid_energy(x, 4)),
+    "fine_patches": Metric("fine patches (1: a sample's)", ".2f", "", True),
     "psnr_missing": Metric("PSNR of what was missing", ".2f", " dB", False),
     "misfit": Metric("misfit", ".3g", "", True),
     "noise": Metric("noise", ".2g"),

@@ -36,9 +36,10 @@ from jaxinv.models.generators import (
     stylegan2,
     stylegan3,
     styleswin,
+    treegan,
     wavegan,
 )
-from jaxinv.models.statistics import ANCHORS, STATISTICS, cached_statistics
+from jaxinv.models.statistics import ANCHORS, FLOW, STATISTICS, cached_statistics
 from jaxinv.models.weights import read_weights, use_compilation_cache
 from jaxinv.models.zoo import owners
 from jaxinv.nn.conv import BACKWARD_KERNELS, precompute_backward
@@ -68,6 +69,7 @@ ARCHITECTURES: dict[str, Callable[[GeneratorSpec], Generator]] = {
     "stylegan2": stylegan2.build,
     "stylegan3": stylegan3.build,
     "styleswin": styleswin.build,
+    "treegan": treegan.build,
     "wavegan": wavegan.build,
 }
 DISCRIMINATORS: dict[str, Callable[[GeneratorSpec], Discriminator]] = {
@@ -126,12 +128,22 @@ def load_generator(name: str = "ffhq") -> tuple[Generator, Params]:
     gen = build(read_spec(read_metadata(path)))
     params, _ = read_weights(path)
     check_parameters(gen, params)
-    params[BACKWARD_KERNELS] = precompute_backward(params)
+    return gen, with_derived(gen, params)
+
+
+def with_derived(gen: Generator, params: Params) -> Params:
+    """Parameters with what searches need beside them, as `load_generator` gives them.
+
+    Of parameters that were made in memory: kernels prepared for gradients, and the statistics of W.
+    """
+    found = {**params, BACKWARD_KERNELS: precompute_backward(params)}
     if gen.spec.w_dim:
-        params[STATISTICS] = cached_statistics(gen, params)
+        found[STATISTICS] = cached_statistics(gen, found)
         if ANCHORS in params:
-            params[STATISTICS] = {**params[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
-    return gen, params
+            found[STATISTICS] = {**found[STATISTICS], ANCHORS: params[ANCHORS]["w+"]}
+    if FLOW in params:
+        found[STATISTICS] = {**found.get(STATISTICS, {}), FLOW: params[FLOW]}
+    return found
 
 
 def generator_hash(params: Params) -> str:

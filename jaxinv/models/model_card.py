@@ -12,6 +12,7 @@ from jaxinv.io.checkpoints import content_sha256, read_spec
 from jaxinv.io.text import printable
 from jaxinv.models.discriminators.base import DISCRIMINATOR
 from jaxinv.models.loading import UNFIT, build, check_parameters
+from jaxinv.models.weights import in_single
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,8 +129,8 @@ def _count(tree: Tree) -> int:
 
 
 def contents(params: Params, metadata: dict[str, str]) -> str:
-    """The digest of all arrays, and whether it is the recorded one."""
-    found = content_sha256(params)
+    """The digest of all arrays as they are used, and whether it is the recorded one."""
+    found = content_sha256(in_single(params))
     recorded = metadata.get("content_sha256", found)
     return f"SHA-256 {found}" + ("" if found == recorded else f"\nDAMAGED: {recorded} is recorded")
 

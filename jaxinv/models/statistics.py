@@ -91,6 +91,7 @@ def cached_statistics(gen: Generator, params: Params) -> Params:
 STATISTICS = "statistics"
 P = "p"
 ANCHORS = "anchors"  # codes [K, rows, w_dim] of the pictures to which a generator was tuned
+FLOW = "flow"  # an invertible network from codes to a unit normal, see `nn.couplings`
 SLOPE = 0.2
 
 

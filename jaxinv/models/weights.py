@@ -24,7 +24,7 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
     Raises `ValueError` if its contents are not what it says.
     """
     held, metadata = checkpoints.load(path)
-    params: Params = jax.tree.map(_as_single, held)
+    params = in_single(held)
     expected = metadata.get("content_sha256")
     if expected is not None and checkpoints.content_sha256(params) != expected:
         raise ValueError(
@@ -34,8 +34,9 @@ def read_weights(path: Path) -> tuple[Params, dict[str, str]]:
     return jax.device_put(params), metadata  # `jnp.asarray` would compile a program per shape
 
 
-def _as_single(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+def in_single(params: Params) -> Params:
+    """The arrays with float16 as float32: what is used, and what the recorded digest is of."""
+    return jax.tree.map(lambda a: a.astype(np.float32) if a.dtype == np.float16 else a, params)
 
 
 def use_compilation_cache() -> None:

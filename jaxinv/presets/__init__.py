@@ -1,5 +1,6 @@
 """Presets: data only, one file per family of papers."""
 
+from jaxinv.presets.clouds import SHAPE_INVERSION
 from jaxinv.presets.code_encoders import (
     COMPOSITION,
     COMPOSITION_Z,
@@ -28,6 +29,7 @@ from jaxinv.presets.codes import (
     LIPTON,
     PGD_GAN,
 )
+from jaxinv.presets.composition import FACE_SWAP, HARMONIZE, MEGAFS_SEARCH, SEMANTIC_DIFFUSION
 from jaxinv.presets.dgp import COLORIZE, INPAINT, JITTER, RECONSTRUCT, SUPER_RESOLVE
 from jaxinv.presets.editing_encoders import NITZAN, SFE, SFE_EDITOR, STYLERES, STYLERIG
 from jaxinv.presets.embedding import (
@@ -56,6 +58,7 @@ from jaxinv.presets.encoders import (
     RESTYLE_E4E_MOCO,
     RESTYLE_PSP,
     RESTYLE_PSP_MOCO,
+    START,
     WEI_FIRST,
     WEI_REFINE,
 )
@@ -82,6 +85,7 @@ from jaxinv.presets.inside_encoders import (
     HYPERSTYLE_MOCO,
     SAM,
 )
+from jaxinv.presets.latent_models import LIA
 from jaxinv.presets.layered import (
     GAN_PAINT,
     GAN_PAINT_WEIGHTS,
@@ -107,7 +111,13 @@ from jaxinv.presets.projector import (
     STYLEGAN3_PROJECTOR,
 )
 from jaxinv.presets.text import STYLECLIP, TEDIGAN
-from jaxinv.presets.transfer import CROSSOVER, LOCAL_STYLE_TRANSFER, LOHO
+from jaxinv.presets.transfer import (
+    CROSSOVER,
+    IN_AND_OUT,
+    LOCAL_STYLE_TRANSFER,
+    LOHO,
+    SEMANTIC_SYNTHESIS,
+)
 from jaxinv.presets.tuning import (
     IAGAN,
     IMAGE2STYLEGAN_PTI,
@@ -143,6 +153,12 @@ PRESETS = {
     "image2stylegan++-crossover": CROSSOVER,
     "local-style-transfer": LOCAL_STYLE_TRANSFER,
     "loho": LOHO,
+    "semantic-diffusion": SEMANTIC_DIFFUSION,
+    "harmonize": HARMONIZE,
+    "face-swap": FACE_SWAP,
+    "megafs": MEGAFS_SEARCH,
+    "in-and-out": IN_AND_OUT,
+    "semantic-synthesis": SEMANTIC_SYNTHESIS,
     "styleclip": STYLECLIP,
     "tedigan": TEDIGAN,
     "ii2s": II2S,
@@ -200,6 +216,8 @@ PRESETS = {
     "stit-stitching": STIT_STITCHING,
     "iagan": IAGAN,
     "mimicgan": MIMICGAN,
+    "lia": LIA,
+    "shapeinversion": SHAPE_INVERSION,
 }
 
 # Lists of the others by name: an encoder, then searches.
@@ -219,6 +237,7 @@ HYBRIDS = {
 # Those of encoders, which are trained.
 ENCODERS = {
     "encoder": ENCODER,
+    "start": START,
     "psp": PSP,
     "psp-moco": PSP_MOCO,
     "psp-w": PSP_W,

@@ -51,6 +51,27 @@ ENCODER = EncoderPreset(
     reference="this library; losses after Chai et al. 2021, latent composition, section 3.2",
 )
 
+START = EncoderPreset(
+    name="start",
+    plan=EncoderPlan(
+        "alexnet",
+        "linear",
+        side=128,
+        least_side=64,
+        resize="area",
+        outputs=("w", "z"),
+        facts=(("pretrained", "alexnet"),),
+    ),
+    terms=(Term("latent", 1.0, variable="w"),),
+    source=PictureSource("synthetic"),
+    solver=SolverSpec("adam", 3e-4, Schedule("cosine")),
+    batch=16,
+    steps=600,
+    summary="the smallest: a linear map of a thumbnail and of AlexNet's features to one w",
+    reference="this library: the learned start of the everyday presets, of more pictures",
+    notes="Where drawing is slow, `--stored 1000` draws that many pictures and goes over them.",
+)
+
 PSP_PLAN = EncoderPlan("ir-se-50", "map2style", "fpn", groups=COARSE_AND_MIDDLE)
 RICHARDSON = "Richardson et al. 2021, pSp, arXiv:2008.00951, section 3; constants of its code"
 PSP = EncoderPreset(

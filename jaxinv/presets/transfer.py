@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from jaxinv.presets.embedding import ABDAL, PREVIOUS, SLOW
 from jaxinv.presets.projector import CALM_NOISE, NOISE, RAMPED, SHAKEN
-from jaxinv.specs import Hook, MaskSpec, Preset, SolverSpec, Stage, Term, Variable, View
+from jaxinv.specs import Hook, InitSpec, MaskSpec, Preset, SolverSpec, Stage, Term, Variable, View
 
 SEEN = View(256)
 INSIDE, OUTSIDE = "inside", "not inside"
 LAYERS = ("conv1_1", "conv1_2", "conv2_2", "conv3_3")
 FREE_NOISE = (Variable("noise"),)
 QUICK = SolverSpec("adam", learning_rate=5.0)
+SEARCH = SolverSpec("lbfgs", options=(("history", 40), ("initial_scale", 2.0), ("adapt", 5)))
 ALIKE = (
     Term("mse", mask=INSIDE),
     Term("features", 1.0, "vgg16", LAYERS, SEEN, mask=INSIDE),
@@ -142,6 +143,53 @@ LOHO = Preset(
             CALM,
             SHAKEN,
             "last",
+        ),
+    ),
+)
+
+# A photograph as one patch of a canvas: of five codes in a row, the rows of the third are its own.
+IN_AND_OUT = Preset(
+    name="in-and-out",
+    summary="W+ of a canvas by pixels: the photograph's tile freely, its neighbours by the prior",
+    reference="Cheng et al. 2022, In&Out, arXiv:2104.00675, section 3.2",
+    notes=(
+        "For `jaxinv extend`. That paper trains a generator of patches that is told their "
+        "coordinates, with its own losses: here the place on the canvas is what a tile's noise "
+        "and neighbours make of it. Not verified: weights, solver, steps."
+    ),
+    stages=(
+        Stage(
+            (Variable("w+", codec="whiten"),),
+            (
+                Term("mse"),
+                Term("gaussian", 1e-4, variable="w+", row_range=(0.4, 0.6)),
+                Term("gaussian", 0.02, variable="w+", row_range=(0.0, 0.4)),
+                Term("gaussian", 0.02, variable="w+", row_range=(0.6, 1.0)),
+            ),
+            200,
+            SEARCH,
+        ),
+    ),
+)
+SEMANTIC_SYNTHESIS = Preset(
+    name="semantic-synthesis",
+    summary="W+ by a mask that features tell, held near what the generator usually draws",
+    reference="Endo & Kanamori 2021, arXiv:2103.14877; the search in place of its encoder",
+    notes=(
+        "For `jaxinv synthesize`: pixels are colours of regions. That paper trains an encoder of "
+        "masks, and mixes rows in afterwards."
+    ),
+    restarts=4,
+    stages=(
+        Stage(
+            (Variable("w+", codec="whiten", init=InitSpec("prior")),),
+            (
+                Term("mse"),
+                Term("gaussian", 0.05, variable="w+"),
+                Term("row_spread", 0.1, variable="w+"),
+            ),
+            100,
+            SEARCH,
         ),
     ),
 )

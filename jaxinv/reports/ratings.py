@@ -63,7 +63,8 @@ def rating_page(question: str, pictures: Sequence[Rated]) -> str:
         f"<h1>{escape(question)}</h1><p class=count id=count></p><section class=card id=start>"
         "<label>Your name or number <input id=rater autocomplete=off></label> "
         "<button type=button id=begin>begin</button></section>"
-        f"<section class=card id=task hidden><img id=shown alt=picture><p>{buttons}</p></section>"
+        f"<section class=card id=task hidden><img id=shown alt=picture><p>{buttons}</p>"
+        "<p>The keys 1 to 5 do the same.</p></section>"
         "<section class=card id=end hidden><p>Thank you. <a id=save>save the ratings</a></p>"
         "</section>"
     )
@@ -92,14 +93,22 @@ function show() {
   at("save").download = "ratings-" + at("rater").value + ".csv";
   at("end").hidden = false;
 }
-at("begin").onclick = () => {
+function begin() {
   if (!at("rater").value.trim()) { at("rater").focus(); return; }
   at("start").hidden = true;
   show();
-};
-for (const button of document.querySelectorAll("#task button")) button.onclick = () => {
+}
+function rate(value) {
   const { method, picture } = items[place++];
-  rows.push([at("rater").value.trim(), picture, method, button.value]);
+  rows.push([at("rater").value.trim(), picture, method, value]);
   show();
+}
+at("begin").onclick = begin;
+at("rater").onkeydown = event => { if (event.key === "Enter") begin(); };
+document.onkeydown = event => {
+  const own = event.ctrlKey || event.altKey || event.metaKey || event.repeat;
+  if (!own && !at("task").hidden && /^[1-5]$/.test(event.key)) rate(event.key);
 };
+for (const button of document.querySelectorAll("#task button"))
+  button.onclick = () => rate(button.value);
 """

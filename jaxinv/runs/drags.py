@@ -86,13 +86,14 @@ def run_drags(
     read: Reader = one_file,
     ready: Callable[[str], object] | None = None,
     say: Callable[[str], object] = lambda line: None,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Carry out a drag; returns (samples done, samples failed).
 
     `read` reads files of latents, `ready` is called with every generator's name before it is
     loaded, and `say` gets the warnings. One sample's fault costs that sample. Raises `ValueError`
-    before anything is drawn where points lie outside of the pictures, and for a mask that is not
-    there.
+    before anything is drawn where points lie outside of the pictures, for a mask that is not
+    there, and where other edits are in the folder, unless with `overwrite`.
     """
     if request.mask and not Path(request.mask).exists():
         raise ValueError(f"no mask {request.mask}; allowed: a file, or a folder of files")
@@ -103,7 +104,7 @@ def run_drags(
         check_handles((request.points, request.targets), side)
     nets: dict[str, Params] = {}
     one = partial(drag_one, request, generators, nets)
-    return write_edits(request.out, asdict(request), found, one, say)
+    return write_edits(request.out, asdict(request), found, one, say=say, overwrite=overwrite)
 
 
 def drag_one(

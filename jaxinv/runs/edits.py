@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,14 +14,14 @@ import numpy as np
 
 from jaxinv.edits.blending import rows_of
 from jaxinv.edits.editing import beyond, largest_share
+from jaxinv.edits.holding import Correction, Held, corrected, held_ways, scores_of
 from jaxinv.edits.pasting import behind_mask
 from jaxinv.edits.paths import Path as EditPath
-from jaxinv.edits.paths import apply_all
 from jaxinv.edits.stated_facts import kind_of
 from jaxinv.edits.ways import Way, way_path
 from jaxinv.io import images
 from jaxinv.io.animations import encode_animation, encode_strip, there_and_back
-from jaxinv.io.files import open_new, write_json
+from jaxinv.io.files import BadFile, open_new, read_bytes, write_json
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import EDITS, output_folder
 from jaxinv.metrics.identity import identity, measurable
@@ -54,6 +54,7 @@ class EditRequest:
         generator: name of the one that draws; None: what the latents say.
         rows: text for `rows_of`; None: the directions' own.
         conditions: names or files of directions along which nothing may move.
+        hold: names or files of directions whose scores stay on every picture.
         keep: "identity": amounts are shortened until the face stays within `bound`.
         bound: largest distance of identity from the picture before the edit.
         mask: file, or folder of files, that is white where the edit may show.
@@ -68,6 +69,7 @@ class EditRequest:
     generator: str | None = None
     rows: str | None = None
     conditions: tuple[str, ...] = ()
+    hold: tuple[str, ...] = ()
     keep: str | None = None
     bound: float = IDENTITY_BOUND
     mask: str | None = None
@@ -108,11 +110,12 @@ class Shown(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """An edit with all that it needs: generators, and the paths of each by its name."""
+    """An edit with all that it needs: generators, and by their names paths and what is held."""
 
     request: EditRequest
     generators: Generators
     ways: dict[str, list[EditPath]]
+    held: dict[str, list[Held]]
     notes: dict[str, list[str]]
 
 
@@ -121,7 +124,8 @@ class EditResult:
     """What became of one sample; the field names are those of edits.jsonl.
 
     `amounts` are those that were walked, for every step one for each direction; `identity` is the
-    distance of every step from the picture before the edit, where it was asked for.
+    distance of every step from the picture before the edit, where it was asked for; `held` are the
+    scores that were to stay, by name: before the edit, and of every step.
     """
 
     file: str
@@ -131,6 +135,7 @@ class EditResult:
     generator: str = ""
     amounts: Amounts = ()
     identity: tuple[float, ...] = ()
+    held: dict[str, tuple[float, ...]] = field(default_factory=dict[str, tuple[float, ...]])
     files: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -142,12 +147,14 @@ def run_edits(
     read: Reader = one_file,
     ready: Callable[[str], object] | None = None,
     say: Callable[[str], object] = lambda line: None,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Carry out an edit; returns (samples done, samples failed).
 
     `find` reads directions, `read` files of latents, `ready` is called with every generator's name
     before it is loaded, and `say` gets the warnings. One sample's fault costs that sample. Raises
-    `ValueError` before anything is drawn for directions, rows and settings that cannot be used.
+    `ValueError` before anything is drawn for directions, rows and settings that cannot be used, and
+    where other edits are in the folder, unless with `overwrite`.
     """
     if request.keep and not measurable():
         raise ValueError(
@@ -159,7 +166,8 @@ def run_edits(
     job = prepare(request, found, find, Generators(request.generator, ready))
     for note in dict.fromkeys(note for notes in job.notes.values() for note in notes):
         say(f"warning: {note}")
-    return write_edits(request.out, asdict(request), found, partial(edit_one, job), say)
+    one = partial(edit_one, job, say=say)
+    return write_edits(request.out, asdict(request), found, one, say=say, overwrite=overwrite)
 
 
 def write_edits(
@@ -167,14 +175,19 @@ def write_edits(
     asked: dict[str, Any],
     found: Sequence[Kept],
     edit_one: Callable[[Kept], EditResult],
+    *,
     say: Callable[[str], object],
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Edit one sample after the other into the folder `place`; returns (done, failed).
 
     It holds what was `asked` in edits.json, and a line for every sample in edits.jsonl. One
-    sample's fault costs that sample, and is said.
+    sample's fault costs that sample, and is said. The same can be asked again; raises `ValueError`
+    where something else was asked there before, unless with `overwrite`.
     """
     with output_folder(place, EDITS, inputs=[one.file for one in found]) as out:
+        if not overwrite:
+            _check_same(out / "edits.json", asked)
         write_json(out / "edits.json", {"schema": 1} | asked)
         lines, failed = open_new(out / "edits.jsonl"), 0
         with lines:
@@ -190,20 +203,43 @@ def write_edits(
     return len(found) - failed, failed
 
 
+def _check_same(file: Path, asked: dict[str, Any]) -> None:
+    """Raise `ValueError` where `file` says that something else than `asked` was asked."""
+    if not file.is_file():
+        return
+    try:
+        earlier = json.loads(read_bytes(file))
+    except (ValueError, BadFile):
+        earlier = None
+    held: dict[str, Any] = earlier if isinstance(earlier, dict) else {}
+    wanted: dict[str, Any] = json.loads(json.dumps(asked))
+    facts = ({**held, **wanted}).keys() - {"out", "schema"}  # a folder has several names
+    names = sorted(name for name in facts if held.get(name) != wanted.get(name))
+    if names or not held:
+        raise ValueError(
+            f"{file.parent} holds other edits (another {names[0] if held else 'file'}); allowed: "
+            "the same again, another folder, or to replace them (overwrite)"
+        )
+
+
 def prepare(
     request: EditRequest, found: Sequence[Kept], find: Finder, generators: Generators
 ) -> Job:
     """The paths for every generator that the latents need, and what the user should know."""
-    job = Job(request, generators, {}, {})
+    job = Job(request, generators, {}, {}, {})
     for name in dict.fromkeys(generators.name_for(one) for one in found if not one.reason):
         gen, params = generators.load(name)
         rows = None if request.rows is None else rows_of(request.rows, gen)
-        held = [find(one, name, gen, params) for one in request.conditions]
-        directions = [find(one, name, gen, params) for one in request.directions]
+        conditions, hold, directions = (
+            [find(one, name, gen, params) for one in asked]
+            for asked in (request.conditions, request.hold, request.directions)
+        )
         job.ways[name] = [
-            way_path(one, gen, params, rows=rows, conditions=held) for one in directions
+            way_path(one, gen, params, rows=rows, conditions=conditions) for one in directions
         ]
-        notes = [_unknown(one, name) for one in [*directions, *held] if not one.generator]
+        job.held[name] = held_ways(gen, params, hold, directions, rows=rows)
+        used = [*directions, *conditions, *hold]
+        notes = [_unknown(one, name) for one in used if not one.generator]
         for index, one in enumerate(directions):
             notes += [beyond(one, step[index]) for step in request.amounts]
         job.notes[name] = [note for note in dict.fromkeys(notes) if note]
@@ -228,23 +264,31 @@ def _one(edit_one: Callable[[Kept], EditResult], kept: Kept) -> EditResult:
         return EditResult(str(kept.file), kept.name, "failed", " ".join(str(error).split()))
 
 
-def edit_one(job: Job, kept: Kept) -> EditResult:
-    """Draw and write every step of one sample; `ValueError` if it cannot be edited."""
+def edit_one(
+    job: Job, kept: Kept, *, say: Callable[[str], object] = lambda line: None
+) -> EditResult:
+    """Draw and write every step of one sample; `ValueError` if it cannot be edited.
+
+    `say` is told what could not be held.
+    """
     request, name = job.request, job.generators.name_for(kept)
     gen, params, latents = job.generators.fit(kept)
-    out, ways = Path(request.out), job.ways[name]
+    out, ways, held = Path(request.out), job.ways[name], job.held[name]
     needed = request.keep or request.mask
     before = render_uint8(gen, params, latents) if needed else None
     mask = mask_for(Path(request.mask), kept, gen.spec.resolution) if request.mask else None
+    start = scores_of(gen, params, latents, held)
     pictures, walked, kept_to, files = [], [], [], []
+    corrections: list[Correction] = []
 
     @cache
-    def moved(amounts: tuple[float, ...]) -> tuple[Latents, np.ndarray]:
-        found = apply_all(gen, params, latents, list(zip(ways, amounts, strict=True)))
+    def moved(amounts: tuple[float, ...]) -> tuple[Latents, np.ndarray, Correction]:
+        moves = list(zip(ways, amounts, strict=True))
+        found, correction = corrected(gen, params, latents, moves, held, before=start)
         picture = render_uint8(gen, params, found)
         if mask is not None and before is not None:
             picture = behind_mask(picture, before, mask)
-        return found, picture
+        return found, picture, correction
 
     for index, step in enumerate(request.amounts):
         if before is not None and request.keep:
@@ -256,20 +300,40 @@ def edit_one(job: Job, kept: Kept) -> EditResult:
             )
             step = tuple(share * amount for amount in step)  # noqa: PLW2901
             kept_to.append(far)
-        code, picture = moved(step)
+        code, picture, correction = moved(step)
         stem = kept.name if len(request.amounts) == 1 else f"{kept.name}-{index:03d}"
         moves = [
             {"direction": direction, "amount": amount}
             for direction, amount in zip(request.directions, step, strict=True)
+        ] + [
+            {"direction": direction, "amount": amount, "holds": one.name}
+            for direction, amount, one in zip(request.hold, correction.amounts, held, strict=True)
         ]
         files.append(write_result(out, stem, picture, code, edited_facts(kept, name, code, moves)))
         pictures.append(picture)
         walked.append(step)
+        corrections.append(correction)
     files += write_together(request, kept.name, pictures)
+    missed = _missed(corrections, request.amounts)
+    for note in missed:
+        say(f"warning: {kept.file}: {note}")
     return EditResult(
-        str(kept.file), kept.name, "ok", "", name, tuple(walked), tuple(kept_to), tuple(files),
-        tuple(job.notes[name]),
+        str(kept.file), kept.name, "ok", "", name, tuple(walked), tuple(kept_to),
+        {
+            one.name: (float(start[i]), *(each.after[i] for each in corrections))
+            for i, one in enumerate(held)
+        },
+        tuple(files), (*job.notes[name], *missed),
     )  # fmt: skip
+
+
+def _missed(corrections: Sequence[Correction], steps: Amounts) -> list[str]:
+    """What could not be held, step by step."""
+    return [
+        f"at {', '.join(f'{amount:g}' for amount in step)}: {note}"
+        for correction, step in zip(corrections, steps, strict=True)
+        for note in correction.notes
+    ]
 
 
 def write_together(request: Shown, name: str, pictures: list[np.ndarray]) -> list[str]:

@@ -110,11 +110,16 @@ def scores_of(
         return [{} for _ in fulls]
     against = [target for target in targets if target is not None]
     if len(against) == len(fulls) and len({target.shape for target in against}) == 1:
-        return score_each(job.nets, fulls, against)
-    return [
-        look(full[None]) if target is None else score(job.nets, full, target)
-        for full, target in zip(fulls, targets, strict=True)
-    ]
+        found = score_each(job.nets, fulls, against)
+    else:
+        found = [
+            look(full[None]) if target is None else score(job.nets, full, target)
+            for full, target in zip(fulls, targets, strict=True)
+        ]
+    if job.texture is None:
+        return found
+    near = [{"fine_patches": job.texture.distance(full)} for full in fulls]
+    return [one | more for one, more in zip(found, near, strict=True)]
 
 
 def repeated_result(out: Path, item: Input, first: Result) -> Result:

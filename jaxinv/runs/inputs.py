@@ -11,6 +11,7 @@ import os
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,10 +19,11 @@ import numpy as np
 
 from jaxinv.encoders.loading import encoder_file
 from jaxinv.encoders.starts import encoder_name
+from jaxinv.inversion.masks import check_region
 from jaxinv.io import images
 from jaxinv.io.files import BadFile, check_exists, find_images, leaves, read_bytes, sha256_file
 from jaxinv.io.picture_sets import LABELS, classes_by_path
-from jaxinv.runs.masks import file_beside, mask_of, resize_mask
+from jaxinv.runs.masks import file_beside, mask_of, resize_mask, size_text
 from jaxinv.runs.observations import (
     Observation,
     ObservationModel,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
+ANY_CLASS = "any"  # in place of a class: all are tried
 FROM_DATA = "dataset"  # in place of a class: what `dataset.json` says of each picture
 LONGEST_NAME = 180  # bytes: most file systems allow 255, and suffixes are added
 
@@ -55,13 +58,17 @@ class Input:
     mask_sha256: str = ""
     label: int | None = None
 
-    @property
-    def dedup_key(self) -> str:
-        """Equal for photos with equal pixels and class: the file's bytes, their cut, the mask."""
+    @cached_property
+    def dedup_key(self) -> bytes:
+        """Equal for photos with equal pixels and class: a digest of bytes, cut, mask and label.
+
+        A run keeps those of all its files.
+        """
         if self.photo is None:
-            return ""
+            return b""
         cut = json.dumps(self.photo.transform)
-        return f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
+        told = f"{self.photo.sha256} {cut} {self.mask_sha256} {self.label}"
+        return hashlib.sha256(told.encode()).digest()[:16]
 
     @property
     def batch_key(self) -> tuple[object, ...]:
@@ -191,6 +198,23 @@ def read_inputs(
             yield Input(file, name, reason="needs more memory than there is")
 
 
+def classes_tried(label: int | str, count: int) -> tuple[int, ...]:
+    """The classes that a search is to try, of `count`: one, "3,5", or "any".
+
+    Raises `ValueError` for text that is neither.
+    """
+    if isinstance(label, int):
+        return (label,)
+    if label == ANY_CLASS:
+        return tuple(range(count))
+    try:
+        return tuple(int(part) for part in label.split(","))
+    except ValueError as error:
+        raise ValueError(
+            f"label {label!r}; allowed: a class, several with commas, {ANY_CLASS}, {FROM_DATA}"
+        ) from error
+
+
 def class_of(file: Path, classes: Mapping[str, object], count: int) -> int:
     """The class of a file, of `count`; `BadFile` where it has none."""
     label = classes.get(os.fspath(file))
@@ -219,20 +243,44 @@ def _read(
     made = with_noise_level(model, make_observation(model, photo, missing))
     photo = replace(photo, warnings=(*photo.warnings, *made.notes))
     named = {
-        name: resize_mask(mask_of(place, file, photo), len(made.measurement))
+        name: _named_mask(model, name, mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()
     }
+    for name, mask in named.items():
+        if mask.min() == mask.max():
+            held = "all of the picture" if mask.max() > 0 else "nothing"
+            raise BadFile(f"mask {name!r} covers {held}; allowed: a part of it")
     beside = {
-        name: _beside(request, file_beside(place, file), made.side)
+        name: _beside(request, file_beside(place, file), photo, made.side)
         for name, place in request.image_places.items()
     }
     bare = replace(photo, pixels=np.empty((0, 0, 3), np.float32), mask=None)  # a batch holds many
     return bare, replace(made, named_masks=named, named_images=beside)
 
 
-def _beside(request: Request, file: Path, side: int) -> np.ndarray:
-    """The picture [side, side, 3] in a file that is read as a photo is."""
+def _named_mask(model: ObservationModel, name: str, mask: np.ndarray, side: int) -> np.ndarray:
+    """The mask at the size of what is seen; `BadFile` where it leaves what it is for no pixel."""
+    try:
+        check_region(model.regions, name, mask)
+    except ValueError as error:
+        raise BadFile(str(error)) from error
+    return resize_mask(mask, side)
+
+
+def _beside(request: Request, file: Path, beside: images.Photo, side: int) -> np.ndarray:
+    """The picture [side, side, 3] in a file that is read as a photo is.
+
+    Raises `BadFile` where neither shows a face to be cut by, and their shapes differ: nothing says
+    then what lies where.
+    """
     photo = images.read_photo(file, align=request.align, fit=request.fit)
+    cuts = [one.transform or {} for one in (photo, beside)]
+    (width, height), (wide, high) = (cut["source_size"] for cut in cuts)
+    if all(cut["kind"] != "align" for cut in cuts) and width * high != wide * height:
+        shape = size_text(cuts[1]["source_size"])
+        raise BadFile(
+            f"picture {file} has {width}x{height} px; allowed: the shape of the photo, {shape}"
+        )
     return at_size(photo.pixels, side)
 
 
@@ -252,7 +300,7 @@ def batches(inputs: Iterator[Input], batch: int) -> Iterator[list[Input]]:
 
 def deduplicated(inputs: Iterator[Input], repeated: list[Input]) -> Iterator[Input]:
     """Inputs whose content has not come before; the others go to `repeated`, without pixels."""
-    seen: set[str] = set()
+    seen: set[bytes] = set()
     for item in inputs:
         if item.photo is None or item.dedup_key not in seen:
             seen.add(item.dedup_key)

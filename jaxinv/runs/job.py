@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import jax
@@ -19,9 +20,11 @@ from jaxinv.inversion.presets import with_steps
 from jaxinv.inversion.statistics import with_statistics
 from jaxinv.io.checkpoints import stored_spec
 from jaxinv.io.face_alignment import check_mode
+from jaxinv.metrics.sample_texture import sample_texture
 from jaxinv.models.joint_embedding import CLIP, check_text, clip_embedding, embed_texts
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.runs.encoding import VERB
+from jaxinv.runs.inputs import FROM_DATA, classes_tried
 from jaxinv.runs.manifest import Manifest, manifest_for
 from jaxinv.runs.observations import MIN_NOISE, ObservationModel, check_operator, loss_size
 from jaxinv.specs import read_operator
@@ -29,6 +32,7 @@ from jaxinv.specs.vocabulary import CONVERTED_NETS, TEXT
 
 if TYPE_CHECKING:
     from jaxinv.encoders.encoding import Drawing, Loaded
+    from jaxinv.metrics.sample_texture import Texture
     from jaxinv.models.generators.base import Generator
     from jaxinv.runs.observations import Observation
     from jaxinv.runs.request import Request
@@ -50,6 +54,11 @@ class Job:
     prepared_params: dict[tuple[str, ...], Params] = field(
         default_factory=dict[tuple[str, ...], "Params"]
     )
+
+    @cached_property
+    def texture(self) -> Texture | None:
+        """Of the generator's own samples, once a first picture is scored; see `sample_texture`."""
+        return sample_texture(self.gen, self.params)
 
 
 def prepare_job(request: Request, preset: Preset) -> Job:
@@ -74,9 +83,10 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         raise ValueError(
             f"--export {request.export[0]} needs latents w or w+; found: {sorted(held)}"
         )
-    label = 0 if isinstance(request.label, str) else request.label
-    labels = None if label is None else [label]
-    check_labels(stored_spec(request.generator), preset, labels, 1)  # before W is measured
+    spec = stored_spec(request.generator)
+    label = 0 if request.label in (None, FROM_DATA) else request.label
+    labels = None if request.label is None else [classes_tried(label, spec.labels)]
+    check_labels(spec, preset, labels, 1)  # before W is measured
     converted = load_features(tuple(name for name in preset.nets if name in CONVERTED_NETS))
     gen, params = load_generator(request.generator)
     if request.size is not None and not 16 <= request.size <= gen.spec.resolution:
@@ -90,6 +100,7 @@ def prepare_job(request: Request, preset: Preset) -> Job:
         bool(request.simulate),
         request.discrepancy,
         gen.spec.labels,
+        preset.regions,
     )
     usual = loss_size(0, request.size, gen.spec.resolution)
     noise = MIN_NOISE if isinstance(request.discrepancy, str) else request.discrepancy
@@ -102,6 +113,16 @@ def prepare_job(request: Request, preset: Preset) -> Job:
     nets = load_features(tuple(n for n in manifest.nets_sha256 if n not in converted)) | converted
     vectors = {} if request.text is None else text_vectors(request.text, nets[CLIP])
     return Job(manifest, gen, params, nets, observation_model, encoder, vectors)
+
+
+def check_one_process(preset: Preset, several: str) -> None:
+    """Raise `ValueError` if `several` processes cannot do a run: what its images share is one."""
+    if preset.shared:
+        shared = sorted({name for stage in preset.stages for name in stage.shared})
+        raise ValueError(
+            f"{several} with preset {preset.name!r}, whose images share {', '.join(shared)}; "
+            "allowed: one process, which has all of them"
+        )
 
 
 def check_text_of(request: Request, preset: Preset) -> None:

@@ -36,7 +36,7 @@ class ObservationModel:
 
     `size` is the side of the clean pictures, if it was asked for. `simulate`: the files are clean.
     `noise` is the standard deviation on [-1, 1] of what is seen, or `ESTIMATE_PER_IMAGE`; `labels`
-    how many classes the generator draws.
+    how many classes the generator draws; `regions` the masks that terms use, "NAME", "not NAME".
     """
 
     resolution: int
@@ -46,6 +46,7 @@ class ObservationModel:
     simulate: bool = False
     noise: float | str | None = None
     labels: int = 0
+    regions: tuple[str, ...] = ()
 
     @property
     def keeps_size(self) -> bool:
@@ -116,6 +117,8 @@ def make_observation(
     Raises `BadFile` where the photo and the operator do not fit.
     """
     kept = photo.mask
+    if missing is not None and not missing.any():
+        raise BadFile("its mask is black everywhere; allowed: white where pixels are missing")
     if missing is not None:
         kept = (1.0 if kept is None else kept) * (1 - missing)
     if model.border is not None:

@@ -67,12 +67,18 @@ def photo_of(kept: Kept, photos: str | None) -> Path:
     return place
 
 
-def write_pasted(out: Path, name: str, picture: np.ndarray, read: Iterable[Path]) -> Path:
-    """Write a pasted photograph; `ValueError` where another file is there, or one that is read."""
+def write_pasted(
+    out: Path, name: str, picture: np.ndarray, read: Iterable[Path], *, overwrite: bool = False
+) -> Path:
+    """Write a pasted photograph; `ValueError` where one that is read is there, or another file.
+
+    With `overwrite` the other file is replaced.
+    """
     from jaxinv.io.output_folder import check_target
 
     target, data = out / f"{name}.png", images.encode_png(picture)
     check_target(target, read)
-    check_new(target, data)
+    if not overwrite:
+        check_new(target, data)
     write(target, data)
     return target

@@ -25,7 +25,7 @@ from jaxinv.io.stopping import Stopping, stop_signals
 from jaxinv.reports.items import ItemFile
 from jaxinv.runs.earlier import Earlier, set_aside
 from jaxinv.runs.inputs import check_mask, files_read, list_files, shown
-from jaxinv.runs.job import prepare_job
+from jaxinv.runs.job import check_one_process, prepare_job
 from jaxinv.runs.progress import Display
 from jaxinv.runs.runner import Work, begin, files_left, gather, record
 from jaxinv.runs.status import Count, StatusFile
@@ -106,6 +106,7 @@ def run_with_ray(
     All machines must see the files, `out` and the weights at the same places. Raises what `run`
     raises; `RuntimeError` if Ray gives up.
     """
+    check_one_process(preset, "--engine ray")
     files = list_files(request)
     with (
         open_tables(request.out, ALONE, files_read(request, files)) as tables,

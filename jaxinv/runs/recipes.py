@@ -33,6 +33,7 @@ def run_recipe(
     read: Reader = one_file,
     ready: Callable[[str], object] | None = None,
     say: Callable[[str], object] = lambda line: None,
+    overwrite: bool = False,
 ) -> tuple[int, int]:
     """Do all operations of a recipe to every sample; returns (samples done, samples failed).
 
@@ -68,7 +69,7 @@ def run_recipe(
         return EditResult(str(kept.file), kept.name, "ok", "", name, files=(done,), warnings=notes)
 
     asked = {"recipe": json.loads(data), "places": list(places), "generator": generator}
-    return write_edits(out, asked, found, edit_one, say)
+    return write_edits(out, asked, found, edit_one, say=say, overwrite=overwrite)
 
 
 def _way(find: Finder, name: str, drawn_by: tuple[Generator, Params], text: str) -> Way:

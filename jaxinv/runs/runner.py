@@ -43,17 +43,26 @@ from jaxinv.runs.earlier import (
 from jaxinv.runs.encoding import VERB, encoded
 from jaxinv.runs.finish import finish_images, repeated_result, skipped
 from jaxinv.runs.inputs import (
+    FROM_DATA,
     Input,
     absolute,
     batches,
     check_mask,
+    classes_tried,
     deduplicated,
     files_read,
     list_files,
     read_inputs,
     unique_names,
 )
-from jaxinv.runs.job import Job, params_for, prepare_job, preset_for, read_ahead
+from jaxinv.runs.job import (
+    Job,
+    check_one_process,
+    params_for,
+    prepare_job,
+    preset_for,
+    read_ahead,
+)
 from jaxinv.runs.packing import Packer
 from jaxinv.runs.progress import Display
 from jaxinv.runs.request import Request
@@ -92,7 +101,7 @@ class Work:
     status: StatusFile
     stopping: Stopping
     searches: SearchCheckpoints
-    finished: dict[str, str] = field(default_factory=dict[str, str])
+    finished: dict[bytes, str] = field(default_factory=dict[bytes, str])
     tell: Callable[[ImageResult], object] = lambda _: None
 
 
@@ -114,6 +123,8 @@ def run(
     """
     if fresh and not share.alone:
         raise ValueError(f"--fresh by {share}; allowed: a run of one process")
+    if not share.alone:
+        check_one_process(preset, str(share))
     job, at_once = None, False
     try:
         with stop_signals(announce) as stopping:
@@ -302,6 +313,14 @@ def finish_batch(work: Work, group: list[Input]) -> Iterator[Result]:
     display.done(len(group))
 
 
+def _labels(job: Job, given: list[Observation]) -> list[Any] | None:
+    """The class of each, or those that are tried for each; None without classes."""
+    asked = job.manifest.request.label
+    if isinstance(asked, str) and asked != FROM_DATA:
+        return [classes_tried(asked, job.gen.spec.labels)] * len(given)
+    return None if asked is None else [seen.label or 0 for seen in given]
+
+
 def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
     """Latents for one batch of what was seen."""
     job, request = work.job, work.job.manifest.request
@@ -333,7 +352,7 @@ def search(work: Work, preset: Preset, given: list[Observation]) -> Inversion:
             },
             named_vectors={name: np.stack([v] * len(given)) for name, v in job.vectors.items()},
             init=job.encoder,
-            labels=None if request.label is None else [seen.label or 0 for seen in given],
+            labels=_labels(job, given),
             seed=request.seed,
             restarts=max(request.samples or 1, request.restarts or job.manifest.preset.restarts),
             batch=request.batch,

@@ -10,7 +10,7 @@ import numpy as np
 from jaxinv.io.animations import encode_animation, encode_strip
 from jaxinv.io.images import encode_png, write_images
 from jaxinv.io.latent_files import save_latents
-from jaxinv.io.output_folder import check_target
+from jaxinv.io.output_folder import check_new, check_target
 from jaxinv.models.arguments import samples_of
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.results import write
@@ -52,24 +52,28 @@ def write_sequence(
     """Draw latents with a leading axis and write them as `out` asks; returns the file or folder.
 
     An ending of an animation gives one, .png a strip (one picture whole), anything else a folder
-    with images/ and latents/. A picture alone has its latents beside it.
+    with images/ and latents/. A picture alone has its latents beside it. Raises `ValueError` where
+    other pictures are there, unless with `overwrite`.
     """
     kind, place = check_place_for(out, []), Path(out)
     samples = list(samples_of(latents))
     count = len(samples)
     pictures = [render_uint8(*drawn_by, one) for one in samples]
     facts = {**facts, "space": ",".join(sorted(latents))}
-    if kind in ANIMATIONS:
-        write(place, encode_animation(pictures, kind, seconds=seconds))
-    elif kind and count > 1:
-        write(place, encode_strip(pictures))
-    elif kind:
-        write(place, encode_png(pictures[0]))
-        save_latents(place.with_suffix(".safetensors"), samples[0], facts)
-    else:
+    if not kind:
         names = [f"{i:03d}" for i in range(count)]
         write_images(place / "images", np.stack(pictures), names=names, overwrite=overwrite)
         (place / "latents").mkdir(parents=True, exist_ok=True)
         for name, one in zip(names, samples, strict=True):
             save_latents(place / "latents" / f"{name}.safetensors", one, facts)
+        return place
+    if kind in ANIMATIONS:
+        data = encode_animation(pictures, kind, seconds=seconds)
+    else:
+        data = encode_strip(pictures) if count > 1 else encode_png(pictures[0])
+    if not overwrite:
+        check_new(place, data)
+    write(place, data)
+    if kind not in ANIMATIONS and count == 1:
+        save_latents(place.with_suffix(".safetensors"), samples[0], facts)
     return place

@@ -117,7 +117,7 @@ class Paint(Search):
         """Prepare it; arguments and errors are those of `Session.painting`."""
         painted = check_mask(mask, "mask")
         wanted = check_colours(colours)
-        self.painted = at_side(np.asarray(colours)), painted, bool(edges)
+        self.painted = resized(np.asarray(colours), SIDE), painted, bool(edges)
         side = min(SIDE, gen.spec.resolution)
         space = "w+" if gen.spec.w_dim else "z"
         before = draw_one(gen, weights.params, latents, side)
@@ -146,13 +146,7 @@ def check_colours(colours: Any) -> np.ndarray:
         raise ValueError(f"colours are {found.dtype} {list(found.shape)}; allowed: uint8 [n, n, 3]")
     if found.shape[0] != found.shape[1] or not found.size:
         raise ValueError(f"colours have shape {list(found.shape)}; allowed: a square")
-    return at_side(found).astype(np.float32) / 127.5 - 1
-
-
-def at_side(colours: np.ndarray) -> np.ndarray:
-    """Colours [n, n, 3] at 256 px, as masks are kept, of the nearest pixels."""
-    nearest = (np.arange(SIDE) * len(colours)) // SIDE
-    return colours[nearest][:, nearest]
+    return resized(found, SIDE).astype(np.float32) / 127.5 - 1
 
 
 def resized(image: np.ndarray, side: int) -> np.ndarray:

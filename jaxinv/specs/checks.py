@@ -178,7 +178,7 @@ def check_fields(spec: Any) -> None:
     Numbers of numpy become Python's, so that equal specs are equal, hash alike and can be written.
     """
     kind: type = type(spec)
-    hints = _hints(kind)
+    hints = hints_of(kind)
     for one in fields(spec):
         value: Any = getattr(spec, one.name)
         if _plain(value) is not value:
@@ -194,7 +194,8 @@ def check_fields(spec: Any) -> None:
 
 
 @lru_cache
-def _hints(kind: type) -> dict[str, Any]:
+def hints_of(kind: type) -> dict[str, Any]:
+    """The types of the fields of a dataclass, by name."""
     return get_type_hints(kind)
 
 

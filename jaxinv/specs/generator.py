@@ -21,6 +21,7 @@ BOUNDS = {
     "embedding": (0, 2**16),
     "camera": (0, 2),
     "conditions": (0, 2**10),
+    "points": (0, 2**20),
 }
 LISTS, MOST_ENTRIES = ("styles", "noise", "layout18"), 2**10
 
@@ -45,6 +46,7 @@ class GeneratorSpec:
         embedding: length of the vector that stands for a class, in generators without W.
         camera: number of the angles of a camera, 2 (yaw and pitch) or 0 without one.
         conditions: length of what w comes of beside z, if that is no class.
+        points: of a cloud, one a pixel; 0 of those that draw pictures.
         prior: distribution of z: "normal", "uniform" on [-1, 1], or "truncated_normal" on [-2, 2].
         facts: for the architecture alone.
     """
@@ -63,6 +65,7 @@ class GeneratorSpec:
     embedding: int = 0
     camera: int = 0
     conditions: int = 0
+    points: int = 0
     prior: str = "normal"
     facts: tuple[tuple[str, Any], ...] = ()
 

@@ -13,10 +13,10 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin
 
 from jaxinv.specs import EncoderPreset, GeneratorSpec, Hybrid, Preset
-from jaxinv.specs.checks import KINDS
+from jaxinv.specs.checks import KINDS, hints_of
 from jaxinv.specs.encoders import EncoderSpec
 
 T = TypeVar("T")
@@ -129,7 +129,7 @@ def plain(value: Any, hint: Any) -> Any:
     """
     if is_dataclass(value):
         kind: Any = type(value)
-        hints = get_type_hints(kind)
+        hints = hints_of(kind)
         return {
             one.name: plain(getattr(value, one.name), hints[one.name])
             for one in fields(value)
@@ -188,7 +188,7 @@ def _spec(hint: Any, value: Any, where: str) -> Any:
     for name, one in known.items():
         if name not in value and one.default is MISSING and one.default_factory is MISSING:
             raise ValueError(f"{where} lacks the field {name!r}; allowed: {allowed}")
-    hints = get_type_hints(hint)
+    hints = hints_of(hint)
     parts = {name: _made(hints[name], x, f"{where}.{name}") for name, x in value.items()}
     try:
         return hint(**parts)

@@ -222,9 +222,14 @@ class Stage:
     @property
     def masks(self) -> tuple[str, ...]:
         """Names of the masks that terms and variables are restricted by, without repetition."""
+        return tuple(sorted({base_name(mask) for mask in self.regions}))
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """These masks as terms and variables say them, "NAME" and "not NAME", once each."""
         named = [one.mask for one in (*self.terms, *self.variables)]
         named += [term.target_mask for term in self.terms]
-        return tuple(sorted({base_name(mask) for mask in named if mask}))
+        return tuple(sorted({mask for mask in named if mask}))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -358,6 +363,11 @@ class Preset:
     def targets(self) -> tuple[str, ...]:
         """Names of the pictures and vectors that the caller gives beside every image."""
         return tuple(sorted({name for stage in self.stages for name in stage.targets}))
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Masks as terms and variables of any stage say them, "NAME" and "not NAME"."""
+        return tuple(sorted({name for stage in self.stages for name in stage.regions}))
 
     @property
     def steps(self) -> int:

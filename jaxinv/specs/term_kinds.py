@@ -43,6 +43,7 @@ class TermKind:
     random: draws something at every evaluation.
     training: needs what only the training of an encoder has: known codes, a critic of codes, what
         it was told.
+    cloud: sees points in any order, not a picture.
     """
 
     family: str
@@ -59,6 +60,7 @@ class TermKind:
     one_code: bool = False
     random: bool = False
     training: bool = False
+    cloud: bool = False
 
 
 _ANY = ("view", "moves", "target", "removed_from")  # fields of losses of any two pictures
@@ -98,6 +100,8 @@ TERMS: dict[str, TermKind] = {
         defaults={"net": DISCRIMINATOR},
         attention=True,
     ),
+    "chamfer": TermKind(IMAGE, ("moves", "floor", "mask", "neighbours"), cloud=True),
+    "patch_variance": TermKind(RENDER, ("moves",), cloud=True),
     "checkerboard": TermKind(RENDER, ("view", "moves")),
     "high_pass_anchor": TermKind(RENDER, ("cutoff", "moves"), pivot=True),
     "realism": TermKind(RENDER, ("critic", "moves"), discriminator=True),

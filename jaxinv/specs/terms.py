@@ -81,6 +81,11 @@ class Term:
     by its label, is not counted itself: what the other's gradient in the code has along its own is
     removed, row by row: the gradient orthogonalization of Saha et al. 2021, LOHO.
 
+    **Terms of clouds**, whose generators draw one point (x, y, z) a pixel: "chamfer" compares two
+    as sets, the points of the target where its mask holds; with `neighbours`, those of the drawn
+    one count that are among so many nearest of a point of the target (the k-mask of Zhang et al.
+    2021, ShapeInversion). "patch_variance" of the drawn one is how unevenly its points lie.
+
     Such a term counts where its named `mask` holds ("not NAME": where it does not; see `MaskSpec`),
     on top of the mask of the image itself.
 
@@ -146,6 +151,7 @@ class Term:
     radius: float = 0.0
     reference_side: int = 0
     cutoff: int = 0
+    neighbours: int = 0
     mask: str = ""
     moves: tuple[str, ...] = ()
     target: str = ""
@@ -167,6 +173,7 @@ class Term:
         check_whole("last_layers", self.last_layers, 0)
         check_whole("reference_side", self.reference_side, 0)
         check_whole("cutoff", self.cutoff, 0)
+        check_whole("neighbours", self.neighbours, 0)
         check_whole("scales", self.scales, 1)
         if self.row_range is not None and not 0 <= self.row_range[0] < self.row_range[1] <= 1:
             raise ValueError(

@@ -15,6 +15,7 @@ from jaxinv.specs.vocabulary import CALLABLES, DISCRIMINATOR, EMBEDDERS, LATENT_
 
 JUDGED = ("codes", "images")
 LABEL = "label"
+PRETRAINED = "pretrained"  # the fact of a plan that names the net whose weights it begins with
 RECOGNISER = "recogniser"  # the fact of a plan that names the net of identities
 # Heads that say beside their code what training compares.
 WITH_ASIDE = ("styles-fused", "layer-inverses")
@@ -273,13 +274,19 @@ class EncoderPreset:
     def nets(self) -> tuple[str, ...]:
         """Names of the feature nets that its terms need, but for what comes with a function."""
         known = {*NETS, *EMBEDDERS} - {*CALLABLES, DISCRIMINATOR}
-        named = {term.net for term in self.all_terms} | {self.recogniser}
+        named = {term.net for term in self.all_terms} | {self.recogniser, *self.pretrained}
         return tuple(sorted(str(net) for net in named if net in known))
 
     @property
     def recogniser(self) -> str:
         """The net that says whom a picture shows, which the encoder looks with; empty if none."""
         return dict(self.plan.facts).get(RECOGNISER, "")
+
+    @property
+    def pretrained(self) -> tuple[str, ...]:
+        """The net with whose weights a part of the encoder begins; empty if none."""
+        name = dict(self.plan.facts).get(PRETRAINED)
+        return () if name is None else (str(name),)
 
     @property
     def all_terms(self) -> tuple[Term, ...]:

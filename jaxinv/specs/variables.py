@@ -91,6 +91,7 @@ class Variable:
     - "p": before the last activation of the mapping network; "pn": that, whitened (Zhu et al. 2020,
       P and P_N, arXiv:2012.09036); "gaussianized": that, scaled by coordinate (Menon et al. 2020,
       PULSE).
+    - "flow": where a learned invertible network takes a code, a unit normal (Zhu et al. 2019, LIA).
     - "tanh" keeps z within (-1, 1), "sphere" at its usual length; "softmax" makes probabilities.
 
     Attributes:

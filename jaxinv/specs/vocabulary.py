@@ -19,6 +19,7 @@ CODECS: dict[str, tuple[str, ...]] = {
     "pn": ("w", "w+"),
     "gaussianized": ("w", "w+"),
     "hull": ("w+",),
+    "flow": ("z", "w", "w+"),
     "tanh": ("z", "z+"),
     "sphere": ("z", "z+"),
     "softmax": ("label",),

@@ -114,7 +114,9 @@ def pictures(gen: Generator, params: Params, w: Array, noise: tuple[Array, ...])
     return jax.vmap(lambda w, noise: gen.synthesize(params, {"w+": w, "noise": noise}))(w, noise)
 
 
-def save_generator(path: Path, spec: GeneratorSpec, params: Params) -> None:
+def save_generator(
+    path: Path, spec: GeneratorSpec, params: Params, source: str = "jaxinv train-generator"
+) -> None:
     """Write a trained generator, and its discriminator, for `load_generator`."""
     metadata = {
         "format": "jaxinv",
@@ -122,7 +124,7 @@ def save_generator(path: Path, spec: GeneratorSpec, params: Params) -> None:
         "kind": "generator",
         "architecture": spec.architecture,
         "spec": json.dumps(asdict(spec)),
-        "source": "jaxinv train-generator",
+        "source": source,
         "licence": "that of the pictures it was trained on",
         "content_sha256": checkpoints.content_sha256(params),
     }

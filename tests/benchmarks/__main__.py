@@ -37,9 +37,22 @@ def arguments() -> argparse.ArgumentParser:
     found.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
     used = names.add_parser("applications", help="what applications of inversion claim")
     used.add_argument("rows", nargs="*", metavar="ROW", help="names of rows (default: all)")
-    used.add_argument("-o", "--out", type=Path, help="folder for the pictures")
+    used.add_argument("-o", "--out", type=Path, metavar="PAGE", help="also write this .md file")
+    used.add_argument("--pictures", type=Path, metavar="DIR", help="a folder for each row")
+    used.add_argument("--again", action="store_true", help="measure what was measured before")
     drawn = names.add_parser("avatars", help="the packaged generator against held-out pictures")
     drawn.add_argument("data", type=Path, help="the pictures that it was trained on, a zip")
+    told = names.add_parser("labels", help="train the net of labels of the packaged generator")
+    told.add_argument("data", type=Path, help="the pictures that it was trained on, a zip")
+    told.add_argument("-o", "--out", type=Path, required=True, metavar="FILE")
+    told.add_argument("--steps", type=int, default=6000)
+    learned = names.add_parser("encoders", help="an encoder, and searches from its codes")
+    learned.add_argument("run", metavar="RUN", help="of `train-encoder`, for a small generator")
+    learned.add_argument("--count", type=int, default=32, help="pictures (default: 32)")
+    learned.add_argument("--cycle", type=float, default=2.0, help="IDInvert's weight (default: 2)")
+    taught = names.add_parser("learning", help="what 200 steps leave of each encoder's loss")
+    taught.add_argument("presets", nargs="*", metavar="PRESET", help="names (default: all)")
+    taught.add_argument("--steps", type=int, default=200)
     photos = names.add_parser("turned", help="cuts of turned photos against the upright ones'")
     photos.add_argument("files", nargs="+", type=Path, metavar="PHOTO")
     pulled = names.add_parser("drag", help="DragBench's two numbers on the faces of a run")
@@ -158,11 +171,23 @@ def run(options: argparse.Namespace) -> None:
     elif options.name == "applications":
         from tests.benchmarks.applications import registry
 
-        registry.report(options.rows, options.out)
+        registry.report(options.rows, options.out, options.pictures, options.again)
     elif options.name == "avatars":
         from tests.benchmarks import avatars
 
         avatars.report(options.data)
+    elif options.name == "labels":
+        from tests.benchmarks import labels
+
+        labels.train(options.data, options.out, options.steps)
+    elif options.name == "encoders":
+        from tests.benchmarks import encoders
+
+        encoders.report(options.run, options.count, options.cycle)
+    elif options.name == "learning":
+        from tests.benchmarks import learning
+
+        learning.report(options.presets, options.steps)
     elif options.name == "turned":
         from tests.benchmarks import turned_photos
 

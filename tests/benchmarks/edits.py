@@ -40,7 +40,7 @@ def report(run: Path, limit: int, out: Path | None) -> None:
     for kind in ("default", "faithful"):
         steady = dict.fromkeys(MOVED, 0)
         apart: list[float] = []
-        drifts: list[tuple[float, float]] = []
+        drifts: list[np.ndarray] = []
         files = sorted((run / "latents").glob("*.safetensors"))[:limit]
         for file in files:
             code, _ = load_latents(file)
@@ -57,32 +57,42 @@ def report(run: Path, limit: int, out: Path | None) -> None:
                     out.mkdir(parents=True, exist_ok=True)
                     wide = np.concatenate(list(strip), axis=1)
                     (out / f"{file.stem}-{kind}-{name}.png").write_bytes(images.encode_png(wide))
-            drifts.append(
-                tuple(
-                    float(np.ptp(attributes(one, SCORES)["age"]))
-                    for one in (
-                        drawn(gen, params, code, ways["gender"], (-1.0, 1.0)),
-                        drawn(gen, params, code, ways["gender"], (-1.0, 1.0), [ways["age"]]),
-                    )
-                )  # type: ignore[arg-type]
-            )
-        free, held = np.mean(drifts, axis=0)
+            drifts.append(drift(gen, params, code, ways))
+            print(kind, file.stem, "gender", np.round(drifts[-1], 2), flush=True)
+        years, shares = np.mean(drifts, axis=0)
         rows.append(
             (
                 kind,
                 *(f"{steady[name]} of {len(files)}" for name in MOVED),
                 f"{np.median(apart):.2f} / {np.max(apart):.2f}",
                 f"{np.mean(np.array(apart) < SAME_PERSON):.0%}",
-                f"{free:.1f} -> {held:.1f} years",
+                " / ".join(f"{one:.1f}" for one in years),
+                " / ".join(f"{one:.2f}" for one in shares),
             )
         )
-    head = ("codes of", "age", "smile", "yaw", "identity median / worst", "below 0.6", "gender|age")
-    print(markdown(head, rows))
+    head = ("codes of", "age", "smile", "yaw", "identity median / worst", "below 0.6")
+    print(markdown((*head, "years by gender: alone / --condition / --hold age", "gender"), rows))
 
 
-def drawn(gen: Any, params: Any, code: Any, way: Any, amounts: Any, held: Any = ()) -> np.ndarray:
+def drift(gen: Any, params: Any, code: Any, ways: dict[str, Any]) -> np.ndarray:
+    """How far age and gender scores are apart at gender -1 and 1: [2, alone / condition / hold]."""
+    gender, age, ends = ways["gender"], ways["age"], (-1.0, 1.0)
+    strips = (
+        drawn(gen, params, code, gender, ends),
+        drawn(gen, params, code, gender, ends, held=[age]),
+        drawn(gen, params, code, gender, ends, hold=[age]),
+    )
+    found = [attributes(one, SCORES) for one in strips]
+    return np.array([[np.ptp(one[name]) for one in found] for name in ("age", "male")])
+
+
+def drawn(
+    gen: Any, params: Any, code: Any, way: Any, amounts: Any, *, held: Any = (), hold: Any = ()
+) -> np.ndarray:
     """Pictures uint8 [amounts, SIDE, SIDE, 3] of one code moved by every amount."""
     stack = jax.tree.map(lambda a: np.asarray(a)[None], code)
-    moved = [edit(gen, params, stack, [(way, float(a))], conditions=held) for a in amounts]
+    moved = [
+        edit(gen, params, stack, [(way, float(a))], conditions=held, hold=hold) for a in amounts
+    ]
     one = [jax.tree.map(lambda a: a[0], latents) for latents in moved]
     return to_uint8(np.stack([np.asarray(draw_one(gen, params, x, SIDE)) for x in one]))

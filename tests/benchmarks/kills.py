@@ -1,8 +1,9 @@
 """A run that is killed again and again, and what it leaves: the results of one that was not.
 
-`python -m tests.benchmarks kills --count 200`. Every child is ended by SIGKILL at a random moment.
-After each kill every picture and every file of latents that has its final name must be, byte for
-byte, that of the whole run; what is lost is the time since the last moment that was kept.
+`python -m tests.benchmarks kills --count 200`. Every child is ended by SIGKILL at a random moment,
+counted in its own time of the processors: others may keep the machine busy. After each kill every
+picture and every file of latents that has its final name must be, byte for byte, that of the whole
+run; what is lost is the time since the last moment that was kept.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from jaxinv.runs import runner
 from tests.benchmarks import forks
 
 WORK, KEPT = b"w", b"k"
+LOOK = 0.01  # seconds between two looks at a process that is to be killed
 FOLDERS = ("latents", "images")
 
 
@@ -81,9 +83,8 @@ def measure(folder: Path, options: Options) -> Found:
     words = ["invert", str(folder / "photos"), "-g", str(folder / "generator.safetensors")]
     words += ["--steps", str(options.steps), "--no-scores", "--align", "none", "-o"]
     quiet = partial(attempt, log, options.every)
-    began = time.monotonic()
     forks.done(partial(quiet, [*words, str(folder / "whole")]))
-    longest = reach(log, began, options.images)
+    longest = reach(log, options.images)
     wanted = results(folder / "whole")
     found = Found(0, 0, 0, [], 0.0)
     out = folder / "out"
@@ -93,7 +94,9 @@ def measure(folder: Path, options: Options) -> Found:
         child = forks.start(partial(quiet, [*words, str(out)]))
         over = found.kills >= options.count or time.monotonic() > until
         if not over:
-            time.sleep(draws.uniform(0.0, longest))
+            moment = draws.uniform(0.0, longest)
+            while (used := processor_seconds(child)) is not None and used < moment:
+                time.sleep(LOOK)
             os.kill(child, signal.SIGKILL)
         killed, code = time.monotonic(), forks.end(child)
         check(out, wanted, whole=code == 0)
@@ -108,10 +111,20 @@ def measure(folder: Path, options: Options) -> Found:
         shutil.rmtree(out)
 
 
-def reach(log: Path, began: float, images: int) -> float:
-    """Seconds in which a process begins and then finishes about three images."""
-    at = [float(line[2:]) for line in log.read_bytes().splitlines() if line[:1] == WORK]
-    return at[1] - began + 3 * (at[-1] - at[1]) / images
+def reach(log: Path, images: int) -> float:
+    """Seconds of the processors in which a process begins and then finishes about three images."""
+    at = [float(line.split()[2]) for line in log.read_bytes().splitlines() if line[:1] == WORK]
+    return at[1] + 3 * (at[-1] - at[1]) / images
+
+
+def processor_seconds(process: int) -> float | None:
+    """What a process has used of the processors; None once it has ended."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    ended = fields[0] == "Z"
+    return None if ended else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def prepare(folder: Path, options: Options) -> None:
@@ -141,7 +154,8 @@ def attempt(log: Path, every: float, words: list[str]) -> int:
     def noted(kind: bytes, of: Any) -> Any:
         def call(*arguments: Any, **others: Any) -> Any:
             result = of(*arguments, **others)
-            os.write(descriptor, b"%s %.4f\n" % (kind, time.monotonic()))
+            times = time.monotonic(), time.process_time()
+            os.write(descriptor, b"%s %.4f %.4f\n" % (kind, *times))
             return result
 
         return call
@@ -162,7 +176,7 @@ def attempt(log: Path, every: float, words: list[str]) -> int:
 def counted(found: Found, log: Path, killed: float) -> Found:
     """With one more kill: what was lost by it."""
     lines = log.read_bytes().splitlines() if log.is_file() else []
-    events = [(line[:1], float(line[2:])) for line in lines if line.count(b" ") == 1]
+    events = [(line[:1], float(line.split()[1])) for line in lines if line.count(b" ") == 2]
     work = [at for kind, at in events if kind == WORK]
     gaps = [late - early for early, late in itertools.pairwise(work[1:])]
     kept = [at for kind, at in events if kind == KEPT]

@@ -3,12 +3,13 @@
 `python -m tests.benchmarks many --count 20000`. Pictures are drawn by the digits generator and
 written as files; the run is `jaxinv invert` of their folder. Its rate is held against that of
 `jaxinv.invert` on some of the same pictures as one array, in the same process, before and after, by
-the time of all its threads: others may keep the machine busy.
+the time of all its threads: others may keep the machine busy. Then Chromium opens the report.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable
 from functools import partial
@@ -38,7 +39,35 @@ def report(options: Options) -> None:
         forks.done(partial(prepare, Path(folder), options))
         forks.done(partial(measure, Path(folder), options))
         page = Path(folder) / "out" / "report.html"
-        print(f"report: first page {page.stat().st_size / 1e6:.1f} MB")
+        pages = 1 + len(list((page.parent / "report").glob("page-*.html")))
+        print(f"report: {pages} pages, the first one of {page.stat().st_size / 1e6:.1f} MB")
+        print(f"report: {opened(page)}; load {os.getloadavg()[0]:.1f}")
+
+
+def opened(page: Path) -> str:
+    """How long a headless Chromium takes to open a page and to lay it out, three times."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        return "not opened: playwright is not installed"
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
+    told: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        for _ in range(3):
+            tab = browser.new_page()
+            measured = tab.context.new_cdp_session(tab)
+            measured.send("Performance.enable")
+            began = time.perf_counter()
+            tab.goto(page.as_uri(), wait_until="load")
+            tab.evaluate("document.body.getBoundingClientRect().height")  # laid out
+            seconds = time.perf_counter() - began
+            facts = measured.send("Performance.getMetrics")["metrics"]
+            busy = next(one["value"] for one in facts if one["name"] == "TaskDuration")
+            told.append(f"{seconds:.2f} s ({busy:.2f} s of work)")
+            tab.close()
+        browser.close()
+    return f"opened in {', '.join(told)}"
 
 
 def prepare(folder: Path, options: Options) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxinv.inversion.invert import invert
 from jaxinv.io import images
-from jaxinv.metrics.naturalness import fine_patches, sliced_wasserstein
+from jaxinv.metrics.sample_texture import samples, texture_of
 from jaxinv.metrics.table import NETS, look
 from jaxinv.models.loading import load_features, load_generator
 from jaxinv.models.rendering import render_uint8
@@ -21,24 +21,18 @@ from jaxinv.presets import PRESETS
 from jaxinv.reports.markdown import markdown
 from jaxinv.runs.results import score
 
-SAMPLES, SIZE = 16, 256
+SIZE = 256
 
 
 def report(folder: Path, names: tuple[str, ...], limit: int, out: Path | None) -> None:
     """Print a table: the samples, then every preset's means over the pictures of a folder."""
     gen, params = load_generator("ffhq")
     nets = load_features(tuple({*NETS, *(net for name in names for net in PRESETS[name].nets)}))
-    keys = jax.random.split(jax.random.key(1), SAMPLES)
-    drawn = [
-        np.asarray(render_uint8(gen, params, {"z": jax.random.normal(key, (gen.spec.z_dim,))}))
-        for key in keys
-    ]
-    patches = [fine_patches(picture[None]) for picture in drawn]
-    usual = float(np.median([apart(patches, one) for one in range(SAMPLES)]))
+    drawn = list(samples(gen, params))
+    texture = texture_of(drawn)
     looks = [look(picture[None]) for picture in drawn]
     medians = (f"{np.median([one[key] for one in looks]):.1f}" for key in looks[0])
     rows = [("samples", *medians, "1.00", "", "")]
-    whole = np.concatenate(patches)
     for name in names:
         found: list[dict[str, float]] = []
         for file in images.find_images([folder], limit=limit):
@@ -46,8 +40,7 @@ def report(folder: Path, names: tuple[str, ...], limit: int, out: Path | None) -
             given = photo.pixels[None]
             latents = invert(gen, params, given, preset=name, nets=nets).latents
             full = np.asarray(render_uint8(gen, params, jax.tree.map(lambda a: a[0], latents)))
-            distance = sliced_wasserstein(fine_patches(full[None]), whole) / usual
-            row = score(nets, full, photo.pixels) | {"patches": distance}
+            row = score(nets, full, photo.pixels) | {"patches": texture.distance(full)}
             found.append(row)
             print(file.name, name, {k: round(v, 4) for k, v in row.items()}, flush=True)
             if out is not None:
@@ -58,9 +51,3 @@ def report(folder: Path, names: tuple[str, ...], limit: int, out: Path | None) -
         scores = (f"{mean['psnr']:.2f}", f"{mean['lpips_alex']:.4f}")
         rows.append((name, *grids, f"{mean['patches']:.2f}", *scores))
     print(markdown(("preset", *looks[0], "fine patches", "PSNR", "LPIPS-Alex"), rows))
-
-
-def apart(patches: list[np.ndarray], one: int) -> float:
-    """The distance of one picture's patches from those of all others."""
-    others = [other for place, other in enumerate(patches) if place != one]
-    return sliced_wasserstein(patches[one], np.concatenate(others))

@@ -85,6 +85,11 @@ def rows() -> dict[str, Row]:
 
         return run
 
+    def training(options: Options) -> None:
+        from tests.benchmarks import training_speed
+
+        training_speed.training(options)
+
     return {
         "synthesis": Row(
             "forward and gradient by W+ of StyleGAN2, over PyTorch (goal 1.0, batch 8 1.2)",
@@ -101,6 +106,11 @@ def rows() -> dict[str, Row]:
             peer("quality"),
             torch=True,
         ),
+        "training": Row(
+            "an encoder's training step, 64 px, 8 pictures, over PyTorch (goal 1.2, compiled 1.0)",
+            training,
+            torch=True,
+        ),
         "batch": Row("many lanes against one, StyleGAN2 64 px", guards.batch),
         "loop": Row("the engine's loop against Python's (goal 1.05)", guards.loop),
         "search": Row("evaluations that a batch makes and lanes alone need", guards.search),
@@ -109,4 +119,14 @@ def rows() -> dict[str, Row]:
     }
 
 
-ROWS = ("synthesis", "projector", "quality", "batch", "loop", "search", "start", "memory")
+ROWS = (
+    "synthesis",
+    "projector",
+    "quality",
+    "training",
+    "batch",
+    "loop",
+    "search",
+    "start",
+    "memory",
+)

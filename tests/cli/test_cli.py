@@ -224,7 +224,7 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
 def test_zoo_and_presets(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["zoo"]) == DONE
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
-    assert set(lines) == {*ZOO, "avatars"}
+    assert set(lines) == {*ZOO, "avatars", "avatars-labels"}
     assert " here " in lines["lpips"]
     assert " not pulled " in lines["landmarks"]
     assert main(["presets"]) == DONE

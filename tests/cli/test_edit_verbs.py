@@ -46,7 +46,7 @@ def place(
     return make_place(tmp_path, tmp_path_factory.getbasetemp(), monkeypatch)
 
 
-EDIT = ["edit", "run", "-o", "OUT", "-d", "age"]
+EDIT = ["edit", "run", "-o", "OUT", "--overwrite", "-d", "age"]
 
 
 @pytest.mark.usefixtures("place")
@@ -263,7 +263,10 @@ def test_other_tools_directions_are_taken_at_their_word(capsys: pytest.CaptureFi
     assert main(["edit", "run", "-o", "OUT", "-d", "pca.npy#1", "--amount", "1"]) == DONE
     (line,) = capsys.readouterr().err.splitlines()
     assert "'pca#1' does not say its generator: it is used as one of 'tiny'" in line
-    assert main(["edit", "run", "-o", "OUT", "-d", "s:2:3:1.5,0:1", "--amount", "1"]) == DONE
+    assert (
+        main(["edit", "run", "-o", "OUT", "-d", "s:2:3:1.5,0:1", "--amount", "1", "--overwrite"])
+        == DONE
+    )
     assert capsys.readouterr().err == ""
     moved, told = load_latents("OUT/latents/a.safetensors")
     assert told["space"] == "s"
@@ -342,6 +345,10 @@ def test_regions_are_mixed_and_students_are_run(capsys: pytest.CaptureFixture[st
     assert main([*student, "--amount", "1"]) == DONE
     assert main(["student", "old.safetensors", "photos", "--size", "64", "-o", "made"]) == DONE
     assert sorted(file.name for file in Path("made").iterdir()) == ["a.png", "b.png"]
+    again = ["student", "old.safetensors", "photos", "--size", "32", "-o", "made"]
+    assert main(again) == USAGE
+    assert "holds something else" in capsys.readouterr().err
+    assert main([*again, "--overwrite"]) == DONE
     assert main(["student", "part-00.safetensors", "photos", "-o", "no"]) == USAGE
     assert "holds 'walk'; allowed: 'student'" in capsys.readouterr().err
 
@@ -362,7 +369,7 @@ def test_what_is_kept_is_named_once_and_measured(capsys: pytest.CaptureFixture[s
         (["--cut", "b4"], "cut 'b4' for method 'hijack-gan'"),
         (["--rows", "x"], "rows 'x'; allowed: numbers and spans"),
     ):
-        assert main([*words, *more]) == USAGE
+        assert main([*words, *more, "--overwrite"]) == USAGE
         error = capsys.readouterr().err.strip()
         assert said in error
         assert len(error.splitlines()) == 1

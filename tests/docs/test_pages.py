@@ -126,6 +126,14 @@ EXPLAINED = {
     "evaluate": "results",
     "personalize": "applications",
     "video": "applications",
+    "shape": "applications",
+    "animate": "applications",
+    "mattes": "applications",
+    "canvas": "applications",
+    "extend": "applications",
+    "diffuse": "applications",
+    "swap": "applications",
+    "synthesize": "applications",
 }
 
 

@@ -36,7 +36,12 @@ HEADS: dict[str, dict[str, Any]] = {
 }
 WITHOUT_UNITS = ("dcgan", "pooled-blocks", "aligned-residual", "none")
 # Slow to compile, whatever their width, and what stands for them.
-SIMPLER = {"ir-se-50": "ir-50", "inception-v3": "resnet-18", "resnet-50-deeper": "resnet-18-deeper"}
+SIMPLER = {
+    "ir-se-50": "ir-50",
+    "inception-v3": "resnet-18",
+    "resnet-50-deeper": "resnet-18-deeper",
+    "alexnet": "resnet-18",
+}
 # Terms that need no net but a function, and those whose net a function stands for.
 OWN = (
     *("aside", "redrawn", "norm_from", "style_alignment", "latent", "delta_norm", "code_realism"),
@@ -57,6 +62,7 @@ def narrow(name: str, **others: Any) -> EncoderPreset:
     made = ENCODERS[name]
     plan = made.plan
     facts = {**dict(plan.facts), **NARROW, **HEADS.get(plan.head, {})}
+    facts.pop("pretrained", None)
     if plan.backbone not in WITHOUT_UNITS:
         facts["units"] = SMALL_UNITS
     small: dict[str, Any] = {"passes": min(plan.passes, 2)}

@@ -44,11 +44,37 @@ def test_colours_are_those_of_scikit_image() -> None:
         np.testing.assert_allclose(attribute_scores(name, images), expected[:, index], atol=0.02)
 
 
+@pytest.mark.parametrize("side", [64, 256, 1024])
+def test_a_line_across_the_bridge_of_the_nose_is_seen_as_glasses(side: int) -> None:
+    faces = np.full((4, side, side, 3), 180, np.uint8)
+    thick = max(2, side // 128)  # twice as far as a step reaches: its edges are whole
+    top = round(0.48 * side)
+    faces[1, top : top + thick] = 80  # from ear to ear
+    faces[2, top : top + thick, : round(0.47 * side)] = 80  # only up to the nose
+    faces[3, round(0.3 * side) : round(0.31 * side) + 1] = 80  # across the forehead
+    assert attribute_scores("glasses", faces) == pytest.approx([0, 50, 0, 0], abs=1e-9)
+
+
 def test_sharpness_falls_with_blur() -> None:
     sharp = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.uint8)
     soft = ((sharp[:, 1:].astype(int) + sharp[:, :-1]) // 2).astype(np.uint8)
     assert attribute_scores("sharpness", soft) < attribute_scores("sharpness", sharp)
     assert attribute_scores("sharpness", np.full((1, 5, 5, 3), 9, np.uint8)) == 0
+
+
+@pytest.mark.parametrize("amounts", [(8, 0, 0), (0, 6, 0), (0, 0, 10), (6, 0, 8)])
+def test_checkerboards_have_the_amplitude_that_was_put_in(amounts: tuple[int, int, int]) -> None:
+    sign = (-1) ** np.arange(48)
+    down, across = sign[:, None] * np.ones(48, int), sign[None] * np.ones((40, 1), int)
+    waves = (down[:40], across, down[:40] * across)
+    noise = np.random.default_rng(0).integers(-20, 21, (40, 48))
+    values = 128 + np.einsum("a,ahw->hw", amounts, np.stack(waves))
+    images = np.repeat(values[None, ..., None], 3, 3).astype(np.uint8)
+    found = attribute_scores("checkerboard", images)
+    assert found == pytest.approx(np.linalg.norm(amounts), abs=1e-9)
+    grey = np.repeat((128 + noise)[None, ..., None], 3, 3).astype(np.uint8)
+    assert attribute_scores("checkerboard", grey) < 2.5
+    assert attribute_scores("checkerboard", np.full((1, 15, 40, 3), 7, np.uint8)) == 0
 
 
 def test_a_black_picture_has_a_centre_and_finite_numbers() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from jaxinv.io.image_ops import to_uint8
 from jaxinv.metrics import table
-from jaxinv.metrics.naturalness import TILE, fine_patches, grid_energy, sliced_wasserstein
+from jaxinv.metrics.naturalness import TILE, fine_patches, grid_energy
+from jaxinv.metrics.sample_texture import sample_texture, texture_of
+from tests.tiny import draw, mobile
 
 SIDE = 4 * TILE
 
@@ -75,15 +80,34 @@ def test_pictures_have_these_scores_where_they_are_large_enough() -> None:
 
 
 def test_patches_of_other_texture_are_further_away() -> None:
-    reference = np.concatenate([fine_patches(as_image(photo_like(seed))) for seed in range(4)])
+    texture = texture_of([as_image(photo_like(seed))[0] for seed in range(4)])
 
     def distance(values: np.ndarray) -> float:
-        return sliced_wasserstein(fine_patches(as_image(values)), reference)
+        return texture.distance(as_image(values)[0])
 
-    usual = distance(photo_like(9))
-    assert sliced_wasserstein(reference, reference) < 1e-12
+    assert 0.3 < distance(photo_like(9)) < 3
     for other in (photo_like(9) + weave(2, 8.0), 128 + 0.6 * (photo_like(9) - 128)):
-        assert distance(other) > 3 * usual
+        assert distance(other) > 3 * distance(photo_like(9))
+
+
+def test_a_generator_is_its_own_measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gen, params = mobile()
+    assert sample_texture(gen, params) is None  # its pictures are smaller than a tile
+    monkeypatch.setattr("jaxinv.metrics.sample_texture.TILE", gen.spec.resolution)
+    monkeypatch.setenv("JAXINV_CACHE", str(tmp_path))
+    told: list[str] = []
+    found = sample_texture(gen, params, told.append)
+    assert found is not None
+    assert told
+    told.clear()
+    again = sample_texture(gen, params, told.append)
+    assert again is not None
+    assert told == []  # it was kept
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+    (fresh,) = draw((gen, params), 7)
+    flat = np.broadcast_to(fresh.mean((0, 1)), fresh.shape)
+    assert 0.2 < found.distance(to_uint8(fresh)) < 5
+    assert found.distance(to_uint8(flat)) > 2 * found.distance(to_uint8(fresh))
 
 
 def test_flat_pictures_have_flat_patches() -> None:

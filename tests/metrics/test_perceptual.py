@@ -69,27 +69,28 @@ def test_official_values(
     np.testing.assert_allclose(lpips(net, nets[net], a, b, size=None), [score], atol=6e-5)
 
 
-# PyIQA's table of the official code, of luma rounded to whole levels: PSNR is of all colours. Its
-# MS-SSIM of I03 and I19 is of a variant: no way to halve, round or clip that was tried gives it.
+# PyIQA's table of the official code, of luma rounded to whole levels: PSNR is of all colours, and
+# MS-SSIM is the weighted mean of the scales instead of the paper's product.
 @pytest.mark.parametrize(
-    ("picture", "db", "similarity", "scales", "apart"),
+    ("picture", "db", "similarity", "scales"),
     [
-        ("I03", 21.11, 0.6993, 0.6733, 5e-3),
-        ("I04", 20.99, 0.9978, 0.9996, 6e-5),
-        ("I06", 27.01, 0.9989, 0.9998, 6e-5),
-        ("I08", 23.30, 0.9669, 0.9566, 1e-4),
-        ("I19", 21.62, 0.6519, 0.8462, 5e-3),
+        ("I03", 21.11, 0.6993, 0.6733),
+        ("I04", 20.99, 0.9978, 0.9996),
+        ("I06", 27.01, 0.9989, 0.9998),
+        ("I08", 23.30, 0.9669, 0.9566),
+        ("I19", 21.62, 0.6519, 0.8462),
     ],
 )
 def test_official_values_without_a_net(
-    pairs: dict[str, Any], picture: str, db: float, similarity: float, scales: float, apart: float
+    pairs: dict[str, Any], picture: str, db: float, similarity: float, scales: float
 ) -> None:
     a, b = (pairs[f"{kind}_dir/{picture}.bmp"] for kind in ("ref", "dist"))
     grey = [np.rint(one @ np.asarray(LUMA)).astype(np.uint8)[..., None] for one in (a, b)]
     x, y = (np.repeat(one, 3, axis=-1) for one in grey)
     np.testing.assert_allclose(psnr(a, b), [db], atol=6e-3)
     np.testing.assert_allclose(ssim(x, y), [similarity], atol=6e-5)
-    np.testing.assert_allclose(ms_ssim(x, y), [scales], atol=apart)
+    np.testing.assert_allclose(ms_ssim(x, y, combined="mean"), [scales], atol=6e-5)
+    np.testing.assert_allclose(ms_ssim(x, y), [scales], atol=5e-3)  # the product comes close
 
 
 # --- without real weights -------------------------------------------------------------------------

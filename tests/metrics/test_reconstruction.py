@@ -167,6 +167,16 @@ def test_ms_ssim_has_its_ends(h: int, w: int) -> None:
     assert ms_ssim(a, 255 - a).max() == 0  # negative structure counts as none
 
 
+def test_the_mean_of_the_scales_is_no_less_than_their_product() -> None:
+    a = _stack(0, h=176, w=180)
+    b = _noisy(a, 30)
+    product, mean = ms_ssim(a, b), ms_ssim(a, b, combined="mean")
+    assert np.all((mean > product) & (mean < 1))  # means of numbers are above their product
+    np.testing.assert_allclose(ms_ssim(a, a, combined="mean"), 1)
+    with pytest.raises(ValueError, match="'sum'; allowed: product, mean"):
+        ms_ssim(a, b, combined="sum")
+
+
 def test_ms_ssim_refuses_images_that_are_too_small() -> None:
     with pytest.raises(ValueError, match=r"\(31, 40\); allowed: at least 32 px"):
         ms_ssim(_stack(0, h=31, w=40), _stack(1, h=31, w=40))

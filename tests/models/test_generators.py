@@ -27,7 +27,7 @@ from jaxinv.specs.vocabulary import LATENT_SPACES
 from jaxinv.types import Array, Latents, Params
 from tests.goldens import make_ffhq
 from tests.tiers import mostly_slow
-from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third
+from tests.tiny import Pair, chain, classes, grown, linear, mobile, old, style, third, tree
 from tests.tiny_decoders import MAKERS
 from tests.weights import need
 from weights_convert.networks.mobilestylegan import mapping_rules, synthesis_rules
@@ -219,7 +219,7 @@ def test_ffhq_agrees_with_openvino_on_whole_pictures(ffhq: Pair) -> None:
 
 # --- cuts -----------------------------------------------------------------------------------------
 
-EVERY = {**PAIRS, "pggan": grown, "dcgan": chain, "biggan": classes, **MAKERS}
+EVERY = {**PAIRS, "pggan": grown, "dcgan": chain, "biggan": classes, "treegan": tree, **MAKERS}
 
 
 def prior(pair: Pair, seed: int = 0) -> Latents:

@@ -29,7 +29,8 @@ def nothing_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("nothing_pulled")
 def test_avatars_is_there_without_a_download() -> None:
-    assert packaged_names() == ("avatars",)
+    assert packaged_names() == ("avatars", "avatars-labels")
+    assert packaged_names("generator") == ("avatars",)
     assert weights_file("avatars").parent == PACKAGED
     params, facts = read_weights(weights_file("avatars"))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(params)} == {"float32"}

@@ -89,3 +89,30 @@ def test_masks_that_are_not_asked_for_or_missing_are_wrong_use(
 
 def test_masks_and_moves_are_data() -> None:
     assert from_json(to_json(LEFT)) == LEFT
+
+
+@pytest.mark.parametrize(
+    ("level", "term", "words"),
+    [
+        (0, "left", "mask 'left' is 0 everywhere; allowed: some above 0"),
+        (255, "not left", "mask 'left' is 1 everywhere; allowed: some pixels below 1"),
+    ],
+)
+def test_a_mask_of_all_or_nothing_costs_its_picture_alone(
+    tmp_path: Path, level: int, term: str, words: str
+) -> None:
+    write_photos(tmp_path / "in", ["a.png", "b.png"])
+    places = tmp_path / "masks"
+    places.mkdir()
+    write_mask(places / "a.png")
+    flat = np.full((SIDE, SIDE), level, np.uint8)
+    (places / "b.png").write_bytes(images.encode_png(flat))
+    method = tmp_path / "either.json"
+    stage = one(Variable("w"), terms=(Term("mse", mask=term),), steps=4)
+    method.write_text(to_json(preset(stage, masks=(MaskSpec("left"),))))
+    given = ("-g", "tiny", "-p", str(method), "--named-mask", f"left={places}")
+    words_given = ["invert", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *given]
+    assert main(words_given) == SOME_FAILED
+    found = {line["name"]: line for line in read_results(tmp_path / "out")}
+    assert found["a"]["status"] == "ok"
+    assert words in found["b"]["reason"]

@@ -6,10 +6,12 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
+from jaxinv.io.latent_files import load_latents
 from jaxinv.presets import PRESETS
 from jaxinv.runs import runner
 from jaxinv.specs import Preset, SolverSpec, Stage, Term, Variable
@@ -123,6 +125,13 @@ def test_classes_come_from_the_data(
     codes = latents(tmp_path / "out")
     assert codes["a"] != codes["b"] == codes["c"]
     assert "same content" in lines["c"]["warnings"][-1]
+    tried = [*command[:-3], "4,2", "-o", str(tmp_path / "tried"), "--limit", "1"]
+    assert main(tried) == DONE
+    code, _ = load_latents(tmp_path / "tried" / "latents" / "a.safetensors")
+    assert np.argmax(code["label"]) in (2, 4)
+    wrong = [*command[:-3], "4,10", "-o", str(tmp_path / "wrong")]
+    assert main(wrong) == USAGE
+    assert "label 10; allowed: 0 to 9" in capsys.readouterr().err
     command[1] = str(write_zip(tmp_path / "bare.zip", {"a.png": photo(0, 16)}))
     assert main([*command[:-1], str(tmp_path / "other")]) == USAGE
     assert "has no labels in dataset.json" in capsys.readouterr().err

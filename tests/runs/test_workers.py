@@ -197,6 +197,17 @@ def test_workers_do_not_disagree(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("how", [("--worker-index", 0, "--num-workers", 2), ("--engine", "ray")])
+def test_what_images_share_is_searched_for_by_one_process(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: tuple[object, ...]
+) -> None:
+    out = tmp_path / "out"
+    assert invert(photos, out, "-p", "mimicgan", *how) == USAGE
+    said = capsys.readouterr().err
+    assert "'mimicgan', whose images share surrogate; allowed: one process" in said
+    assert not out.exists()
+
+
 def test_two_processes_cannot_be_one_worker(
     photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:

@@ -33,6 +33,7 @@ OTHERS: dict[str, Any] = {
     "radius": 3.0,
     "reference_side": 64,
     "cutoff": 64,
+    "neighbours": 5,
     "mask": "not face",
     "moves": ("w",),
     "target": "style",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,11 @@ from jaxinv.io.images import encode_png
 from jaxinv.studio.desk import Desk
 from jaxinv.studio.serving import Server
 from jaxinv.studio.work import MOST_STEPS, Work
+from tests.browser import IN_BROWSER, opened
 from tests.studio import desks
 from tests.studio.desks import idle, photo, wait_for, wait_ready
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
+pytestmark = IN_BROWSER
 
 
 @pytest.fixture
@@ -38,24 +34,8 @@ def served(
 
 @pytest.fixture
 def page(served: Server) -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox"], timeout=120_000
-        )
-        found = browser.new_context(viewport={"width": 1400, "height": 1000}).new_page()
-        found.set_default_timeout(120_000)
-        wrong: list[str] = []
-        found.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
-        found.on("pageerror", lambda error: wrong.append(str(error)))
-        asked: list[str] = []
-        found.on("request", lambda request: asked.append(request.url))
-        found.goto(served.url)
+    with opened(served.url) as found:
         yield found
-        browser.close()
-        assert wrong == []
-        elsewhere = [url for url in asked if not url.startswith((served.url, "blob:"))]
-        assert elsewhere == []
 
 
 def open_photo(page: Any, desk: Desk, name: str = "me.png", seed: int = 0) -> Work:

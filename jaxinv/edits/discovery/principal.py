@@ -1,6 +1,7 @@
 """GANSpace: principal and independent directions of codes or of features, and common factors.
 
-Härkönen et al. 2020, arXiv:2004.02546; factor analysis as in Spearman 1904.
+Härkönen et al. 2020, arXiv:2004.02546; factor analysis as in Spearman 1904;
+topics (latent Dirichlet allocation) of Blei et al. 2003.
 """
 
 from __future__ import annotations
@@ -68,6 +69,18 @@ def _sparse(centred: np.ndarray, count: int) -> Any:
     return MiniBatchSparsePCA(count, random_state=0).fit(centred).components_
 
 
+def _topics(centred: np.ndarray, count: int) -> Any:
+    from sklearn.decomposition import LatentDirichletAllocation
+
+    # A code as a text: "more of number i" and "less of it" are words, said as often as it is far.
+    deviations = np.maximum(centred.std(0), np.finfo(float).tiny)
+    words = np.concatenate([np.maximum(sign * centred / deviations, 0) for sign in (1, -1)], 1)
+    model = LatentDirichletAllocation(count, learning_method="batch", random_state=0)
+    found: Any = model.fit(words).components_
+    more, less = np.split(found / found.sum(1, keepdims=True), 2, axis=1)
+    return (more - less) * deviations
+
+
 ESTIMATORS: dict[str, Callable[[np.ndarray, int], Any]] = {
     "pca": _pca("full"),
     "randomized": _pca("randomized"),
@@ -75,6 +88,7 @@ ESTIMATORS: dict[str, Callable[[np.ndarray, int], Any]] = {
     "ica": _independent,
     "factors": _factors,
     "sparse": _sparse,
+    "topics": _topics,
 }
 
 

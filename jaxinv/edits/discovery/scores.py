@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 TABLES = (".csv", ".json", ".npy")
+SEED = "seed"  # what a table calls that of the samples that it scores
 
 
 def check_scores(scores: Any, what: str = "scores", *, apart: bool = True) -> np.ndarray:
@@ -31,32 +32,43 @@ def check_scores(scores: Any, what: str = "scores", *, apart: bool = True) -> np
     return found
 
 
-def read_table(file: str | Path, column: str | None = None) -> np.ndarray:
+def read_table(
+    file: str | Path, column: str | None = None, *, seed: int | None = None
+) -> np.ndarray:
     """Scores [n] of a .csv (a column), .json (a list, or a list in an object) or .npy file.
 
-    `column` names the one to read where there are several. Raises `ValueError` for other files and
-    for what holds no such scores.
+    `column` names the one to read where there are several. A table may say the seed of the samples
+    that it scores: a column of a .csv, or an entry of an object, called "seed". Raises `ValueError`
+    for other files, for what holds no such scores, and for samples of another seed than `seed`.
     """
     path = Path(file)
     if path.suffix not in TABLES or not path.is_file():
         raise ValueError(f"no table of scores: {path}; allowed: a file {', '.join(TABLES)}")
     try:
-        found = _READERS[path.suffix](path, column)
+        found, said = _READERS[path.suffix](path, column)
     except (ValueError, KeyError, TypeError, IndexError, csv.Error) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{path}: not a table of scores ({reason:.120})") from error
+    others = [one for one in said if seed is not None and one != seed]
+    if others:
+        raise ValueError(
+            f"{path.name} scores samples of seed {told(others[0])}, not of {seed}; allowed: "
+            "scores of the samples that are drawn (--seed)"
+        )
     return check_scores(found, f"scores of {path.name}")
 
 
-def _read_csv(path: Path, column: str | None) -> list[float]:
+def _read_csv(path: Path, column: str | None) -> tuple[list[float], list[float]]:
     lines = [line for line in csv.reader(path.read_text("utf-8-sig").splitlines()) if line]
     names = lines[0]
     if _is_number(names[-1]):
         names = [str(index) for index in range(len(names))]
     else:
         lines = lines[1:]
-    place = _choice(names, column)
-    return [float(line[place]) for line in lines]
+    scored = [name for name in names if name != SEED]
+    place = names.index(scored[_choice(scored, column)])
+    said = [float(line[names.index(SEED)]) for line in lines] if SEED in names else []
+    return [float(line[place]) for line in lines], said
 
 
 def _is_number(text: str) -> bool:
@@ -74,21 +86,21 @@ def _choice(names: list[str], column: str | None) -> int:
     return names.index(column) if column is not None else len(names) - 1
 
 
-def _read_json(path: Path, column: str | None) -> Any:
+def _read_json(path: Path, column: str | None) -> tuple[Any, list[Any]]:
     tree = json.loads(path.read_text("utf-8"))
     if isinstance(tree, dict):
-        names = list(tree)
-        return tree[names[_choice(names, column)]]
-    return tree
+        names = [name for name in tree if name != SEED]
+        return tree[names[_choice(names, column)]], [tree[SEED]] if SEED in tree else []
+    return tree, []
 
 
-def _read_npy(path: Path, column: str | None) -> np.ndarray:
+def _read_npy(path: Path, column: str | None) -> tuple[np.ndarray, list[Any]]:
     if column is not None:
         raise ValueError(f"no column {column!r} in a .npy file")
-    return np.load(path, allow_pickle=False)
+    return np.load(path, allow_pickle=False), []
 
 
-_READERS: dict[str, Callable[[Path, str | None], Any]] = {
+_READERS: dict[str, Callable[[Path, str | None], tuple[Any, list[Any]]]] = {
     ".csv": _read_csv,
     ".json": _read_json,
     ".npy": _read_npy,

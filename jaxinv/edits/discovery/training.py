@@ -53,6 +53,13 @@ def fit(
     program. Raises `ValueError` for settings that make no sense, `RuntimeError` where the loss is
     not finite any more.
     """
+    return fitter(loss, training)(start, data)
+
+
+def fitter(
+    loss: Callable[[Tree, Tree, Key], Array], training: Training
+) -> Callable[[Tree, Tree], Fitted]:
+    """`fit` as a function of (start, data), for several of the same shapes: it compiles once."""
     check_whole("steps", training.steps, 1)
     check_above("rate", training.rate, 0)
     check_choice("solver", training.solver, tuple(TRANSFORMS))
@@ -69,18 +76,23 @@ def fit(
         moved = jax.tree.map(lambda at, by: at - training.rate * by, params, update)
         return (moved, state), value
 
-    start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), start)
-    carry, losses = (start, transform.init(start)), []
-    numbers = np.array_split(np.arange(training.steps), -(-training.steps // CHUNK))
-    for part in track(numbers, len(numbers), training.label, training.report):
-        found = []
-        for number in part:
-            carry, value = step(carry, data, jnp.asarray(number))
-            found.append(value)
-        losses.append(np.asarray(jnp.stack(found)))
-        if not np.isfinite(losses[-1]).all():
-            raise RuntimeError(f"{training.label}: the loss is not finite after {part[-1]} steps")
-    return Fitted(carry[0], np.concatenate(losses))
+    def run(start: Tree, data: Tree) -> Fitted:
+        start = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), start)
+        carry, losses = (start, transform.init(start)), []
+        numbers = np.array_split(np.arange(training.steps), -(-training.steps // CHUNK))
+        for part in track(numbers, len(numbers), training.label, training.report):
+            found = []
+            for number in part:
+                carry, value = step(carry, data, jnp.asarray(number))
+                found.append(value)
+            losses.append(np.asarray(jnp.stack(found)))
+            if not np.isfinite(losses[-1]).all():
+                raise RuntimeError(
+                    f"{training.label}: the loss is not finite after {part[-1]} steps"
+                )
+        return Fitted(carry[0], np.concatenate(losses))
+
+    return run
 
 
 def mlp_init(key: Key, widths: tuple[int, ...]) -> Params:

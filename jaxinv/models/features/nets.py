@@ -17,6 +17,7 @@ from jaxinv.models.features import (
     face_parsing,
     facenet,
     inception,
+    picture_labels,
     resnet,
 )
 from jaxinv.models.features.named_layers import Net, Shapes, shapes_of
@@ -36,6 +37,7 @@ BUILDERS: dict[str, Callable[[Shapes], Net]] = {
     "clip": clip.build,
     "facenet": facenet.build,
     "moco-resnet50": resnet.build,
+    picture_labels.ARCHITECTURE: picture_labels.build,
     "face-landmarks": partial(face_attributes.build, "face-landmarks", "out"),
     "face-age-gender": partial(face_attributes.build, "face-age-gender", "features"),
     "face-expression": partial(face_attributes.build, "face-expression", "out"),

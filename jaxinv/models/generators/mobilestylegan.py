@@ -161,7 +161,7 @@ class Synthesis(Module):
         """The first convolution or one block: {"x": [h, w, channels]}."""
         maps = noise or (None,) * (2 * len(self.steps) - 1)
         if index == 0:
-            return {"x": self.first(self.const, s[0], maps[0])}
+            return {"x": self.first(state.get("x", self.const), s[0], maps[0])}
         block, last = self.blocks[index - 1], 3 * index + 1
         return {"x": block(state["x"], s[last - 3 : last], maps[2 * index - 1 : 2 * index + 1])}
 

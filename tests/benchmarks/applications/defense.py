@@ -14,8 +14,8 @@ from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 
 from jaxinv.applications.adversarial_defense import fgsm, pgd, purify
-from jaxinv.io.images import write_images
 from jaxinv.types import Array
+from tests.benchmarks.applications.rows import write_sheet
 from tests.benchmarks.methods.sources import trained
 
 COUNT, EPS = 40, 0.6  # pictures; 0.3 of [0, 1], as in the paper
@@ -31,14 +31,15 @@ def digits(out: Path | None = None) -> tuple[str, bool]:
     attacks = {"clean": clean, "FGSM": fgsm(classify, clean, true, EPS)}
     attacks["PGD"] = pgd(classify, clean, true, EPS)
     gen, params = trained("mnist28")
-    words, scores, residuals = [], {}, {}
+    words, scores, residuals, shown = [], {}, {}, []
     for name, seen in attacks.items():
         found = purify(gen, params, seen)
         plain, scores[name] = (accuracy(classify, few, true) for few in (seen, found.images))
         residuals[name] = found.residuals
         words.append(f"{name} {plain:.2f}, defended {scores[name]:.2f}")
-        if out is not None:
-            write_images(out / name, np.concatenate([seen[:8], found.images[:8]], axis=2))
+        shown += [list(seen[:8]), list(found.images[:8])]
+    if out is not None:
+        write_sheet(out, shown, ("rows: seen, and drawn: clean, FGSM, PGD",), 112)
     told = np.concatenate([residuals["clean"], residuals["FGSM"]])
     area = roc_auc_score(np.repeat([0, 1], COUNT), told)
     words.append(f"residuals tell attacks with an area of {area:.2f}")

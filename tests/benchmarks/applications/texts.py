@@ -12,11 +12,11 @@ import numpy as np
 import jaxinv
 from jaxinv.edits.discovery.requests import Text
 from jaxinv.io.checkpoints import PACKAGED
-from jaxinv.io.images import write_images
 from jaxinv.models.joint_embedding import JointEmbedding
 from jaxinv.models.rendering import render
 from jaxinv.nn.resample import area_reduce
 from jaxinv.types import Array
+from tests.benchmarks.applications.rows import write_sheet
 
 COUNT, PROBES, AMOUNT, THRESHOLD = 4, 4, 4.0, 0.15
 WORDS = {"a picture": (0.0, 0.0, 0.0), "a blue wall": (-1.0, 0.0, 1.0)}  # red, green, blue
@@ -51,7 +51,8 @@ def global_direction(out: Path | None = None) -> tuple[str, bool]:
     middle = slice(gen.spec.resolution // 3, -gen.spec.resolution // 3)
     faces = np.abs(after - before)[:, middle, middle].mean()
     if out is not None:
-        write_images(out, np.concatenate([before, after], 2), overwrite=True)
+        rows = [list(one) for one in zip(images, before, after, strict=True)]
+        write_sheet(out, rows, ("picture", "inverted", "a blue wall"), 128)
     channels = sum(np.count_nonzero(part) for part in way.vector)
     gain = walls[1] - walls[0]
     words = f"{channels} channels; walls {gain.mean():+.2f} ({gain.min():+.2f} at least)"

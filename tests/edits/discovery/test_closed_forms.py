@@ -110,6 +110,16 @@ def test_a_factor_is_what_several_numbers_share_and_no_noise_of_one() -> None:
     assert abs(first["pca"][4]) > 0.999  # the number that varies most
 
 
+def test_topics_are_what_goes_up_and_down_together() -> None:
+    draws = np.random.default_rng(4)
+    topics = np.array([[1.0, -1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, -1, 1]]) / 2**0.5
+    said = draws.laplace(size=(4000, 3)) * (draws.uniform(size=(4000, 3)) < 0.3)
+    found = principal(said @ topics + 0.02 * draws.standard_normal((4000, 6)), 6, "topics")
+    cosines = found.directions @ topics.T  # each way of a source is a topic of its own
+    assert cosines.max(0).min() > 0.98
+    assert cosines.min(0).max() < -0.98
+
+
 @pytest.mark.slow
 def test_features_of_pictures_lead_to_the_factors_that_show_most() -> None:
     pair = renderer()
