@@ -60,14 +60,14 @@ def style_jacobians(gen: Generator, params: Params) -> list[np.ndarray]:
         def styles(w: Array) -> Array:
             return jnp.concatenate([x.ravel() for x in jax.tree.leaves(gen.affine(params, w))])
 
-        return jax.lax.map(lambda step: jax.jvp(styles, (mean,), (step,))[1], steps)
+        return jax.vmap(lambda step: jax.jvp(styles, (mean,), (step,))[1])(steps)
 
-    columns = (known["axes"] * known["scales"]).T
-    together = along(params, jnp.broadcast_to(columns[:, None], (len(columns), *mean.shape)))
+    columns = np.asarray(known["axes"] * known["scales"]).T
+    together = np.broadcast_to(columns[:, None], (len(columns), *mean.shape))
     # Which styles are whose: those that move when the row does.
-    step = columns.sum(0)
-    moved = along(params, jnp.eye(len(mean))[:, :, None] * step)
-    return [np.asarray(together, np.float64)[:, own] for own in np.asarray(moved) != 0]
+    alone = np.eye(len(mean), dtype=np.float32)[:, :, None] * columns.sum(0)
+    found = np.asarray(along(params, np.concatenate([together, alone])), np.float64)
+    return [found[: len(columns), own] for own in found[len(columns) :] != 0]
 
 
 def style_moments(jacobian: np.ndarray, pulls: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ from jaxinv.inversion.problem import Lane, NetworkParams, Problem
 from jaxinv.io.progress import track
 from jaxinv.latents.spaces import decode, draw_prior, encode
 from jaxinv.losses.terms import extract_features
+from jaxinv.models.compilation import Program
 from jaxinv.specs import Stage, Variable
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from jaxinv.types import Array, Key
 
 SAMPLES = 24
+AT_ONCE = 4  # samples of one call: asking for the memory of each anew takes a third of its time
 SIZE = 256
 SEED = 0
 WHITE = Variable("w+", codec="whiten")
@@ -72,21 +74,29 @@ def measure(
     seen_by: tuple[str, ...],
     report: Callable[[str], object] | None = None,
 ) -> Samples:
-    """`SAMPLES` gradients of the terms, one at a time, at no more than `SIZE` px.
+    """`SAMPLES` gradients of the terms, a few in every call, at no more than `SIZE` px.
 
     Features are of pixels and of the nets in `seen_by`. Lines about the progress go to `report`.
     """
     problem = Problem(gen, Stage((WHITE,), terms, steps=1), min(SIZE, gen.spec.resolution), 1)
     keys = jax.random.split(jax.random.key(SEED), SAMPLES)
+    calls = keys.reshape(-1, math.gcd(SAMPLES, AT_ONCE))
     label = f"measuring gradients of {gen.spec.name}"
     found = [
-        jax.device_get(sample(problem, seen_by, weights, key))
-        for key in track(list(keys), SAMPLES, label, report)
+        jax.device_get(samples(problem, seen_by, weights, few))
+        for few in track(calls, SAMPLES, label, report, each=calls.shape[1])
     ]
-    return Samples(*jax.tree.map(lambda *parts: np.stack(parts), *found))
+    return Samples(*jax.tree.map(lambda *parts: np.concatenate(parts), *found))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
+@partial(Program, static_argnums=(0, 1))
+def samples(
+    problem: Problem, seen_by: tuple[str, ...], weights: NetworkParams, keys: Key
+) -> tuple[Array, Array, dict[str, Array]]:
+    """`sample` of every key [n], one after the other."""
+    return jax.lax.map(partial(sample, problem, seen_by, weights), keys)
+
+
 def sample(
     problem: Problem, seen_by: tuple[str, ...], weights: NetworkParams, key: Key
 ) -> tuple[Array, Array, dict[str, Array]]:

@@ -31,6 +31,7 @@ from jaxinv.latents.auxiliary_variables import apply_output_variables
 from jaxinv.losses.base import Features
 from jaxinv.losses.terms import target_features as extract_targets
 from jaxinv.losses.terms import vector_features
+from jaxinv.models.compilation import Program
 from jaxinv.operators import build as build_operator
 from jaxinv.solvers.base import side_by_side, strip_weak_types, tree_where
 from jaxinv.solvers.hooks import hook_of
@@ -125,7 +126,7 @@ def init_lanes(problem: Problem, weights: NetworkParams, lanes: Lane) -> tuple[A
     return strip_weak_types(map_lanes(one, problem.width, lanes))
 
 
-@partial(jax.jit, static_argnums=0, donate_argnums=3)
+@partial(Program, static_argnums=0, donate_argnums=3)
 def run_chunk(
     problem: Problem, weights: NetworkParams, lanes: Lane, state: tuple[Any, BestSoFar], span: Array
 ) -> tuple[tuple[Any, BestSoFar], dict[str, Array]]:

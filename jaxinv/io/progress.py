@@ -44,9 +44,16 @@ def announce(text: str) -> None:
 
 
 def track(
-    items: Iterable[T], total: int, label: str, report: Callable[[str], object] | None = None
+    items: Iterable[T],
+    total: int,
+    label: str,
+    report: Callable[[str], object] | None = None,
+    *,
+    each: int = 1,
 ) -> Iterator[T]:
-    """`total` items one by one, with the time that is left; lines go to `report`, or `announce`.
+    """Items one by one, with the time that is left; lines go to `report`, or `announce`.
+
+    Every item is `each` of the `total`.
 
     The first item, which compiles, does not count for the estimate. Where time was told, so is the
     end.
@@ -66,10 +73,11 @@ def track(
     tell(f"{label}: {total}, once")
     spoken, left, told = time.monotonic(), TimeLeft(), False
     with bar:
-        for done, item in enumerate(items):
+        for number, item in enumerate(items):
+            done = number * each
             text = left(done, total) if done else ""
             bar.update(task, completed=done, left=text)
-            if text and not live and (time.monotonic() - spoken > LINE_EVERY or done == 2):
+            if text and not live and (time.monotonic() - spoken > LINE_EVERY or number == 2):
                 spoken, told = time.monotonic(), True
                 tell(f"{label}: {done} of {total}, {text}")
             yield item
