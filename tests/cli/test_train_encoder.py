@@ -122,11 +122,15 @@ def test_a_mixed_batch_has_drawn_and_real_pictures_and_goes_on_from_another(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["train-encoder", "pspp"], "unknown preset of an encoder 'pspp'; allowed: encoder, psp"),
+        (["train-encoder", "pspp"], "unknown preset of an encoder 'pspp'; allowed: encoder, start"),
         (["train-encoder", "psp", "--without", "mse"], "unknown term of preset 'psp' 'mse'"),
         (
             ["train-encoder", "psp", "--without", "lpips-alexnet@256"],
             "net 'arcface-ir' is missing: run `jaxinv convert FILE --name arcface-ir`",
+        ),
+        (
+            ["train-encoder", "encoder", "--stored", "5", "--data", "."],
+            "--stored with --data .; allowed: --data synthetic",
         ),
         (["train-encoder", "wei-refine"], "encoder before 'wei-refine': none; allowed: one of"),
         (
