@@ -246,10 +246,6 @@ def _read(
         name: _named_mask(model, name, mask_of(place, file, photo), len(made.measurement))
         for name, place in request.mask_places.items()
     }
-    for name, mask in named.items():
-        if mask.min() == mask.max():
-            held = "all of the picture" if mask.max() > 0 else "nothing"
-            raise BadFile(f"mask {name!r} covers {held}; allowed: a part of it")
     beside = {
         name: _beside(request, file_beside(place, file), photo, made.side)
         for name, place in request.image_places.items()

@@ -39,7 +39,7 @@ def test_a_part_of_another_picture_grows_into_pictures() -> None:
     assert main([*words, "-o", "out", "--no-scores", "--steps", "30"]) == SOME_FAILED
     first, second = read_results(Path("out"))
     assert first["status"] == "ok"
-    assert "mask 'inside' covers all of the picture" in second["reason"]
+    assert "mask 'inside' is 1 everywhere" in second["reason"]
     drawn, pasted, around = (
         images.read_photo(file, size=32).pixels
         for file in ("out/images/a.png", "p.png", "in/a.png")

@@ -132,6 +132,7 @@ ROWS = {
         labels_free,
         "Labels4Free, section 4",
         f"{COUNT} {INPUTS}",
+        "every figure is cut out whole, with a rim of a pixel of its wall; a hole in one chin",
     ),
     "few-shot-synthesis": Row(
         "one labelled picture is enough to make pictures of masks",
