@@ -64,7 +64,7 @@ def taught() -> list[tuple[np.ndarray, np.ndarray]]:
 @pytest.mark.slow
 def test_codes_become_normal_and_normal_draws_become_codes() -> None:
     flow = learn_flow(bent(4000, 0), training=FAST)
-    y = np.asarray(couplings.forward(flow, bent(2000, 1))[0])
+    y = np.asarray(couplings.forward(flow, jnp.asarray(bent(2000, 1)))[0])
     assert np.abs(y.mean(0)).max() < 0.2
     np.testing.assert_allclose(np.cov(y.T), np.eye(4), atol=0.3)
     skews = [skew(x) for x in (y, bent(2000, 1) @ MIX.T)]
