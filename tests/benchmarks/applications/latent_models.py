@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 from scipy.stats import multivariate_normal
 
@@ -30,10 +31,11 @@ def w_of_avatars(out: Path | None = None) -> tuple[str, bool]:
     codes = draw_codes(gen, params, "w", SAMPLES + HELD)[0]
     known, held = codes[:SAMPLES], codes[SAMPLES:]
     flow = learn_flow(known, training=Training(2500, 1e-3, label="LIA"))
-    y, change = (np.asarray(part) for part in couplings.forward(flow, held))
+    y, change = (np.asarray(part) for part in couplings.forward(flow, jnp.asarray(held)))
     width = known.shape[1]
     ours = (change - 0.5 * np.square(y).sum(1) - 0.5 * width * np.log(2 * np.pi)).mean()
-    normal = multivariate_normal(known.mean(0), np.cov(known.T), allow_singular=True)
+    spread: Any = np.cov(known.T)
+    normal = multivariate_normal(known.mean(0), spread, allow_singular=True)
     gain = ours - normal.logpdf(held).mean()
     ladder = learn_ladder(known, WIDTH, training=Training(2500, 1e-3, label="LaDDer"))
     whole = np.square(held - known.mean(0)).sum()
