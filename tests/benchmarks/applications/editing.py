@@ -136,6 +136,10 @@ def marked(picture: np.ndarray, points: np.ndarray, targets: np.ndarray) -> np.n
 LOOKED: dict[str, str] = {
     "edit": "natural; each goes as it is named; smiles change little, earrings come with age",
     "paste": "no border to be seen; hair and clothes at the edges are the photograph's again",
+    "drag": (
+        "a wider smile, a turn, a shorter chin, raised brows, natural; the turned face's cheek "
+        "grows wider, the neckwear under the chin changes"
+    ),
 }
 ROWS = {
     "edit": Row(

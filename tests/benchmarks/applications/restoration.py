@@ -68,6 +68,10 @@ LOOKED: dict[str, str] = {
         "sharp, natural faces in the pose and colours of the small ones; like the people, not "
         "them; a helmet becomes hair"
     ),
+    "colorize": (
+        "natural skin and hair; walls and clothes have colours of their own, and after 30 steps "
+        "detail is the generator's, not the photograph's"
+    ),
 }
 ROWS = {
     verb: Row(

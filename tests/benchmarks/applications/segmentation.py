@@ -155,6 +155,10 @@ ROWS = {
         "hair, skin and clothes as they were drawn; a shaved head with a comb is given hair",
     ),
     "segmentation-faces": Row(
-        CLAIM, real_faces, PAPER, f"{faces.INPUTS}, each after the masks of the three others"
+        CLAIM,
+        real_faces,
+        PAPER,
+        f"{faces.INPUTS}, each after the masks of the three others",
+        "faces, eyes and mouths lie where they are in the photographs; outlines are rough",
     ),
 }
