@@ -87,7 +87,7 @@ def catalogue_direction(
         found = kept_direction(generator_name, name)
         if found.generator == generator_hash(params) and found.source == _source(SAMPLES):
             return found
-    learned = learn_catalogue(gen, params, generator_name, report=report)
+    learned = learn_catalogue(gen, params, generator_name, samples=SAMPLES, report=report)
     for direction in learned.values():
         keep_direction(direction)
     return learned[name]

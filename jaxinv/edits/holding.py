@@ -34,7 +34,7 @@ SIDE = 256  # px at which pictures are scored
 STEP = 0.5  # units of a direction, by which its slope on a picture is measured
 NEAR = 0.03  # units of a direction: a score is held when it is off by less than they change
 ROUNDS = 10  # pictures at most, after those that measure slopes
-DAMPING, MOST_DAMPING = 0.01, 1.0  # of steps, beside squares of slopes that are about 1
+DAMPING, MOST_DAMPING = 0.01, 100.0  # of steps, beside squares of slopes that are about 1
 
 
 class Held(NamedTuple):
