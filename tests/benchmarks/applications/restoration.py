@@ -68,6 +68,10 @@ LOOKED: dict[str, str] = {
         "sharp, natural faces in the pose and colours of the small ones; like the people, not "
         "them; a helmet becomes hair"
     ),
+    "inpaint": (
+        "the missing eye and cheek fit the face; what is drawn around them is the generator's, "
+        "after 30 steps (figures: the hole alone is filled in)"
+    ),
     "colorize": (
         "natural skin and hair; walls and clothes have colours of their own, and after 30 steps "
         "detail is the generator's, not the photograph's"

@@ -159,6 +159,7 @@ ROWS = {
         real_faces,
         PAPER,
         f"{faces.INPUTS}, each after the masks of the three others",
-        "faces, eyes and mouths lie where they are in the photographs; outlines are rough",
+        "faces, eyes and mouths as in the photographs, but also eyes in the helmet and sky of "
+        "one, which the others have not, and a strip of neck taken for face in another",
     ),
 }
