@@ -31,7 +31,16 @@ RUN = Layout(
     frozenset(("run.json", "results.jsonl")),
     frozenset(
         (
-            *("images", "latents", "degraded", "remeasured", "samples", "npz", "shards"),
+            *(
+                "images",
+                "latents",
+                "degraded",
+                "remeasured",
+                "combined",
+                "samples",
+                "npz",
+                "shards",
+            ),
             *("report.html", "report", "status.json", "index.parquet"),
             *(SEARCHES, EARLIER, WORKERS),
         )

@@ -222,7 +222,7 @@ def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> n
     Where it leaves no colour, toned and stained pictures are made grey. Raises `BadFile` for
     pictures that are plainly in colour.
     """
-    if not _leaves_grey(operator):
+    if not leaves_grey(operator):
         return pixels
     if _spread(pixels) > MAX_CHANNEL_SPREAD and (left := colour_beside_tint(pixels)) > MAX_COLOUR:
         raise BadFile(
@@ -237,12 +237,13 @@ def as_measured(pixels: np.ndarray, operator: OperatorSpec, made: Operator) -> n
 def tint_notes(pixels: np.ndarray, operator: OperatorSpec) -> tuple[str, ...]:
     """What there is to say of a picture that `as_measured` makes grey: nothing, if it is grey."""
     spread = _spread(pixels)
-    if not _leaves_grey(operator) or spread <= MAX_CHANNEL_SPREAD:
+    if not leaves_grey(operator) or spread <= MAX_CHANNEL_SPREAD:
         return ()
     return (f"made grey: it has a tint (its channels differ by up to {spread * 127.5:.0f} of 255)",)
 
 
-def _leaves_grey(operator: OperatorSpec) -> bool:
+def leaves_grey(operator: OperatorSpec) -> bool:
+    """Whether what is seen through the operator has no colour."""
     return operator.chain[-1].name in ("gray", "luma")
 
 

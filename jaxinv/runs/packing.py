@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 MOST_BYTES = 2**28  # of the latents in one shard
-SINGLE = (("images", "png"), ("degraded", "png"), ("degraded", "npy"), ("remeasured", "png"))
+SINGLE = (
+    *(("images", "png"), ("degraded", "png"), ("degraded", "npy"), ("remeasured", "png")),
+    ("combined", "png"),
+)
 FOLDERS = ("npz", "samples")  # of a result: a folder with its name in each
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from jaxinv.io import images
 from jaxinv.io.latent_files import save_latents
 from jaxinv.operators import build as build_operator
+from jaxinv.runs.combined import combined
 from jaxinv.runs.results import (
     ImageResult,
     detail,
@@ -98,9 +99,13 @@ def finish_restoration(
     scores |= {} if given.noise is None else {"noise": given.noise}
     result = replace(result, scores=result.scores | scores)
     save_degraded(manifest, result.name, again, given)
+    whole = combined(operator, full, again, given)
+    if whole is not None:
+        write(manifest.out / "combined" / f"{result.name}.png", images.encode_png(whole))
     if manifest.request.samples is not None:
         save_samples(manifest, result, answers)
-    views = [("answer degraded again", as_image(operator, again, given.side))]
+    views = [] if whole is None else [("answer with what is known put back", whole)]
+    views.append(("answer degraded again", as_image(operator, again, given.side)))
     if given.reference is not None:
         views.append(("clean picture", as_image(None, given.reference, given.side)))
     views += [(f"answer {rank}", one) for rank, (_, one) in enumerate(answers[1:], start=2)]

@@ -20,7 +20,7 @@ INTERVALS = (5.0, 30.0, 120.0, 600.0, 3600.0)  # seconds between two checkpoints
 MACHINES = 20_000  # lives that are simulated
 PARTS = {
     "latents": ("latents",),
-    "pictures": ("images", "degraded", "remeasured"),
+    "pictures": ("images", "degraded", "remeasured", "combined"),
     "lines": ("results.jsonl",),
     "report": ("report", "report.html"),
 }

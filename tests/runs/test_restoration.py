@@ -71,6 +71,8 @@ def test_every_verb_degrades_searches_and_scores(
         assert all(np.isfinite(line[key]) for key in ("psnr", "ssim", "lpips_vgg", "misfit"))
         assert (line["verb"], line["operator"] or "", line["size"]) == (verb, operator, SIDE)
         assert (tmp_path / "remeasured" / f"{line['name']}.png").is_file()
+        known = verb in ("inpaint", "outpaint", "colorize")
+        assert (tmp_path / "combined" / f"{line['name']}.png").is_file() == known
         assert list((tmp_path / "degraded").glob(f"{line['name']}.*"))
         assert ("psnr_missing" in line) == (verb in ("inpaint", "outpaint"))
     (bad,) = [line for line in read_results(tmp_path) if line["status"] != "ok"]
