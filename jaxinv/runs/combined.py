@@ -1,9 +1,9 @@
 """A restored picture with what is known of it put back: the grey of a photograph, its whole pixels.
 
 A generator redraws everything. Where the degradation leaves known pixels or their grey alone, the
-answer is moved by what it lacks of them, so that, degraded again, it is the input: the part that the
-degradation does not see is the generator's (range-null space decomposition, Wang et al. 2023, DDNM,
-arXiv:2212.00490, section 3.1).
+answer is moved by what it lacks of them, so that, degraded again, it is the input: the part that
+the degradation does not see is the generator's (range-null space decomposition, Wang et al. 2023,
+DDNM, arXiv:2212.00490, section 3.1).
 """
 
 from __future__ import annotations
