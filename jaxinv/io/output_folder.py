@@ -31,16 +31,8 @@ RUN = Layout(
     frozenset(("run.json", "results.jsonl")),
     frozenset(
         (
-            *(
-                "images",
-                "latents",
-                "degraded",
-                "remeasured",
-                "combined",
-                "samples",
-                "npz",
-                "shards",
-            ),
+            *("images", "latents", "degraded", "remeasured", "combined"),
+            *("samples", "npz", "shards"),
             *("report.html", "report", "status.json", "index.parquet"),
             *(SEARCHES, EARLIER, WORKERS),
         )
