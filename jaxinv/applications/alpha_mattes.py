@@ -68,7 +68,9 @@ class MatteSettings:
             check_at_least(name, getattr(self, name), 0.0)
         if self.figure + self.background >= 1:
             shares = f"{self.figure} and {self.background}"
-            raise ValueError(f"shares of figure and background {shares}; allowed: less than 1 both")
+            raise ValueError(
+                f"shares of figure and background {shares}; allowed: less than 1 together"
+            )
 
 
 class MatteNet(NamedTuple):

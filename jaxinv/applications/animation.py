@@ -75,7 +75,9 @@ def learn_motion(
     if components is not None:
         check_whole("components", components, 1)
         if components >= count:
-            raise ValueError(f"components {components}; {count} frames show 1 to {count - 1}")
+            raise ValueError(
+                f"components {components} of {count} frames; allowed: at most {count - 1}"
+            )
     space = _space(gen)
     codes = np.stack([np.asarray(code_at(gen, params, one, space)) for one in samples_of(latents)])
     moved = codes.astype(np.float64) - codes[0]

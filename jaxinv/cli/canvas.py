@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from jaxinv.cli.argument_types import number, positive, seed
+from jaxinv.cli.argument_types import number, positive, replacing, seed
 from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.foreign_files import read_codes
 from jaxinv.cli.invert import add_align
@@ -22,12 +22,15 @@ def verb_canvas(options: argparse.Namespace) -> int:
     from jaxinv.io.files import atomic_write
     from jaxinv.io.image_ops import to_uint8
     from jaxinv.io.images import encode_png
-    from jaxinv.io.output_folder import check_target
+    from jaxinv.io.output_folder import check_free, check_target
     from jaxinv.runs.kept_latents import Generators, list_latents
     from jaxinv.specs.vocabulary import LATENT_SPACES
 
     kept = list_latents(options.latents, read_codes) if options.latents else []
+    if Path(options.out).suffix.lower() != ".png":
+        raise ValueError(f"-o {options.out}; allowed: a name that ends in .png")
     check_target(options.out, [one.file for one in kept])
+    check_free(options.out, overwrite=options.overwrite)
     bad = [one for one in kept if one.reason]
     if bad:
         raise ValueError(f"{bad[0].file}: {bad[0].reason}")
@@ -59,8 +62,8 @@ def verb_extend(options: argparse.Namespace) -> int:
     from jaxinv.applications.canvas import canvas, check_extend
     from jaxinv.io.face_alignment import check_mode
     from jaxinv.io.files import find_images
-    from jaxinv.io.output_folder import check_target
-    from jaxinv.runs.inputs import unique_names
+    from jaxinv.io.output_folder import check_folder, check_target
+    from jaxinv.runs.inputs import check_pictures, unique_names
     from jaxinv.runs.kept_latents import Generators
 
     check_mode(options.align)
@@ -71,6 +74,8 @@ def verb_extend(options: argparse.Namespace) -> int:
     check_extend(options.tiles, preset)
     files = find_images(options.paths)
     out, failed = Path(options.out), 0
+    check_pictures(options.paths, files)
+    check_folder(out)
     names = unique_names(files)
     for name in names:
         check_target(out / f"{name}.png", files)
@@ -119,7 +124,10 @@ def add(verbs: argparse._SubParsersAction) -> None:
     canvas.add_argument("latents", nargs="*", metavar="RUN|LATENT", help="default: random codes")
     canvas.add_argument("-n", "--count", type=positive, default=5, metavar="N", help="random codes")
     canvas.add_argument("-o", "--out", required=True, metavar="OUT.png")
-    canvas.add_argument("-g", "--generator", metavar="NAME", help="default: what the latents say")
+    canvas.add_argument(
+        "-g", "--generator", metavar="NAME", help="default: what the latents say, without them ffhq"
+    )
+    replacing(canvas, "replace the picture that is there")
     extend = verbs.add_parser("extend", help="continue photographs to the left and to the right")
     extend.set_defaults(run=verb_extend)
     extend.add_argument("paths", nargs="+", metavar="PATH", help="image files and folders")

@@ -20,9 +20,10 @@ NET = "mattes.safetensors"  # in OUT, what was learned
 
 def verb_mattes(options: argparse.Namespace) -> int:
     """Write the mattes of latents' pictures, and the pictures without what lies behind."""
-    from jaxinv.io.output_folder import check_target
+    from jaxinv.io.output_folder import check_own_folder, check_target
     from jaxinv.runs.kept_latents import Generators, list_latents
 
+    check_own_folder(options.out)
     if (options.net is None) == (options.background is None):
         given = "neither" if options.net is None else "both"
         raise ValueError(f"--net and --background: {given}; allowed: one of them")

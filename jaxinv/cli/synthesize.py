@@ -26,9 +26,9 @@ def verb_synthesize(options: argparse.Namespace) -> int:
     from jaxinv.edits.blending import rows_of
     from jaxinv.inversion.presets import find_preset
     from jaxinv.io.files import check_exists, find_images
-    from jaxinv.io.output_folder import check_target
+    from jaxinv.io.output_folder import check_folder, check_target
     from jaxinv.io.region_pictures import read_regions
-    from jaxinv.runs.inputs import unique_names
+    from jaxinv.runs.inputs import check_pictures, unique_names
     from jaxinv.runs.kept_latents import Generators, list_latents
 
     find_preset(options.preset)
@@ -51,6 +51,8 @@ def verb_synthesize(options: argparse.Namespace) -> int:
         style["style_rows"] = rows_of(options.rows, gen)
     labels = learn_labels(gen, params, latents, regions, references=options.references)
     files, out, failed = find_images(options.masks), Path(options.out), 0
+    check_pictures(options.masks, files)
+    check_folder(out)
     stems = unique_names(files)
     for stem in stems:
         check_target(out / "images" / f"{stem}.png", files)

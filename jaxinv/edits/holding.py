@@ -8,6 +8,7 @@ moved along the held attribute's own direction until the score is what it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from jaxinv.edits.walks import Walk
 from jaxinv.edits.ways import way_path
 from jaxinv.io.image_ops import to_uint8
 from jaxinv.metrics.attributes import ATTRIBUTES, attributes, read_faces
+from jaxinv.metrics.labels import label_attributes, label_scores
 from jaxinv.models.rendering import draw_one
 from jaxinv.specs.checks import check_callable, check_list, told
 from jaxinv.specs.vocabulary import LATENT_SPACES
@@ -83,13 +85,18 @@ def held_ways(
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name!r} is held twice; allowed: once")
+    scored = {one.name for one, given in zip(found, hold, strict=True) if not _is_pair(given)}
     for way in moves:
         about = _about(way) if isinstance(way, Direction | Walk) else ""
-        if any(one.name == about and one.score is None for one in found):
+        if about in scored:
             raise ValueError(f"{way.name!r} changes {about!r}, which is held; allowed: others")
     if any(one.score is None and ATTRIBUTES[one.name].face for one in found):
         read_faces(np.zeros((1, 64, 64, 3), np.uint8))  # says so where the nets are missing
     return found
+
+
+def _is_pair(one: Any) -> bool:
+    return isinstance(one, tuple | list) and len(one) == 2
 
 
 def _about(way: Way) -> str:
@@ -97,16 +104,21 @@ def _about(way: Way) -> str:
 
 
 def _held(gen: Generator, params: Params, one: Any, rows: Sequence[int] | None) -> Held:
-    way, score = one if isinstance(one, tuple | list) and len(one) == 2 else (one, None)
+    way, given = one if _is_pair(one) else (one, None)
     if not isinstance(way, Direction | Walk):
         raise ValueError(f"hold has {told(way)}; allowed: directions and walks")
-    check_callable(f"score of {way.name!r}", score)
-    name = way.name if score else _about(way)
+    check_callable(f"score of {way.name!r}", given)
+    name = way.name if given else _about(way)
+    labels = label_attributes(way.generator_name)
+    named = given is None and name in labels
+    score = partial(label_scores, way.generator_name, name) if named else given
     if score is None and name not in ATTRIBUTES:
         says = f"is about {name!r}" if name else "has no measured effects"
+        framed = gen.spec.alignment == "ffhq"
+        known = [n for n, one in ATTRIBUTES.items() if framed or not one.face]
         raise ValueError(
             f"{way.name!r} {says}: nothing can be scored that would stay; allowed: directions "
-            f"about {', '.join(ATTRIBUTES)}"
+            f"about {', '.join((*labels, *known))}"
         )
     if score is None and ATTRIBUTES[name].face and gen.spec.alignment != "ffhq":
         raise ValueError(
@@ -114,7 +126,7 @@ def _held(gen: Generator, params: Params, one: Any, rows: Sequence[int] | None) 
             "pictures"
         )
     path = way_path(way, gen, params, rows=rows)
-    unit = 0.0 if score else abs(way.effects[name])
+    unit = 0.0 if given else abs(way.effects[name])
     return Held(name, path, score, way.usable or (-np.inf, np.inf), unit)
 
 

@@ -16,6 +16,9 @@ from jaxinv.specs.vocabulary import ANIMATIONS
 STRIP_SIDE = 256
 
 
+LONGEST = 600  # seconds of a frame at most: files of animations count them in few bytes
+
+
 def encode_animation(frames: Sequence[np.ndarray], kind: str, *, seconds: float = 2.0) -> bytes:
     """An animation of uint8 [h, w, 3] frames that lasts `seconds` and starts anew.
 
@@ -33,6 +36,10 @@ def encode_animation(frames: Sequence[np.ndarray], kind: str, *, seconds: float 
     if len(shapes) != 1:
         raise ValueError(f"{len(frames)} frames of shapes {sorted(shapes)}; allowed: one or more")
     rate = len(frames) / seconds
+    if seconds > LONGEST * len(frames):
+        raise ValueError(
+            f"seconds {seconds:g} for {len(frames)} frames; allowed: at most {LONGEST} for each"
+        )
     if kind == "mp4":
         return _mp4(frames, rate)
     pictures = [Image.fromarray(np.ascontiguousarray(frame)) for frame in frames]

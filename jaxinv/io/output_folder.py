@@ -179,18 +179,33 @@ def check_target(target: str | Path, inputs: Iterable[str | Path]) -> None:
         raise ValueError(f"{place} is read, and would be replaced; allowed: another file")
 
 
+def check_folder(place: str | Path) -> None:
+    """Raise `ValueError` where the folder for results is a file."""
+    if Path(place).exists() and not Path(place).is_dir():
+        raise ValueError(f"{place} is a file; allowed: the name of a folder")
+
+
+def check_own_folder(place: str | Path) -> None:
+    """Raise `ValueError` where a folder for pictures is one of a run, or one that a run fills."""
+    whole = Path(place).absolute()
+    for layout in (RUN, EDITS, SHAPES):
+        for folder in (whole, *([whole.parent] if whole.name in layout.names else [])):
+            if all((folder / name).exists() for name in layout.marks):
+                raise ValueError(f"{place} has the results of a run; allowed: another folder")
+
+
 def check_free(target: str | Path, *, overwrite: bool) -> None:
     """Raise `ValueError` where the file `target` is there, unless it may be replaced."""
     if not overwrite and Path(target).exists():
-        raise ValueError(f"{target} is there; allowed: another name, or to replace it (overwrite)")
+        raise ValueError(f"{target} is there; allowed: another name, or --overwrite")
 
 
 def check_new(target: Path, data: bytes) -> None:
     """Raise `ValueError` where the file `target` is there and holds something else than `data`."""
     if target.is_dir() or (target.is_file() and not _holds(target, data)):
         raise ValueError(
-            f"{target} is there and holds something else; allowed: another folder or name, or to "
-            f"ask for it to be replaced (overwrite)"
+            f"{target} is there and holds something else; allowed: another folder or name, or "
+            "--overwrite"
         )
 
 

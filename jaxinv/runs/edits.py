@@ -218,7 +218,7 @@ def _check_same(file: Path, asked: dict[str, Any]) -> None:
     if names or not held:
         raise ValueError(
             f"{file.parent} holds other edits (another {names[0] if held else 'file'}); allowed: "
-            "the same again, another folder, or to replace them (overwrite)"
+            "the same again, another folder, or --overwrite"
         )
 
 

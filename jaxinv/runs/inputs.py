@@ -35,7 +35,7 @@ from jaxinv.runs.observations import (
 from jaxinv.runs.request import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 ANY_CLASS = "any"  # in place of a class: all are tried
@@ -134,9 +134,14 @@ def list_files(request: Request) -> list[Path]:
     for path in request.paths:
         check_exists(path)
     files = find_images(request.paths, limit=request.limit, leaving=True)
-    if not files:
-        raise ValueError(f"no image files in {', '.join(request.paths)}")
+    check_pictures(request.paths, files)
     return files
+
+
+def check_pictures(paths: Sequence[str], files: Sequence[Path]) -> None:
+    """Raise `ValueError` where no picture was found in `paths`."""
+    if not files:
+        raise ValueError(f"no image files in {', '.join(paths)}")
 
 
 def files_read(request: Request, files: list[Path]) -> Iterator[Path]:
@@ -269,7 +274,10 @@ def _beside(request: Request, file: Path, beside: images.Photo, side: int) -> np
     Raises `BadFile` where neither shows a face to be cut by, and their shapes differ: nothing says
     then what lies where.
     """
-    photo = images.read_photo(file, align=request.align, fit=request.fit)
+    try:
+        photo = images.read_photo(file, align=request.align, fit=request.fit)
+    except images.ImageError as error:
+        raise BadFile(f"picture {error}") from error
     cuts = [one.transform or {} for one in (photo, beside)]
     (width, height), (wide, high) = (cut["source_size"] for cut in cuts)
     if all(cut["kind"] != "align" for cut in cuts) and width * high != wide * height:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxinv.io.animations import encode_animation, encode_strip
 from jaxinv.io.images import encode_png, write_images
 from jaxinv.io.latent_files import save_latents
-from jaxinv.io.output_folder import check_new, check_target
+from jaxinv.io.output_folder import check_new, check_own_folder, check_target
 from jaxinv.models.arguments import samples_of
 from jaxinv.models.rendering import render_uint8
 from jaxinv.runs.results import write
@@ -37,6 +37,7 @@ def check_place_for(out: str | Path, read: Sequence[str | Path]) -> str:
     if kind and not place.is_dir():
         allowed = ", ".join(f".{one}" for one in ("png", *ANIMATIONS))
         raise ValueError(f"{place} ends in .{kind}; allowed: {allowed}, or a folder")
+    check_own_folder(place)
     return ""
 
 

@@ -171,7 +171,7 @@ def test_generators_that_cannot_teach_are_refused(change: dict[str, Any], words:
 
 
 def test_shares_that_leave_no_room_are_refused() -> None:
-    with pytest.raises(ValueError, match="less than 1 both"):
+    with pytest.raises(ValueError, match="less than 1 together"):
         MatteSettings(figure=0.6, background=0.5)
     with pytest.raises(ValueError, match="batch"):
         MatteSettings(batch=0)
@@ -206,7 +206,7 @@ def test_figures_are_cut_out_from_the_command_line(
     assert "neither; allowed: one of them" in capsys.readouterr().err
     words = ["mattes", "run", "--background", "avatars", "-o", "new", "--least-figure", "0.8"]
     assert main(words) == USAGE
-    assert "less than 1 both" in capsys.readouterr().err
+    assert "less than 1 together" in capsys.readouterr().err
     assert not Path("new").exists()
 
 

@@ -107,7 +107,7 @@ def test_drawn_motion_is_as_strong_as_the_clip_and_follows_its_seed() -> None:
     [
         ({"latents": {"w": codes(1)}}, "at least 2"),
         ({"latents": {"w": np.repeat(codes(1), 3, 0)}}, "frames that differ"),
-        ({"components": 12}, "12 frames show 1 to 11"),
+        ({"components": 12}, "12 of 12 frames; allowed: at most 11"),
         ({"components": 0}, "components"),
         ({"rows": (2,)}, "some of 0 to 1"),
         ({"latents": {"w": np.ones((2, 3), np.float32)}}, "cannot draw"),

@@ -59,6 +59,12 @@ def test_what_cannot_be_composed_is_refused(capsys: pytest.CaptureFixture[str]) 
     assert main(["swap", "in", "-g", "avatars", "-o", "out", "--identity", "none.png"]) == USAGE
     assert "none.png" in capsys.readouterr().err
     assert not Path("out").exists()
+    Path("text.png").write_text("hello")
+    words = ["swap", "in", "-g", "avatars", "-o", "out", "--identity", "text.png", "--no-scores"]
+    assert main(words) == SOME_FAILED
+    assert all(
+        "picture text.png: not an image" in line["reason"] for line in read_results(Path("out"))
+    )
 
 
 def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -190,3 +190,17 @@ def test_tables_say_the_seed_of_their_samples(capsys: pytest.CaptureFixture[str]
         == USAGE
     )
     assert "of seed 4" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["run", "run/images"])
+@pytest.mark.usefixtures("place")
+def test_the_results_of_a_run_are_no_place_for_a_walk(
+    out: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("run.json", "results.jsonl"):
+        (Path("run") / name).touch()
+    before = sorted(Path("run").rglob("*"))
+    words = ["walk", "-g", "tiny", "-n", "2", "--between", "2", "--overwrite"]
+    assert main([*words, "-o", out]) == USAGE
+    assert f"{out} has the results of a run" in capsys.readouterr().err
+    assert sorted(Path("run").rglob("*")) == before

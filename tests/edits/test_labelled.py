@@ -11,14 +11,17 @@ import pytest
 
 from jaxinv.cli.foreign_files import find_direction
 from jaxinv.cli.main import main
+from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery.samples import draw_codes, pictures
 from jaxinv.edits.editing import edit
+from jaxinv.edits.holding import held_ways
 from jaxinv.edits.kept import kept_names
 from jaxinv.edits.labelled import labelled_direction, learn_labelled
+from jaxinv.io.image_ops import to_uint8
 from jaxinv.metrics.labels import label_scores
-from jaxinv.models.loading import load_generator
+from jaxinv.models.loading import generator_hash, load_generator
 from jaxinv.training.stylegan2 import save_generator
-from tests.tiny import STYLE, grown, style
+from tests.tiny import STYLE, draw, grown, style
 from tests.tiny_labels import LABELS, save_labels
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -75,6 +78,28 @@ def test_it_is_learned_once_and_found_by_name(
     assert out.is_file()
     assert main([*words[:-1], "rund", "-o", str(out)]) == 2
     assert "round" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_label_is_held_by_the_net_that_tells_it() -> None:
+    gen, params = load_generator("g")
+    owner = {"generator": generator_hash(params), "generator_name": "g"}
+    draws = np.random.default_rng(0).standard_normal((2, gen.spec.w_dim)).astype(np.float32)
+    turn, other = (
+        Direction(name, "w", vector, effects={name: 1.0}, **owner)
+        for name, vector in zip(("turned", "round"), draws, strict=True)
+    )
+    (held,) = held_ways(gen, params, [turn], [other])
+    drawn = to_uint8(np.stack([draw((gen, params), seed)[0] for seed in range(3)]))
+    assert held.score is not None
+    np.testing.assert_array_equal(held.score(drawn), label_scores("g", "turned", drawn))
+    with pytest.raises(ValueError, match="'turned' changes 'turned', which is held"):
+        held_ways(gen, params, [turn], [turn])
+    far = replace(turn, name="age", effects={"age": 1.0})
+    with pytest.raises(ValueError, match="other pictures"):
+        held_ways(gen, params, [far])
+    with pytest.raises(ValueError, match="allowed: directions about round, shaped, turned, luma"):
+        held_ways(gen, params, [replace(turn, effects={"beard": 1.0})])
 
 
 @pytest.mark.usefixtures("cache")

@@ -49,6 +49,9 @@ def test_what_is_no_animation_is_refused() -> None:
             encode_animation(frames, kind)
     with pytest.raises(ValueError, match="seconds must be above 0"):
         encode_animation(FRAMES, "gif", seconds=0.0)
+    for kind in ("gif", "webp", "mp4"):
+        with pytest.raises(ValueError, match=r"seconds 1e\+09 .* allowed: at most 600 for each"):
+            encode_animation(FRAMES, kind, seconds=1e9)
 
 
 def test_strips_lie_side_by_side_and_are_made_smaller() -> None:

@@ -195,7 +195,8 @@ ROWS = {
         steady_cuts,
         "STIT, section 3.1",
         f"{faces.COUNT} faces, {FRAMES} frames of a known path each, noise of {NOISE:g} levels",
-        "frames move smoothly; smoothed cuts no longer tremble, but cut quick turns short by some pixels",
+        "frames move smoothly; smoothed cuts no longer tremble, but cut quick turns short by "
+        "some pixels",
     ),
     "video": Row(
         "frames stay faithful and steady; the border of an edit fits its frame",
