@@ -83,7 +83,7 @@ def test_it_is_learned_once_and_found_by_name(
 @pytest.mark.usefixtures("cache")
 def test_a_label_is_held_by_the_net_that_tells_it() -> None:
     gen, params = load_generator("g")
-    owner = {"generator": generator_hash(params), "generator_name": "g"}
+    owner: dict[str, Any] = {"generator": generator_hash(params), "generator_name": "g"}
     draws = np.random.default_rng(0).standard_normal((2, gen.spec.w_dim)).astype(np.float32)
     turn, other = (
         Direction(name, "w", vector, effects={name: 1.0}, **owner)
