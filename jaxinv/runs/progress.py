@@ -38,7 +38,7 @@ class Display:
         )
         self.bar = Progress(*columns, console=self.console, disable=not self.live)
         self.task = self.bar.add_task(
-            "images", total=images, completed=finished, detail="starting", left=""
+            "images", total=images, completed=finished, detail="a first search is compiled", left=""
         )
 
     def __enter__(self) -> Display:
