@@ -197,7 +197,7 @@ def check_labels(
     check_list("labels", labels, "classes, one per image")
     if len(labels) != count:
         raise ValueError(f"{len(labels)} labels; allowed: {count}, one per image")
-    several = [tuple(one) if isinstance(one, Sequence) else (one,) for one in labels]
+    several = [tuple(one) if isinstance(one, list | tuple) else (one,) for one in labels]
     for label in (label for some in several for label in some):
         check_label(spec, label)
     sizes = {len(some) for some in several}

@@ -126,7 +126,7 @@ def test_the_verb_scores_by_name_or_from_a_table_of_its_own_pictures(offline: Pa
     chosen = ["discover", "regression", *common, "-o", out]
     assert main([*chosen, "--attribute", str(table)]) == 0
     assert load_direction(out).name == "smile"
-    assert main([*chosen, "--attribute", "luma"]) == 0
+    assert main([*chosen, "--attribute", "luma", "--overwrite"]) == 0
     assert load_direction(out).effects["luma"] > 0
 
 
