@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +21,10 @@ from jaxinv.studio.desk import MOST_WORKS, Desk
 from jaxinv.studio.work import Work
 from jaxinv.types import Latents
 from tests.studio import desks
-from tests.studio.desks import BASE, HEADERS, app, header_of, photo, wait_for, wait_ready
+from tests.studio.desks import BASE, header_of, photo, wait_for, wait_ready
 
 WHITE = base64.b64encode(encode_png(np.full((16, 16, 3), 255, np.uint8))).decode()
 RED = base64.b64encode(encode_png(np.full((16, 16, 3), (200, 10, 10), np.uint8))).decode()
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Desk]:
-    found = desks.make_desk(tmp_path, tmp_path_factory.getbasetemp(), monkeypatch)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def page(desk: Desk) -> Iterator[TestClient]:
-    with TestClient(app(desk), base_url="http://127.0.0.1:8600", headers=HEADERS) as found:
-        yield found
 
 
 def send_photo(page: TestClient, name: str = "me.png", seed: int = 0) -> str:

@@ -26,26 +26,11 @@ from jaxinv.studio.desk import Desk
 from jaxinv.studio.work import Work
 from tests.io.test_face_search import face_at
 from tests.studio import desks
-from tests.studio.desks import BASE, HEADERS, app, header_of, photo, wait_for, wait_ready
+from tests.studio.desks import BASE, header_of, photo, wait_for, wait_ready
 
 HIDDEN = base64.b64encode(encode_png(np.zeros((16, 16, 3), np.uint8))).decode()
 WHITE = base64.b64encode(encode_png(np.full((16, 16, 3), 255, np.uint8))).decode()
 MEBIBYTE = 2**20
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Desk]:
-    found = desks.make_desk(tmp_path, tmp_path_factory.getbasetemp(), monkeypatch)
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def page(desk: Desk) -> Iterator[TestClient]:
-    with TestClient(app(desk), base_url="http://127.0.0.1:8600", headers=HEADERS) as found:
-        yield found
 
 
 def sent(page: TestClient, desk: Desk, data: bytes) -> Work:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,6 @@ from jaxinv.studio.mailbox import MOST_NOTES, Mailbox
 from jaxinv.studio.messages import FIELDS, PNG, read_message
 from tests.studio import desks
 from tests.studio.desks import BASE, HEADERS, ORIGIN, TOKEN, app, files_below, photo
-
-
-@pytest.fixture
-def desk(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Desk]:
-    found = desks.make_desk(tmp_path, tmp_path_factory.getbasetemp(), monkeypatch)
-    yield found
-    found.close()
 
 
 def client(desk: Desk, origins: tuple[str, ...] = ()) -> TestClient:
