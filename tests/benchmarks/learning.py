@@ -8,7 +8,6 @@ of held-out pictures before the first step and after the last one.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,14 +15,10 @@ import jax
 
 from jaxinv.encoders.base import Encoder
 from jaxinv.encoders.lessons import prepare
-from jaxinv.encoders.networks import build
-from jaxinv.encoders.plans import encoder_spec
-from jaxinv.encoders.training import encoder_job, unchanging
+from jaxinv.encoders.training import encoder_job
 from jaxinv.models.loading import load_generator
-from jaxinv.presets import ENCODERS
-from jaxinv.specs import EncoderPlan, Term
 from jaxinv.training.data import Synthetic, batches
-from tests.encoders.test_presets_learn import LEFT, MEMORISED, NETS, narrow
+from tests.encoders.test_presets_learn import LEFT, MEMORISED, NETS, narrow, narrow_before
 from tests.problems import faces
 from tests.tiny import classes, old
 
@@ -40,15 +35,8 @@ def generator(space: str) -> Any:
 
 @lru_cache
 def before(name: str) -> tuple[Encoder, Any]:
-    """A narrow encoder with random weights, the mean code of the generator in its place."""
-    gen, params = generator("w")
-    output = "w" if ENCODERS[name].plan.outputs == ("w",) else "w+"
-    plan = EncoderPlan(
-        "dcgan", "dcgan-dense", side=16, outputs=(output,), facts=(("width", 4), ("last", 4))
-    )
-    spec = encoder_spec(replace(ENCODERS["encoder"], plan=plan, terms=(Term("mse"),)), gen.spec)
-    made = build(spec).init(jax.random.key(3))
-    return build(spec), {**made, **unchanging(gen, params, spec)}
+    """A narrow encoder of the generator's W with random weights."""
+    return narrow_before(name, *generator("w"))
 
 
 def left(name: str, steps: int = STEPS) -> tuple[float, float]:

@@ -15,14 +15,16 @@ from jaxinv.encoders.alignment import aligner
 from jaxinv.encoders.collaboration import Search
 from jaxinv.encoders.examples import asked
 from jaxinv.encoders.lessons import for_pictures, prepare
-from jaxinv.encoders.networks import build
+from jaxinv.encoders.networks import Encoder, build
 from jaxinv.encoders.objective import Given, Lesson, Seen, show, way_back
 from jaxinv.encoders.perspective import UNMOVED, moved, perspectives
 from jaxinv.encoders.plans import encoder_spec
 from jaxinv.encoders.training import encoder_job, unchanging
+from jaxinv.models.generators.base import Generator
 from jaxinv.presets import ENCODERS
 from jaxinv.specs import EncoderPlan, EncoderPreset, PictureSource, SolverSpec, TargetSearch, Term
 from jaxinv.training.data import Synthetic, batches
+from jaxinv.types import Params
 from tests.tiny import classes, grown, old, style
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -87,8 +89,11 @@ def narrow(name: str, **others: Any) -> EncoderPreset:
 
 @lru_cache
 def before(name: str) -> Any:
+    return narrow_before(name, *style())
+
+
+def narrow_before(name: str, gen: Generator, params: Params) -> tuple[Encoder, Params]:
     """A narrow encoder with random weights, the mean code of the generator in its place."""
-    gen, params = style()
     output = "w" if ENCODERS[name].plan.outputs == ("w",) else "w+"
     plan = EncoderPlan(
         "dcgan", "dcgan-dense", side=16, outputs=(output,), facts=(("width", 4), ("last", 4))
