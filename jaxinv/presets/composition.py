@@ -75,6 +75,8 @@ FOUND = (
     Term("mse", 3.0, view=View(512)),
     Term("lpips", 1.0, net="alexnet", view=SEEN),
 )
+INVERTED = Stage(CODE, (*FOUND, *CALM), 60, SOLVER)
+MOVED = (Variable("w+", codec="preconditioned", init=PREVIOUS),)
 MEGAFS = "Zhu et al. 2021, MegaFS, One Shot Face Swapping on Megapixels, arXiv:2105.04932"
 NET = (
     "The picture 'identity' comes from the call (`jaxinv swap`); landmarks come from `jaxinv pull "
@@ -89,9 +91,9 @@ FACE_SWAP = Preset(
     enlarge=LEAST,
     masks=(MaskSpec(FACE, source="face"),),
     stages=(
-        Stage(CODE, (*FOUND, *CALM), 60, SOLVER),
+        INVERTED,
         Stage(
-            (Variable("w+", codec="preconditioned", init=PREVIOUS),),
+            MOVED,
             (
                 *KEPT,
                 Term(
@@ -114,9 +116,9 @@ MEGAFS_SEARCH = Preset(
     enlarge=LEAST,
     masks=(MaskSpec(FACE, source="face"),),
     stages=(
-        Stage(CODE, (*FOUND, *CALM), 60, SOLVER),
+        INVERTED,
         Stage(
-            (Variable("w+", codec="preconditioned", init=PREVIOUS),),
+            MOVED,
             (
                 *KEPT,
                 Term(
