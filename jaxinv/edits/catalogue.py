@@ -15,7 +15,7 @@ from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery.samples import draw_codes, pictures
 from jaxinv.edits.discovery.scores import check_scores
 from jaxinv.edits.editing import edit
-from jaxinv.edits.kept import keep_direction, kept_direction, kept_names
+from jaxinv.edits.kept import kept_or_learned
 from jaxinv.io.progress import track
 from jaxinv.latents.sampling import truncate
 from jaxinv.metrics.attributes import ATTRIBUTES, attributes, read_faces
@@ -83,14 +83,14 @@ def catalogue_direction(
     Raises `ValueError` for an unknown name and where `learn_catalogue` does.
     """
     check_choice("direction of the catalogue", name, tuple(CATALOGUE))
-    if name in kept_names(generator_name):
-        found = kept_direction(generator_name, name)
-        if found.generator == generator_hash(params) and found.source == _source(SAMPLES):
-            return found
-    learned = learn_catalogue(gen, params, generator_name, samples=SAMPLES, report=report)
-    for direction in learned.values():
-        keep_direction(direction)
-    return learned[name]
+
+    def fits(found: Way) -> bool:
+        return found.generator == generator_hash(params) and found.source == _source(SAMPLES)
+
+    def learn() -> dict[str, Direction]:
+        return learn_catalogue(gen, params, generator_name, samples=SAMPLES, report=report)
+
+    return kept_or_learned(generator_name, name, fits, learn)
 
 
 def learn_catalogue(

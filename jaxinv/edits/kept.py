@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jaxinv.edits.directions import Direction
@@ -38,6 +39,23 @@ def keep_direction(direction: Way) -> Path:
 def kept_names(generator_name: str) -> list[str]:
     """Names of the directions that are kept for a generator."""
     return sorted(path.stem for path in directions_folder(generator_name).glob(f"*{END}"))
+
+
+def kept_or_learned(
+    generator_name: str,
+    name: str,
+    fits: Callable[[Way], bool],
+    learn: Callable[[], Mapping[str, Direction]],
+) -> Way:
+    """What is kept under that name, where it fits; else what is learned now and kept, all of it."""
+    if name in kept_names(generator_name):
+        found = kept_direction(generator_name, name)
+        if fits(found):
+            return found
+    learned = learn()
+    for direction in learned.values():
+        keep_direction(direction)
+    return learned[name]
 
 
 def kept_direction(generator_name: str, name: str) -> Way:

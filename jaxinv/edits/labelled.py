@@ -17,7 +17,7 @@ from jaxinv.edits.catalogue import shortest_steps
 from jaxinv.edits.directions import Direction
 from jaxinv.edits.discovery.samples import draw_codes, pictures
 from jaxinv.edits.editing import edit
-from jaxinv.edits.kept import keep_direction, kept_direction, kept_names
+from jaxinv.edits.kept import kept_or_learned
 from jaxinv.io.progress import announce
 from jaxinv.metrics.labels import all_label_scores, label_attributes
 from jaxinv.models.arguments import check_generator
@@ -51,14 +51,14 @@ def labelled_direction(
     `learn_labelled` does.
     """
     check_choice("attribute", name, tuple(label_attributes(generator_name)))
-    if name in kept_names(generator_name):
-        found = kept_direction(generator_name, name)
-        if found.generator == generator_hash(params):
-            return found
-    learned = learn_labelled(gen, params, generator_name, report=report)
-    for direction in learned.values():
-        keep_direction(direction)
-    return learned[name]
+
+    def fits(found: Way) -> bool:
+        return found.generator == generator_hash(params)
+
+    def learn() -> dict[str, Direction]:
+        return learn_labelled(gen, params, generator_name, report=report)
+
+    return kept_or_learned(generator_name, name, fits, learn)
 
 
 def learn_labelled(
