@@ -6,9 +6,10 @@ import contextlib
 import difflib
 import hashlib
 import itertools
+import json
 import os
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
@@ -225,6 +226,19 @@ def open_new(path: Path) -> TextIO:
     """
     path.unlink(missing_ok=True)
     return path.open("x", encoding="utf-8")
+
+
+@contextlib.contextmanager
+def json_lines(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A new file of JSON lines: what is given puts one down, on the disk before it goes on."""
+    with open_new(path) as lines:
+
+        def put(line: Mapping[str, Any]) -> None:
+            lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+            lines.flush()
+            os.fsync(lines.fileno())
+
+        yield put
 
 
 def _sync_folder(folder: Path) -> None:

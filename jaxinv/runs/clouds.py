@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,7 @@ import numpy as np
 
 from jaxinv.applications.completion import complete, complete_variously
 from jaxinv.inversion.presets import find_preset
-from jaxinv.io.files import BadFile, open_new, write_json
+from jaxinv.io.files import BadFile, json_lines, write_json
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import CLOUDS, output_folder
@@ -63,7 +61,7 @@ def run_completions(request: CompletionRequest, say: Callable[[str], object]) ->
     files, failed = [Path(one) for one in request.files], 0
     with output_folder(request.out, CLOUDS, inputs=files) as out:
         write_json(out / "clouds.json", {"schema": 1} | vars(request))
-        with open_new(out / "clouds.jsonl") as lines:
+        with json_lines(out / "clouds.jsonl") as put:
             for file, name in zip(files, unique_names(files), strict=True):
                 line = {"file": str(file), "name": name, "status": "ok", "reason": ""}
                 try:
@@ -72,9 +70,7 @@ def run_completions(request: CompletionRequest, say: Callable[[str], object]) ->
                     failed += 1
                     line |= {"status": "failed", "reason": " ".join(str(error).split())}
                     say(f"warning: {file}: {line['reason']}")
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
+                put(line)
     return len(files) - failed, failed
 
 

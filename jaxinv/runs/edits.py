@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cache, partial
@@ -21,7 +20,7 @@ from jaxinv.edits.stated_facts import kind_of
 from jaxinv.edits.ways import Way, way_path
 from jaxinv.io import images
 from jaxinv.io.animations import encode_animation, encode_strip, there_and_back
-from jaxinv.io.files import BadFile, open_new, read_bytes, write_json
+from jaxinv.io.files import BadFile, json_lines, read_bytes, write_json
 from jaxinv.io.latent_files import save_latents
 from jaxinv.io.output_folder import EDITS, output_folder
 from jaxinv.metrics.identity import identity, measurable
@@ -189,17 +188,14 @@ def write_edits(
         if not overwrite:
             _check_same(out / "edits.json", asked)
         write_json(out / "edits.json", {"schema": 1} | asked)
-        lines, failed = open_new(out / "edits.jsonl"), 0
-        with lines:
+        failed = 0
+        with json_lines(out / "edits.jsonl") as put:
             for kept in found:
                 result = _one(edit_one, kept)
                 if result.status != "ok":
                     failed += 1
                     say(f"warning: {kept.file}: {result.reason}")
-                line = {k: list(v) if isinstance(v, tuple) else v for k, v in vars(result).items()}
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
+                put({k: list(v) if isinstance(v, tuple) else v for k, v in vars(result).items()})
     return len(found) - failed, failed
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +13,7 @@ import numpy as np
 from jaxinv.applications.shape import USUAL, Plan, Shape, find_shape
 from jaxinv.io import images
 from jaxinv.io.animations import encode_animation, there_and_back
-from jaxinv.io.files import atomic_write, open_new, write_json
+from jaxinv.io.files import atomic_write, json_lines, write_json
 from jaxinv.io.meshes import encode_mtl, encode_obj
 from jaxinv.io.output_folder import SHAPES, output_folder
 from jaxinv.nn.depth_maps import FAR, NEAR, Scene, draw, points
@@ -69,15 +67,13 @@ def run_shapes(
     with output_folder(request.out, SHAPES, inputs=[one.file for one in found]) as out:
         asked = {**vars(request), "plan": request.plan._asdict()}
         write_json(out / "shapes.json", {"schema": 1} | asked)
-        with open_new(out / "shapes.jsonl") as lines:
+        with json_lines(out / "shapes.jsonl") as put:
             for kept in found:
                 line = _one(out, request, generators, kept)
                 if line["status"] != "ok":
                     failed += 1
                     say(f"warning: {kept.file}: {line['reason']}")
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
+                put(line)
     return len(found) - failed, failed
 
 
