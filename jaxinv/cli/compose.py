@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from jaxinv.cli.console import SOME_FAILED, complain, say
+from jaxinv.cli.console import DONE, SOME_FAILED, complain, say
 from jaxinv.cli.invert import add_align, add_run, carry_out
 from jaxinv.cli.weights import ensure
 
@@ -40,22 +40,11 @@ def verb_swap(options: argparse.Namespace) -> int:
 
 def _paste(options: argparse.Namespace) -> int:
     """Put the faces back into their photographs, in a folder of their own."""
-    from jaxinv.edits.pasting import BORDER
     from jaxinv.runs.kept_latents import list_latents
-    from jaxinv.runs.pasting import paste_one, photo_of, write_pasted
+    from jaxinv.runs.pasting import paste_all
 
-    failed = 0
-    for kept in list_latents([options.out]):
-        try:
-            pasted = paste_one(kept, border=BORDER)
-            place = write_pasted(
-                Path(options.into), kept.name, pasted, [photo_of(kept, None), kept.picture]
-            )
-            say(str(place))
-        except (ValueError, OSError) as error:
-            complain(f"warning: {kept.file}: {error}")
-            failed = SOME_FAILED
-    return failed
+    _, failed = paste_all(list_latents([options.out]), Path(options.into), say, complain)
+    return SOME_FAILED if failed else DONE
 
 
 def add(verbs: argparse._SubParsersAction) -> None:

@@ -115,20 +115,20 @@ def verb_paste(options: argparse.Namespace) -> int:
     from jaxinv.io.animations import encode_animation, there_and_back
     from jaxinv.io.output_folder import check_new
     from jaxinv.runs.kept_latents import list_latents
-    from jaxinv.runs.pasting import paste_one, photo_of, write_pasted
+    from jaxinv.runs.pasting import paste_all
     from jaxinv.runs.results import write
 
-    found, failed, pictures = list_latents(options.results), 0, []
     out = Path(options.out)
-    for kept in found:
-        try:
-            pasted = paste_one(kept, photos=options.photo, border=options.border, mask=options.mask)
-            read = [photo_of(kept, options.photo), kept.picture]
-            say(str(write_pasted(out, kept.name, pasted, read, overwrite=options.overwrite)))
-            pictures.append(pasted)
-        except (ValueError, OSError) as error:
-            failed += 1
-            complain(f"warning: {kept.file}: {error}")
+    pictures, failed = paste_all(
+        list_latents(options.results),
+        out,
+        say,
+        complain,
+        photos=options.photo,
+        border=options.border,
+        mask=options.mask,
+        overwrite=options.overwrite,
+    )
     if options.animate and pictures:
         target = out / f"animation.{options.animate}"
         frames = there_and_back(pictures)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from jaxinv.edits.pasting import paste, soft_mask
+from jaxinv.edits.pasting import BORDER, paste, soft_mask
 from jaxinv.io import images
 from jaxinv.io.files import is_there
 from jaxinv.io.output_folder import check_new
@@ -50,6 +50,35 @@ def paste_one(
     if mask is not None:
         weights = soft_mask(mask_for(Path(mask), kept, len(picture)))
     return paste(photo, picture, np.asarray(transform["quad"]), border=border, mask=weights)
+
+
+def paste_all(
+    found: Iterable[Kept],
+    out: Path,
+    say: Callable[[str], object],
+    warn: Callable[[str], object],
+    *,
+    photos: str | None = None,
+    border: float = BORDER,
+    mask: str | None = None,
+    overwrite: bool = False,
+) -> tuple[list[np.ndarray], int]:
+    """Paste every one into the folder `out`: the pictures, and how many could not be.
+
+    `say` is told each file, `warn` what stood in the way. Arguments are those of `paste_one` and
+    `write_pasted`.
+    """
+    pictures, failed = [], 0
+    for kept in found:
+        try:
+            pasted = paste_one(kept, photos=photos, border=border, mask=mask)
+            read = [photo_of(kept, photos), kept.picture]
+            say(str(write_pasted(out, kept.name, pasted, read, overwrite=overwrite)))
+            pictures.append(pasted)
+        except (ValueError, OSError) as error:
+            failed += 1
+            warn(f"warning: {kept.file}: {error}")
+    return pictures, failed
 
 
 def photo_of(kept: Kept, photos: str | None) -> Path:
