@@ -20,6 +20,7 @@ import numpy as np
 from jaxinv.applications.segmentation import hypercolumns
 from jaxinv.edits.blending import mix
 from jaxinv.inversion.invert import invert
+from jaxinv.io.image_ops import nearest
 from jaxinv.latents.sampling import sample_latents
 from jaxinv.models.arguments import check_generator, check_latents, samples_of
 from jaxinv.models.generators.base import Generator, StepRange
@@ -88,7 +89,7 @@ def learn_labels(
     check_whole("size", side, 4)
     given = _labelled(masks, count)
     regions = int(given.max()) + 1
-    at_size = np.stack([at_side(one, side) for one in given])
+    at_size = np.stack([nearest(one, side) for one in given])
     for region in range(regions):
         if not (at_size == region).any():
             raise ValueError(f"no mask shows region {region} at {side} px; allowed: all of 0 to "
@@ -207,19 +208,13 @@ def from_masks(
     for number, one in enumerate(asked):
         if (one == one[0, 0]).all():
             raise ValueError(f"mask {number} is region {one[0, 0]} alone; allowed: two or more")
-    pictures = COLOURS[np.stack([at_side(one, labels.size) for one in asked])]
+    pictures = COLOURS[np.stack([nearest(one, labels.size) for one in asked])]
     drawn_by = label_generator(gen, labels), with_labels(params, labels)
     found = invert(*drawn_by, pictures.astype(np.float32), preset=preset, **options).latents
     if style is None:
         return found
     mixed = [mix(gen, params, one, style, style_rows) for one in samples_of(found)]
     return jax.tree.map(lambda *leaves: np.stack(leaves), *mixed)
-
-
-def at_side(mask: np.ndarray, side: int) -> np.ndarray:
-    """A mask [n, n] at [side, side]: the region in the middle of every pixel."""
-    places = ((np.arange(side) + 0.5) * len(mask) / side).astype(int)
-    return mask[np.ix_(places, places)]
 
 
 def _labelled(masks: np.ndarray, count: int) -> np.ndarray:

@@ -99,6 +99,12 @@ def shrink_float(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return small
 
 
+def nearest(square: np.ndarray, side: int) -> np.ndarray:
+    """[n, n, ...] at `side` px, larger or smaller: what lies in the middle of every new pixel."""
+    places = ((np.arange(side) + 0.5) * len(square) / side).astype(int)
+    return square[places][:, places]
+
+
 def noise_level(pixels: np.ndarray) -> float:
     """Standard deviation of noise in float pixels [h, w, c], as if it were white.
 

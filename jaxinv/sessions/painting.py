@@ -18,6 +18,7 @@ from scipy.ndimage import binary_dilation
 
 from jaxinv.inversion.objective import ImageObjective, decode_latents, image_start
 from jaxinv.inversion.problem import Lane, NetworkParams, Problem
+from jaxinv.io.image_ops import nearest
 from jaxinv.losses.distances import CELL
 from jaxinv.losses.terms import extract_features
 from jaxinv.models.features.backbones import NETS
@@ -117,17 +118,17 @@ class Paint(Search):
         """Prepare it; arguments and errors are those of `Session.painting`."""
         painted = check_mask(mask, "mask")
         wanted = check_colours(colours)
-        self.painted = resized(np.asarray(colours), SIDE), painted, bool(edges)
+        self.painted = nearest(np.asarray(colours), SIDE), painted, bool(edges)
         side = min(SIDE, gen.spec.resolution)
         space = "w+" if gen.spec.w_dim else "z"
         before = draw_one(gen, weights.params, latents, side)
-        inside = jnp.asarray(resized(painted, side))[..., None]
+        inside = jnp.asarray(nearest(painted, side))[..., None]
         around = binary_dilation(painted > 0, iterations=MARGIN).astype(np.float32)
-        image = inside * jnp.asarray(resized(wanted, side)) + (1 - inside) * before
+        image = inside * jnp.asarray(nearest(wanted, side)) + (1 - inside) * before
         masks = {
             PAINTED: inside,
             DRAWN: inside * float(edges),
-            KEPT: 1 - jnp.asarray(resized(around, side))[..., None],
+            KEPT: 1 - jnp.asarray(nearest(around, side))[..., None],
         }
         lane = Lane({}, None, jax.random.key(0), jnp.zeros((), jnp.int32), latents, masks)
         problem = Problem(gen, paint_stage(space, side), side, 1)
@@ -146,13 +147,7 @@ def check_colours(colours: Any) -> np.ndarray:
         raise ValueError(f"colours are {found.dtype} {list(found.shape)}; allowed: uint8 [n, n, 3]")
     if found.shape[0] != found.shape[1] or not found.size:
         raise ValueError(f"colours have shape {list(found.shape)}; allowed: a square")
-    return resized(found, SIDE).astype(np.float32) / 127.5 - 1
-
-
-def resized(image: np.ndarray, side: int) -> np.ndarray:
-    """A square array at `side` px, of the nearest pixels."""
-    nearest = ((np.arange(side) + 0.5) * len(image) / side).astype(int)
-    return image[nearest][:, nearest]
+    return nearest(found, SIDE).astype(np.float32) / 127.5 - 1
 
 
 def net_names(gen: Generator) -> tuple[str, ...]:

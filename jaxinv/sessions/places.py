@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxinv.io.image_ops import shrink_float
+from jaxinv.io.image_ops import nearest, shrink_float
 from jaxinv.specs.checks import check_array
 
 SIDE = 256  # px at which points are tracked and masks are kept
@@ -43,8 +43,7 @@ def check_mask(mask: Any, what: str) -> np.ndarray:
     if len(found) > SIDE:
         found = shrink_float(found[..., None], SIDE, SIDE)[..., 0]
     elif len(found) < SIDE:
-        nearest = (np.arange(SIDE) * len(found)) // SIDE
-        found = found[nearest][:, nearest]
+        found = nearest(found, SIDE)
     whole = (found >= 0.5).astype(np.float32)
     if not whole.any():
         raise ValueError(f"the {what} hides everything; allowed: one that is white somewhere")

@@ -13,7 +13,6 @@ import pytest
 from jaxinv.applications.semantic_synthesis import (
     COLOURS,
     Labels,
-    at_side,
     from_masks,
     label_generator,
     learn_labels,
@@ -24,6 +23,7 @@ from jaxinv.applications.semantic_synthesis import (
 )
 from jaxinv.cli.console import DONE, SOME_FAILED, USAGE
 from jaxinv.cli.main import main
+from jaxinv.io.image_ops import nearest
 from jaxinv.io.images import encode_png
 from jaxinv.io.latent_files import load_latents, save_latents
 from jaxinv.io.region_pictures import read_regions
@@ -113,8 +113,8 @@ def test_colours_of_regions_are_apart_and_painted_purely() -> None:
 
 def test_masks_keep_their_regions_at_other_sides() -> None:
     mask = np.arange(16).reshape(4, 4)
-    np.testing.assert_array_equal(at_side(mask, 8), mask.repeat(2, 0).repeat(2, 1))
-    np.testing.assert_array_equal(at_side(at_side(mask, 12), 4), mask)
+    np.testing.assert_array_equal(nearest(mask, 8), mask.repeat(2, 0).repeat(2, 1))
+    np.testing.assert_array_equal(nearest(nearest(mask, 12), 4), mask)
 
 
 def test_a_picture_is_found_for_a_mask(known: Labels) -> None:
