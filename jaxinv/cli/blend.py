@@ -86,11 +86,9 @@ def prepared(
         found.append(held[0])
     check_place_for(options.out, [one.file for one in found])
     generators = Generators(options.generator, ready_generator)
-    names = list(dict.fromkeys(map(generators.name_for, found))) or [options.generator or "ffhq"]
-    if len(names) > 1:
-        raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
-    gen, params = generators.load(names[0])
-    facts = {"generator": names[0], "verb": options.verb, "source": ",".join(places)}
+    name = generators.only_name(found)
+    gen, params = generators.load(name)
+    facts = {"generator": name, "verb": options.verb, "source": ",".join(places)}
     return (gen, params), [generators.fit(one)[2] for one in found], facts
 
 

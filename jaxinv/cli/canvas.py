@@ -35,10 +35,7 @@ def verb_canvas(options: argparse.Namespace) -> int:
     if bad:
         raise ValueError(f"{bad[0].file}: {bad[0].reason}")
     generators = Generators(options.generator, ready_generator)
-    names = list(dict.fromkeys(map(generators.name_for, kept))) or [options.generator or "ffhq"]
-    if len(names) > 1:
-        raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
-    gen, params = generators.load(names[0])
+    gen, params = generators.load(generators.only_name(kept))
     canvas(gen)  # says so where it cannot draw one
     if kept:
         each = [generators.fit(one)[2] for one in kept]

@@ -30,10 +30,7 @@ def verb_mattes(options: argparse.Namespace) -> int:
     kept, out = list_latents(options.latents, read_codes), Path(options.out)
     check_target(out / NET, [*(one.file for one in kept), *filter(None, [options.net])])
     generators = Generators(options.generator, ready_generator)
-    names = list(dict.fromkeys(generators.name_for(one) for one in kept if not one.reason))
-    if len(names) > 1:
-        raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
-    net, failed = _net(options, generators, names[0]), 0
+    net, failed = _net(options, generators, generators.only_name(kept)), 0
     for one in kept:
         try:
             _cut_out(generators, one, net, out)

@@ -36,12 +36,10 @@ def verb_synthesize(options: argparse.Namespace) -> int:
         check_exists(place)
     kept = [one for one in list_latents([options.labelled], read_codes) if not one.reason]
     generators = Generators(options.generator, ready_generator)
-    names = list(dict.fromkeys(map(generators.name_for, kept)))
-    if len(names) > 1:
-        raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
+    name = generators.only_name(kept)
     regions, colours = read_regions([_labels_of(options.labels, kept, one) for one in kept])
-    options.generator = names[0]
-    gen, params = generators.load(names[0])
+    options.generator = name
+    gen, params = generators.load(name)
     each = [generators.fit(one)[2] for one in kept]
     latents = jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *each)
     style: dict[str, Any] = {}
@@ -77,7 +75,8 @@ def _search(
     """One picture of a mask, with its latents."""
     import numpy as np
 
-    from jaxinv.applications.semantic_synthesis import at_side, from_masks, masks_of
+    from jaxinv.applications.semantic_synthesis import from_masks, masks_of
+    from jaxinv.io.image_ops import nearest
     from jaxinv.io.images import encode_png
     from jaxinv.io.latent_files import save_latents
     from jaxinv.models.arguments import samples_of
@@ -89,7 +88,7 @@ def _search(
     found = from_masks(*drawn_by, mask, preset=options.preset, **also, **style)
     (one,) = samples_of(found)
     told = masks_of(gen, params, labels, found)[0]
-    share = float(np.mean(told == at_side(mask[0], labels.size)))
+    share = float(np.mean(told == nearest(mask[0], labels.size)))
     write(out / "images" / f"{stem}.png", encode_png(render_uint8(gen, params, one)))
     (out / "latents").mkdir(parents=True, exist_ok=True)
     facts = {"generator": options.generator, "verb": "synthesize", "space": ",".join(sorted(one))}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,6 +123,16 @@ class Generators:
     def name_for(self, kept: Kept) -> str:
         """What draws these latents: the name given, else the one that they say."""
         return self.name or kept.metadata.get("generator") or USUAL
+
+    def only_name(self, kept: Sequence[Kept]) -> str:
+        """What draws all these latents, those that cannot be read aside; the usual one of none.
+
+        Raises `ValueError` for latents of several generators.
+        """
+        names = list(dict.fromkeys(self.name_for(one) for one in kept if not one.reason))
+        if len(names) > 1:
+            raise ValueError(f"latents of generators {' and '.join(names)}; allowed: of one, or -g")
+        return names[0] if names else self.name or USUAL
 
     def load(self, name: str) -> tuple[Generator, Params]:
         """The generator and its parameters; `ValueError` where there is none of that name."""
